@@ -1,0 +1,58 @@
+import type { FieldError } from './field-error.ts';
+import type { KubeObject } from './meta.ts';
+import type { Schema } from './schema.ts';
+
+/** One resource of the API: everything that the server, kubectl and the controllers need to know of it. */
+export interface Kind<T extends KubeObject = KubeObject> {
+  /** '' for the core group. */
+  group: string;
+  version: string;
+  kind: string;
+  plural: string;
+  singular: string;
+  shortNames: readonly string[];
+  categories: readonly string[];
+  isNamespaced: boolean;
+  /** The structural schema of spec, status and other top-level fields; apiVersion, kind and metadata are implied. */
+  schema: Schema;
+  hasStatus: boolean;
+  scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
+  /** What `kubectl get` shows between NAME and AGE. */
+  columns: readonly PrinterColumn[];
+  /** Fills what the schema's own `default`s cannot say; changes `object`. Runs on create and update, before `validate`. */
+  setDefaults?(object: T, old: T | undefined): void;
+  /** What the schema cannot say; pure. `old` is the stored object on update. */
+  validate?(object: T, old: T | undefined): FieldError[];
+}
+
+export interface PrinterColumn {
+  name: string;
+  type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  /** For example `.status.conditions[?(@.type=="Ready")].status`. */
+  jsonPath: string;
+  /** 0 is always shown; above 0 only with `-o wide`. */
+  priority?: number;
+  description?: string;
+}
+
+/** `group/version`, or `version` for the core group. */
+export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
+  return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
+}
+
+/** Defines a kind with the usual values for what is left out. */
+export function defineKind<T extends KubeObject>(
+  kind: Pick<Kind<T>, 'group' | 'version' | 'kind' | 'schema'> & Partial<Kind<T>>,
+): Kind<T> {
+  const singular = kind.singular ?? kind.kind.toLowerCase();
+  return {
+    singular,
+    plural: `${singular}s`,
+    shortNames: [],
+    categories: [],
+    isNamespaced: true,
+    hasStatus: true,
+    columns: [],
+    ...kind,
+  };
+}

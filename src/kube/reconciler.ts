@@ -1,0 +1,86 @@
+import type { Kind } from '../api/kind.ts';
+import type { Key, KubeObject } from '../api/meta.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Client } from './client.ts';
+
+/**
+ * Brings the world towards what `object` says. The runner calls it with a key's newest object, never twice at once for
+ * one key, after every change of the object or of what `watches` maps to it. It reads everything else again. Throwing
+ * retries with backoff; throwing TerminalError does not. Objects are shared with the cache: copy before changing.
+ */
+export type Reconcile<T extends KubeObject> = (object: T, context: ReconcileContext) => Promise<Requeue | void>;
+
+/** Asks to be called again after this long even if nothing changes. */
+export interface Requeue {
+  requeueAfterMs: number;
+}
+
+export interface ReconcileContext {
+  client: Client;
+  /** Reads from the runner's caches: only kinds that some controller reconciles or watches. */
+  cache: Cache;
+  clock: Clock;
+  log: Logger;
+  /** Aborts when the runner stops. */
+  signal: AbortSignal;
+}
+
+/** What is known locally of the watched kinds; may be a moment behind, never wrong about order within a kind. */
+export interface Cache {
+  get<T extends KubeObject>(kind: Kind<T>, key: Key): T | undefined;
+  list<T extends KubeObject>(kind: Kind<T>, options?: { namespace?: string; labels?: Record<string, string> }): T[];
+  /** The objects whose controller owner is `owner`. */
+  ownedBy<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): T[];
+}
+
+export interface Controller<T extends KubeObject> {
+  /** For logs and metrics, for example `revision`. */
+  name: string;
+  kind: Kind<T>;
+  reconcile: Reconcile<T>;
+  /** Other kinds whose changes call for a reconcile. */
+  watches?: readonly Watch[];
+  /** The object is gone from the API: forget what is kept in memory for it. */
+  onGone?(key: Key): void;
+  /** How many keys at once; 8 unless given. */
+  concurrency?: number;
+}
+
+export interface Watch {
+  kind: Kind;
+  /** The keys of the controller's own kind that `object` concerns. */
+  keys(object: KubeObject, cache: Cache): Key[];
+}
+
+/** Retrying cannot help: the condition says why, and only a change of the object calls again. */
+export class TerminalError extends Error {
+  override readonly name = 'TerminalError';
+}
+
+/** A watch of what the controller's objects own: changes of a dependent call for its controller owner. */
+export function owned(kind: Kind, owner: Pick<Kind, 'kind' | 'isNamespaced'>): Watch {
+  return {
+    kind,
+    keys(object) {
+      const reference = object.metadata.ownerReferences?.find((r) => r.controller && r.kind === owner.kind);
+      if (!reference) return [];
+      const namespace = object.metadata.namespace;
+      return [
+        owner.isNamespaced && namespace !== undefined ? { namespace, name: reference.name } : { name: reference.name },
+      ];
+    },
+  };
+}
+
+/** Runs the phases in order, stopping at the first that throws; the shortest requeue wins. */
+export function phases<T extends KubeObject>(...list: Reconcile<T>[]): Reconcile<T> {
+  return async (object, context) => {
+    let requeue: Requeue | undefined;
+    for (const phase of list) {
+      const asked = await phase(object, context);
+      if (asked && (!requeue || asked.requeueAfterMs < requeue.requeueAfterMs)) requeue = asked;
+    }
+    return requeue;
+  };
+}

@@ -1,0 +1,68 @@
+/** Who must act: the user corrects the input, the system's operator looks after the machine, a peer answered badly. */
+export type Fault = 'user' | 'system' | 'peer';
+
+interface Entry {
+  /** The HTTP status with which the error leaves the platform. */
+  status: number;
+  fault: Fault;
+  message: (p: Record<string, string | number>) => string;
+}
+
+/**
+ * The one catalogue of errors. A message says what was wrong, with the value, where, and what to do.
+ * Every code is explained in docs/reference/errors.md (a house test checks it).
+ */
+const catalogue = {
+  PORT_IN_USE: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `port ${p.port} for the ${p.role} is in use: stop what listens there, or choose another with ${p.flag}`,
+  },
+  DATA_DIR_IN_USE: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `the data folder ${p.dataDir} is in use by process ${p.pid}: stop it with 'kittiwake down', or choose another with --data-dir`,
+  },
+  DATA_DIR_TOO_NEW: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `the data folder ${p.dataDir} has format ${p.found}, this version reads up to ${p.known}: upgrade kittiwake, or choose another with --data-dir`,
+  },
+  DISK_FULL: {
+    status: 507,
+    fault: 'system',
+    message: (p) => `the disk that holds ${p.path} is full: nothing was written; free space and try again`,
+  },
+} satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof catalogue;
+export const errorCodes = Object.keys(catalogue) as ErrorCode[];
+
+/** An error of the catalogue: `code` is stable and documented, `status` is for HTTP, `fault` says who must act. */
+export class KittiwakeError extends Error {
+  readonly code: ErrorCode;
+  readonly status: number;
+  readonly fault: Fault;
+
+  constructor(code: ErrorCode, parameters: Record<string, string | number>, options?: ErrorOptions) {
+    const entry: Entry = catalogue[code];
+    super(entry.message(parameters), options);
+    this.name = 'KittiwakeError';
+    this.code = code;
+    this.status = entry.status;
+    this.fault = entry.fault;
+  }
+}
+
+/** A failed assertion is a programmer's error: it crashes the role, which its parent restarts. */
+export function assert(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new Error(`assertion failed: ${message}`);
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

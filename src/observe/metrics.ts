@@ -1,0 +1,36 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** The metrics of one role, in Prometheus' text format. Metric names start with `kittiwake_`. */
+export class Metrics {
+  readonly #registry = new Registry();
+
+  constructor(role: string) {
+    this.#registry.setDefaultLabels({ role });
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  counter<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
+    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  gauge<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
+    return new Gauge({ name, help, labelNames, registers: [this.#registry] });
+  }
+
+  /** `buckets` in the unit the name ends in; the default suits request durations in seconds. */
+  histogram<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    buckets: number[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+  ): Histogram<L> {
+    return new Histogram({ name, help, labelNames, buckets, registers: [this.#registry] });
+  }
+
+  readonly contentType = this.#registry.contentType;
+
+  /** The exposition text that `GET /metrics` answers. */
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
