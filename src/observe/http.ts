@@ -1,0 +1,48 @@
+import { createServer, type Server } from 'node:http';
+import { KittiwakeError } from '../lib/errors.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface ObserveOptions {
+  port: number;
+  metrics: Metrics;
+  /** Why the role cannot serve yet, or undefined when it can. */
+  notReady: () => string | undefined;
+  /** For the message when the port is taken, for example `gateway`. */
+  role: string;
+}
+
+/** Serves a role's `/metrics` (Prometheus text), `/healthz` (the process lives) and `/readyz` (it serves) on loopback. */
+export async function serveObservability(options: ObserveOptions): Promise<Server> {
+  const { metrics, notReady, port, role } = options;
+  const server = createServer(async (request, response) => {
+    const path = request.url?.split('?')[0];
+    if (path === '/metrics') {
+      response.setHeader('content-type', metrics.contentType).end(await metrics.text());
+    } else if (path === '/healthz') {
+      response.end('ok\n');
+    } else if (path === '/readyz') {
+      const why = notReady();
+      response.writeHead(why === undefined ? 200 : 503).end(`${why ?? 'ok'}\n`);
+    } else {
+      response.writeHead(404).end('not found: /metrics, /healthz and /readyz are here\n');
+    }
+  });
+  await listenOnLoopback(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port` });
+  return server;
+}
+
+/** Listens on 127.0.0.1; a port that is taken is PORT_IN_USE, naming the role and the flag that chooses another. */
+export function listenOnLoopback(
+  server: { listen(port: number, host: string, done: () => void): unknown; once: Server['once']; off: Server['off'] },
+  where: { port: number; role: string; flag: string },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onError = (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', where, { cause: error }) : error);
+    server.once('error', onError);
+    server.listen(where.port, '127.0.0.1', () => {
+      server.off('error', onError);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,137 @@
+/** The rules of the house that a machine can check (CONTRIBUTING.md explains them). */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { errorCodes } from '../src/lib/errors.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (file: string) => readFileSync(root + file, 'utf8');
+const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
+  cwd: root,
+  encoding: 'utf8',
+})
+  .split('\n')
+  .filter((file) => file !== '' && existsSync(root + file));
+const sources = tracked.filter((file) => /\.(ts|js|mjs)$/.test(file));
+const isTest = (file: string) => file.endsWith('.test.ts') || file.startsWith('test/');
+
+/** A folder of src/ imports only from itself and from those before it. */
+const floors = [
+  'lib', 'observe', 'api', 'kube', 'registry', 'serving', 'gateway', 'build', 'eventing', 'functions', 'cluster', 'server', 'cli',
+]; // biome-ignore format: one line reads as the list it is
+const belowTheSeam = { folder: 'cluster', mayImport: ['lib', 'observe', 'api', 'kube', 'registry', 'cluster'] };
+
+/** Files longer than 500 lines, each with the reason why splitting would make it worse. */
+const longFiles: Record<string, string> = {};
+
+function importsOf(file: string): string[] {
+  const pattern = /(?:^|\n)\s*(?:import|export)\b[^;'"]*?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
+  return [...read(file).matchAll(pattern)].map((match) => match[1] ?? match[2] ?? '');
+}
+
+/** The top folder under src/ that a relative import of `file` leads to. */
+function folderOf(file: string, specifier: string): string | undefined {
+  const path = new URL(specifier, `file:///${file}`).pathname.slice(1);
+  return path.startsWith('src/') ? path.split('/')[1] : undefined;
+}
+
+test('imports run downwards, and nothing above the seam imports cluster/', () => {
+  const upward = [];
+  for (const file of sources.filter((f) => f.startsWith('src/') && !isTest(f))) {
+    const from = file.split('/')[1] ?? '';
+    for (const specifier of importsOf(file).filter((s) => s.startsWith('.'))) {
+      const to = folderOf(file, specifier);
+      if (to === undefined) continue;
+      const allowed =
+        from === belowTheSeam.folder
+          ? belowTheSeam.mayImport.includes(to)
+          : floors.indexOf(to) <= floors.indexOf(from) &&
+            (to !== belowTheSeam.folder || ['server', 'cli'].includes(from));
+      if (!allowed) upward.push(`${file} imports ${specifier}`);
+    }
+  }
+  assert.deepEqual(upward, []);
+});
+
+test('every folder of src/ has its place in the order of imports', () => {
+  assert.deepEqual(
+    readdirSync(`${root}src`).filter((folder) => !floors.includes(folder)),
+    [],
+  );
+});
+
+test('runtimes/ and examples/ never import src/', () => {
+  const inside = sources.filter((f) => f.startsWith('runtimes/') || f.startsWith('examples/'));
+  const wrong = inside.filter((file) => importsOf(file).some((s) => s.includes('/src/') && s.startsWith('../..')));
+  assert.deepEqual(
+    wrong.filter((file) => !isTest(file)),
+    [],
+  );
+});
+
+test('every runtime dependency has its reason in docs/adr', () => {
+  const { dependencies, optionalDependencies } = JSON.parse(read('package.json'));
+  const reasons = readdirSync(`${root}docs/adr`)
+    .map((file) => read(`docs/adr/${file}`))
+    .join('\n');
+  const unexplained = Object.keys({ ...dependencies, ...optionalDependencies }).filter(
+    (name) => !reasons.includes(`\`${name}\``),
+  );
+  assert.deepEqual(unexplained, []);
+});
+
+test('no dependency runs a script when it is installed', () => {
+  const lock = JSON.parse(read('package-lock.json'));
+  const withScripts = Object.entries<{ hasInstallScript?: boolean }>(lock.packages).filter(
+    ([, p]) => p.hasInstallScript,
+  );
+  assert.deepEqual(
+    withScripts.map(([name]) => name),
+    [],
+  );
+});
+
+test('lockfiles carry no addresses of registries', () => {
+  const withAddresses = tracked.filter((f) => f.endsWith('package-lock.json') && read(f).includes('"resolved": "http'));
+  assert.deepEqual(withAddresses, []);
+});
+
+test('files have at most 500 lines, and lines at most 120 characters', () => {
+  const code = sources.filter((file) => !file.includes('fixtures/'));
+  const long = code.filter((file) => read(file).split('\n').length > 501 && !(file in longFiles));
+  const wide = code.flatMap((file) =>
+    read(file)
+      .split('\n')
+      .flatMap((line, i) => (line.length > 120 ? [`${file}:${i + 1}`] : [])),
+  );
+  assert.deepEqual({ long, wide }, { long: [], wide: [] });
+});
+
+test('only the command line prints with console', () => {
+  const printing = sources.filter(
+    (f) => f.startsWith('src/') && !f.startsWith('src/cli/') && !isTest(f) && /\bconsole\.\w+\(/.test(read(f)),
+  );
+  assert.deepEqual(printing, []);
+});
+
+test('every error code is documented', () => {
+  const page = read('docs/reference/errors.md');
+  assert.deepEqual(
+    errorCodes.filter((code) => !page.includes(`## ${code}`)),
+    [],
+  );
+});
+
+test('every example is run by a test', () => {
+  const testText = tracked
+    .filter((f) => f.startsWith('test/e2e/'))
+    .map(read)
+    .join('\n');
+  const examples = readdirSync(`${root}examples`, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  assert.deepEqual(
+    examples.map((e) => e.name).filter((name) => !testText.includes(`examples/${name}`)),
+    [],
+  );
+});
