@@ -1,0 +1,4 @@
+import type { Kind } from './kind.ts';
+
+/** The kinds of the platform itself, which the server installs as CustomResourceDefinitions at start. */
+export const platformKinds: readonly Kind[] = [];
