@@ -1,0 +1,49 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+/** The platform's listeners, all on 127.0.0.1. 0 means any free port, chosen at start and kept while the platform runs. */
+export interface Ports {
+  gateway: number;
+  broker: number;
+  registry: number;
+  api: number;
+  controlMetrics: number;
+  gatewayMetrics: number;
+  brokerMetrics: number;
+}
+
+export type PortName = keyof Ports;
+
+/** Each port with its default, its flag and the role that listens there. */
+export const portDefinitions: Record<PortName, { port: number; flag: string; role: string }> = {
+  gateway: { port: 8080, flag: '--gateway-port', role: 'gateway' },
+  broker: { port: 8081, flag: '--broker-port', role: 'broker' },
+  registry: { port: 8082, flag: '--registry-port', role: 'registry' },
+  api: { port: 7443, flag: '--api-port', role: 'API server' },
+  controlMetrics: { port: 8090, flag: '--control-metrics-port', role: 'metrics of the control plane' },
+  gatewayMetrics: { port: 8091, flag: '--gateway-metrics-port', role: 'metrics of the gateway' },
+  brokerMetrics: { port: 8092, flag: '--broker-metrics-port', role: 'metrics of the broker' },
+};
+
+export interface Config {
+  /** Absolute. */
+  dataDir: string;
+  /** Services get the host `NAME.NAMESPACE.<domain>`; `localhost` needs no DNS. */
+  domain: string;
+  ports: Ports;
+  logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+export function defaultConfig(): Config {
+  const ports = Object.fromEntries(Object.entries(portDefinitions).map(([name, { port }]) => [name, port]));
+  return { dataDir: defaultDataDir(), domain: 'localhost', ports: ports as unknown as Ports, logLevel: 'info' };
+}
+
+/** `$XDG_DATA_HOME/kittiwake`, or `~/.local/share/kittiwake` (XDG Base Directory Specification). */
+export function defaultDataDir(): string {
+  const dataHome = process.env.XDG_DATA_HOME;
+  return resolve(
+    dataHome !== undefined && dataHome !== '' ? dataHome : join(homedir(), '.local', 'share'),
+    'kittiwake',
+  );
+}

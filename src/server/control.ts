@@ -1,0 +1,104 @@
+/** Assembles the control plane: registry, API server, node agent, controllers and autoscaler, in the order they need. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { platformKinds } from '../api/platform.ts';
+import { buildControllers } from '../build/index.ts';
+import { openApiServer } from '../cluster/apiserver/index.ts';
+import { processDriver } from '../cluster/node/drivers/process/index.ts';
+import { startNodeAgent } from '../cluster/node/index.ts';
+import { workloadControllers } from '../cluster/workloads/index.ts';
+import { eventingAdmission, eventingControllers } from '../eventing/index.ts';
+import { runControllers } from '../kube/runner.ts';
+import { systemClock } from '../lib/clock.ts';
+import { serveObservability } from '../observe/http.ts';
+import type { Logger } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { RegistryClient, startRegistry } from '../registry/index.ts';
+import { servingAdmission, servingControllers, startAutoscaler } from '../serving/index.ts';
+import { autoscalerSocket } from './autoscaler-socket.ts';
+import type { Config } from './config.ts';
+import type { Role } from './role.ts';
+
+/** The name by which image references mean the embedded registry, whatever port it listens on. */
+export const embeddedRegistryHost = 'registry.localhost';
+
+export async function start(config: Config, log: Logger): Promise<Role> {
+  const { dataDir, ports } = config;
+  const clock = systemClock;
+  const metrics = new Metrics('control');
+  let notReady: string | undefined = 'starting';
+  const observability = await serveObservability({
+    port: ports.controlMetrics,
+    metrics,
+    notReady: () => notReady,
+    role: 'control',
+  });
+
+  const distribution = await startRegistry({
+    dir: folder(dataDir, 'registry'),
+    port: ports.registry,
+    clock,
+    log,
+    metrics,
+  });
+  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
+
+  const api = await openApiServer({
+    dataDir,
+    clock,
+    log,
+    metrics,
+    kinds: platformKinds,
+    admission: [...servingAdmission, ...eventingAdmission],
+    podLogs: { read: (pod, options) => node.podLogs.read(pod, options) },
+  });
+  const { client } = api;
+  const node = await startNodeAgent({
+    client,
+    clock,
+    log,
+    metrics,
+    dataDir: folder(dataDir, 'node'),
+    nodeName: 'local',
+    driver: processDriver({ dataDir: folder(dataDir, 'node'), log, clock }),
+    registry,
+  });
+  await api.listen({ port: ports.api });
+
+  const controllers = await runControllers(
+    [
+      ...workloadControllers(),
+      ...servingControllers({ registry, domain: config.domain, gatewayPort: ports.gateway }),
+      ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log }),
+      ...eventingControllers({
+        ingressUrl: `http://127.0.0.1:${ports.broker}`,
+        gatewayUrl: `http://127.0.0.1:${ports.gateway}`,
+      }),
+    ],
+    { client, clock, log, metrics },
+  );
+  const autoscaler = await startAutoscaler({
+    client,
+    clock,
+    log,
+    metrics,
+    listen: { socketPath: autoscalerSocket(dataDir) },
+  });
+  notReady = undefined;
+
+  return {
+    async stop() {
+      notReady = 'stopping';
+      observability.close();
+      await Promise.all([autoscaler.stop(), controllers.stop()]);
+      await node.stop({ stopPods: true });
+      await Promise.all([api.stop(), distribution.stop()]);
+    },
+  };
+}
+
+function folder(...parts: [string, ...string[]]): string {
+  const path = join(...parts);
+  mkdirSync(path, { recursive: true });
+  return path;
+}

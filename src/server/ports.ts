@@ -1,0 +1,31 @@
+import { createServer } from 'node:net';
+import { KittiwakeError } from '../lib/errors.ts';
+import { type PortName, type Ports, portDefinitions } from './config.ts';
+
+/**
+ * Replaces each 0 by a free port, and checks that the others are free, so that a port that is taken is reported at
+ * once, with its flag, rather than by a role that dies. Throws PORT_IN_USE.
+ */
+export async function resolvePorts(ports: Ports): Promise<Ports> {
+  const resolved = await Promise.all(
+    (Object.keys(portDefinitions) as PortName[]).map(async (name) => {
+      const { role, flag } = portDefinitions[name];
+      return [name, await probe(ports[name], role, flag)] as const;
+    }),
+  );
+  return Object.fromEntries(resolved) as unknown as Ports;
+}
+
+function probe(port: number, role: string, flag: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', { port, role, flag }) : error),
+    );
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      const found = address !== null && typeof address === 'object' ? address.port : port;
+      server.close(() => resolve(found));
+    });
+  });
+}
