@@ -1,0 +1,72 @@
+import type { Kind } from '../api/kind.ts';
+import { type KubeObject, keyOf } from '../api/meta.ts';
+import { isAlreadyExists } from '../api/status.ts';
+import type { Client } from './client.ts';
+
+/** Where kubectl, kn and we remember what was last applied, so that a field taken out of the manifest is taken out of the object. */
+const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+
+export type Applied<T> = { object: T; outcome: 'created' | 'configured' | 'unchanged' };
+
+/**
+ * Client-side apply, as `kubectl apply` does it for custom resources: creates the object, or sends the JSON merge patch
+ * that takes the last applied configuration to `desired` and repairs what has drifted from it.
+ */
+export async function applyObject<T extends KubeObject>(
+  client: Client,
+  kind: Kind<T>,
+  desired: T,
+): Promise<Applied<T>> {
+  const wanted = withLastApplied(desired);
+  const live = await client.get(kind, keyOf(desired));
+  if (!live) {
+    try {
+      return { object: await client.create(kind, wanted), outcome: 'created' };
+    } catch (error) {
+      if (isAlreadyExists(error)) return applyObject(client, kind, desired); // Somebody was faster: apply onto theirs.
+      throw error;
+    }
+  }
+  const patch = threeWayMergePatch(lastApplied(live), wanted, live);
+  if (patch === undefined) return { object: live, outcome: 'unchanged' };
+  const object = await client.patch(kind, keyOf(desired), { type: 'merge', patch });
+  const isSame = object.metadata.resourceVersion === live.metadata.resourceVersion;
+  return { object, outcome: isSame ? 'unchanged' : 'configured' };
+}
+
+/**
+ * The merge patch (RFC 7386) that sets what `desired` has and `live` has not, and removes (null) what `last` had and
+ * `desired` no longer has. Undefined when there is nothing to change. Lists are replaced whole.
+ * Example: last {a: 1, b: 1}, desired {a: 2}, live {a: 1, b: 1, c: 1} gives {a: 2, b: null}.
+ */
+export function threeWayMergePatch(last: unknown, desired: unknown, live: unknown): unknown {
+  if (!isMap(desired) || !isMap(live)) return JSON.stringify(desired) === JSON.stringify(live) ? undefined : desired;
+  const patch: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(desired)) {
+    const change = key in live ? threeWayMergePatch(isMap(last) ? last[key] : undefined, value, live[key]) : value;
+    if (change !== undefined) patch[key] = change;
+  }
+  for (const key of Object.keys(isMap(last) ? last : {})) {
+    if (!(key in desired) && key in live) patch[key] = null;
+  }
+  return Object.keys(patch).length === 0 ? undefined : patch;
+}
+
+function withLastApplied<T extends KubeObject>(object: T): T {
+  const annotations = { ...object.metadata.annotations, [lastAppliedAnnotation]: `${JSON.stringify(object)}\n` };
+  return { ...object, metadata: { ...object.metadata, annotations } };
+}
+
+function lastApplied(live: KubeObject): unknown {
+  const text = live.metadata.annotations?.[lastAppliedAnnotation];
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // Written by hand: nothing is known to have been applied, so nothing is removed.
+  }
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
