@@ -1,5 +1,19 @@
 import { BuildKind } from './build/build.ts';
 import type { Kind } from './kind.ts';
+import { IngressKind } from './networking/ingress.ts';
+import { ConfigurationKind } from './serving/configuration.ts';
+import { PodAutoscalerKind } from './serving/pod-autoscaler.ts';
+import { RevisionKind } from './serving/revision.ts';
+import { RouteKind } from './serving/route.ts';
+import { ServiceKind } from './serving/service.ts';
 
 /** The kinds of the platform itself, which the server installs as CustomResourceDefinitions at start. */
-export const platformKinds: readonly Kind[] = [BuildKind];
+export const platformKinds: readonly Kind[] = [
+  BuildKind,
+  ServiceKind,
+  ConfigurationKind,
+  RevisionKind,
+  RouteKind,
+  PodAutoscalerKind,
+  IngressKind,
+];

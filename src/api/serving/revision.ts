@@ -1,0 +1,142 @@
+import type { PodSpec } from '../core/pod-spec.ts';
+import { podSpecSchema } from '../core/pod-spec.ts';
+import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
+import { defineKind } from '../kind.ts';
+import type { Conditioned, KubeObject } from '../meta.ts';
+import { anything, array, conditionsSchema, integer, map, object, type Schema, string } from '../schema.ts';
+import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
+import { labels } from './names.ts';
+import { setRevisionSpecDefaults } from './revision-defaults.ts';
+import { validateRevisionSpec } from './revision-validation.ts';
+import { isSame } from './same.ts';
+
+/** An immutable snapshot of code and configuration, with its image pinned to a digest. */
+export interface Revision extends KubeObject {
+  spec: RevisionSpec;
+  status?: RevisionStatus;
+}
+
+export interface RevisionSpec extends PodSpec {
+  /** Requests at once per pod; 0 is no limit. */
+  containerConcurrency?: number;
+  /** From the arrival of a request to its end, waiting included. */
+  timeoutSeconds?: number;
+  /** Until the first byte of the reply. */
+  responseStartTimeoutSeconds?: number;
+  /** Without a byte written by the container. */
+  idleTimeoutSeconds?: number;
+}
+
+export interface RevisionStatus extends Conditioned {
+  logUrl?: string;
+  containerStatuses?: { name: string; imageDigest?: string }[];
+  initContainerStatuses?: { name: string; imageDigest?: string }[];
+  actualReplicas?: number;
+  desiredReplicas?: number;
+}
+
+/** What a Configuration stamps its revisions from. */
+export interface RevisionTemplate {
+  metadata?: {
+    name?: string;
+    generateName?: string;
+    labels?: Record<string, string>;
+    annotations?: Record<string, string>;
+  };
+  spec: RevisionSpec;
+}
+
+const seconds = (description: string) => integer({ format: 'int64', description });
+
+/** A pod's spec and what Serving adds to it. Containers may be left out when a build makes the image. */
+export const revisionSpecSchema: Schema = object(
+  {
+    ...podSpecSchema.properties,
+    containerConcurrency: integer({ format: 'int64', description: 'Requests at once per pod; 0 is no limit.' }),
+    timeoutSeconds: seconds('From the arrival of a request to its end, waiting included.'),
+    responseStartTimeoutSeconds: seconds('Until the first byte of the reply.'),
+    idleTimeoutSeconds: seconds('Without a byte written by the container.'),
+  },
+  { description: 'The containers to run and how requests reach them.' },
+);
+
+export const revisionTemplateSchema: Schema = object(
+  {
+    metadata: anything({
+      properties: {
+        name: string(),
+        generateName: string(),
+        labels: map(),
+        annotations: map(),
+        finalizers: array(string()),
+        namespace: string(),
+      },
+    }),
+    spec: revisionSpecSchema,
+  },
+  { description: 'What new revisions are made from.' },
+);
+
+const containerStatusesSchema = array(object({ name: string(), imageDigest: string() }));
+
+export const RevisionKind = defineKind<Revision>({
+  group: 'serving.knative.dev',
+  version: 'v1',
+  kind: 'Revision',
+  shortNames: ['rev'],
+  categories: ['all', 'knative', 'serving'],
+  schema: object({
+    spec: revisionSpecSchema,
+    status: object({
+      conditions: conditionsSchema,
+      observedGeneration: integer(),
+      annotations: map(),
+      logUrl: string(),
+      containerStatuses: containerStatusesSchema,
+      initContainerStatuses: containerStatusesSchema,
+      actualReplicas: integer(),
+      desiredReplicas: integer(),
+    }),
+  }),
+  columns: [
+    { name: 'Config Name', type: 'string', jsonPath: ".metadata.labels['serving\\.knative\\.dev/configuration']" },
+    {
+      name: 'Generation',
+      type: 'string',
+      jsonPath: ".metadata.labels['serving\\.knative\\.dev/configurationGeneration']",
+    },
+    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
+    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+    { name: 'Actual Replicas', type: 'integer', jsonPath: '.status.actualReplicas' },
+    { name: 'Desired Replicas', type: 'integer', jsonPath: '.status.desiredReplicas' },
+  ],
+
+  setDefaults(revision, old) {
+    // An existing revision is immutable: defaults that changed since must not change it.
+    if (old === undefined && revision.spec) setRevisionSpecDefaults(revision.spec);
+  },
+
+  validate(revision, old) {
+    const errors: FieldError[] = [
+      ...validateAutoscalingAnnotations(revision.metadata.annotations, 'metadata.annotations'),
+      ...validateOwnerLabel(revision, labels.configuration, 'Configuration'),
+    ];
+    if (old === undefined) return [...errors, ...validateRevisionSpec(revision.spec, 'spec', { hasBuild: false })];
+    if (!isSame(old.spec, revision.spec)) {
+      errors.push(
+        fieldForbidden('spec', 'Immutable fields changed: a revision never changes, update its Configuration instead'),
+      );
+    }
+    return errors;
+  },
+});
+
+/** A label that names the owner must agree with the owner references. */
+export function validateOwnerLabel(object: KubeObject, label: string, ownerKind: string): FieldError[] {
+  const name = object.metadata.labels?.[label];
+  if (name === undefined) return [];
+  const isOwned = object.metadata.ownerReferences?.some((owner) => owner.kind === ownerKind && owner.name === name);
+  return isOwned
+    ? []
+    : [fieldRequired(`metadata.labels[${label}]`, `missing field(s): no owner reference to ${ownerKind} "${name}"`)];
+}

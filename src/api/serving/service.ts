@@ -1,0 +1,62 @@
+import { defineKind } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+import { conditionsSchema, integer, map, object, string } from '../schema.ts';
+import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
+import { type ConfigurationSpec, type ConfigurationStatus, stickyBuildSchema } from './configuration.ts';
+import { validateWholeSeconds } from './duration-annotation.ts';
+import { annotations } from './names.ts';
+import { revisionTemplateSchema } from './revision.ts';
+import { type RouteSpec, type RouteStatus, routeStatusProperties } from './route.ts';
+import { setTemplateDefaults, validateNameChange, validateTemplate } from './template.ts';
+import { setTrafficDefaults, trafficSchema, validateTraffic } from './traffic.ts';
+
+/** A network service: a Configuration and a Route of the same name, looked after together. */
+export interface Service extends KubeObject {
+  spec: ServiceSpec;
+  status?: ServiceStatus;
+}
+
+export interface ServiceSpec extends ConfigurationSpec, RouteSpec {}
+export interface ServiceStatus extends ConfigurationStatus, RouteStatus {}
+
+export const ServiceKind = defineKind<Service>({
+  group: 'serving.knative.dev',
+  version: 'v1',
+  kind: 'Service',
+  shortNames: ['kservice', 'ksvc'],
+  categories: ['all', 'knative', 'serving'],
+  schema: object({
+    spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema, traffic: trafficSchema }),
+    status: object({
+      conditions: conditionsSchema,
+      observedGeneration: integer(),
+      annotations: map(),
+      latestCreatedRevisionName: string(),
+      latestReadyRevisionName: string(),
+      ...routeStatusProperties,
+    }),
+  }),
+  columns: [
+    { name: 'URL', type: 'string', jsonPath: '.status.url' },
+    { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },
+    { name: 'LatestReady', type: 'string', jsonPath: '.status.latestReadyRevisionName' },
+    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
+    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+  ],
+
+  setDefaults(service, old) {
+    service.spec ??= {} as ServiceSpec;
+    setTemplateDefaults(service.spec, old?.spec);
+    service.spec.traffic = setTrafficDefaults(service.spec.traffic, true);
+  },
+
+  validate(service, old) {
+    return [
+      ...validateNoAutoscalingAnnotations(service.metadata.annotations),
+      ...validateWholeSeconds(service.metadata.annotations, annotations.rolloutDuration, 'metadata.annotations'),
+      ...validateTemplate(service),
+      ...validateTraffic(service.spec.traffic ?? [], 'spec.traffic', true),
+      ...(old ? validateNameChange(service.spec, old.spec) : []),
+    ];
+  },
+});

@@ -1,0 +1,102 @@
+import { type BuildSpec, validateBuildSpec } from '../build/build.ts';
+import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
+import type { KubeObject } from '../meta.ts';
+import { dnsLabel1035Rule, isDnsLabel1035 } from '../names.ts';
+import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
+import { validateWholeSeconds } from './duration-annotation.ts';
+import { annotations, buildOutputImage } from './names.ts';
+import type { RevisionTemplate } from './revision.ts';
+import { setRevisionSpecDefaults } from './revision-defaults.ts';
+import { validateRevisionSpec } from './revision-validation.ts';
+import { isSame } from './same.ts';
+
+/** The part of a spec that Service and Configuration share: what to build, and what revisions are made from. */
+export interface TemplateHolder {
+  /** Null removes it. */
+  build?: BuildSpec | null;
+  template?: RevisionTemplate;
+}
+
+/** Images in the embedded registry: what builds make. */
+const builtImagePrefix = 'registry.localhost/';
+
+/**
+ * `spec.build` is sticky: a client that does not know the field and PUTs the object back without it does not remove it.
+ * It goes when it is null, or when an image is given that no build makes.
+ */
+export function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined): void {
+  if (spec.build === null) {
+    delete spec.build;
+    return;
+  }
+  if (
+    spec.build === undefined &&
+    old?.build &&
+    !servingContainer(spec)?.image?.match(/^(?!build:\/\/|registry\.localhost\/)/)
+  ) {
+    spec.build = structuredClone(old.build);
+  }
+  if (!spec.build) return;
+  // With a build, a template is not needed: the image alone may be all that there is to run.
+  spec.template ??= { spec: { containers: [] } };
+  spec.template.spec ??= { containers: [] };
+  spec.template.spec.containers ??= [];
+  if (spec.template.spec.containers.length === 0) spec.template.spec.containers.push({ name: '' });
+  const container = servingContainer(spec);
+  // `kn service update` writes the digest of the last revision into the template: that is still "what the build makes".
+  if (container?.image?.startsWith(builtImagePrefix)) container.image = buildOutputImage;
+}
+
+/** The container that has the port, or the only one. */
+export function servingContainer(spec: TemplateHolder) {
+  const containers = spec.template?.spec?.containers;
+  if (!Array.isArray(containers)) return undefined;
+  return containers.find((container) => container.ports?.length) ?? containers[0];
+}
+
+export function setTemplateDefaults(spec: TemplateHolder, old: TemplateHolder | undefined): void {
+  keepBuild(spec, old);
+  const name = spec.template?.metadata?.name;
+  // A named revision that keeps its name must stay the same: new defaults would look like a change of it.
+  if (name && name === old?.template?.metadata?.name) return;
+  if (spec.template?.spec) setRevisionSpecDefaults(spec.template.spec);
+}
+
+/** Knative's rules for `spec.template` of `owner`, and those of `spec.build`. */
+export function validateTemplate(owner: KubeObject & { spec: TemplateHolder }): FieldError[] {
+  const { build, template } = owner.spec;
+  const path = 'spec.template';
+  const metadata = template?.metadata;
+  return [
+    ...(build ? validateBuildSpec(build, 'spec.build') : []),
+    ...validateRevisionSpec(template?.spec ?? { containers: [] }, `${path}.spec`, { hasBuild: Boolean(build) }),
+    ...validateAutoscalingAnnotations(metadata?.annotations, `${path}.metadata.annotations`),
+    ...validateWholeSeconds(metadata?.annotations, annotations.progressDeadline, `${path}.metadata.annotations`),
+    ...validateRevisionName(owner, metadata, `${path}.metadata`),
+  ];
+}
+
+function validateRevisionName(owner: KubeObject, metadata: RevisionTemplate['metadata'], path: string): FieldError[] {
+  const name = metadata?.name;
+  if (!name) return [];
+  if (!isDnsLabel1035(name)) return [fieldInvalid(`${path}.name`, name, `not a DNS 1035 label: ${dnsLabel1035Rule}`)];
+  if (!owner.metadata.name && owner.metadata.generateName) {
+    return [fieldForbidden(`${path}.name`, 'must not set the field(s) together with metadata.generateName')];
+  }
+  const prefix = `${owner.metadata.name}-`;
+  return name.startsWith(prefix) ? [] : [fieldInvalid(`${path}.name`, name, `"${name}" must have prefix "${prefix}"`)];
+}
+
+/** A template that names its revision ("bring your own name") needs a new name for each change. */
+export function validateNameChange(spec: TemplateHolder, old: TemplateHolder): FieldError[] {
+  const name = spec.template?.metadata?.name;
+  if (!name || name !== old.template?.metadata?.name) return [];
+  if (isSame(spec.template, old.template) && isSame(spec.build, old.build)) return [];
+  return [
+    fieldInvalid(
+      'spec.template.metadata.name',
+      name,
+      'Saw changes of the template without a name change: a revision never changes, give the new one another name',
+    ),
+  ];
+}
