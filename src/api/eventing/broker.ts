@@ -1,0 +1,100 @@
+import { type FieldError, fieldForbidden } from '../field-error.ts';
+import { defineKind } from '../kind.ts';
+import type { Conditioned, KubeObject } from '../meta.ts';
+import { conditionsSchema, integer, map, object, string } from '../schema.ts';
+import { type DeliverySpec, defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
+import { type Addressable, addressableProperties, type KReference, referenceSchema } from './destination.ts';
+
+/** Accepts events at its address and keeps them, durably, until every Trigger is done with them. */
+export interface Broker extends KubeObject {
+  spec: BrokerSpec;
+  status?: BrokerStatus;
+}
+
+export interface BrokerSpec {
+  config?: KReference;
+  delivery?: DeliverySpec;
+}
+
+export interface BrokerStatus extends Conditioned, Addressable {
+  annotations?: Record<string, string>;
+  deadLetterSinkUri?: string;
+  deadLetterSinkCACerts?: string;
+  policies?: { name: string; apiVersion: string }[];
+}
+
+export const brokerClassAnnotation = 'eventing.knative.dev/broker.class';
+
+/** The classes that Kittiwake's broker serves; the first is the default, as in Knative, so that manifests need no change. */
+export const brokerClasses = ['MTChannelBasedBroker', 'Kittiwake'] as const;
+
+export const isOurBroker = (broker: KubeObject): boolean => {
+  const name = broker.metadata.annotations?.[brokerClassAnnotation] ?? brokerClasses[0];
+  return brokerClasses.some((ours) => ours === name);
+};
+
+export const BrokerKind = defineKind<Broker>({
+  group: 'eventing.knative.dev',
+  version: 'v1',
+  kind: 'Broker',
+  categories: ['all', 'knative', 'eventing'],
+  schema: object({
+    spec: object({
+      config: { ...referenceSchema, description: 'Kept as given; the log of this broker needs no configuration.' },
+      delivery: deliverySchema,
+    }),
+    status: object({
+      observedGeneration: integer({ format: 'int64' }),
+      annotations: map(),
+      conditions: conditionsSchema,
+      ...addressableProperties,
+      deadLetterSinkUri: string(),
+      deadLetterSinkCACerts: string(),
+      deadLetterSinkAudience: string(),
+      policies: { type: 'array', items: object({ name: string(), apiVersion: string() }) },
+    }),
+  }),
+  columns: [
+    { name: 'URL', type: 'string', jsonPath: '.status.address.url' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+  ],
+  setDefaults(broker, old) {
+    broker.metadata.annotations ??= {};
+    const annotations = broker.metadata.annotations;
+    annotations[brokerClassAnnotation] ??= old?.metadata.annotations?.[brokerClassAnnotation] ?? brokerClasses[0];
+    broker.spec ??= {};
+    broker.spec.delivery ??= {};
+    const delivery = broker.spec.delivery;
+    delivery.retry ??= 10;
+    delivery.backoffPolicy ??= 'exponential';
+    delivery.backoffDelay ??= 'PT0.2S';
+    if (broker.spec.config && broker.metadata.namespace !== undefined) {
+      broker.spec.config.namespace ??= broker.metadata.namespace;
+    }
+    defaultDelivery(delivery, broker.metadata.namespace);
+  },
+  validate(broker, old) {
+    return [...validateDelivery('spec.delivery', broker.spec.delivery), ...validateImmutable(broker, old)];
+  },
+});
+
+function validateImmutable(broker: Broker, old: Broker | undefined): FieldError[] {
+  if (!old) return [];
+  const errors: FieldError[] = [];
+  const was = old.metadata.annotations?.[brokerClassAnnotation];
+  const is = broker.metadata.annotations?.[brokerClassAnnotation];
+  if (was !== undefined && is !== was) {
+    const field = `metadata.annotations[${brokerClassAnnotation}]`;
+    errors.push(fieldForbidden(field, `cannot change from "${was}" to "${is}": delete the broker and create it anew`));
+  }
+  if (JSON.stringify(sorted(old.spec.config)) !== JSON.stringify(sorted(broker.spec.config))) {
+    errors.push(fieldForbidden('spec.config', 'cannot change: delete the broker and create it anew'));
+  }
+  return errors;
+}
+
+function sorted(reference: KReference | undefined): unknown {
+  return reference && Object.entries(reference).toSorted(([a], [b]) => (a < b ? -1 : 1));
+}

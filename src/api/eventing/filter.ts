@@ -1,0 +1,98 @@
+import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
+import { map, object, type Schema, string } from '../schema.ts';
+
+/**
+ * One element of `spec.filters`: exactly one dialect (CloudEvents Subscriptions API, "Filter Dialects"). `exact`,
+ * `prefix` and `suffix` need every named attribute to match, case-sensitively.
+ */
+export interface Filter {
+  exact?: Record<string, string>;
+  prefix?: Record<string, string>;
+  suffix?: Record<string, string>;
+  all?: Filter[];
+  any?: Filter[];
+  not?: Filter;
+  cesql?: string;
+}
+
+const dialects = ['exact', 'prefix', 'suffix', 'all', 'any', 'not', 'cesql'] as const;
+const depthMax = 32;
+
+/** Structural schemas cannot refer to themselves: what is inside all, any and not is checked by `validateFilter`. */
+export const filterSchema: Schema = object({
+  exact: map(string(), { description: 'Attributes that must equal these values.' }),
+  prefix: map(string(), { description: 'Attributes that must start with these values.' }),
+  suffix: map(string(), { description: 'Attributes that must end with these values.' }),
+  all: { type: 'array', items: nestedSchema(), description: 'Every one of these filters must match.' },
+  any: { type: 'array', items: nestedSchema(), description: 'At least one of these filters must match.' },
+  not: { ...nestedSchema(), description: 'This filter must not match.' },
+  cesql: string({ description: 'A CloudEvents SQL expression that must be true.' }),
+});
+
+function nestedSchema(): Schema {
+  return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+}
+
+/** Knative's rule for attribute names in filters; narrower than CloudEvents' by the leading letter. */
+export const isAttributeName = (name: string): boolean => /^[a-z][a-z0-9]*$/.test(name);
+
+export function validateAttributes(field: string, attributes: Record<string, unknown>): FieldError[] {
+  return Object.keys(attributes)
+    .filter((name) => !isAttributeName(name))
+    .map((name) =>
+      fieldInvalid(field, name, 'attribute names start with a lower-case letter and hold only a-z and 0-9'),
+    );
+}
+
+export function validateFilter(field: string, filter: unknown, depth = 0): FieldError[] {
+  if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
+    return [fieldInvalid(field, filter, `must be an object with one of ${dialects.join(', ')}`)];
+  }
+  if (depth > depthMax) return [fieldForbidden(field, `filters nest at most ${depthMax} deep`)];
+  const given = Object.keys(filter);
+  const unknown = given.filter((name) => !dialects.some((dialect) => dialect === name));
+  if (unknown.length > 0) {
+    return unknown.map((name) =>
+      fieldForbidden(`${field}.${name}`, `no such filter: use one of ${dialects.join(', ')}`),
+    );
+  }
+  if (given.length !== 1) {
+    const remedy = given.length === 0 ? `give one of ${dialects.join(', ')}` : 'split it into one element per dialect';
+    const what = given.length === 0 ? 'is empty' : `holds ${given.length} dialects (${given.join(', ')})`;
+    return [fieldInvalid(field, filter, `${what}, must hold exactly one: ${remedy}`)];
+  }
+  return validateDialect(field, filter as Filter, depth);
+}
+
+function validateDialect(field: string, filter: Filter, depth: number): FieldError[] {
+  for (const dialect of ['exact', 'prefix', 'suffix'] as const) {
+    if (filter[dialect] !== undefined) return validateMatches(`${field}.${dialect}`, filter[dialect]);
+  }
+  for (const dialect of ['all', 'any'] as const) {
+    if (filter[dialect] !== undefined) return validateNested(`${field}.${dialect}`, filter[dialect], depth);
+  }
+  if (filter.not !== undefined) return validateFilter(`${field}.not`, filter.not, depth + 1);
+  if (typeof filter.cesql !== 'string' || filter.cesql.trim() === '') {
+    return [fieldInvalid(`${field}.cesql`, filter.cesql, 'must be a CloudEvents SQL expression')];
+  }
+  return [];
+}
+
+function validateMatches(field: string, matches: unknown): FieldError[] {
+  if (typeof matches !== 'object' || matches === null || Array.isArray(matches)) {
+    return [fieldInvalid(field, matches, 'must be a map of attribute names to values')];
+  }
+  if (Object.keys(matches).length === 0) return [fieldRequired(field, 'name at least one attribute')];
+  const errors = validateAttributes(field, matches as Record<string, unknown>);
+  for (const [name, value] of Object.entries(matches)) {
+    if (typeof value !== 'string' || value === '') {
+      errors.push(fieldInvalid(`${field}.${name}`, value, 'must be a string that is not empty'));
+    }
+  }
+  return errors;
+}
+
+function validateNested(field: string, filters: unknown, depth: number): FieldError[] {
+  if (!Array.isArray(filters) || filters.length === 0) return [fieldRequired(field, 'give at least one filter')];
+  return filters.flatMap((filter, i) => validateFilter(`${field}[${i}]`, filter, depth + 1));
+}

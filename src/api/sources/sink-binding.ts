@@ -1,0 +1,104 @@
+import {
+  type Destination,
+  defaultDestination,
+  destinationSchema,
+  validateDestination,
+} from '../eventing/destination.ts';
+import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
+import { defineKind } from '../kind.ts';
+import type { KubeObject, LabelSelector } from '../meta.ts';
+import { array, map, object, string } from '../schema.ts';
+import {
+  type CloudEventOverrides,
+  ceOverridesSchema,
+  type SourceStatus,
+  sourceStatusSchema,
+  validateOverrides,
+} from './source.ts';
+
+/** Tells the containers of its subject, by the variable K_SINK, where to send events. */
+export interface SinkBinding extends KubeObject {
+  spec: SinkBindingSpec;
+  status?: SourceStatus;
+}
+
+export interface SinkBindingSpec {
+  sink: Destination;
+  subject: Subject;
+  ceOverrides?: CloudEventOverrides;
+}
+
+/** One object by name, or all of a kind in the namespace that a selector picks. */
+export interface Subject {
+  apiVersion: string;
+  kind: string;
+  namespace?: string;
+  name?: string;
+  selector?: LabelSelector;
+}
+
+export const SinkBindingKind = defineKind<SinkBinding>({
+  group: 'sources.knative.dev',
+  version: 'v1',
+  kind: 'SinkBinding',
+  categories: ['all', 'knative', 'sources', 'bindings'],
+  schema: object({
+    spec: object({
+      sink: { ...destinationSchema, description: 'Where the events go.' },
+      ceOverrides: ceOverridesSchema,
+      subject: object(
+        {
+          apiVersion: string(),
+          kind: string(),
+          namespace: string(),
+          name: string({ description: 'Name of the subject; instead of a selector.' }),
+          selector: object({
+            matchLabels: map(),
+            matchExpressions: array(object({ key: string(), operator: string(), values: array(string()) })),
+          }),
+        },
+        { description: 'Whose containers get K_SINK and K_CE_OVERRIDES.' },
+      ),
+    }),
+    status: sourceStatusSchema,
+  }),
+  columns: [
+    { name: 'Sink', type: 'string', jsonPath: '.status.sinkUri' },
+    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
+    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+  ],
+  setDefaults(binding) {
+    const namespace = binding.metadata.namespace;
+    if (binding.spec?.subject && namespace !== undefined) binding.spec.subject.namespace ??= namespace;
+    defaultDestination(binding.spec?.sink, namespace);
+  },
+  validate(binding) {
+    const spec: Partial<SinkBindingSpec> = binding.spec ?? {};
+    return [
+      ...validateDestination('spec.sink', spec.sink),
+      ...validateSubject(spec.subject, binding.metadata.namespace),
+      ...validateOverrides('spec.ceOverrides', spec.ceOverrides),
+    ];
+  },
+});
+
+function validateSubject(subject: Subject | undefined, namespace: string | undefined): FieldError[] {
+  const field = 'spec.subject';
+  if (!subject) return [fieldRequired(field, 'say whose containers get K_SINK')];
+  const errors: FieldError[] = [];
+  for (const part of ['apiVersion', 'kind'] as const) {
+    if (!subject[part]) errors.push(fieldRequired(`${field}.${part}`, `name the ${part} of the subject`));
+  }
+  if (subject.namespace !== undefined && subject.namespace !== namespace) {
+    const why = `"${subject.namespace}" is not the namespace of the binding`;
+    errors.push(fieldForbidden(`${field}.namespace`, `${why}: create the binding beside its subject`));
+  }
+  if (subject.name && subject.selector) {
+    errors.push(fieldForbidden(`${field}.selector`, 'name and selector are both given: keep one'));
+  }
+  if (!subject.name && !subject.selector) {
+    errors.push(fieldRequired(`${field}.name`, `give ${field}.name or ${field}.selector`));
+  }
+  return errors;
+}
