@@ -1,0 +1,172 @@
+import { type FieldError, fieldInvalid, fieldRequired } from '../field-error.ts';
+import { defineKind, type PrinterColumn } from '../kind.ts';
+import type { Condition, KubeObject } from '../meta.ts';
+import { dnsLabel1035Rule, dnsSubdomainRule, isDnsLabel1035, isDnsSubdomain } from '../names.ts';
+import { anything, array, boolean, conditionsSchema, integer, object, type Schema, string } from '../schema.ts';
+
+export interface CustomResourceNames {
+  plural: string;
+  singular?: string;
+  shortNames?: string[];
+  kind: string;
+  listKind?: string;
+  categories?: string[];
+}
+
+export interface CustomResourceVersion {
+  name: string;
+  served: boolean;
+  storage: boolean;
+  deprecated?: boolean;
+  deprecationWarning?: string;
+  schema?: { openAPIV3Schema?: Schema };
+  subresources?: {
+    status?: Record<string, never>;
+    scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
+  };
+  additionalPrinterColumns?: (PrinterColumn & { format?: string })[];
+  selectableFields?: { jsonPath: string }[];
+}
+
+export interface CustomResourceDefinition extends KubeObject {
+  spec: {
+    group: string;
+    scope: 'Namespaced' | 'Cluster';
+    names: CustomResourceNames;
+    versions: CustomResourceVersion[];
+    conversion?: { strategy?: string; webhook?: Record<string, unknown> };
+    preserveUnknownFields?: boolean;
+  };
+  status?: {
+    conditions?: Condition[];
+    acceptedNames?: CustomResourceNames;
+    storedVersions?: string[];
+  };
+}
+
+const stringList = array(string(), { 'x-kubernetes-list-type': 'atomic' });
+
+const namesSchema = object(
+  {
+    plural: string(),
+    singular: string(),
+    shortNames: stringList,
+    kind: string(),
+    listKind: string(),
+    categories: stringList,
+  },
+  { required: ['plural', 'kind'] },
+);
+
+export const CustomResourceDefinitionKind = defineKind<CustomResourceDefinition>({
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  shortNames: ['crd', 'crds'],
+  categories: ['api-extensions'],
+  isNamespaced: false,
+  schema: object(
+    {
+      spec: object(
+        {
+          group: string(),
+          scope: string({ enum: ['Namespaced', 'Cluster'] }),
+          names: namesSchema,
+          preserveUnknownFields: boolean(),
+          conversion: object({ strategy: string({ enum: ['None', 'Webhook'] }), webhook: anything() }),
+          versions: array(
+            object(
+              {
+                name: string(),
+                served: boolean(),
+                storage: boolean(),
+                deprecated: boolean(),
+                deprecationWarning: string(),
+                schema: object({ openAPIV3Schema: anything() }),
+                subresources: object({
+                  status: anything(),
+                  scale: object(
+                    { specReplicasPath: string(), statusReplicasPath: string(), labelSelectorPath: string() },
+                    { required: ['specReplicasPath', 'statusReplicasPath'] },
+                  ),
+                }),
+                additionalPrinterColumns: array(
+                  object(
+                    {
+                      name: string(),
+                      type: string(),
+                      jsonPath: string(),
+                      format: string(),
+                      priority: integer({ format: 'int32' }),
+                      description: string(),
+                    },
+                    { required: ['name', 'type', 'jsonPath'] },
+                  ),
+                  { 'x-kubernetes-list-type': 'atomic' },
+                ),
+                selectableFields: array(object({ jsonPath: string() }, { required: ['jsonPath'] }), {
+                  'x-kubernetes-list-type': 'atomic',
+                }),
+              },
+              { required: ['name', 'served', 'storage'] },
+            ),
+            { 'x-kubernetes-list-type': 'atomic' },
+          ),
+        },
+        { required: ['group', 'scope', 'names', 'versions'] },
+      ),
+      status: object({
+        conditions: conditionsSchema,
+        acceptedNames: namesSchema,
+        storedVersions: stringList,
+      }),
+    },
+    { required: ['spec'] },
+  ),
+  columns: [{ name: 'Created At', type: 'date', jsonPath: '.metadata.creationTimestamp' }],
+  setDefaults(definition) {
+    const { names } = definition.spec;
+    names.singular ??= names.kind.toLowerCase();
+    names.listKind ??= `${names.kind}List`;
+    definition.spec.conversion ??= { strategy: 'None' };
+  },
+  validate(definition, old) {
+    const { group, names, versions, scope } = definition.spec;
+    const errors: FieldError[] = [];
+    const expected = `${names.plural}.${group}`;
+    const { name } = definition.metadata;
+    if (name !== expected) {
+      errors.push(fieldInvalid('metadata.name', name, `must be spec.names.plural+"."+spec.group: ${expected}`));
+    }
+    if (!isDnsSubdomain(group) || !group.includes('.')) {
+      errors.push(fieldInvalid('spec.group', group, `${dnsSubdomainRule}, and has at least one dot`));
+    }
+    if (!isDnsLabel1035(names.plural)) errors.push(fieldInvalid('spec.names.plural', names.plural, dnsLabel1035Rule));
+    if (!isDnsLabel1035(names.kind.toLowerCase())) {
+      errors.push(fieldInvalid('spec.names.kind', names.kind, dnsLabel1035Rule));
+    }
+    errors.push(...validateVersions(versions));
+    if (old && old.spec.scope !== scope) errors.push(fieldInvalid('spec.scope', scope, 'field is immutable'));
+    if (old && old.spec.names.kind !== names.kind && old.status?.conditions?.length) {
+      errors.push(fieldInvalid('spec.names.kind', names.kind, 'field is immutable'));
+    }
+    return errors;
+  },
+});
+
+function validateVersions(versions: readonly CustomResourceVersion[]): FieldError[] {
+  const errors: FieldError[] = [];
+  if (versions.filter((version) => version.storage).length !== 1) {
+    errors.push(fieldInvalid('spec.versions', '', 'must have exactly one version marked as storage version'));
+  }
+  versions.forEach((version, i) => {
+    const at = `spec.versions[${i}]`;
+    if (!isDnsLabel1035(version.name)) errors.push(fieldInvalid(`${at}.name`, version.name, dnsLabel1035Rule));
+    const root = version.schema?.openAPIV3Schema;
+    if (!root) errors.push(fieldRequired(`${at}.schema.openAPIV3Schema`, 'schemas are required'));
+    else if (root.type !== 'object') {
+      errors.push(fieldInvalid(`${at}.schema.openAPIV3Schema.type`, root.type, "must be 'object' at the root"));
+    }
+  });
+  return errors;
+}

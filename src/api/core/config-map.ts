@@ -1,0 +1,50 @@
+import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
+import { defineKind } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+import { isConfigKey } from '../names.ts';
+import { boolean, map, object, string } from '../schema.ts';
+
+export interface ConfigMap extends KubeObject {
+  data?: Record<string, string>;
+  /** Base64. */
+  binaryData?: Record<string, string>;
+  immutable?: boolean;
+}
+
+export const configKeyRule = "a valid key must consist of alphanumeric characters, '-', '_' or '.', at most 253";
+
+export const ConfigMapKind = defineKind<ConfigMap>({
+  group: '',
+  version: 'v1',
+  kind: 'ConfigMap',
+  shortNames: ['cm'],
+  hasStatus: false,
+  schema: object({ data: map(), binaryData: map(string({ format: 'byte' })), immutable: boolean() }),
+  validate(configMap, old) {
+    const errors: FieldError[] = [];
+    for (const field of ['data', 'binaryData'] as const) {
+      for (const key of Object.keys(configMap[field] ?? {})) {
+        if (!isConfigKey(key)) errors.push(fieldInvalid(`${field}[${key}]`, key, configKeyRule));
+      }
+    }
+    for (const key of Object.keys(configMap.binaryData ?? {})) {
+      if (configMap.data && key in configMap.data) {
+        errors.push(fieldInvalid(`binaryData[${key}]`, key, 'duplicate of key present in data'));
+      }
+    }
+    if (old?.immutable) errors.push(...immutableErrors(configMap, old, ['data', 'binaryData', 'immutable']));
+    return errors;
+  },
+});
+
+/** What changed although `immutable: true` forbids it. */
+export function immutableErrors<T extends object>(now: T, old: T, fields: readonly (keyof T & string)[]): FieldError[] {
+  return fields
+    .filter((field) => JSON.stringify(sorted(now[field])) !== JSON.stringify(sorted(old[field])))
+    .map((field) => fieldForbidden(field, 'field is immutable when `immutable` is set'));
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+}

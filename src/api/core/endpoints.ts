@@ -1,0 +1,62 @@
+import { defineKind } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+import { array, integer, object, string } from '../schema.ts';
+import { type ObjectReference, objectReferenceSchema } from './event.ts';
+
+export interface EndpointAddress {
+  ip: string;
+  hostname?: string;
+  nodeName?: string;
+  targetRef?: ObjectReference;
+}
+
+export interface EndpointSubset {
+  addresses?: EndpointAddress[];
+  notReadyAddresses?: EndpointAddress[];
+  ports?: { name?: string; port: number; protocol?: string; appProtocol?: string }[];
+}
+
+/** The older form of EndpointSlices. It is stored for those who write it; the platform itself reads slices only. */
+export interface Endpoints extends KubeObject {
+  subsets?: EndpointSubset[];
+}
+
+const addresses = array(
+  object(
+    { ip: string(), hostname: string(), nodeName: string(), targetRef: objectReferenceSchema },
+    { required: ['ip'] },
+  ),
+  { 'x-kubernetes-list-type': 'atomic' },
+);
+
+export const EndpointsKind = defineKind<Endpoints>({
+  group: '',
+  version: 'v1',
+  kind: 'Endpoints',
+  singular: 'endpoints',
+  plural: 'endpoints',
+  shortNames: ['ep'],
+  hasStatus: false,
+  schema: object({
+    subsets: array(
+      object({
+        addresses,
+        notReadyAddresses: addresses,
+        ports: array(
+          object(
+            {
+              name: string(),
+              port: integer({ format: 'int32' }),
+              protocol: string({ default: 'TCP' }),
+              appProtocol: string(),
+            },
+            { required: ['port'] },
+          ),
+          { 'x-kubernetes-list-type': 'atomic' },
+        ),
+      }),
+      { 'x-kubernetes-list-type': 'atomic' },
+    ),
+  }),
+  columns: [{ name: 'Endpoints', type: 'string', jsonPath: '.subsets[*].addresses[*].ip' }],
+});

@@ -1,0 +1,182 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type FieldError, fieldForbidden } from '../field-error.ts';
+import { defineKind } from '../kind.ts';
+import type { Condition, KubeObject } from '../meta.ts';
+import { anything, array, boolean, conditionsSchema, integer, map, mapList, object, string } from '../schema.ts';
+import { setPodSpecDefaults } from './pod-defaults.ts';
+import { type PodSpec, podSpecSchema } from './pod-spec.ts';
+import { validatePodSpec } from './pod-validation.ts';
+
+export interface ContainerState {
+  waiting?: { reason?: string; message?: string };
+  running?: { startedAt?: string };
+  terminated?: {
+    exitCode: number;
+    signal?: number;
+    reason?: string;
+    message?: string;
+    startedAt?: string;
+    finishedAt?: string;
+    containerID?: string;
+  };
+}
+
+export interface ContainerStatus {
+  name: string;
+  image: string;
+  imageID: string;
+  containerID?: string;
+  ready: boolean;
+  started?: boolean;
+  restartCount: number;
+  state?: ContainerState;
+  lastState?: ContainerState;
+}
+
+export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+
+export interface PodStatus {
+  phase?: PodPhase;
+  conditions?: Condition[];
+  reason?: string;
+  message?: string;
+  hostIP?: string;
+  hostIPs?: { ip: string }[];
+  podIP?: string;
+  podIPs?: { ip: string }[];
+  startTime?: string;
+  qosClass?: 'Guaranteed' | 'Burstable' | 'BestEffort';
+  containerStatuses?: ContainerStatus[];
+  initContainerStatuses?: ContainerStatus[];
+  nominatedNodeName?: string;
+  observedGeneration?: number;
+}
+
+export interface Pod extends KubeObject {
+  spec: PodSpec;
+  status?: PodStatus;
+}
+
+/** JSON map from a container's port to the host's, where pods share the host's network: `{"8080":41235}`. */
+export const portsAnnotation = 'node.kittiwake.dev/ports';
+
+/** Whether the pod takes traffic: its Ready condition is True. */
+export const isPodReady = (pod: Pod): boolean =>
+  pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+
+/** Whether the pod has ended for good. */
+export const isPodTerminal = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+const stateSchema = object({
+  waiting: object({ reason: string(), message: string() }),
+  running: object({ startedAt: string({ format: 'date-time', nullable: true }) }),
+  terminated: object({
+    exitCode: integer({ format: 'int32' }),
+    signal: integer({ format: 'int32' }),
+    reason: string(),
+    message: string(),
+    startedAt: string({ format: 'date-time', nullable: true }),
+    finishedAt: string({ format: 'date-time', nullable: true }),
+    containerID: string(),
+  }),
+});
+
+const containerStatusesSchema = array(
+  object(
+    {
+      name: string(),
+      image: string(),
+      imageID: string(),
+      containerID: string(),
+      ready: boolean(),
+      started: boolean(),
+      restartCount: integer({ format: 'int32' }),
+      state: stateSchema,
+      lastState: stateSchema,
+      resources: anything(),
+      allocatedResources: map({ 'x-kubernetes-int-or-string': true }),
+      volumeMounts: array(anything()),
+    },
+    { required: ['name'] },
+  ),
+  { 'x-kubernetes-list-type': 'atomic' },
+);
+
+const ipsSchema = mapList(object({ ip: string() }, { required: ['ip'] }), ['ip']);
+
+export const PodKind = defineKind<Pod>({
+  group: '',
+  version: 'v1',
+  kind: 'Pod',
+  shortNames: ['po'],
+  categories: ['all'],
+  schema: object({
+    spec: podSpecSchema,
+    status: object({
+      phase: string({ enum: ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] }),
+      conditions: conditionsSchema,
+      reason: string(),
+      message: string(),
+      hostIP: string(),
+      hostIPs: ipsSchema,
+      podIP: string(),
+      podIPs: ipsSchema,
+      startTime: string({ format: 'date-time', nullable: true }),
+      qosClass: string(),
+      containerStatuses: containerStatusesSchema,
+      initContainerStatuses: containerStatusesSchema,
+      ephemeralContainerStatuses: containerStatusesSchema,
+      nominatedNodeName: string(),
+      observedGeneration: integer({ format: 'int64' }),
+      resize: string(),
+    }),
+  }),
+  columns: [
+    { name: 'Status', type: 'string', jsonPath: '.status.phase' },
+    { name: 'IP', type: 'string', jsonPath: '.status.podIP', priority: 1 },
+    { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', priority: 1 },
+  ],
+  setDefaults(pod, old) {
+    setPodSpecDefaults(pod.spec);
+    pod.spec.enableServiceLinks ??= true;
+    if (!old) pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
+  },
+  validate(pod, old) {
+    return old ? validateUpdate(pod, old) : validatePodSpec(pod.spec, 'spec');
+  },
+});
+
+/** A pod's spec is fixed but for images, deadlines, added tolerations, and the node, once. */
+function validateUpdate(pod: Pod, old: Pod): FieldError[] {
+  const fixed = (spec: PodSpec, was: PodSpec) => ({
+    ...spec,
+    nodeName: was.nodeName ? spec.nodeName : undefined,
+    activeDeadlineSeconds: undefined,
+    tolerations: undefined,
+    schedulingGates: undefined,
+    containers: spec.containers?.map((c) => ({ ...c, image: '' })),
+    initContainers: spec.initContainers?.map((c) => ({ ...c, image: '' })),
+  });
+  if (isDeepStrictEqual(fixed(pod.spec, old.spec), fixed(old.spec, old.spec))) return [];
+  return [
+    fieldForbidden(
+      'spec',
+      'pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, ' +
+        '`spec.activeDeadlineSeconds`, `spec.tolerations`, and `spec.nodeName` once',
+    ),
+  ];
+}
+
+/** Guaranteed when every container limits cpu and memory and requests as much; BestEffort when none asks for any. */
+export function qosClassOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
+  const named = (list: Record<string, unknown> | undefined) => list?.cpu !== undefined || list?.memory !== undefined;
+  if (!all.some((c) => named(c.resources?.limits) || named(c.resources?.requests))) return 'BestEffort';
+  const isGuaranteed = all.every((c) =>
+    ['cpu', 'memory'].every((name) => {
+      const limit = c.resources?.limits?.[name];
+      return limit !== undefined && limit === (c.resources?.requests?.[name] ?? limit);
+    }),
+  );
+  return isGuaranteed ? 'Guaranteed' : 'Burstable';
+}
