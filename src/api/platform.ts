@@ -20,4 +20,8 @@ export const platformKinds: readonly Kind[] = [
   RouteKind,
   PodAutoscalerKind,
   IngressKind,
+  BrokerKind,
+  TriggerKind,
+  PingSourceKind,
+  SinkBindingKind,
 ];
