@@ -1,0 +1,22 @@
+import { applyObject } from '../kube/apply.ts';
+import { RegistryClient } from '../registry/index.ts';
+import { locateError, readManifest, uploadSources } from './manifest.ts';
+import { type CommonOptions, runningPlatform } from './platform.ts';
+import { print } from './terminal.ts';
+
+/** `kittiwake apply -f`: every object in the order of the file; stops at the first that is refused. */
+export async function apply(common: CommonOptions, options: { filename: string; namespace: string }): Promise<void> {
+  const { addresses, client } = runningPlatform(common);
+  const registry = new RegistryClient({ mirrors: { 'registry.localhost': addresses.registryUrl } });
+  const read = await readManifest(options.filename, options.namespace, client);
+  const entries = await uploadSources(read, options.filename, registry, (name, digest) => {
+    print(`source of ${name} uploaded as ${digest.slice(0, 19)}`);
+  });
+  for (const entry of entries) {
+    const { kind, object } = entry;
+    const { outcome } = await applyObject(client, kind, object).catch((error) => {
+      throw locateError(error, entry);
+    });
+    print(`${kind.singular}${kind.group === '' ? '' : `.${kind.group}`}/${object.metadata.name} ${outcome}`);
+  }
+}

@@ -1,0 +1,34 @@
+import { notFound } from '../api/status.ts';
+import { resolveKind } from './kinds.ts';
+import { readManifest } from './manifest.ts';
+import { type CommonOptions, runningPlatform } from './platform.ts';
+import { print } from './terminal.ts';
+
+/** `kittiwake delete KIND NAME` or `-f FILE`: what is gone already is said, and is no error with `-f`. */
+export async function deleteObjects(
+  common: CommonOptions,
+  kindName: string | undefined,
+  name: string | undefined,
+  options: { filename?: string; namespace: string },
+): Promise<void> {
+  const { client } = runningPlatform(common);
+  if (options.filename !== undefined) {
+    for (const { kind, object } of (await readManifest(options.filename, options.namespace, client)).reverse()) {
+      const key = {
+        ...(kind.isNamespaced ? { namespace: object.metadata.namespace ?? '' } : {}),
+        name: object.metadata.name,
+      };
+      const existed = (await client.get(kind, key)) !== undefined;
+      await client.delete(kind, key);
+      print(`${kind.singular} "${key.name}" ${existed ? 'deleted' : 'was not there'}`);
+    }
+    return;
+  }
+  if (kindName === undefined || name === undefined)
+    throw new Error("say what to delete: 'kittiwake delete KIND NAME' or '-f FILE'");
+  const kind = await resolveKind(client, kindName);
+  const key = kind.isNamespaced ? { namespace: options.namespace, name } : { name };
+  if (!(await client.get(kind, key))) throw notFound(kind, name);
+  await client.delete(kind, key);
+  print(`${kind.singular} "${name}" deleted`);
+}

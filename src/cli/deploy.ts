@@ -1,0 +1,103 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { type Service, ServiceKind } from '../api/serving/service.ts';
+import { uploadFolder } from '../build/index.ts';
+import { applyObject } from '../kube/apply.ts';
+import { RegistryClient } from '../registry/index.ts';
+import { type CommonOptions, runningPlatform } from './platform.ts';
+import { followService, type Step } from './progress.ts';
+import { bold, dim, duration, green, print, red, say } from './terminal.ts';
+
+export interface DeployOptions {
+  name?: string;
+  namespace: string;
+  env?: string[];
+  allowScripts?: boolean;
+  timeout: string;
+}
+
+/** `kittiwake deploy FOLDER`: uploads, builds, waits until it serves; prints the URL alone on standard output. */
+export async function deploy(common: CommonOptions, folder: string, options: DeployOptions): Promise<void> {
+  const { addresses, client } = runningPlatform(common);
+  const path = resolve(folder);
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    throw new Error(`${folder} is not a folder: name the one to deploy`);
+  const name = options.name ?? nameOf(path);
+  const { namespace } = options;
+  const timeoutMs = Number(options.timeout) * 1000;
+  if (!(timeoutMs > 0)) throw new Error(`--timeout is ${JSON.stringify(options.timeout)}: give seconds above 0`);
+  const startedMs = performance.now();
+
+  const registry = new RegistryClient({ mirrors: { 'registry.localhost': addresses.registryUrl } });
+  const reference = `registry.localhost/${namespace}/${name}-source`;
+  const source = await uploadFolder({ folder: path, reference, registry });
+  progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
+
+  const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, source.image));
+  if (outcome === 'unchanged') progress(startedMs, 'nothing has changed since the last deploy');
+  await followService(client, { namespace, name }, (step) => tell(step, startedMs), AbortSignal.timeout(timeoutMs));
+  const service = await client.get(ServiceKind, { namespace, name });
+  say(`${green('ready')} in ${duration(performance.now() - startedMs)}`);
+  print(service?.status?.url ?? '');
+}
+
+function serviceOf(name: string, options: DeployOptions, image: string): Service {
+  const env = (options.env ?? []).map(parseEnv);
+  return {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: { name, namespace: options.namespace },
+    spec: {
+      build: {
+        source: { ociArtifact: { image } },
+        ...(options.allowScripts === true ? { allowScripts: true } : {}),
+      },
+      template: { spec: { containers: [{ image: 'build://output', ...(env.length > 0 ? { env } : {}) }] } },
+    },
+  } as Service;
+}
+
+function tell(step: Step, startedMs: number): void {
+  if (step.type === 'build-step') progress(startedMs, step.message);
+  else if (step.type === 'built') progress(startedMs, `image in the registry ${dim(step.digest.slice(0, 19))}`);
+  else if (step.type === 'revision-created') progress(startedMs, `revision ${bold(step.name)}`);
+  else if (step.type === 'build-failed')
+    say(`\n${step.log.trimEnd()}\n${red('the previous revision, if any, keeps serving')}`);
+}
+
+function progress(startedMs: number, message: string): void {
+  say(`${dim(duration(performance.now() - startedMs).padStart(8))}  ${message}`);
+}
+
+function parseEnv(text: string): { name: string; value: string } {
+  const at = text.indexOf('=');
+  if (at < 1) throw new Error(`--env is ${JSON.stringify(text)}: write NAME=value`);
+  return { name: text.slice(0, at), value: text.slice(at + 1) };
+}
+
+/** The name in func.yaml, else in package.json, else the folder's, made a DNS label. */
+function nameOf(path: string): string {
+  const named = nameInFuncYaml(join(path, 'func.yaml')) ?? nameInPackage(join(path, 'package.json')) ?? basename(path);
+  const label = named
+    .toLowerCase()
+    .replace(/^@[^/]*\//, '')
+    .replace(/[^a-z0-9-]+/g, '-')
+    .replace(/^[^a-z]+|-+$/g, '')
+    .slice(0, 50);
+  if (label === '') throw new Error(`no name can be made of ${JSON.stringify(named)}: give one with --name`);
+  return label;
+}
+
+function nameInPackage(file: string): string | undefined {
+  if (!existsSync(file)) return undefined;
+  try {
+    const { name } = JSON.parse(readFileSync(file, 'utf8'));
+    return typeof name === 'string' && name !== '' ? name : undefined;
+  } catch {
+    return undefined; // The build reports what is wrong with it.
+  }
+}
+
+function nameInFuncYaml(file: string): string | undefined {
+  return existsSync(file) ? /^name:\s*["']?([\w.-]+)/m.exec(readFileSync(file, 'utf8'))?.[1] : undefined;
+}

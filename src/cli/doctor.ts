@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { availableParallelism, freemem } from 'node:os';
+import { promisify } from 'node:util';
+import { missingIsolation } from '../cluster/node/index.ts';
+import { readAddresses } from '../server/addresses.ts';
+import { portDefinitions } from '../server/config.ts';
+import { resolvePorts } from '../server/ports.ts';
+import type { CommonOptions } from './platform.ts';
+import { dim, green, print, red } from './terminal.ts';
+
+interface Check {
+  what: string;
+  isOk: boolean;
+  found: string;
+  remedy?: string;
+}
+
+const freeBytesMin = 1024 ** 3;
+
+/** `kittiwake doctor`: one line a check, with the remedy below those that fail; the exit code says whether all passed. */
+export async function doctor({ dataDir }: CommonOptions): Promise<void> {
+  const checks = [
+    nodeVersion(),
+    await tool('npm', 'to install the dependencies of what is built'),
+    await tool('git', 'to build from git repositories'),
+    folder(dataDir),
+    disk(dataDir),
+    ...(await ports(dataDir)),
+  ];
+  for (const { what, isOk, found, remedy } of checks) {
+    print(`${isOk ? green('ok  ') : red('fail')} ${what}: ${found}`);
+    if (!isOk && remedy !== undefined) print(`     ${remedy}`);
+  }
+  print(dim(`     ${availableParallelism()} processors, ${Math.round(freemem() / 1024 ** 2)} MiB of memory free`));
+  for (const line of missingIsolation()) print(`note ${line}`);
+  if (checks.some((check) => !check.isOk)) process.exitCode = 1;
+}
+
+function nodeVersion(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isOk = major > 24 || (major === 24 && minor >= 12);
+  return { what: 'Node.js >= 24.12', isOk, found: process.version, remedy: "run 'npm ci': the lockfile pins one" };
+}
+
+async function tool(name: string, purpose: string): Promise<Check> {
+  try {
+    const { stdout } = await promisify(execFile)(name, ['--version'], { timeout: 10_000 });
+    return { what: name, isOk: true, found: stdout.trim().split('\n')[0] ?? '' };
+  } catch {
+    return { what: name, isOk: false, found: 'not found', remedy: `install ${name}: it is needed ${purpose}` };
+  }
+}
+
+function folder(dataDir: string): Check {
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    accessSync(dataDir, constants.W_OK);
+    return { what: 'data folder', isOk: true, found: dataDir };
+  } catch (error) {
+    const remedy = 'make it writable, or choose another with --data-dir';
+    return { what: 'data folder', isOk: false, found: String(error), remedy };
+  }
+}
+
+function disk(dataDir: string): Check {
+  const nearest = existsSync(dataDir) ? dataDir : '/';
+  const { bavail, bsize } = statfsSync(nearest);
+  const free = bavail * bsize;
+  const found = `${(free / 1024 ** 3).toFixed(1)} GiB free`;
+  return {
+    what: 'disk',
+    isOk: free > freeBytesMin,
+    found,
+    remedy: 'free at least 1 GiB, or choose another disk with --data-dir',
+  };
+}
+
+/** Whether the default ports are free; those of a platform that runs on this data folder are its own. */
+async function ports(dataDir: string): Promise<Check[]> {
+  if (readAddresses(dataDir)) return [{ what: 'ports', isOk: true, found: 'in use by the running platform' }];
+  const defaults = Object.fromEntries(Object.entries(portDefinitions).map(([name, { port }]) => [name, port]));
+  try {
+    await resolvePorts(defaults as unknown as Parameters<typeof resolvePorts>[0]);
+    return [{ what: 'ports', isOk: true, found: Object.values(defaults).join(', ') }];
+  } catch (error) {
+    return [{ what: 'ports', isOk: false, found: error instanceof Error ? error.message : String(error) }];
+  }
+}

@@ -1,0 +1,174 @@
+import { enableCompileCache } from 'node:module';
+import { resolve } from 'node:path';
+
+enableCompileCache(); // The second start of the same version parses nothing again.
+
+const { Command, Option } = await import('commander');
+const { defaultConfig, defaultDataDir, portDefinitions } = await import('../server/config.ts');
+const { printError } = await import('./terminal.ts');
+type CommonOptions = import('./platform.ts').CommonOptions;
+
+const program = new Command('kittiwake')
+  .description('Serverless on this machine or any Kubernetes: from source to a service that wakes from zero.')
+  .option('--data-dir <folder>', 'where everything is kept', defaultDataDir())
+  .version('0.1.0')
+  .showHelpAfterError('(see kittiwake --help)')
+  .configureHelp({ showGlobalOptions: true });
+
+const common = (): CommonOptions => ({ dataDir: resolve(program.opts().dataDir) });
+
+const up = program
+  .command('up')
+  .summary('start the platform')
+  .description('Starts the whole platform and stays in the foreground; Ctrl-C stops it. Resumes from what was there.')
+  .option('-d, --detach', 'return when it is ready, and leave it running')
+  .option('--domain <domain>', 'services are NAME.NAMESPACE.<domain>', 'localhost')
+  .addOption(
+    new Option('--log-level <level>', 'of the files in <data-dir>/logs')
+      .choices(['debug', 'info', 'warn', 'error'])
+      .default('info'),
+  );
+addPortOptions(up).action(async (options) => (await import('./up.ts')).up(common(), configOf(options), options.detach));
+
+program
+  .command('down')
+  .summary('stop the platform')
+  .description('Stops a platform that runs elsewhere on this machine. What it holds stays in the data folder.')
+  .action(async () => (await import('./down.ts')).down(common()));
+
+program
+  .command('status')
+  .summary('what runs, and where')
+  .description('Says where the running platform listens, and which services there are.')
+  .action(async () => (await import('./status.ts')).status(common()));
+
+program
+  .command('doctor')
+  .summary('what this machine can do')
+  .description('Checks what the platform needs of this machine, and says what is missing and how to get it.')
+  .action(async () => (await import('./doctor.ts')).doctor(common()));
+
+program
+  .command('deploy')
+  .summary('turn a folder into a running URL')
+  .description(
+    'Uploads a folder, builds it, and waits until it serves. Prints the URL; shows the build log when it fails.',
+  )
+  .argument('[folder]', 'what to deploy: a Node.js or TypeScript app or function', '.')
+  .option('--name <name>', 'of the service; from func.yaml, package.json or the folder unless given')
+  .option('-n, --namespace <namespace>', 'where to put it', 'default')
+  .option('-e, --env <NAME=value...>', 'environment of the service')
+  .option('--allow-scripts', 'let dependencies run their install scripts')
+  .option('--timeout <seconds>', 'how long to wait', '300')
+  .addHelpText('after', '\nExample:\n  kittiwake deploy ./my-app --env LOG=debug')
+  .action(async (folder, options) => (await import('./deploy.ts')).deploy(common(), folder, options));
+
+program
+  .command('invoke')
+  .summary('send a request to a service')
+  .description('Sends one HTTP request to a service through the gateway and prints the reply.')
+  .argument('<name>', 'of the service')
+  .option('-n, --namespace <namespace>', 'of the service', 'default')
+  .option('-X, --method <method>', 'POST when there is data, else GET')
+  .option('-p, --path <path>', 'with its query', '/')
+  .option('-d, --data <data>', 'the body; @FILE reads a file')
+  .option('-H, --header <name: value...>', 'more headers')
+  .addHelpText('after', `\nExample:\n  kittiwake invoke orders -p /orders -d '{"customer": "Ada"}'`)
+  .action(async (name, options) => (await import('./invoke.ts')).invoke(common(), name, options));
+
+program
+  .command('send')
+  .summary('send an event to a broker')
+  .description('Sends one CloudEvent to a broker; succeeds once the event is on disk.')
+  .requiredOption('-t, --type <type>', 'of the event, for example order.placed')
+  .option('-b, --broker <name>', 'which broker', 'default')
+  .option('-n, --namespace <namespace>', 'of the broker', 'default')
+  .option('-s, --source <source>', 'of the event', '/kittiwake/cli')
+  .option('--id <id>', 'a new one unless given')
+  .option('-d, --data <data>', 'JSON, or text with --content-type; @FILE reads a file')
+  .option('--content-type <type>', 'of the data', 'application/json')
+  .option('-x, --extension <name=value...>', 'more attributes')
+  .addHelpText('after', `\nExample:\n  kittiwake send --type order.placed --data '{"id": 1}'`)
+  .action(async (options) => (await import('./send.ts')).send(common(), options));
+
+program
+  .command('logs')
+  .summary('what a service prints')
+  .description("Prints the logs of a service's pods; with --follow also those of pods to come.")
+  .argument('<name>', 'of the service')
+  .option('-n, --namespace <namespace>', 'of the service', 'default')
+  .option('-f, --follow', 'go on')
+  .option('--tail <lines>', 'only the last ones of each pod')
+  .option('--build', 'the log of the last build instead')
+  .action(async (name, options) => (await import('./logs.ts')).logs(common(), name, options));
+
+program
+  .command('apply')
+  .summary('apply a manifest')
+  .description(
+    'Creates or updates what a manifest says, like kubectl apply; folders in spec.build.source are uploaded.',
+  )
+  .requiredOption('-f, --filename <file>', 'YAML or JSON; - reads standard input')
+  .option('-n, --namespace <namespace>', 'for objects that name none', 'default')
+  .action(async (options) => (await import('./apply.ts')).apply(common(), options));
+
+program
+  .command('get')
+  .summary('list objects')
+  .description('Lists objects of a kind, or shows one: any kind that the API server knows, by any of its names.')
+  .argument('<kind>', 'for example ksvc, revisions, pods, triggers')
+  .argument('[name]')
+  .option('-n, --namespace <namespace>', 'in this namespace', 'default')
+  .option('-A, --all-namespaces', 'in all namespaces')
+  .addOption(new Option('-o, --output <format>', 'instead of a table').choices(['yaml', 'json', 'name', 'wide']))
+  .action(async (kind, name, options) => (await import('./get.ts')).get(common(), kind, name, options));
+
+program
+  .command('delete')
+  .summary('delete objects')
+  .description('Deletes an object by kind and name, or all that a manifest names, and what they own.')
+  .argument('[kind]')
+  .argument('[name]')
+  .option('-f, --filename <file>', 'delete what this manifest names')
+  .option('-n, --namespace <namespace>', 'of the object', 'default')
+  .action(async (kind, name, options) => (await import('./delete.ts')).deleteObjects(common(), kind, name, options));
+
+const demo = program
+  .command('demo')
+  .summary('run the example and show each step')
+  .description('Starts the platform, runs examples/orders on it step by step, and stays up until Ctrl-C.');
+addPortOptions(demo).action(async (options) => (await import('./demo.ts')).demo(common(), configOf(options)));
+
+function addPortOptions(command: InstanceType<typeof Command>) {
+  for (const { flag, port, role } of Object.values(portDefinitions)) {
+    command.option(`${flag} <port>`, `of the ${role}; 0 is any`, parsePort(flag), port);
+  }
+  return command;
+}
+
+function parsePort(flag: string) {
+  return (text: string): number => {
+    const port = Number(text);
+    if (/^\d+$/.test(text) && port <= 65_535) return port;
+    return program.error(`${flag} is ${text}: a port is a whole number from 0 to 65535`);
+  };
+}
+
+function configOf(options: Record<string, unknown>) {
+  const config = defaultConfig();
+  config.dataDir = common().dataDir;
+  for (const [name, { flag }] of Object.entries(portDefinitions)) {
+    const camel = flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+    config.ports[name as keyof typeof portDefinitions] = options[camel] as number;
+  }
+  if (typeof options.domain === 'string') config.domain = options.domain;
+  if (typeof options.logLevel === 'string') config.logLevel = options.logLevel as typeof config.logLevel;
+  return config;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  printError(error);
+  process.exitCode = 1;
+}

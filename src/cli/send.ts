@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { sendEvent } from '../eventing/index.ts';
+import { type CommonOptions, runningPlatform } from './platform.ts';
+import { print } from './terminal.ts';
+
+export interface SendOptions {
+  type: string;
+  broker: string;
+  namespace: string;
+  source: string;
+  id?: string;
+  data?: string;
+  contentType: string;
+  extension?: string[];
+}
+
+/** `kittiwake send`: one CloudEvent to a broker; returns once the broker has it on disk. */
+export async function send(common: CommonOptions, options: SendOptions): Promise<void> {
+  const { addresses } = runningPlatform(common);
+  const id = options.id ?? randomUUID();
+  const extensions = Object.fromEntries((options.extension ?? []).map(parseExtension));
+  const url = `${addresses.brokerUrl}/${options.namespace}/${options.broker}`;
+  const data = options.data === undefined ? undefined : readData(options.data);
+  await sendEvent(url, {
+    attributes: {
+      specversion: '1.0',
+      id,
+      type: options.type,
+      source: options.source,
+      time: new Date().toISOString(),
+      ...(data === undefined ? {} : { datacontenttype: options.contentType }),
+      ...extensions,
+    },
+    ...(data === undefined ? {} : { data }),
+  });
+  print(id);
+}
+
+/** `@FILE` reads a file, all else is itself. */
+export function readData(data: string): Buffer {
+  return data.startsWith('@') ? readFileSync(data.slice(1)) : Buffer.from(data);
+}
+
+function parseExtension(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new Error(`--extension is ${JSON.stringify(text)}: write name=value`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
