@@ -18,6 +18,8 @@ export interface Requeue {
 
 export interface ReconcileContext {
   client: Client;
+  /** The kind being reconciled: the controller's own. */
+  kind: Kind;
   /** Reads from the runner's caches: only kinds that some controller reconciles or watches. */
   cache: Cache;
   clock: Clock;
@@ -29,16 +31,19 @@ export interface ReconcileContext {
 /** What is known locally of the watched kinds; may be a moment behind, never wrong about order within a kind. */
 export interface Cache {
   get<T extends KubeObject>(kind: Kind<T>, key: Key): T | undefined;
+  /** Whether the kind is here at all; reading one that is not is a programmer's error. */
+  has(kind: Kind): boolean;
   list<T extends KubeObject>(kind: Kind<T>, options?: { namespace?: string; labels?: Record<string, string> }): T[];
   /** The objects whose controller owner is `owner`. */
   ownedBy<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): T[];
 }
 
-export interface Controller<T extends KubeObject> {
+export interface Controller<T extends KubeObject = KubeObject> {
   /** For logs and metrics, for example `revision`. */
   name: string;
   kind: Kind<T>;
-  reconcile: Reconcile<T>;
+  /** A `Reconcile<T>`; written as a method so that controllers of different kinds fit into one list. */
+  reconcile(object: T, context: ReconcileContext): ReturnType<Reconcile<T>>;
   /** Other kinds whose changes call for a reconcile. */
   watches?: readonly Watch[];
   /** The object is gone from the API: forget what is kept in memory for it. */

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Condition } from '../api/meta.ts';
+import { conditionSet } from './conditions.ts';
+
+const set = conditionSet({ happy: 'Ready', dependents: ['A', 'B'], informational: ['Info'] });
+const earlier = '2026-01-01T00:00:00Z';
+const now = '2026-01-01T00:01:00Z';
+
+test('everything is Unknown before anything is known', () => {
+  const { conditions } = set.manage(undefined, now);
+  assert.deepEqual(
+    conditions.map(({ type, status }) => `${type}=${status}`),
+    ['A=Unknown', 'B=Unknown', 'Ready=Unknown'],
+  );
+});
+
+test('the happy condition is True only when all dependents are', () => {
+  const manager = set.manage(undefined, now);
+  manager.markTrue('A');
+  assert.equal(manager.isTrue('Ready'), false);
+  manager.markTrue('B');
+  assert.equal(manager.isTrue('Ready'), true);
+});
+
+test('a False dependent speaks for the happy condition, before an Unknown one', () => {
+  const manager = set.manage(undefined, now);
+  manager.markUnknown('A', 'Waiting', 'not yet');
+  manager.markFalse('B', 'Broken', 'it broke');
+  assert.deepEqual(manager.get('Ready'), {
+    type: 'Ready',
+    status: 'False',
+    reason: 'Broken',
+    message: 'it broke',
+    lastTransitionTime: now,
+  });
+});
+
+test('an informational condition does not count, and carries severity Info', () => {
+  const manager = set.manage(undefined, now);
+  manager.markTrue('A');
+  manager.markTrue('B');
+  manager.markFalse('Info', 'Old', 'nothing to worry about');
+  assert.equal(manager.isTrue('Ready'), true);
+  assert.equal(manager.get('Info')?.severity, 'Info');
+});
+
+test('the transition time stays while the status stays', () => {
+  const stored: Condition[] = [{ type: 'A', status: 'False', reason: 'X', lastTransitionTime: earlier }];
+  const manager = set.manage(stored, now);
+  manager.markFalse('A', 'Y', 'another reason');
+  assert.equal(manager.get('A')?.lastTransitionTime, earlier);
+  manager.markTrue('A');
+  assert.equal(manager.get('A')?.lastTransitionTime, now);
+  assert.equal(stored[0]?.status, 'False');
+});

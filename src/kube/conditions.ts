@@ -1,0 +1,70 @@
+import type { Condition } from '../api/meta.ts';
+
+/**
+ * Knative's living condition set: the happy condition is True when all dependents are, False when one is, else Unknown.
+ * Informational conditions are recorded with severity Info and do not count.
+ */
+export interface ConditionSet<T extends string> {
+  /** Starts from `conditions` as stored; `now` (RFC 3339) is when a status that changes here has changed. */
+  manage(conditions: readonly Condition[] | undefined, now: string): ConditionManager<T>;
+}
+
+export interface ConditionManager<T extends string> {
+  markTrue(type: T, reason?: string, message?: string): void;
+  markFalse(type: T, reason: string, message: string): void;
+  markUnknown(type: T, reason: string, message: string): void;
+  isTrue(type: T): boolean;
+  get(type: T): Condition | undefined;
+  /** All conditions, sorted by type as Knative does, with the happy one up to date. */
+  readonly conditions: Condition[];
+}
+
+export function conditionSet<T extends string>(types: {
+  happy: T;
+  dependents: readonly T[];
+  informational?: readonly T[];
+}): ConditionSet<T> {
+  const { happy, dependents, informational = [] } = types;
+  return {
+    manage(stored, now) {
+      const byType = new Map<string, Condition>((stored ?? []).map((c) => [c.type, c]));
+
+      const set = (type: T, status: Condition['status'], reason?: string, message?: string) => {
+        const old = byType.get(type);
+        const next: Condition = {
+          type,
+          status,
+          lastTransitionTime: old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : now,
+        };
+        if (reason) next.reason = reason;
+        if (message) next.message = message;
+        if (informational.includes(type)) next.severity = 'Info';
+        byType.set(type, next);
+        if (type !== happy) summarize();
+      };
+
+      /** Worst first: the first False dependent speaks for all, then the first Unknown one. */
+      const summarize = () => {
+        const found = dependents.map((type) => byType.get(type));
+        const worst =
+          found.find((c) => c?.status === 'False') ?? found.find((c) => c !== undefined && c.status !== 'True');
+        if (worst) set(happy, worst.status, worst.reason, worst.message);
+        else if (found.includes(undefined)) set(happy, 'Unknown');
+        else set(happy, 'True');
+      };
+
+      for (const type of dependents) if (!byType.has(type)) set(type, 'Unknown');
+      summarize();
+      return {
+        markTrue: (type, reason, message) => set(type, 'True', reason, message),
+        markFalse: (type, reason, message) => set(type, 'False', reason, message),
+        markUnknown: (type, reason, message) => set(type, 'Unknown', reason, message),
+        isTrue: (type) => byType.get(type)?.status === 'True',
+        get: (type) => byType.get(type),
+        get conditions() {
+          return [...byType.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,203 @@
+import type { Kind } from '../api/kind.ts';
+import { type Key, type KubeObject, keyOf, keyText } from '../api/meta.ts';
+import { ApiError } from '../api/status.ts';
+import { type BackoffPolicy, jitteredBackoffDelayMs } from '../lib/backoff.ts';
+import { type Clock, sleep } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Client, WatchOptions } from './client.ts';
+
+export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED';
+export type ChangeHandler<T> = (type: ChangeType, object: T, old: T | undefined) => void;
+
+export interface InformerOptions {
+  /** Absent: all namespaces. */
+  namespace?: string;
+  labelSelector?: string;
+  fieldSelector?: string;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Between watches that fail: a server that restarts is back in a second, one that is gone is not hammered. */
+const watchBackoff: BackoffPolicy = { firstMs: 50, maxMs: 5_000, factor: 2 };
+/** A watch that ends this soon with nothing said is a failure; one that ends later was ended by the server's timeout. */
+const shortWatchMs = 1_000;
+
+/**
+ * A local copy of the objects of one kind, kept up to date by a watch (client-go's reflector): it resumes from the last
+ * version seen, and starts over when that is too old. A change is in the copy before its handlers run.
+ */
+export class Informer<T extends KubeObject> {
+  readonly kind: Kind<T>;
+  /** Resolves once everything that existed at the start is here (or on `stop`). */
+  readonly synced: Promise<void>;
+  readonly #client: Client;
+  readonly #options: InformerOptions;
+  readonly #objects = new Map<string, T>();
+  readonly #byNamespace = new Map<string, Map<string, T>>();
+  readonly #byOwner = new Map<string, Map<string, T>>();
+  readonly #handlers: ChangeHandler<T>[] = [];
+  readonly #abort = new AbortController();
+  #running: Promise<void> | undefined;
+  #resourceVersion: string | undefined;
+  /** While everything is being read anew: the keys seen so far. */
+  #seen: Set<string> | undefined;
+  #markSynced = () => {};
+
+  constructor(client: Client, kind: Kind<T>, options: InformerOptions) {
+    this.kind = kind;
+    this.#client = client;
+    this.#options = options;
+    this.synced = new Promise((resolve) => {
+      this.#markSynced = resolve;
+    });
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#markSynced();
+    await this.#running;
+  }
+
+  get(key: Key): T | undefined {
+    return this.#objects.get(keyText(key));
+  }
+
+  list(options: { namespace?: string; labels?: Record<string, string> } = {}): T[] {
+    const { namespace, labels } = options;
+    const all = namespace === undefined ? this.#objects : this.#byNamespace.get(namespace);
+    if (!all) return [];
+    const wanted = Object.entries(labels ?? {});
+    if (wanted.length === 0) return [...all.values()];
+    return [...all.values()].filter((o) => wanted.every(([key, value]) => o.metadata.labels?.[key] === value));
+  }
+
+  /** The objects that name `uid` among their owners. */
+  ownedBy(uid: string): T[] {
+    return [...(this.#byOwner.get(uid)?.values() ?? [])];
+  }
+
+  /** Calls `handler` after each change from now on; what is here already is not told again. */
+  onChange(handler: ChangeHandler<T>): void {
+    this.#handlers.push(handler);
+  }
+
+  async #run(): Promise<void> {
+    const { clock, log } = this.#options;
+    const { signal } = this.#abort;
+    for (let failures = 0; !signal.aborted; ) {
+      const startedMs = clock.monotonic();
+      try {
+        const count = await this.#watchOnce();
+        if (count > 0 || clock.monotonic() - startedMs >= shortWatchMs) {
+          failures = 0;
+          continue;
+        }
+        log.debug({ kind: this.kind.kind }, 'watch ended at once');
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof ApiError && error.code === 410 && this.#resourceVersion !== undefined) {
+          this.#resourceVersion = undefined;
+          continue;
+        }
+        log.warn({ kind: this.kind.kind, reason: messageOf(error) }, 'watch failed: trying again');
+      }
+      const delayMs = jitteredBackoffDelayMs(watchBackoff, failures++, Math.random());
+      // Rejects only when stopped, which the loop's condition sees.
+      await sleep(clock, delayMs, signal).catch(() => {});
+    }
+  }
+
+  /** Follows one watch to its end; returns how many events it brought. */
+  async #watchOnce(): Promise<number> {
+    const { namespace, labelSelector, fieldSelector } = this.#options;
+    const options: WatchOptions = { signal: this.#abort.signal };
+    if (namespace !== undefined) options.namespace = namespace;
+    if (labelSelector !== undefined) options.labelSelector = labelSelector;
+    if (fieldSelector !== undefined) options.fieldSelector = fieldSelector;
+    if (this.#resourceVersion !== undefined) options.resourceVersion = this.#resourceVersion;
+    this.#seen = this.#resourceVersion === undefined ? new Set() : undefined;
+    let count = 0;
+    for await (const event of this.#client.watch(this.kind, options)) {
+      count++;
+      if (this.#abort.signal.aborted) break;
+      if (event.type === 'BOOKMARK') {
+        if (event.isInitialEnd) this.#endInitial();
+        this.#advance(event.resourceVersion);
+      } else {
+        if (event.type === 'DELETED') this.#remove(event.object);
+        else this.#store(event.object);
+        this.#advance(event.object.metadata.resourceVersion);
+      }
+    }
+    return count;
+  }
+
+  /** What the initial list repeats in no order of versions cannot be resumed from: only after its end do versions count. */
+  #advance(resourceVersion: string | undefined): void {
+    if (this.#seen === undefined && resourceVersion) this.#resourceVersion = resourceVersion;
+  }
+
+  #endInitial(): void {
+    const seen = this.#seen;
+    this.#seen = undefined;
+    if (seen) for (const [key, object] of this.#objects) if (!seen.has(key)) this.#remove(object);
+    this.#markSynced();
+  }
+
+  #store(object: T): void {
+    const key = keyText(keyOf(object));
+    const old = this.#objects.get(key);
+    this.#seen?.add(key);
+    if (old && old.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    if (old && old.metadata.uid !== object.metadata.uid) this.#remove(old);
+    if (old) this.#unindex(key, old);
+    this.#objects.set(key, object);
+    this.#index(key, object);
+    const isSame = old !== undefined && old.metadata.uid === object.metadata.uid;
+    this.#tell(isSame ? 'MODIFIED' : 'ADDED', object, isSame ? old : undefined);
+  }
+
+  #remove(object: T): void {
+    const key = keyText(keyOf(object));
+    const old = this.#objects.get(key);
+    if (!old) return;
+    this.#objects.delete(key);
+    this.#unindex(key, old);
+    this.#tell('DELETED', object, old);
+  }
+
+  #index(key: string, object: T): void {
+    addTo(this.#byNamespace, object.metadata.namespace ?? '', key, object);
+    for (const { uid } of object.metadata.ownerReferences ?? []) addTo(this.#byOwner, uid, key, object);
+  }
+
+  #unindex(key: string, object: T): void {
+    removeFrom(this.#byNamespace, object.metadata.namespace ?? '', key);
+    for (const { uid } of object.metadata.ownerReferences ?? []) removeFrom(this.#byOwner, uid, key);
+  }
+
+  #tell(type: ChangeType, object: T, old: T | undefined): void {
+    for (const handler of this.#handlers) handler(type, object, old);
+  }
+}
+
+function addTo<T>(index: Map<string, Map<string, T>>, under: string, key: string, object: T): void {
+  let group = index.get(under);
+  if (!group) {
+    group = new Map();
+    index.set(under, group);
+  }
+  group.set(key, object);
+}
+
+function removeFrom<T>(index: Map<string, Map<string, T>>, under: string, key: string): void {
+  const group = index.get(under);
+  group?.delete(key);
+  if (group?.size === 0) index.delete(under);
+}

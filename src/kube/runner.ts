@@ -1,0 +1,222 @@
+import type { Kind } from '../api/kind.ts';
+import { apiVersionOf } from '../api/kind.ts';
+import { type Key, type KubeObject, keyOf, keyText } from '../api/meta.ts';
+import { isConflict } from '../api/status.ts';
+import type { Clock } from '../lib/clock.ts';
+import { assert, messageOf } from '../lib/errors.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Client } from './client.ts';
+import { Informer } from './informer.ts';
+import { type Cache, type Controller, type ReconcileContext, TerminalError } from './reconciler.ts';
+import { WorkQueue } from './work-queue.ts';
+
+export interface RunnerOptions {
+  client: Client;
+  clock: Clock;
+  log: Logger;
+  metrics?: Metrics;
+}
+
+export interface RunningControllers {
+  cache: Cache;
+  /** Stops the watches and waits for the reconciles that run. */
+  stop(): Promise<void>;
+}
+
+const concurrencyDefault = 8;
+
+/**
+ * Runs controllers over shared informers, one for each kind that some controller reconciles or watches. Resolves when
+ * every informer has its first copy; from then on a change is reconciled within the tick in which it arrives.
+ */
+export async function runControllers(
+  controllers: readonly Controller[],
+  options: RunnerOptions,
+): Promise<RunningControllers> {
+  const { client, clock, log } = options;
+  const abort = new AbortController();
+  const informers = new Informers(client, clock, log);
+  const observe = reconcileMetrics(options.metrics);
+  const queues: { name: string; queue: WorkQueue }[] = [];
+  for (const controller of controllers) {
+    const context: ReconcileContext = {
+      client,
+      kind: controller.kind,
+      cache: informers,
+      clock,
+      log: log.child({ controller: controller.name }),
+      signal: abort.signal,
+    };
+    const queue = reconcileQueue(controller, context, observe);
+    queues.push({ name: controller.name, queue });
+    connect(controller, informers, queue);
+  }
+  observe.watchDepths(queues);
+
+  await informers.start();
+  for (const { queue } of queues) queue.start();
+  return {
+    cache: informers,
+    async stop() {
+      abort.abort();
+      await Promise.all([informers.stop(), ...queues.map(({ queue }) => queue.stop())]);
+    },
+  };
+}
+
+function connect(controller: Controller, informers: Informers, queue: WorkQueue): void {
+  informers.of(controller.kind).onChange((_type, object) => queue.add(keyText(keyOf(object))));
+  for (const watch of controller.watches ?? []) {
+    informers.of(watch.kind).onChange((_type, object, old) => {
+      for (const key of watch.keys(object, informers)) queue.add(keyText(key));
+      if (old) for (const key of watch.keys(old, informers)) queue.add(keyText(key));
+    });
+  }
+}
+
+function reconcileQueue(controller: Controller, context: ReconcileContext, observe: ReconcileMetrics): WorkQueue {
+  const { clock, log, cache } = context;
+  const queue: WorkQueue = new WorkQueue({
+    clock,
+    concurrency: controller.concurrency ?? concurrencyDefault,
+    async process(text) {
+      const key = parseKeyText(text);
+      const object = cache.get(controller.kind, key);
+      queue.cancelTimer(text);
+      if (!object) {
+        queue.forget(text);
+        controller.onGone?.(key);
+        return;
+      }
+      const startedMs = clock.monotonic();
+      const end = (result: ReconcileResult) =>
+        observe.reconciled(controller.name, result, (clock.monotonic() - startedMs) / 1000);
+      try {
+        const requeue = await controller.reconcile(object, context);
+        queue.forget(text);
+        if (requeue) queue.addAfter(text, requeue.requeueAfterMs);
+        end('ok');
+      } catch (error) {
+        end(onFailure(error, text));
+      }
+    },
+  });
+
+  function onFailure(error: unknown, key: string): ReconcileResult {
+    if (context.signal.aborted) return 'stopped';
+    if (error instanceof TerminalError) {
+      queue.forget(key);
+      log.warn({ key, reason: error.message }, 'reconcile failed for good, until the object changes');
+      return 'terminal';
+    }
+    const retryInMs = queue.retry(key);
+    if (isConflict(error)) {
+      log.debug({ key, retryInMs: Math.round(retryInMs) }, 'the object changed meanwhile: reconciling again');
+      return 'conflict';
+    }
+    const stack = error instanceof Error ? error.stack : undefined;
+    log.warn({ key, reason: messageOf(error), stack, retryInMs: Math.round(retryInMs) }, 'reconcile failed');
+    return 'error';
+  }
+
+  return queue;
+}
+
+/** The inverse of keyText. */
+function parseKeyText(text: string): Key {
+  const slash = text.indexOf('/');
+  return slash < 0 ? { name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
+}
+
+/** One informer for each kind; it is also the cache that reconcilers read. */
+class Informers implements Cache {
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #byKind = new Map<string, Informer<KubeObject>>();
+
+  constructor(client: Client, clock: Clock, log: Logger) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  of<T extends KubeObject>(kind: Kind<T>): Informer<T> {
+    const id = idOf(kind);
+    let informer = this.#byKind.get(id);
+    if (!informer) {
+      informer = new Informer<KubeObject>(this.#client, kind, { clock: this.#clock, log: this.#log });
+      this.#byKind.set(id, informer);
+    }
+    // The map is keyed by the kind, so what is found under it holds objects of that kind.
+    return informer as unknown as Informer<T>;
+  }
+
+  async start(): Promise<void> {
+    for (const informer of this.#byKind.values()) informer.start();
+    await Promise.all([...this.#byKind.values()].map((informer) => informer.synced));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#byKind.values()].map((informer) => informer.stop()));
+  }
+
+  get<T extends KubeObject>(kind: Kind<T>, key: Key): T | undefined {
+    return this.#known(kind).get(key);
+  }
+
+  has(kind: Kind): boolean {
+    return this.#byKind.has(idOf(kind));
+  }
+
+  list<T extends KubeObject>(kind: Kind<T>, options?: { namespace?: string; labels?: Record<string, string> }): T[] {
+    return this.#known(kind).list(options);
+  }
+
+  ownedBy<T extends KubeObject>(kind: Kind<T>, owner: KubeObject): T[] {
+    const { uid } = owner.metadata;
+    if (uid === undefined) return [];
+    return this.#known(kind)
+      .ownedBy(uid)
+      .filter((object) => object.metadata.ownerReferences?.some((r) => r.controller && r.uid === uid));
+  }
+
+  #known<T extends KubeObject>(kind: Kind<T>): Informer<T> {
+    assert(this.has(kind), `${kind.kind} is not in the cache: no controller reconciles or watches it`);
+    return this.of(kind);
+  }
+}
+
+const idOf = (kind: Kind) => `${apiVersionOf(kind)}/${kind.kind}`;
+
+type ReconcileResult = 'ok' | 'conflict' | 'error' | 'terminal' | 'stopped';
+
+interface ReconcileMetrics {
+  reconciled(controller: string, result: ReconcileResult, seconds: number): void;
+  watchDepths(queues: readonly { name: string; queue: WorkQueue }[]): void;
+}
+
+function reconcileMetrics(metrics: Metrics | undefined): ReconcileMetrics {
+  if (!metrics) return { reconciled() {}, watchDepths() {} };
+  const total = metrics.counter('kittiwake_reconciles_total', 'Reconciles, by how they ended.', [
+    'controller',
+    'result',
+  ]);
+  const duration = metrics.histogram('kittiwake_reconcile_seconds', 'How long a reconcile took.', ['controller']);
+  const depth = metrics.gauge('kittiwake_reconcile_queue_depth', 'Keys that wait to be reconciled.', ['controller']);
+  return {
+    reconciled(controller, result, seconds) {
+      total.inc({ controller, result });
+      duration.observe({ controller }, seconds);
+    },
+    watchDepths(queues) {
+      // Read when scraped: no work on the hot path.
+      Object.assign(depth, {
+        collect() {
+          for (const { name, queue } of queues) depth.set({ controller: name }, queue.depth);
+        },
+      });
+    },
+  };
+}
