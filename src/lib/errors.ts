@@ -36,6 +36,49 @@ const catalogue = {
     fault: 'system',
     message: (p) => `the disk that holds ${p.path} is full: nothing was written; free space and try again`,
   },
+  EVENT_INVALID: {
+    status: 400,
+    fault: 'user',
+    message: (p) => `not a valid CloudEvent: ${p.why}`,
+  },
+  EVENT_MODE_UNSUPPORTED: {
+    status: 415,
+    fault: 'user',
+    message: (p) =>
+      `content type ${p.contentType} is not supported: send one event a request, in binary mode or as application/cloudevents+json`,
+  },
+  EVENT_TOO_LARGE: {
+    status: 413,
+    fault: 'user',
+    message: (p) => `the event is larger than ${p.limitBytes} bytes: send less, or a link to the data`,
+  },
+  BROKER_NOT_FOUND: {
+    status: 404,
+    fault: 'user',
+    message: (p) => `there is no broker "${p.name}" in namespace "${p.namespace}"`,
+  },
+  BROKER_BUSY: {
+    status: 503,
+    fault: 'system',
+    message: (p) => `the broker holds ${p.heldBytes} bytes that are not on disk yet: try again`,
+  },
+  EVENT_LOG_FULL: {
+    status: 503,
+    fault: 'system',
+    message: (p) =>
+      `the log of broker ${p.broker} holds ${p.heldBytes} bytes, its limit is ${p.limitBytes}: its triggers are behind (${p.slowest}); nothing was accepted, try again`,
+  },
+  EVENT_LOG_TOO_NEW: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `the event log ${p.path} has format ${p.found}, this version reads up to ${p.known}: upgrade kittiwake`,
+  },
+  EVENT_LOG_IN_USE: {
+    status: 500,
+    fault: 'system',
+    message: (p) => `the event log ${p.path} is in use by another process: stop the other broker`,
+  },
 } satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof catalogue;
