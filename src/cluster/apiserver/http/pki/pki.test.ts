@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { VirtualClock } from '../../../../lib/virtual-clock.ts';
+import { ensurePki } from './pki.ts';
+
+const day = 24 * 3600 * 1000;
+
+function temporary(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'kittiwake-pki-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+test('the authority signs a server certificate for loopback and the names of the API, and client certificates', (t) => {
+  const pki = ensurePki(temporary(t), new VirtualClock(Date.now()));
+  const authority = new X509Certificate(pki.ca);
+  const server = new X509Certificate(pki.server.cert);
+  const admin = new X509Certificate(pki.clients.admin.cert);
+  assert.ok(authority.ca && authority.checkIssued(authority) && authority.verify(authority.publicKey));
+  for (const leaf of [server, admin]) assert.ok(leaf.checkIssued(authority) && leaf.verify(authority.publicKey));
+  assert.ok(!server.ca);
+  for (const name of ['localhost', 'kubernetes', 'kubernetes.default.svc']) assert.equal(server.checkHost(name), name);
+  for (const address of ['127.0.0.1', '::1']) assert.equal(server.checkIP(address), address);
+  assert.equal(server.checkHost('example.com'), undefined);
+  assert.equal(admin.subject, 'O=system:masters\nCN=kubernetes-admin');
+  assert.deepEqual(admin.keyUsage, ['1.3.6.1.5.5.7.3.2']);
+  assert.deepEqual(server.keyUsage, ['1.3.6.1.5.5.7.3.1']);
+  assert.equal(admin.publicKey.asymmetricKeyDetails?.namedCurve, 'prime256v1');
+  const life = Date.parse(authority.validTo) - Date.now();
+  assert.ok(life > 3640 * day && life < 3660 * day);
+});
+
+test('a second start reads the same certificates, and keys are readable by the owner only', (t) => {
+  const dir = temporary(t);
+  const clock = new VirtualClock(Date.now());
+  const first = ensurePki(dir, clock);
+  assert.deepEqual(ensurePki(dir, clock), first);
+  for (const name of ['ca', 'server', 'admin', 'gateway', 'broker']) {
+    assert.equal(statSync(join(dir, `${name}.key`)).mode & 0o777, 0o600);
+  }
+});
+
+test('a certificate near its end is renewed, and those before it stay', (t) => {
+  const dir = temporary(t);
+  const clock = new VirtualClock(Date.now());
+  const first = ensurePki(dir, clock);
+  const later = ensurePki(dir, new VirtualClock(Date.now() + 300 * day));
+  assert.equal(later.ca, first.ca);
+  assert.notEqual(later.server.cert, first.server.cert);
+  const muchLater = ensurePki(dir, new VirtualClock(Date.now() + 3000 * day));
+  assert.notEqual(muchLater.ca, first.ca);
+  assert.ok(new X509Certificate(muchLater.server.cert).verify(new X509Certificate(muchLater.ca).publicKey));
+});
+
+test('a damaged certificate, or a key that is not its own, is replaced', (t) => {
+  const dir = temporary(t);
+  const clock = new VirtualClock(Date.now());
+  const first = ensurePki(dir, clock);
+  writeFileSync(join(dir, 'admin.crt'), 'not a certificate');
+  writeFileSync(join(dir, 'gateway.key'), readFileSync(join(dir, 'broker.key')));
+  const second = ensurePki(dir, clock);
+  assert.notEqual(second.clients.admin.cert, first.clients.admin.cert);
+  assert.notEqual(second.clients.gateway.cert, first.clients.gateway.cert);
+  assert.equal(second.clients.broker.cert, first.clients.broker.cert);
+});

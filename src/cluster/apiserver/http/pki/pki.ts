@@ -1,0 +1,121 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import type { Clock } from '../../../../lib/clock.ts';
+import { type CertificateRequest, type Identity, issue, type Subject } from './certificate.ts';
+
+/** Who may be met on the API server's listener. `admin` is for people; the others are processes of the platform. */
+export type ClientName = 'admin' | 'gateway' | 'broker';
+
+export interface Pki {
+  /** The certificate that signed all others, in PEM. */
+  ca: string;
+  server: Identity;
+  clients: Record<ClientName, Identity>;
+}
+
+const dayMs = 24 * 3600 * 1000;
+const authorityLifeMs = 3650 * dayMs;
+const leafLifeMs = 365 * dayMs;
+/** A certificate is replaced when less than a fifth of its life is left. */
+const renewalShare = 0.2;
+/** Certificates begin a little in the past, for clients whose clock is behind. */
+const clockSkewMs = 3600 * 1000;
+
+const authoritySubject: Subject = { commonName: 'kittiwake-ca' };
+const serverNames = [
+  '127.0.0.1', '::1', 'localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc',
+  'kubernetes.default.svc.cluster.local',
+]; // biome-ignore format: one list reads as one list
+const clientSubjects: Record<ClientName, Subject> = {
+  admin: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
+  gateway: { commonName: 'kittiwake:gateway', organizations: ['system:masters'] },
+  broker: { commonName: 'kittiwake:broker', organizations: ['system:masters'] },
+};
+
+/**
+ * The certificates of the API server and its clients, from `dir`; those that are missing, damaged or near their end
+ * are made anew (with all the others when it is the authority's own). Keys are readable by the owner only.
+ */
+export function ensurePki(dir: string, clock: Clock): Pki {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  chmodSync(dir, 0o700);
+  const now = clock.now();
+  const validity = (lifeMs: number) => ({ notBeforeMs: now - clockSkewMs, notAfterMs: now + lifeMs });
+
+  const authority = ensure(dir, 'ca', now, undefined, () =>
+    issue({ ...authoritySubject, use: 'authority', ...validity(authorityLifeMs) }),
+  );
+  const leaf = (name: string, request: Omit<CertificateRequest, 'notBeforeMs' | 'notAfterMs'>) =>
+    ensure(dir, name, now, { authority: authority.cert, names: request.names ?? [] }, () =>
+      issue({ ...request, ...validity(leafLifeMs) }, { subject: authoritySubject, keyPair: authority }),
+    );
+  return {
+    ca: authority.cert,
+    server: leaf('server', { commonName: 'kubernetes', use: 'server', names: serverNames }),
+    clients: {
+      admin: leaf('admin', { ...clientSubjects.admin, use: 'client' }),
+      gateway: leaf('gateway', { ...clientSubjects.gateway, use: 'client' }),
+      broker: leaf('broker', { ...clientSubjects.broker, use: 'client' }),
+    },
+  };
+}
+
+interface Expected {
+  authority: string;
+  names: readonly string[];
+}
+
+function ensure(
+  dir: string,
+  name: string,
+  nowMs: number,
+  expected: Expected | undefined,
+  make: () => Identity,
+): Identity {
+  const certPath = join(dir, `${name}.crt`);
+  const keyPath = join(dir, `${name}.key`);
+  const found = read(certPath, keyPath);
+  if (found && isUsable(found, nowMs, expected)) return found;
+  const made = make();
+  writeSecret(keyPath, made.key);
+  writeSecret(certPath, made.cert);
+  return made;
+}
+
+function read(certPath: string, keyPath: string): Identity | undefined {
+  try {
+    return { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whether the pair belongs together, is signed by the authority, names all that it must, and is far from its end. */
+function isUsable(identity: Identity, nowMs: number, expected: Expected | undefined): boolean {
+  try {
+    const certificate = new X509Certificate(identity.cert);
+    const from = Date.parse(certificate.validFrom);
+    const to = Date.parse(certificate.validTo);
+    if (nowMs < from || to - nowMs < (to - from) * renewalShare) return false;
+    if (!certificate.checkPrivateKey(createPrivateKey(identity.key))) return false;
+    if (!expected) return certificate.ca;
+    const authority = new X509Certificate(expected.authority);
+    return (
+      certificate.verify(authority.publicKey) &&
+      expected.names.every((n) => (isIP(n) !== 0 ? certificate.checkIP(n) : certificate.checkHost(n)) !== undefined)
+    );
+  } catch {
+    return false; // A damaged file is replaced like an absent one.
+  }
+}
+
+/** Written whole beside its place, then renamed, so that a crash leaves the old file or the new one. */
+export function writeSecret(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, text, { mode: 0o600 });
+  chmodSync(temporary, 0o600);
+  renameSync(temporary, path);
+}
