@@ -1,0 +1,76 @@
+import { apiVersionOf, type Kind } from '../api/kind.ts';
+import type { KubeObject } from '../api/meta.ts';
+import { notFound } from '../api/status.ts';
+import { toYaml } from '../lib/yaml.ts';
+import { resolveKind } from './kinds.ts';
+import { type CommonOptions, runningPlatform } from './platform.ts';
+import { print, printTable, say } from './terminal.ts';
+
+export interface GetOptions {
+  namespace: string;
+  allNamespaces?: boolean;
+  output?: 'yaml' | 'json' | 'name' | 'wide';
+}
+
+/** The server's own rendering of a list (Kubernetes API, "Receiving resources as Tables"). */
+interface Table {
+  columnDefinitions: { name: string; priority: number }[];
+  rows: { cells: unknown[]; object?: { metadata?: { namespace?: string } } }[];
+}
+
+/** `kittiwake get KIND [NAME]`: the table that the server makes, or the objects themselves. */
+export async function get(
+  common: CommonOptions,
+  kindName: string,
+  name: string | undefined,
+  options: GetOptions,
+): Promise<void> {
+  const { client, connection } = runningPlatform(common);
+  const kind = await resolveKind(client, kindName);
+  const namespace = kind.isNamespaced && options.allNamespaces !== true ? options.namespace : undefined;
+  if (options.output === undefined || options.output === 'wide') {
+    const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
+    const table: Table = JSON.parse((await connection.read(pathOf(kind, namespace, name), { accept })).toString());
+    return printRows(table, options);
+  }
+  const objects = await objectsOf();
+  const { output } = options;
+  if (output === 'name') for (const object of objects) print(`${qualified(kind)}/${object.metadata.name}`);
+  else if (output === 'yaml') print(objects.map(toYaml).join('---\n').trimEnd());
+  else
+    print(
+      JSON.stringify(
+        name === undefined ? { apiVersion: 'v1', kind: 'List', items: objects } : objects[0],
+        undefined,
+        2,
+      ),
+    );
+
+  async function objectsOf(): Promise<KubeObject[]> {
+    const scope = namespace === undefined ? {} : { namespace };
+    if (name === undefined) return (await client.list(kind, scope)).items;
+    const object = await client.get(kind, { ...scope, name });
+    if (!object) throw notFound(kind, name);
+    return [object];
+  }
+}
+
+function printRows(table: Table, options: GetOptions): void {
+  const columns = table.columnDefinitions.flatMap(({ priority }, i) =>
+    priority === 0 || options.output === 'wide' ? [i] : [],
+  );
+  const head = columns.map((i) => table.columnDefinitions[i]?.name.toUpperCase() ?? '');
+  const rows = table.rows.map(({ cells }) => columns.map((i) => String(cells[i] ?? '')));
+  const namespaces = table.rows.map((row) => row.object?.metadata?.namespace ?? '');
+  if (rows.length === 0) say(options.allNamespaces === true ? 'none' : `none in namespace ${options.namespace}`);
+  else if (options.allNamespaces !== true) printTable([head, ...rows]);
+  else printTable([['NAMESPACE', ...head], ...rows.map((row, i) => [namespaces[i] ?? '', ...row])]);
+}
+
+function pathOf(kind: Kind, namespace: string | undefined, name: string | undefined): string {
+  const root = kind.group === '' ? '/api' : '/apis';
+  const scope = namespace === undefined ? '' : `/namespaces/${namespace}`;
+  return `${root}/${apiVersionOf(kind)}${scope}/${kind.plural}${name === undefined ? '' : `/${name}`}`;
+}
+
+const qualified = (kind: Kind) => (kind.group === '' ? kind.singular : `${kind.singular}.${kind.group}`);

@@ -1,0 +1,52 @@
+import { BuildKind } from '../api/build/build.ts';
+import { ServiceKind } from '../api/serving/service.ts';
+import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
+import { readServiceLogs } from './service-logs.ts';
+import { dim, print, say } from './terminal.ts';
+
+export interface LogsOptions {
+  namespace: string;
+  follow?: boolean;
+  tail?: string;
+  build?: boolean;
+}
+
+/** `kittiwake logs NAME`: what the service's pods print, each line with its pod when there are several. */
+export async function logs(common: CommonOptions, name: string, options: LogsOptions): Promise<void> {
+  const platform = runningPlatform(common);
+  const key = { namespace: options.namespace, name };
+  if (!(await platform.client.get(ServiceKind, key))) {
+    throw new Error(`there is no service ${name} in namespace ${options.namespace}: see 'kittiwake get ksvc'`);
+  }
+  if (options.build === true) return printBuildLog(platform, key);
+  const pods = new Set<string>();
+  const tailLines = options.tail === undefined ? {} : { tailLines: parseTail(options.tail) };
+  const print1 = (line: { pod: string; text: string }) => {
+    pods.add(line.pod);
+    print(pods.size > 1 ? `${dim(line.pod)} ${line.text}` : line.text);
+  };
+  await readServiceLogs(
+    platform,
+    key,
+    { follow: options.follow === true, ...tailLines },
+    print1,
+    new AbortController().signal,
+  );
+  if (pods.size === 0)
+    say(`no pod of ${name} runs: it is at zero, and wakes with the next request (--follow waits for it)`);
+}
+
+async function printBuildLog({ client }: RunningPlatform, key: { namespace: string; name: string }): Promise<void> {
+  const { items } = await client.list(BuildKind, { namespace: key.namespace });
+  const builds = items
+    .filter((build) => build.metadata.ownerReferences?.some((owner) => owner.name === key.name))
+    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+  const last = builds.at(-1);
+  if (!last) throw new Error(`${key.name} has no build`);
+  print(last.status?.log?.trimEnd() ?? '');
+}
+
+function parseTail(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new Error(`--tail is ${JSON.stringify(text)}: give a number of lines`);
+}
