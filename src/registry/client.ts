@@ -1,0 +1,274 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { type Readable, Transform } from 'node:stream';
+import { answerChallenge, type Credentials } from './auth.ts';
+import { digestOf, parseDigest } from './digest.ts';
+import { type Descriptor, type Manifest, manifestMediaTypes, maxManifestBytes, parseManifest } from './manifest.ts';
+import { formatReference, parseReference, type Reference } from './reference.ts';
+import { readAll, Transport, type TransportRequest } from './transport.ts';
+
+export interface RegistryClientOptions {
+  /** Where a host of references really is: `{'registry.localhost': 'http://127.0.0.1:8082'}`. */
+  mirrors?: Record<string, string>;
+  /** What to answer when the host asks who we are. */
+  auth?: (host: string) => Credentials | undefined;
+  /** A connection on which nothing comes for this long is given up; 60 s unless given. */
+  idleTimeoutMs?: number;
+}
+
+/** A blob to push. `mountFrom` names a repository of the same registry that may have it already. */
+export interface BlobSource {
+  descriptor: Descriptor;
+  content: Buffer | (() => Readable);
+  mountFrom?: string | undefined;
+}
+
+/** What came back other than wanted; `status` is the HTTP status, `code` the specification's word, when there was one. */
+export class RegistryClientError extends Error {
+  readonly status: number;
+  readonly code: string | undefined;
+
+  constructor(message: string, status: number, code?: string) {
+    super(message);
+    this.name = 'RegistryClientError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+type Target = string | Reference;
+
+/**
+ * Pulls from and pushes to any registry that speaks the OCI distribution specification. All content is checked against
+ * its digest on the way in. References are as in `parseReference`; failures are RegistryClientError or network errors.
+ */
+export class RegistryClient {
+  readonly #options: RegistryClientOptions;
+  readonly #transport: Transport;
+  /** Authorization headers by host and repository. */
+  readonly #authorizations = new Map<string, string>();
+
+  constructor(options: RegistryClientOptions = {}) {
+    this.#options = options;
+    this.#transport = new Transport(options.idleTimeoutMs);
+  }
+
+  /** The digest that the reference points to now; its own when it has one, after asking whether it is there. */
+  async resolve(target: Target, signal?: AbortSignal): Promise<string> {
+    const reference = read(target);
+    const response = await this.#request(reference, 'pull', {
+      method: 'HEAD',
+      path: `manifests/${tagOrDigest(reference)}`,
+      headers: { accept: manifestMediaTypes.join(', ') },
+      signal,
+    });
+    response.resume();
+    const digest = response.headers['docker-content-digest'];
+    if (typeof digest === 'string' && parseDigest(digest)) return digest;
+    return (await this.manifest(reference, signal)).digest;
+  }
+
+  /** The manifest, with its exact bytes. */
+  async manifest(
+    target: Target,
+    signal?: AbortSignal,
+  ): Promise<{ digest: string; mediaType: string; bytes: Buffer; manifest: Manifest }> {
+    const reference = read(target);
+    const response = await this.#request(reference, 'pull', {
+      method: 'GET',
+      path: `manifests/${tagOrDigest(reference)}`,
+      headers: { accept: manifestMediaTypes.join(', ') },
+      signal,
+    });
+    const bytes = await readAll(response, maxManifestBytes);
+    const digest = digestOf(bytes, parseDigest(reference.digest ?? '')?.algorithm);
+    if (reference.digest !== undefined && reference.digest !== digest) {
+      throw new RegistryClientError(`${formatReference(reference)}: what came has the digest ${digest}`, 502);
+    }
+    const manifest = parseManifest(bytes);
+    return { digest, mediaType: manifest.mediaType, bytes, manifest };
+  }
+
+  /** The blob's content; the stream fails at its end when the content does not have the digest. */
+  async blob(target: Target, digest: string, signal?: AbortSignal): Promise<Readable> {
+    const response = await this.#request(read(target), 'pull', { method: 'GET', path: `blobs/${digest}`, signal });
+    const checked = verifying(digest);
+    response.on('error', (error) => checked.destroy(error));
+    response.on('aborted', () => checked.destroy(new Error(`${digest}: the connection ended before the content`)));
+    checked.on('close', () => response.destroy());
+    return response.pipe(checked);
+  }
+
+  async hasBlob(target: Target, digest: string, signal?: AbortSignal): Promise<boolean> {
+    return this.#exists(read(target), `blobs/${digest}`, signal);
+  }
+
+  async hasManifest(target: Target, signal?: AbortSignal): Promise<boolean> {
+    const reference = read(target);
+    return this.#exists(reference, `manifests/${tagOrDigest(reference)}`, signal);
+  }
+
+  /** Makes the repository have the blob: a HEAD when it does, a mount when another has it, an upload otherwise. */
+  async pushBlob(target: Target, source: BlobSource, signal?: AbortSignal): Promise<void> {
+    const reference = read(target);
+    const { digest, size } = source.descriptor;
+    if (await this.hasBlob(reference, digest, signal)) return;
+    const mount =
+      source.mountFrom === undefined ? '' : `?${new URLSearchParams({ mount: digest, from: source.mountFrom })}`;
+    const started = await this.#request(reference, 'pull,push', {
+      method: 'POST',
+      path: `blobs/uploads/${mount}`,
+      signal,
+    });
+    started.resume();
+    if (started.statusCode === 201) return;
+    const location = started.headers.location;
+    if (location === undefined) throw new RegistryClientError(`${reference.host} gave an upload no Location`, 502);
+    const url = new URL(location, this.#baseUrl(reference));
+    url.searchParams.set('digest', digest);
+    const finished = await this.#request(reference, 'pull,push', {
+      method: 'PUT',
+      url: url.href,
+      headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
+      body: source.content,
+      signal,
+    });
+    finished.resume();
+  }
+
+  /**
+   * Pushes the blobs, then the manifest, under the reference's tag if it has one. Returns the manifest's digest.
+   * `manifest` is serialised as it is given, unless it is bytes already.
+   */
+  async push(
+    target: Target,
+    image: { manifest: Manifest | Buffer; blobs: readonly BlobSource[] },
+    signal?: AbortSignal,
+  ): Promise<string> {
+    const reference = read(target);
+    await Promise.all(image.blobs.map((source) => this.pushBlob(reference, source, signal)));
+    const bytes = Buffer.isBuffer(image.manifest) ? image.manifest : Buffer.from(JSON.stringify(image.manifest));
+    const digest = digestOf(bytes);
+    const response = await this.#request(reference, 'pull,push', {
+      method: 'PUT',
+      path: `manifests/${reference.tag ?? digest}`,
+      headers: { 'content-type': parseManifest(bytes).mediaType },
+      body: bytes,
+      signal,
+    });
+    response.resume();
+    return digest;
+  }
+
+  close(): void {
+    this.#transport.close();
+  }
+
+  async #exists(reference: Reference, path: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const headers = { accept: [...manifestMediaTypes, 'application/octet-stream'].join(', ') };
+    try {
+      (await this.#request(reference, 'pull', { method: 'HEAD', path, headers, signal })).resume();
+      return true;
+    } catch (error) {
+      if (error instanceof RegistryClientError && error.status === 404) return false;
+      throw error;
+    }
+  }
+
+  /** Sends, answers a challenge, follows redirects; throws unless the answer is 2xx. */
+  async #request(reference: Reference, actions: string, request: RegistryRequest): Promise<IncomingMessage> {
+    const { path, method, headers = {}, body, signal } = request;
+    let url = request.url ?? `${this.#baseUrl(reference)}/v2/${reference.name}/${path}`;
+    const origin = new URL(url).origin;
+    const authKey = `${reference.host}/${reference.name}:${actions}`;
+    for (let attempt = 0; attempt < 6; attempt++) {
+      const isOrigin = new URL(url).origin === origin;
+      const authorization = isOrigin ? this.#authorizations.get(authKey) : undefined;
+      const sent: TransportRequest = { method, url, signal, headers: { ...headers } };
+      if (body !== undefined) sent.body = body;
+      if (authorization !== undefined) sent.headers = { ...sent.headers, authorization };
+      const response = await this.#transport.send(sent);
+      const status = response.statusCode ?? 0;
+      if (status >= 200 && status < 300) return response;
+      if (status === 401 && authorization === undefined && isOrigin) {
+        response.resume();
+        const scope = `repository:${reference.name}:${actions}`;
+        const credentials = this.#options.auth?.(reference.host);
+        const challenge = response.headers['www-authenticate'];
+        const answer = await answerChallenge(challenge, credentials, scope, this.#transport);
+        if (answer === undefined) throw await failure(reference, method, response);
+        this.#authorizations.set(authKey, answer);
+        continue;
+      }
+      if (status === 401 && authorization !== undefined && isOrigin && attempt === 0) {
+        this.#authorizations.delete(authKey); // The token has run out: ask for another.
+        response.resume();
+        continue;
+      }
+      const { location } = response.headers;
+      if (status >= 301 && status <= 308 && location !== undefined && (method === 'GET' || method === 'HEAD')) {
+        response.resume();
+        url = new URL(location, url).href;
+        continue;
+      }
+      throw await failure(reference, method, response);
+    }
+    throw new RegistryClientError(`${reference.host}/${reference.name}: too many redirects`, 502);
+  }
+
+  #baseUrl({ host }: Reference): string {
+    const mirror = this.#options.mirrors?.[host];
+    if (mirror !== undefined) return mirror.replace(/\/+$/, '');
+    if (host === 'docker.io') return 'https://registry-1.docker.io';
+    return `${/^(localhost|127\.|\[::1\]|.*\.localhost)(:|$|\d)/.test(host) ? 'http' : 'https'}://${host}`;
+  }
+}
+
+interface RegistryRequest extends Omit<TransportRequest, 'url'> {
+  /** After `/v2/NAME/`. */
+  path?: string;
+  url?: string;
+}
+
+function read(target: Target): Reference {
+  return typeof target === 'string' ? parseReference(target) : target;
+}
+
+function tagOrDigest({ tag, digest }: Reference): string {
+  return digest ?? tag ?? 'latest';
+}
+
+/** Passes the content on and fails at its end when it does not have the digest. */
+function verifying(digest: string): Transform {
+  const wanted = parseDigest(digest);
+  if (!wanted) throw new Error(`"${digest}" is no digest`);
+  const hash = createHash(wanted.algorithm);
+  return new Transform({
+    transform(chunk, _encoding, done) {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+    flush(done) {
+      const found = hash.digest('hex');
+      const error = `the content has the digest ${wanted.algorithm}:${found}, not ${digest}`;
+      done(found === wanted.hex ? null : new RegistryClientError(error, 502, 'DIGEST_INVALID'));
+    },
+  });
+}
+
+async function failure(reference: Reference, method: string, response: IncomingMessage): Promise<RegistryClientError> {
+  const status = response.statusCode ?? 0;
+  const body = await readAll(response, 1024 * 1024).catch(() => Buffer.alloc(0) /* only the status, then */);
+  const { code, message } = firstError(body);
+  const what = `${method} ${reference.host}/${reference.name}`;
+  const said = message ?? (method === 'HEAD' && status === 404 ? 'not found' : 'no reason given');
+  return new RegistryClientError(`${what}: ${status} ${code ?? ''}: ${said}`.replace(' :', ':'), status, code);
+}
+
+function firstError(body: Buffer): { code?: string; message?: string } {
+  try {
+    return (JSON.parse(body.toString('utf8')) as { errors?: { code: string; message: string }[] }).errors?.[0] ?? {};
+  } catch {
+    return {}; // No JSON: the status must do.
+  }
+}

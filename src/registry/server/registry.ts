@@ -1,0 +1,165 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Clock } from '../../lib/clock.ts';
+import { KittiwakeError } from '../../lib/errors.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import { isRepositoryName } from '../reference.ts';
+import { continueUpload, methodNotAllowed, serveBlob, startUpload } from './blobs.ts';
+import { RegistryError } from './error.ts';
+import { serveCatalog, serveManifest, serveReferrers, serveTags } from './manifests.ts';
+import { hasCode, Storage } from './storage.ts';
+import { defaultUploadLimits, type UploadLimits, Uploads } from './uploads.ts';
+
+export interface RegistryOptions {
+  /** The content-addressed folder; made when it is not there. */
+  dir: string;
+  /** On 127.0.0.1; 0 takes any free one. */
+  port: number;
+  clock: Clock;
+  log: Logger;
+  metrics?: Metrics;
+  limits?: Partial<UploadLimits>;
+}
+
+export interface RunningRegistry {
+  /** For example `http://127.0.0.1:8082`. */
+  url: string;
+  port: number;
+  stop(): Promise<void>;
+}
+
+/** What the handlers of requests share. */
+export interface Registry {
+  storage: Storage;
+  uploads: Uploads;
+}
+
+const sweepMs = 3_600_000;
+
+/**
+ * Starts an OCI distribution registry (specification 1.1, pull, push, discovery and management) on loopback. Throws
+ * PORT_IN_USE. Nothing is read at start: the folder is the state.
+ */
+export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
+  const { dir, port, clock, log, metrics } = options;
+  const storage = new Storage(dir);
+  const registry = { storage, uploads: new Uploads(storage, clock, { ...defaultUploadLimits, ...options.limits }) };
+  const requests = metrics?.counter('kittiwake_registry_requests_total', 'Requests answered', ['method', 'code']);
+  const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
+    response.on('close', () => {
+      requests?.inc({ method: request.method ?? '', code: String(response.statusCode) });
+    });
+    serve(registry, request, response).catch((error) => fail(dir, error, request, response, log));
+  });
+  await listen(server, port);
+  const stopSweeping = repeat(clock, sweepMs, () => {
+    registry.uploads.expire().catch((err) => log.warn({ err }, 'expired uploads could not be removed'));
+  });
+  const { port: boundPort } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${boundPort}`,
+    port: boundPort,
+    stop() {
+      stopSweeping();
+      return new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+    },
+  };
+}
+
+async function serve(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  response.setHeader('docker-distribution-api-version', 'registry/2.0');
+  requireLoopbackHost(request.headers.host);
+  const { path, query } = splitTarget(request.url ?? '/');
+  if (path === '/v2' || path === '/v2/') {
+    if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed('GET, HEAD');
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': 2 });
+    response.end(request.method === 'HEAD' ? undefined : '{}');
+    return;
+  }
+  if (path === '/v2/_catalog') return serveCatalog(registry, request, response, query);
+  const match = /^\/v2\/(.+)\/(blobs|manifests|referrers|tags)\/(uploads\/[^/]*|[^/]+)$/.exec(path);
+  const [, name = '', collection, last = ''] = match ?? [];
+  if (!match) throw new RegistryError('UNSUPPORTED', `there is nothing at ${path}`, { status: 404 });
+  if (!isRepositoryName(name)) throw new RegistryError('NAME_INVALID', `"${name}" is no repository name`);
+  if (collection === 'manifests') return serveManifest(registry, request, response, name, last);
+  if (collection === 'referrers') return serveReferrers(registry, request, response, name, last, query);
+  if (collection === 'tags' && last === 'list') return serveTags(registry, request, response, name, query);
+  if (collection === 'blobs') {
+    if (!last.startsWith('uploads/') && last !== 'uploads') return serveBlob(registry, request, response, name, last);
+    const id = last.slice('uploads/'.length);
+    if (id === '') return startUpload(registry, request, response, name, query);
+    return continueUpload(registry, request, response, name, id, query);
+  }
+  throw new RegistryError('UNSUPPORTED', `there is nothing at ${path}`, { status: 404 });
+}
+
+/** A page in a browser must not reach the registry by a name of its own that leads to 127.0.0.1 (DNS rebinding). */
+function requireLoopbackHost(host: string | undefined): void {
+  const name = (host ?? '').replace(/:\d+$/, '').toLowerCase();
+  if (/^(127(\.\d+){3}|\[::1\]|localhost|([a-z0-9-]+\.)+localhost)$/.test(name)) return;
+  throw new RegistryError('DENIED', `the registry answers to 127.0.0.1 and localhost, not to "${host ?? ''}"`);
+}
+
+function splitTarget(target: string): { path: string; query: URLSearchParams } {
+  const mark = target.indexOf('?');
+  const raw = mark < 0 ? target : target.slice(0, mark);
+  const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
+  try {
+    return { path: decodeURIComponent(raw), query };
+  } catch {
+    throw new RegistryError('NAME_INVALID', `the path ${raw} is not well encoded`);
+  }
+}
+
+function fail(dir: string, error: unknown, request: IncomingMessage, response: ServerResponse, log: Logger): void {
+  if (request.destroyed && !request.complete) return; // The client went away: there is nobody to tell.
+  const known = asRegistryError(dir, error);
+  if (known.status >= 500) log.error({ err: error, method: request.method, path: request.url }, 'request failed');
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  const body = known.body();
+  // The rest of the request's body is not read: the connection cannot be used again.
+  const close = request.complete ? {} : { connection: 'close' };
+  const headers = {
+    ...known.headers,
+    ...close,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+  };
+  response.writeHead(known.status, headers);
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function asRegistryError(dir: string, error: unknown): RegistryError {
+  if (error instanceof RegistryError) return error;
+  if (hasCode(error, 'ENOSPC') || hasCode(error, 'EDQUOT')) {
+    const { message, status } = new KittiwakeError('DISK_FULL', { path: dir }, { cause: error });
+    return new RegistryError('UNKNOWN', message, { status });
+  }
+  if (hasCode(error, 'ENAMETOOLONG')) return new RegistryError('NAME_INVALID', 'the name is too long');
+  return new RegistryError('UNKNOWN', 'the registry failed: its log says why');
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => {
+      const isTaken = hasCode(error, 'EADDRINUSE');
+      reject(isTaken ? new KittiwakeError('PORT_IN_USE', { port, role: 'registry', flag: '--registry-port' }) : error);
+    });
+    server.listen(port, '127.0.0.1', resolve);
+  });
+}
+
+function repeat(clock: Clock, everyMs: number, task: () => void): () => void {
+  let cancel = clock.after(everyMs, function again() {
+    task();
+    cancel = clock.after(everyMs, again);
+  });
+  return () => cancel();
+}

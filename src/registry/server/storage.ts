@@ -1,0 +1,267 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { type Digest, parseDigest } from '../digest.ts';
+import type { Descriptor } from '../manifest.ts';
+
+/**
+ * The registry's folder. A blob is one file with one name in `blobs/` and a hard link in each repository that has it,
+ * so a repository never shows another's blobs, mounting is a link, and a blob with a single link is garbage.
+ * Names that begin with `_` cannot be parts of a repository's name.
+ *
+ *   blobs/sha256/ab/abcdef…
+ *   repositories/<name>/_blobs/sha256/<hex>        hard link
+ *                      /_manifests/sha256/<hex>    the manifest's own bytes
+ *                      /_tags/<tag>                a digest
+ *                      /_referrers/<subject>/<digest>  the descriptor of a manifest that names the subject
+ *                      /_uploads/<id>              what has come so far
+ *
+ * Every write goes to a new file, is synced, renamed or linked into place, and its folder is synced, before the promise
+ * resolves: what was acknowledged survives a crash, and what was not leaves no half file under a real name.
+ */
+export class Storage {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  blobPath(name: string, { algorithm, hex }: Digest): string {
+    return join(this.#repository(name), '_blobs', algorithm, hex);
+  }
+
+  uploadPath(name: string, id: string): string {
+    return join(this.#repository(name), '_uploads', id);
+  }
+
+  /** Bytes in the blob; undefined when the repository does not have it. */
+  async blobSize(name: string, digest: Digest): Promise<number | undefined> {
+    return (await statIfThere(this.blobPath(name, digest)))?.size;
+  }
+
+  /** Gives the repository the blob that the file at `path` holds, whose content was checked and synced; removes `path`. */
+  async commitBlob(name: string, digest: Digest, path: string): Promise<void> {
+    const shared = this.#sharedPath(digest);
+    await ensureFolder(dirname(shared));
+    await linkIfAbsent(path, shared);
+    await this.#linkBlob(name, digest, path);
+    await unlink(path);
+  }
+
+  /** Gives the repository a blob that another one (`from`; any, when it is undefined) has; false when there is none. */
+  async mountBlob(name: string, digest: Digest, from: string | undefined): Promise<boolean> {
+    const source = from === undefined ? this.#sharedPath(digest) : this.blobPath(from, digest);
+    try {
+      await this.#linkBlob(name, digest, source);
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+  }
+
+  async deleteBlob(name: string, digest: Digest): Promise<boolean> {
+    return this.#remove(this.blobPath(name, digest));
+  }
+
+  async readManifest(name: string, digest: Digest): Promise<Buffer | undefined> {
+    return readIfThere(this.#manifestPath(name, digest));
+  }
+
+  async hasManifest(name: string, digest: Digest): Promise<boolean> {
+    return (await statIfThere(this.#manifestPath(name, digest))) !== undefined;
+  }
+
+  async writeManifest(name: string, digest: Digest, bytes: Buffer): Promise<void> {
+    await writeDurably(this.#manifestPath(name, digest), bytes);
+  }
+
+  /** Also removes the tags that point to it. */
+  async deleteManifest(name: string, digest: Digest): Promise<boolean> {
+    const text = `${digest.algorithm}:${digest.hex}`;
+    for (const tag of await this.tags(name)) {
+      if ((await this.readTag(name, tag)) === text) await this.deleteTag(name, tag);
+    }
+    return this.#remove(this.#manifestPath(name, digest));
+  }
+
+  /** The digest that the tag points to. */
+  async readTag(name: string, tag: string): Promise<string | undefined> {
+    return (await readIfThere(join(this.#repository(name), '_tags', tag)))?.toString('utf8');
+  }
+
+  async writeTag(name: string, tag: string, digest: string): Promise<void> {
+    await writeDurably(join(this.#repository(name), '_tags', tag), digest);
+  }
+
+  async deleteTag(name: string, tag: string): Promise<boolean> {
+    return this.#remove(join(this.#repository(name), '_tags', tag));
+  }
+
+  /** All tags of the repository, in the order of their bytes. */
+  async tags(name: string): Promise<string[]> {
+    return (await namesIn(join(this.#repository(name), '_tags'))).filter((tag) => !tag.startsWith('.')).sort();
+  }
+
+  async addReferrer(name: string, subject: string, descriptor: Descriptor): Promise<void> {
+    await writeDurably(this.#referrerPath(name, subject, descriptor.digest), JSON.stringify(descriptor));
+  }
+
+  async removeReferrer(name: string, subject: string, digest: string): Promise<void> {
+    await this.#remove(this.#referrerPath(name, subject, digest));
+  }
+
+  async referrers(name: string, subject: string): Promise<Descriptor[]> {
+    const folder = dirname(this.#referrerPath(name, subject, subject));
+    const files = (await namesIn(folder)).filter((file) => !file.startsWith('.')).sort();
+    const texts = await Promise.all(files.map((file) => readIfThere(join(folder, file))));
+    return texts.filter((text) => text !== undefined).map((text) => JSON.parse(text.toString('utf8')));
+  }
+
+  /** Whether anything was ever pushed to the repository. */
+  async hasRepository(name: string): Promise<boolean> {
+    const inside = await namesIn(this.#repository(name));
+    return inside.includes('_manifests') || inside.includes('_blobs');
+  }
+
+  /** The names of all repositories, sorted. */
+  async repositories(): Promise<string[]> {
+    const found: string[] = [];
+    const visit = async (prefix: string): Promise<void> => {
+      const names = await namesIn(join(this.#root, 'repositories', prefix));
+      if (names.some((name) => name.startsWith('_'))) found.push(prefix);
+      for (const name of names) if (!name.startsWith('_')) await visit(prefix === '' ? name : `${prefix}/${name}`);
+    };
+    await visit('');
+    return found.sort();
+  }
+
+  /** The shared files of blobs, two levels deep. */
+  async *sharedBlobs(): AsyncIterable<{ path: string; digest: Digest }> {
+    for (const algorithm of await namesIn(join(this.#root, 'blobs'))) {
+      for (const prefix of await namesIn(join(this.#root, 'blobs', algorithm))) {
+        for (const hex of await namesIn(join(this.#root, 'blobs', algorithm, prefix))) {
+          const digest = parseDigest(`${algorithm}:${hex}`);
+          if (digest) yield { path: this.#sharedPath(digest), digest };
+        }
+      }
+    }
+  }
+
+  async #linkBlob(name: string, digest: Digest, source: string): Promise<void> {
+    const path = this.blobPath(name, digest);
+    await ensureFolder(dirname(path));
+    await linkIfAbsent(source, path);
+    await syncFolder(dirname(path));
+  }
+
+  async #remove(path: string): Promise<boolean> {
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+    await syncFolder(dirname(path));
+    return true;
+  }
+
+  #repository(name: string): string {
+    return join(this.#root, 'repositories', name);
+  }
+
+  #sharedPath({ algorithm, hex }: Digest): string {
+    return join(this.#root, 'blobs', algorithm, hex.slice(0, 2), hex);
+  }
+
+  #manifestPath(name: string, { algorithm, hex }: Digest): string {
+    return join(this.#repository(name), '_manifests', algorithm, hex);
+  }
+
+  #referrerPath(name: string, subject: string, digest: string): string {
+    return join(this.#repository(name), '_referrers', subject.replace(':', '-'), digest.replace(':', '-'));
+  }
+}
+
+/** Writes a file so that it is whole, or not there, after a crash at any moment. */
+async function writeDurably(path: string, content: Buffer | string): Promise<void> {
+  const folder = dirname(path);
+  await ensureFolder(folder);
+  const temporary = join(folder, `.${randomUUID()}`);
+  try {
+    const file = await open(temporary, 'wx', 0o644);
+    try {
+      await file.writeFile(content);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Makes the folder, and syncs the folders in which new names appeared. */
+export async function ensureFolder(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true });
+  if (first === undefined) return;
+  for (let parent = dirname(path); parent.length >= dirname(first).length; parent = dirname(parent)) {
+    await syncFolder(parent);
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function linkIfAbsent(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error;
+  }
+}
+
+async function statIfThere(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR');
+}
+
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
