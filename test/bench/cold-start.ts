@@ -1,6 +1,7 @@
 /**
  * `cold-start`: the first request to a service at zero, against starting the same program bare (spawn to its first
- * answer), interleaved, over 50 wakes. What the platform adds is the difference of the percentiles.
+ * answer), interleaved, over 50 wakes. What the platform adds is the difference of the percentiles. Ten services take
+ * turns, so that each goes to zero by itself (its stable window is the shortest allowed) while others are measured.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,30 +9,32 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DeploymentKind } from '../../src/api/apps/deployment.ts';
 import { PodKind } from '../../src/api/core/pod.ts';
+import { ServiceKind } from '../../src/api/serving/service.ts';
 import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 const wakes = 50;
+const names = Array.from({ length: 10 }, (_, i) => `cold-${i}`);
 const program = `import { createServer } from 'node:http';
 createServer((request, response) => response.end('hello')).listen(process.env.PORT);
 `;
 
 export async function run() {
   const { dataDir, remove } = newDataDir();
-  const app = mkdtempSync(join(tmpdir(), 'kittiwake-bench-'));
-  writeFileSync(join(app, 'server.js'), program);
-  writeFileSync(join(app, 'package.json'), '{"name": "cold", "type": "module", "main": "server.js"}');
+  const folder = mkdtempSync(join(tmpdir(), 'kittiwake-bench-'));
+  writeFileSync(join(folder, 'server.mjs'), program);
+  writeFileSync(join(folder, 'app.yaml'), names.map(manifestOf).join('---\n'));
   const platform = await startTestPlatform(dataDir);
   try {
-    const deployed = await kittiwake(dataDir, 'deploy', app, '--name', 'cold');
-    if (deployed.code !== 0) throw new Error(deployed.stderr);
+    const applied = await kittiwake(dataDir, 'apply', '-f', join(folder, 'app.yaml'));
+    if (applied.code !== 0) throw new Error(applied.stderr);
     const cold: number[] = [];
     const bare: number[] = [];
     for (let wake = 0; wake < wakes; wake++) {
-      await toZero(platform);
-      cold.push(await firstAnswerMs(platform));
-      bare.push(await bareStartMs(join(app, 'server.js')));
+      const name = names[wake % names.length] ?? '';
+      await atZero(platform, name);
+      cold.push(await answerMs(gatewayPort(platform), `${name}.default.localhost`));
+      bare.push(await bareStartMs(join(folder, 'server.mjs')));
     }
     const over = (q: number) => quantile(cold, q) - quantile(bare, q);
     const row = (name: string, values: number[]) => [
@@ -55,26 +58,40 @@ export async function run() {
     };
   } finally {
     await platform.stop();
-    rmSync(app, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
     remove();
   }
 }
 
-/** Scales the revision down by hand (the stable window would take a minute), and waits until no pod is left. */
-async function toZero({ client }: TestPlatform): Promise<void> {
-  await client.scale(DeploymentKind, { namespace: 'default', name: 'cold-00001-deployment' }, 0);
-  await eventually('no pod', async () => {
-    const { items } = await client.list(PodKind, {
-      namespace: 'default',
-      labelSelector: 'serving.knative.dev/service=cold',
-    });
-    return items.length === 0 ? true : undefined;
+function manifestOf(name: string): string {
+  const service = {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: {
+      build: { source: { files: { 'server.mjs': program, 'package.json': '{"main": "server.mjs"}' } } },
+      template: {
+        metadata: { annotations: { 'autoscaling.knative.dev/window': '6s' } },
+        spec: { containers: [{ image: 'build://output' }] },
+      },
+    },
+  };
+  return `${JSON.stringify(service)}\n`;
+}
+
+/** Waits until the service has been ready once and has no pod left. */
+async function atZero({ client }: TestPlatform, name: string): Promise<void> {
+  const key = { namespace: 'default', name };
+  await eventually(`${name} at zero`, async () => {
+    const service = await client.get(ServiceKind, key);
+    const isReady = service?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
+    const labelSelector = `serving.knative.dev/service=${name}`;
+    const { items } = await client.list(PodKind, { namespace: 'default', labelSelector });
+    return isReady && items.length === 0 ? true : undefined;
   });
 }
 
-function firstAnswerMs({ addresses }: TestPlatform): Promise<number> {
-  return answerMs(Number(new URL(addresses.gatewayUrl).port), `cold.default.${addresses.domain}`);
-}
+const gatewayPort = ({ addresses }: TestPlatform) => Number(new URL(addresses.gatewayUrl).port);
 
 function answerMs(port: number, host: string): Promise<number> {
   const startedMs = performance.now();
