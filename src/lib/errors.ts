@@ -79,6 +79,11 @@ const catalogue = {
     fault: 'system',
     message: (p) => `the event log ${p.path} is in use by another process: stop the other broker`,
   },
+  API_UNREACHABLE: {
+    status: 503,
+    fault: 'system',
+    message: (p) => `the API server at ${p.server} does not answer (${p.reason}): is it running? 'kittiwake up' starts it`,
+  },
 } satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof catalogue;

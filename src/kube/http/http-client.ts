@@ -1,0 +1,116 @@
+import { apiVersionOf, type Kind } from '../../api/kind.ts';
+import { type KubeObject, keyOf } from '../../api/meta.ts';
+import { ApiError } from '../../api/status.ts';
+import type { Client, ListOptions, ListResult, Patch } from '../client.ts';
+import { type Connection, readKubeconfig } from './connection.ts';
+import { collectionPath, objectPath, withQuery } from './paths.ts';
+import { Transport } from './transport.ts';
+import { watch } from './watch.ts';
+
+/** Who we are in managedFields. */
+const fieldManager = 'kittiwake';
+/** How many objects of a list come in one reply. */
+const pageSize = 500;
+
+const patchTypes: Record<Patch['type'], string> = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+};
+
+interface WireList<T> {
+  metadata: { resourceVersion: string; continue?: string };
+  items: T[] | null;
+}
+
+/**
+ * The Client for any Kubernetes API server over HTTP. Nothing is connected before the first request. Failures are
+ * ApiError when the server answered, KittiwakeError API_UNREACHABLE when it did not.
+ */
+export function httpClient(options: { kubeconfigPath: string; context?: string } | Connection): Client {
+  const transport = new Transport(() =>
+    'server' in options ? Promise.resolve(options) : readKubeconfig(options.kubeconfigPath, options.context),
+  );
+
+  async function list<T extends KubeObject>(kind: Kind<T>, listOptions: ListOptions = {}): Promise<ListResult<T>> {
+    const items: T[] = [];
+    let page: string | undefined;
+    for (;;) {
+      const parameters = { limit: String(pageSize), continue: page };
+      const path = withQuery(collectionPath(kind, listOptions.namespace), listOptions, parameters);
+      const reply = (await transport.json({ method: 'GET', path })) as WireList<T>;
+      for (const item of reply.items ?? []) items.push(withType(kind, item));
+      page = reply.metadata.continue;
+      if (!page) return { items, resourceVersion: reply.metadata.resourceVersion };
+    }
+  }
+
+  return {
+    list,
+    watch: (kind, watchOptions) => watch(transport, kind, watchOptions, () => list(kind, watchOptions)),
+
+    async get<T extends KubeObject>(kind: Kind<T>, key: { namespace?: string; name: string }) {
+      try {
+        return (await transport.json({ method: 'GET', path: objectPath(kind, key) })) as T;
+      } catch (error) {
+        if (isObjectMissing(error)) return undefined;
+        throw error;
+      }
+    },
+
+    async create<T extends KubeObject>(kind: Kind<T>, object: T) {
+      const path = withQuery(collectionPath(kind, object.metadata.namespace), {}, { fieldManager });
+      return (await transport.json({ method: 'POST', path, body: withType(kind, object) })) as T;
+    },
+
+    async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: 'status') {
+      const path = withQuery(objectPath(kind, keyOf(object), subresource), {}, { fieldManager });
+      return (await transport.json({ method: 'PUT', path, body: withType(kind, object) })) as T;
+    },
+
+    async patch<T extends KubeObject>(
+      kind: Kind<T>,
+      key: { namespace?: string; name: string },
+      patch: Patch,
+      subresource?: 'status' | 'scale',
+    ) {
+      const isApply = patch.type === 'apply';
+      const path = withQuery(
+        objectPath(kind, key, subresource),
+        {},
+        {
+          fieldManager: isApply ? patch.fieldManager : fieldManager,
+          force: isApply && patch.force ? 'true' : undefined,
+        },
+      );
+      const body = patch.type === 'json' ? patch.operations : patch.patch;
+      return (await transport.json({ method: 'PATCH', path, body, contentType: patchTypes[patch.type] })) as T;
+    },
+
+    async scale(kind, key, replicas) {
+      const path = withQuery(objectPath(kind, key, 'scale'), {}, { fieldManager });
+      await transport.json({ method: 'PATCH', path, body: { spec: { replicas } }, contentType: patchTypes.merge });
+    },
+
+    async delete(kind, key, deleteOptions = {}) {
+      const body = { kind: 'DeleteOptions', apiVersion: 'v1', ...deleteOptions };
+      try {
+        await transport.json({ method: 'DELETE', path: objectPath(kind, key), body });
+      } catch (error) {
+        if (!isObjectMissing(error)) throw error;
+      }
+    },
+  };
+}
+
+/** Lists of built-in kinds leave out what kind their items are. */
+function withType<T extends KubeObject>(kind: Kind<T>, object: T): T {
+  if (object.kind && object.apiVersion) return object;
+  return { ...object, apiVersion: apiVersionOf(kind), kind: kind.kind };
+}
+
+/** The object is not there; a resource that the server does not know is another matter, and names no object. */
+function isObjectMissing(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 404 && error.details.name !== undefined;
+}

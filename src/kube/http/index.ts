@@ -1,0 +1,2 @@
+export type { Connection } from './connection.ts';
+export { httpClient } from './http-client.ts';
