@@ -1,6 +1,7 @@
-import { apiVersionOf, type Kind } from '../api/kind.ts';
+import type { Kind } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { notFound } from '../api/status.ts';
+import { collectionPath, objectPath } from '../kube/http/index.ts';
 import { toYaml } from '../lib/yaml.ts';
 import { resolveKind } from './kinds.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
@@ -25,12 +26,16 @@ export async function get(
   name: string | undefined,
   options: GetOptions,
 ): Promise<void> {
-  const { client, connection } = runningPlatform(common);
+  const { client, transport } = runningPlatform(common);
   const kind = await resolveKind(client, kindName);
   const namespace = kind.isNamespaced && options.allNamespaces !== true ? options.namespace : undefined;
   if (options.output === undefined || options.output === 'wide') {
     const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
-    const table: Table = JSON.parse((await connection.read(pathOf(kind, namespace, name), { accept })).toString());
+    const path =
+      name === undefined
+        ? collectionPath(kind, namespace)
+        : objectPath(kind, { ...(namespace && { namespace }), name });
+    const table = (await transport.json({ method: 'GET', path, accept })) as Table;
     return printRows(table, options);
   }
   const objects = await objectsOf();
@@ -65,12 +70,6 @@ function printRows(table: Table, options: GetOptions): void {
   if (rows.length === 0) say(options.allNamespaces === true ? 'none' : `none in namespace ${options.namespace}`);
   else if (options.allNamespaces !== true) printTable([head, ...rows]);
   else printTable([['NAMESPACE', ...head], ...rows.map((row, i) => [namespaces[i] ?? '', ...row])]);
-}
-
-function pathOf(kind: Kind, namespace: string | undefined, name: string | undefined): string {
-  const root = kind.group === '' ? '/api' : '/apis';
-  const scope = namespace === undefined ? '' : `/namespaces/${namespace}`;
-  return `${root}/${apiVersionOf(kind)}${scope}/${kind.plural}${name === undefined ? '' : `/${name}`}`;
 }
 
 const qualified = (kind: Kind) => (kind.group === '' ? kind.singular : `${kind.singular}.${kind.group}`);

@@ -1,5 +1,5 @@
 import type { Client } from '../kube/client.ts';
-import { httpClient } from '../kube/http/index.ts';
+import { httpClient, httpTransport, type Transport } from '../kube/http/index.ts';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
 
 /** Options that every command understands. */
@@ -11,11 +11,15 @@ export interface CommonOptions {
 export interface RunningPlatform {
   addresses: Addresses;
   client: Client;
+  /** For what the client does not offer: Tables, logs. */
+  transport: Transport;
 }
 
 /** The platform that runs on the data folder. Throws, saying how to start it, when none does. */
 export function runningPlatform({ dataDir }: CommonOptions): RunningPlatform {
   const addresses = readAddresses(dataDir);
   if (!addresses) throw new Error(`no platform runs on ${dataDir}: start it with 'kittiwake up'`);
-  return { addresses, client: httpClient({ kubeconfigPath: addresses.kubeconfig }) };
+  const { kubeconfig: kubeconfigPath } = addresses;
+  const client = httpClient({ kubeconfigPath }, { fieldValidation: 'Strict' });
+  return { addresses, client, transport: httpTransport({ kubeconfigPath }) };
 }

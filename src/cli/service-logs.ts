@@ -1,5 +1,4 @@
 import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
 import { type Pod, PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
@@ -14,6 +13,9 @@ export interface LogLine {
   pod: string;
   text: string;
 }
+
+/** A pod may print nothing for this long. */
+const silenceMs = 24 * 3_600_000;
 
 /** The lines of all pods of a service; with `follow`, also of pods to come, until `signal` aborts. */
 export async function readServiceLogs(
@@ -55,10 +57,9 @@ async function readPod(
     ...(tailLines === undefined ? {} : { tailLines: String(tailLines) }),
   });
   try {
-    const body = await platform.connection.stream(`/api/v1/namespaces/${namespace}/pods/${name}/log?${query}`, {
-      signal,
-    });
-    for await (const text of createInterface({ input: Readable.from(body), crlfDelay: Number.POSITIVE_INFINITY }))
+    const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?${query}`;
+    const body = await platform.transport.stream({ method: 'GET', path, signal }, silenceMs);
+    for await (const text of createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY }))
       onLine({ pod: name, text });
   } catch (error) {
     if (signal.aborted || isNotFound(error)) return; // The pod, or our interest in it, is gone.

@@ -33,8 +33,8 @@ export async function startInForeground(config: Config): Promise<Platform> {
   return starting;
 }
 
-export function printAddresses(addresses: Addresses, readyMs: number): void {
-  say(`${green('ready')} in ${duration(readyMs)}`);
+export function printAddresses(addresses: Addresses, readyMs?: number): void {
+  if (readyMs !== undefined) say(`${green('ready')} in ${duration(readyMs)}`);
   print(
     `  gateway     ${addresses.gatewayUrl}   ${dim(`services are at http://NAME.NAMESPACE.${addresses.domain}:PORT/`)}`,
   );

@@ -19,6 +19,11 @@ const patchTypes: Record<Patch['type'], string> = {
   apply: 'application/apply-patch+yaml',
 };
 
+export interface WriteOptions {
+  /** `Strict` refuses fields that the server does not know, for what people write; otherwise it drops them with a warning. */
+  fieldValidation?: 'Strict';
+}
+
 interface WireList<T> {
   metadata: { resourceVersion: string; continue?: string };
   items: T[] | null;
@@ -28,10 +33,11 @@ interface WireList<T> {
  * The Client for any Kubernetes API server over HTTP. Nothing is connected before the first request. Failures are
  * ApiError when the server answered, KittiwakeError API_UNREACHABLE when it did not.
  */
-export function httpClient(options: { kubeconfigPath: string; context?: string } | Connection): Client {
-  const transport = new Transport(() =>
-    'server' in options ? Promise.resolve(options) : readKubeconfig(options.kubeconfigPath, options.context),
-  );
+export function httpClient(
+  options: { kubeconfigPath: string; context?: string } | Connection,
+  { fieldValidation }: WriteOptions = {},
+): Client {
+  const transport = httpTransport(options);
 
   async function list<T extends KubeObject>(kind: Kind<T>, listOptions: ListOptions = {}): Promise<ListResult<T>> {
     const items: T[] = [];
@@ -60,12 +66,12 @@ export function httpClient(options: { kubeconfigPath: string; context?: string }
     },
 
     async create<T extends KubeObject>(kind: Kind<T>, object: T) {
-      const path = withQuery(collectionPath(kind, object.metadata.namespace), {}, { fieldManager });
+      const path = withQuery(collectionPath(kind, object.metadata.namespace), {}, { fieldManager, fieldValidation });
       return (await transport.json({ method: 'POST', path, body: withType(kind, object) })) as T;
     },
 
     async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: 'status') {
-      const path = withQuery(objectPath(kind, keyOf(object), subresource), {}, { fieldManager });
+      const path = withQuery(objectPath(kind, keyOf(object), subresource), {}, { fieldManager, fieldValidation });
       return (await transport.json({ method: 'PUT', path, body: withType(kind, object) })) as T;
     },
 
@@ -80,6 +86,7 @@ export function httpClient(options: { kubeconfigPath: string; context?: string }
         objectPath(kind, key, subresource),
         {},
         {
+          fieldValidation,
           fieldManager: isApply ? patch.fieldManager : fieldManager,
           force: isApply && patch.force ? 'true' : undefined,
         },
@@ -102,6 +109,13 @@ export function httpClient(options: { kubeconfigPath: string; context?: string }
       }
     },
   };
+}
+
+/** Plain requests to an API server, for what the Client does not offer: Tables, logs. */
+export function httpTransport(options: { kubeconfigPath: string; context?: string } | Connection): Transport {
+  return new Transport(() =>
+    'server' in options ? Promise.resolve(options) : readKubeconfig(options.kubeconfigPath, options.context),
+  );
 }
 
 /** Lists of built-in kinds leave out what kind their items are. */

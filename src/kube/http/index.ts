@@ -1,2 +1,4 @@
 export type { Connection } from './connection.ts';
-export { httpClient } from './http-client.ts';
+export { httpClient, httpTransport } from './http-client.ts';
+export { collectionPath, objectPath } from './paths.ts';
+export type { Transport } from './transport.ts';

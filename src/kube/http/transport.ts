@@ -11,6 +11,8 @@ export interface HttpRequest {
   body?: unknown;
   /** `application/json` unless given. */
   contentType?: string;
+  /** `application/json` unless given; for example the media type of a Table. */
+  accept?: string;
   signal?: AbortSignal;
 }
 
@@ -53,8 +55,7 @@ export class Transport {
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
       // The server closed an idle connection just as we used it: reading again on a new one is harmless.
-      if (!(request.method === 'GET' && error instanceof StaleConnection))
-        throw this.#unreachable(error);
+      if (!(request.method === 'GET' && error instanceof StaleConnection)) throw this.#unreachable(error);
       response = await send(target, request, timeoutMs).catch((again: unknown) => {
         throw this.#unreachable(again);
       });
@@ -127,7 +128,7 @@ function send(target: Target, request: HttpRequest, timeoutMs: number): Promise<
       timeout: timeoutMs,
       headers: {
         ...target.headers,
-        accept: 'application/json',
+        accept: request.accept ?? 'application/json',
         'user-agent': 'kittiwake',
         ...(body && { 'content-type': request.contentType ?? 'application/json', 'content-length': body.length }),
       },
