@@ -1,0 +1,79 @@
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ContainerId, PortMap } from '../../driver.ts';
+import { startFromStat, startOf } from './identity.ts';
+
+/**
+ * What the disk knows of one start, so that an agent that dies at any moment finds it again or knows that it never was:
+ *
+ *     CONTAINER.json     what is going to run; written before the spawn
+ *     CONTAINER.N.pid    who runs it; written by the process itself, before it becomes the user's program
+ *
+ * The process creates the .pid file only if it is not there (O_EXCL), and ends when it is. An agent that recovers and
+ * finds none creates it itself: from then on that start can never run. So each start happens at most once.
+ */
+export interface ContainerRecord {
+  id: ContainerId;
+  ports: PortMap;
+  logPath: string;
+  startedAtMs: number;
+  imageDigest: string;
+  /** The environment and folder of the program, for commands beside it (exec probes). */
+  environment: Record<string, string>;
+  cwd: string;
+}
+
+const revoked = 'revoked';
+
+export const recordPath = (podDir: string, container: string) => join(podDir, `${container}.json`);
+export const pidPath = (podDir: string, { container, restart }: Pick<ContainerId, 'container' | 'restart'>) =>
+  join(podDir, `${container}.${restart}.pid`);
+
+export function writeRecord(podDir: string, record: ContainerRecord): void {
+  rmSync(pidPath(podDir, record.id), { force: true });
+  const path = recordPath(podDir, record.id.container);
+  // Secrets may be in the environment: for the owner only. No fsync: a machine that goes down ends the processes too.
+  writeFileSync(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+}
+
+/** The record, or undefined when it is half written: then nothing was spawned for it. */
+export function readRecord(path: string): ContainerRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as ContainerRecord;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The shell that becomes the program: `$0` is the .pid file. The exit code of a start that was revoked is 111. */
+export const launcher =
+  process.platform === 'linux'
+    ? 'set -C; read -r stat </proc/self/stat && echo "$stat" >"$0" || exit 111; exec "$@"'
+    : 'set -C; echo "$$" >"$0" || exit 111; exec "$@"';
+
+/** Takes the right to run from a start whose process has not yet claimed it; true when that came in time. */
+export function revoke(podDir: string, id: ContainerId): boolean {
+  try {
+    writeFileSync(pidPath(podDir, id), `${revoked}\n`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Who runs the start `id`: undefined while nobody has claimed it (or the claim is being written). */
+export function readClaim(podDir: string, id: ContainerId): { pid: number; startedAt: string } | 'revoked' | undefined {
+  let text: string;
+  try {
+    text = readFileSync(pidPath(podDir, id), 'latin1');
+  } catch {
+    return undefined; // Not there yet.
+  }
+  if (!text.endsWith('\n')) return undefined;
+  if (text.trim() === revoked) return 'revoked';
+  const pid = Number.parseInt(text, 10);
+  const startedAt = process.platform === 'linux' ? startFromStat(text) : startOf(pid);
+  return startedAt === undefined ? undefined : { pid, startedAt };
+}

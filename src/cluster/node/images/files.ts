@@ -1,0 +1,99 @@
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../../../lib/clock.ts';
+import type { UnpackedLayer } from './image.ts';
+import type { Unpacked, UnpackOptions } from './unpack.ts';
+
+export type FileJob =
+  | { type: 'unpack'; options: UnpackOptions }
+  | { type: 'merge'; layers: readonly UnpackedLayer[]; target: string }
+  | { type: 'remove'; path: string };
+
+/** The worker's memory is given back after this long without a job. */
+const idleMs = 5_000;
+
+/**
+ * Trees of files, made and removed in one thread of their own: with blocking calls, which are several times faster than
+ * the event loop's for many small files, and without delaying the control plane that shares this process.
+ */
+export class Files {
+  readonly #clock: Clock;
+  #worker: Worker | undefined;
+  #cancelIdle = () => {};
+  #nextId = 0;
+  readonly #waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async unpack(options: UnpackOptions): Promise<Unpacked> {
+    return (await this.#run({ type: 'unpack', options })) as Unpacked;
+  }
+
+  /** Copies the layers over one another into the new folder `target`. */
+  async merge(layers: readonly UnpackedLayer[], target: string): Promise<void> {
+    await this.#run({ type: 'merge', layers, target });
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#run({ type: 'remove', path });
+  }
+
+  /** Waits for what is under way, then ends the thread. */
+  async close(): Promise<void> {
+    this.#cancelIdle();
+    while (this.#waiting.size > 0) {
+      await new Promise<void>((resolve) => {
+        const last = [...this.#waiting.values()].at(-1);
+        if (!last) return resolve();
+        const { resolve: done, reject: failed } = last;
+        last.resolve = (result) => {
+          done(result);
+          resolve();
+        };
+        last.reject = (error) => {
+          failed(error);
+          resolve();
+        };
+      });
+    }
+    await this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  #run(job: FileJob): Promise<unknown> {
+    this.#cancelIdle();
+    const worker = (this.#worker ??= this.#start());
+    const id = this.#nextId++;
+    worker.ref(); // A job under way keeps the process alive, an idle thread does not.
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      worker.postMessage({ id, job });
+    });
+  }
+
+  #start(): Worker {
+    const worker = new Worker(new URL('./file-worker.ts', import.meta.url));
+    worker.unref();
+    worker.on('message', ({ id, result, error }: { id: number; result?: unknown; error?: Error }) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error === undefined) waiting?.resolve(result);
+      else waiting?.reject(error);
+      if (this.#waiting.size > 0) return;
+      worker.unref();
+      this.#cancelIdle();
+      this.#cancelIdle = this.#clock.after(idleMs, () => {
+        void this.#worker?.terminate();
+        this.#worker = undefined;
+      });
+    });
+    worker.on('error', (error) => {
+      // The thread itself broke (out of memory, say): fail what waits, the next job gets a new one.
+      if (this.#worker === worker) this.#worker = undefined;
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+    });
+    return worker;
+  }
+}

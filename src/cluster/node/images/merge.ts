@@ -1,0 +1,71 @@
+import {
+  constants,
+  copyFileSync,
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { UnpackedLayer } from './image.ts';
+
+/**
+ * Copies the layers over one another into `target`, which is made: a root that nothing else shares. Files are cloned
+ * where the file system can (Btrfs, XFS, APFS). Never writes through a link. Blocks on the disk: call it in a worker.
+ */
+export function mergeLayers(layers: readonly Pick<UnpackedLayer, 'path' | 'whiteouts' | 'opaques'>[], target: string) {
+  mkdirSync(target, { recursive: true, mode: 0o755 });
+  for (const [index, layer] of layers.entries()) {
+    for (const path of layer.opaques) {
+      const folder = realFolder(target, path);
+      if (folder) for (const name of readdirSync(folder)) remove(join(folder, name));
+    }
+    for (const path of layer.whiteouts) {
+      const cut = path.lastIndexOf('/');
+      const folder = realFolder(target, cut < 0 ? '' : path.slice(0, cut));
+      if (folder) remove(join(folder, path.slice(cut + 1)));
+    }
+    copyFolder(layer.path, target, index > 0);
+  }
+}
+
+function copyFolder(from: string, to: string, mayReplace: boolean): void {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const source = join(from, entry.name);
+    const path = join(to, entry.name);
+    if (entry.isDirectory()) {
+      const found = mayReplace ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
+      if (found && !found.isDirectory()) remove(path);
+      const stat = lstatSync(source);
+      if (!found?.isDirectory()) mkdirSync(path, { mode: stat.mode & 0o777 });
+      copyFolder(source, path, mayReplace && found?.isDirectory() === true);
+      lutimesSync(path, stat.atime, stat.mtime);
+    } else {
+      if (mayReplace) remove(path);
+      if (entry.isSymbolicLink()) {
+        symlinkSync(readlinkSync(source), path);
+      } else {
+        copyFileSync(source, path, constants.COPYFILE_FICLONE);
+        const { atime, mtime } = lstatSync(source);
+        lutimesSync(path, atime, mtime);
+      }
+    }
+  }
+}
+
+/** The folder at `path` within `root`, or undefined when it is not there or a link is on the way. */
+function realFolder(root: string, path: string): string | undefined {
+  let folder = root;
+  for (const part of path === '' ? [] : path.split('/')) {
+    folder = join(folder, part);
+    if (!lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) return undefined;
+  }
+  return folder;
+}
+
+function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true });
+}

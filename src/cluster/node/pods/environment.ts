@@ -1,0 +1,179 @@
+import { ConfigMapKind } from '../../../api/core/config-map.ts';
+import type { Pod } from '../../../api/core/pod.ts';
+import type { Container, EnvVarSource } from '../../../api/core/pod-spec.ts';
+import { parseQuantity } from '../../../api/core/quantity.ts';
+import { SecretKind } from '../../../api/core/secret.ts';
+import type { Client } from '../../../kube/client.ts';
+import { type PortMap, StartError } from '../driver.ts';
+import { expand } from './expand.ts';
+
+export interface EnvironmentOptions {
+  pod: Pod;
+  container: Container;
+  /** The image's own variables, `NAME=value`. */
+  imageEnv: readonly string[];
+  ports: PortMap;
+  client: Client;
+  addresses: Addresses;
+}
+
+export interface Addresses {
+  podIP: string;
+  hostIP: string;
+  /** What the node has, for limits that are not set. */
+  cpus: number;
+  memoryBytes: number;
+}
+
+/**
+ * The variables of a container: the image's, then `envFrom`, then `env`, later ones winning. Where the container's port
+ * is mapped to another of the host, `PORT` says which. Throws StartError when something it refers to is missing.
+ */
+export async function environmentOf(options: EnvironmentOptions): Promise<Record<string, string>> {
+  const { pod, container, imageEnv, ports, client } = options;
+  const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
+  const result: Record<string, string> = {};
+  for (const pair of imageEnv) {
+    const cut = pair.indexOf('=');
+    if (cut > 0) result[pair.slice(0, cut)] = pair.slice(cut + 1);
+  }
+  const ownPort = container.ports?.[0]?.containerPort;
+  if (ownPort !== undefined && ports[ownPort] !== undefined) result.PORT = String(ports[ownPort]);
+
+  for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
+    const values = configMapRef
+      ? await sources.configMap(configMapRef.name, configMapRef.optional)
+      : await sources.secret(secretRef?.name ?? '', secretRef?.optional);
+    for (const [key, value] of Object.entries(values ?? {})) result[prefix + key] = value.toString('utf8');
+  }
+  for (const { name, value, valueFrom } of container.env ?? []) {
+    const found = valueFrom ? await fromSource(valueFrom, options, sources) : expand(value ?? '', result);
+    if (found === undefined) continue;
+    result[name] = name === 'PORT' ? String(ports[Number(found)] ?? found) : found;
+  }
+  return result;
+}
+
+async function fromSource(
+  source: EnvVarSource,
+  options: EnvironmentOptions,
+  sources: ConfigSources,
+): Promise<string | undefined> {
+  const { configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef } = source;
+  const reference = configMapKeyRef ?? secretKeyRef;
+  if (reference) {
+    const kind = configMapKeyRef ? 'configmap' : 'secret';
+    const { name, key, optional } = reference;
+    const values = await (configMapKeyRef ? sources.configMap(name, optional) : sources.secret(name, optional));
+    const value = values?.[key];
+    if (value === undefined && !optional) throw missing(`couldn't find key ${key} in ${kind} "${name}"`);
+    return value?.toString('utf8');
+  }
+  if (fieldRef) return fieldOf(options.pod, fieldRef.fieldPath, options.addresses);
+  if (resourceFieldRef) {
+    const { containerName, resource, divisor } = resourceFieldRef;
+    const container = options.pod.spec.containers.find((c) => c.name === containerName) ?? options.container;
+    return resourceOf(container, resource, divisor, options.addresses);
+  }
+  return undefined;
+}
+
+/** The downward API's fields (core/v1 ObjectFieldSelector). */
+export function fieldOf(pod: Pod, path: string, addresses: Addresses): string {
+  const { metadata, spec } = pod;
+  const subscript = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
+  if (subscript?.[2]) return metadata[subscript[1] === 'labels' ? 'labels' : 'annotations']?.[subscript[2]] ?? '';
+  switch (path) {
+    case 'metadata.name':
+      return metadata.name;
+    case 'metadata.namespace':
+      return metadata.namespace ?? '';
+    case 'metadata.uid':
+      return metadata.uid ?? '';
+    case 'metadata.labels':
+      return listed(metadata.labels);
+    case 'metadata.annotations':
+      return listed(metadata.annotations);
+    case 'spec.nodeName':
+      return spec.nodeName ?? '';
+    case 'spec.serviceAccountName':
+      return spec.serviceAccountName ?? 'default';
+    case 'status.hostIP':
+    case 'status.hostIPs':
+      return addresses.hostIP;
+    case 'status.podIP':
+    case 'status.podIPs':
+      return addresses.podIP;
+    default:
+      throw missing(`fieldPath ${path} is not supported`);
+  }
+}
+
+/** `limits.memory`, `requests.cpu` and so on, divided and rounded up; a limit that is not set is the node's capacity. */
+export function resourceOf(
+  container: Container,
+  path: string,
+  divisor: string | undefined,
+  node: Pick<Addresses, 'cpus' | 'memoryBytes'>,
+): string {
+  const [group, name] = path.split('.');
+  if ((group !== 'limits' && group !== 'requests') || name === undefined) {
+    throw missing(`resource ${path} is not supported`);
+  }
+  const capacity: Record<string, number> = { cpu: node.cpus, memory: node.memoryBytes };
+  const set = container.resources?.[group]?.[name];
+  const value = set === undefined ? (group === 'limits' ? (capacity[name] ?? 0) : 0) : (parseQuantity(set) ?? 0);
+  return String(Math.ceil(value / ((divisor && parseQuantity(divisor)) || 1)));
+}
+
+/** One `key="value"` a line, as the downward API writes labels and annotations. */
+function listed(values: Record<string, string> | undefined): string {
+  const entries = Object.entries(values ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  return entries.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join('\n');
+}
+
+/** The contents of ConfigMaps and Secrets of one namespace, each read once. */
+export class ConfigSources {
+  readonly #client: Client;
+  readonly #namespace: string;
+  readonly #read = new Map<string, Promise<Record<string, Buffer> | undefined>>();
+
+  constructor(client: Client, namespace: string) {
+    this.#client = client;
+    this.#namespace = namespace;
+  }
+
+  /** Undefined when it is missing and optional; throws StartError when it is missing. */
+  async configMap(name: string, isOptional = false): Promise<Record<string, Buffer> | undefined> {
+    const values = await this.#once(`configmap "${name}"`, async () => {
+      const found = await this.#client.get(ConfigMapKind, { namespace: this.#namespace, name });
+      return found && { ...buffers(found.data, 'utf8'), ...buffers(found.binaryData, 'base64') };
+    });
+    if (!values && !isOptional) throw missing(`configmap "${name}" not found`);
+    return values;
+  }
+
+  async secret(name: string, isOptional = false): Promise<Record<string, Buffer> | undefined> {
+    const values = await this.#once(`secret "${name}"`, async () => {
+      const found = await this.#client.get(SecretKind, { namespace: this.#namespace, name });
+      return found && buffers(found.data, 'base64');
+    });
+    if (!values && !isOptional) throw missing(`secret "${name}" not found`);
+    return values;
+  }
+
+  #once(key: string, read: () => Promise<Record<string, Buffer> | undefined>) {
+    let reading = this.#read.get(key);
+    if (!reading) {
+      reading = read();
+      this.#read.set(key, reading);
+    }
+    return reading;
+  }
+}
+
+function buffers(values: Record<string, string> | undefined, encoding: BufferEncoding): Record<string, Buffer> {
+  return Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [key, Buffer.from(value, encoding)]));
+}
+
+const missing = (message: string) => new StartError('CreateContainerConfigError', message);

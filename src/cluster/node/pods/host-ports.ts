@@ -1,0 +1,66 @@
+import { createServer } from 'node:net';
+import type { PodSpec } from '../../../api/core/pod-spec.ts';
+import type { PortMap } from '../driver.ts';
+
+/**
+ * Below the range from which Linux (32768) and macOS (49152) take the ports of outgoing connections: a port found free
+ * here stays free until the pod listens.
+ */
+const firstPort = 20_000;
+const lastPort = 32_767;
+
+/** Ports of the host that stand for the pods' own; no two pods get the same one. */
+export class HostPorts {
+  readonly #taken = new Set<number>();
+  #next = firstPort + Math.floor(Math.random() * (lastPort - firstPort));
+
+  /** A host port for each TCP port of the pod's containers; a `hostPort` is taken at its word. */
+  async assign(spec: PodSpec): Promise<PortMap> {
+    const ports: Record<number, number> = {};
+    for (const container of [...spec.containers, ...(spec.initContainers ?? [])]) {
+      for (const { containerPort, hostPort, protocol = 'TCP' } of container.ports ?? []) {
+        if (protocol !== 'TCP' || ports[containerPort] !== undefined) continue;
+        ports[containerPort] = hostPort ?? (await this.#free());
+      }
+    }
+    this.hold(ports);
+    return ports;
+  }
+
+  /** Marks ports as taken that a pod has from before. */
+  hold(ports: PortMap): void {
+    for (const port of Object.values(ports)) this.#taken.add(port);
+  }
+
+  release(ports: PortMap): void {
+    for (const port of Object.values(ports)) this.#taken.delete(port);
+  }
+
+  async #free(): Promise<number> {
+    for (let tries = 0; tries <= lastPort - firstPort; tries++) {
+      const port = this.#next;
+      this.#next = port === lastPort ? firstPort : port + 1;
+      if (this.#taken.has(port)) continue;
+      this.#taken.add(port);
+      if (await isPortFree(port)) return port;
+      this.#taken.delete(port);
+    }
+    throw new Error(`no port from ${firstPort} to ${lastPort} of this machine is free: stop some pods`);
+  }
+}
+
+/** Whether a program could listen on `port` on all addresses. */
+export async function isPortFree(port: number): Promise<boolean> {
+  const canListen = (host: string) =>
+    new Promise<boolean>((resolve, reject) => {
+      const server = createServer();
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false);
+        else if (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL')
+          resolve(true); // No IPv6 here.
+        else reject(error);
+      });
+      server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+    });
+  return (await canListen('127.0.0.1')) && (await canListen('::'));
+}
