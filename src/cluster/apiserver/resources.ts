@@ -1,0 +1,136 @@
+/**
+ * What the request pipeline offers to those in front of it: the HTTP listener and the in-process Client. Nothing here
+ * knows HTTP; failures are ApiError (api/status.ts).
+ */
+import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import type { Status } from '../../api/status.ts';
+import type { DeleteOptions, Patch } from '../../kube/client.ts';
+import type { StoredObject } from '../store/stored-object.ts';
+
+/** One resource at one served version. */
+export interface ServedResource {
+  kind: Kind;
+  listKind: string;
+  /** Part of Kubernetes itself; false for what a CustomResourceDefinition defines. */
+  isBuiltin: boolean;
+  /** Fields that field selectors may name besides `metadata.name` and `metadata.namespace`, for example `spec.nodeName`. */
+  selectableFields: readonly string[];
+  /** The `group/plural` under which all versions of it are stored. */
+  table: string;
+  /** Given to clients as a warning on each use. */
+  deprecationWarning?: string;
+}
+
+/** What is served at this moment. A CRD's resources are here before its condition Established says so. */
+export interface Resources {
+  find(group: string, version: string, plural: string): ServedResource | undefined;
+  /** In order of registration: built-ins first; versions of one resource in their order of priority. */
+  all(): readonly ServedResource[];
+  /** Calls `listener` after each change of `all()`; the returned function ends it. */
+  onChange(listener: () => void): () => void;
+}
+
+/** Strict: an unknown or repeated field is a 400; Warn: it is dropped with a warning; Ignore: it is dropped. */
+export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
+
+export interface Target {
+  resource: ServedResource;
+  /** Absent for cluster-scoped resources, and for lists and watches over all namespaces. */
+  namespace?: string | undefined;
+}
+
+export interface NamedTarget extends Target {
+  name: string;
+  /** 'finalize' exists for namespaces. */
+  subresource?: 'status' | 'scale' | 'finalize' | undefined;
+}
+
+export interface WriteOptions {
+  dryRun?: boolean | undefined;
+  fieldManager?: string | undefined;
+  /** Warn unless given. */
+  fieldValidation?: FieldValidation | undefined;
+  /** What decoding found wrong, for example `duplicate field "spec.replicas"`; handled as `fieldValidation` says. */
+  decodingErrors?: readonly string[] | undefined;
+  user: string;
+}
+
+export interface SelectorOptions {
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+}
+
+export interface ListRequest extends Target, SelectorOptions {
+  resourceVersion?: string | undefined;
+  resourceVersionMatch?: string | undefined;
+  limit?: number | undefined;
+  continue?: string | undefined;
+}
+
+export interface WatchRequest extends Target, SelectorOptions {
+  /** Watches one object: `GET /…/name?watch=1`. */
+  name?: string | undefined;
+  resourceVersion?: string | undefined;
+  resourceVersionMatch?: string | undefined;
+  sendInitialEvents?: boolean | undefined;
+  allowWatchBookmarks?: boolean | undefined;
+  /** The watch ends by itself after this long; 30 to 60 minutes unless given. */
+  timeoutSeconds?: number | undefined;
+  signal: AbortSignal;
+}
+
+export interface Result {
+  stored: StoredObject;
+  /** For `Warning` headers: without the code and quotes. */
+  warnings: readonly string[];
+}
+
+export interface PatchResult extends Result {
+  /** An apply patch may create: HTTP answers 201. */
+  isCreated: boolean;
+}
+
+export interface DeleteResult extends Result {
+  /** False while finalizers or a grace period keep the object. */
+  isGone: boolean;
+}
+
+export interface ListResultPage {
+  items: readonly StoredObject[];
+  /** Covers exactly `items`. */
+  resourceVersion: string;
+  continue?: string;
+  remainingItemCount?: number;
+}
+
+/** What happened, for one watcher: each event turned into bytes at most once, whoever watches. */
+export interface ServedEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
+  /** For BOOKMARK an object with only a resourceVersion (and the annotation of the initial events' end); for ERROR a Status. */
+  object: KubeObject | Status;
+  /** `{"type":…,"object":…}` and a newline. */
+  readonly bytes: Buffer;
+}
+
+/**
+ * Batches of events, as they come. It ends by the signal, by the timeout (after a last bookmark), or after an ERROR
+ * event (410 Expired: the watcher was too slow, or asked for what is long past).
+ */
+export type WatchStream = AsyncIterable<readonly ServedEvent[]>;
+
+/** The operations. Each answers only once what it says is on disk. */
+export interface Pipeline {
+  readonly resources: Resources;
+  /** The newest resourceVersion that is on disk. */
+  readonly resourceVersion: string;
+  get(target: NamedTarget): Promise<StoredObject>;
+  list(request: ListRequest): Promise<ListResultPage>;
+  watch(request: WatchRequest): WatchStream;
+  create(target: Target, object: unknown, options: WriteOptions): Promise<Result>;
+  update(target: NamedTarget, object: unknown, options: WriteOptions): Promise<Result>;
+  patch(target: NamedTarget, patch: Patch, options: WriteOptions): Promise<PatchResult>;
+  delete(target: NamedTarget, deletion: DeleteOptions, options: WriteOptions): Promise<DeleteResult>;
+  /** Deletes all that the selectors choose; answers what was chosen. */
+  deleteCollection(request: ListRequest, deletion: DeleteOptions, options: WriteOptions): Promise<ListResultPage>;
+}

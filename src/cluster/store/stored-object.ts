@@ -1,0 +1,39 @@
+import type { KubeObject } from '../../api/meta.ts';
+
+/** One version of one object: immutable, shared by readers, watchers and the writer, turned into JSON at most once. */
+export class StoredObject<T extends KubeObject = KubeObject> {
+  readonly object: T;
+  /** The numeric `metadata.resourceVersion`; 0 for what was never stored (dry runs, Scale). */
+  readonly revision: number;
+  #json: string | undefined;
+  #otherVersions: Map<string, StoredObject<T>> | undefined;
+
+  constructor(object: T, revision: number, json?: string) {
+    this.object = object;
+    this.revision = revision;
+    this.#json = json;
+  }
+
+  /** The object as compact JSON text. */
+  get json(): string {
+    this.#json ??= JSON.stringify(this.object);
+    return this.#json;
+  }
+
+  /** Forgets the text, which is made again when asked for: for objects that only wait in memory. */
+  dropJson(): void {
+    this.#json = undefined;
+  }
+
+  /** The same object under another version of its kind (conversion strategy None: only `apiVersion` changes). */
+  as(apiVersion: string): StoredObject<T> {
+    if (this.object.apiVersion === apiVersion) return this;
+    this.#otherVersions ??= new Map();
+    let other = this.#otherVersions.get(apiVersion);
+    if (!other) {
+      other = new StoredObject<T>({ ...this.object, apiVersion }, this.revision);
+      this.#otherVersions.set(apiVersion, other);
+    }
+    return other;
+  }
+}
