@@ -12,10 +12,10 @@ const formatVersion = 1;
  * Throws DATA_DIR_TOO_NEW or DATA_DIR_IN_USE.
  */
 export function openDataDir(dataDir: string): { release(): void } {
-  mkdirSync(join(dataDir, 'run'), { recursive: true });
-  mkdirSync(join(dataDir, 'logs'), { recursive: true });
-  chmodSync(dataDir, 0o700); // It holds private keys and everybody's secrets.
+  mkdirSync(dataDir, { recursive: true });
   checkFormat(dataDir);
+  chmodSync(dataDir, 0o700); // It holds private keys and everybody's secrets.
+  for (const folder of ['run', 'logs']) mkdirSync(join(dataDir, folder), { recursive: true });
   return lock(dataDir);
 }
 
