@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 /** The metrics of one role, in Prometheus' text format. Metric names start with `kittiwake_`. */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #sources: (() => string)[] = [];
 
   constructor(role: string) {
     this.#registry.setDefaultLabels({ role });
@@ -29,8 +30,14 @@ export class Metrics {
 
   readonly contentType = this.#registry.contentType;
 
+  /** Adds series that the caller counts by itself, where a labelled observation for each event would cost too much. */
+  addSource(text: () => string): void {
+    this.#sources.push(text);
+  }
+
   /** The exposition text that `GET /metrics` answers. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  async text(): Promise<string> {
+    const own = await this.#registry.metrics();
+    return own + this.#sources.map((source) => source()).join('');
   }
 }

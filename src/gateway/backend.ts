@@ -1,0 +1,202 @@
+import type { Clock } from '../lib/clock.ts';
+import { Endpoint } from './endpoint.ts';
+import { type Policy, policyFor } from './policies.ts';
+import { RevisionCounters } from './revision-counters.ts';
+import type { RevisionTarget } from './snapshot.ts';
+
+/** A request that waits for a slot. The links belong to the queue. */
+export interface Waiter {
+  /** The slot at `endpoint` is this waiter's, until it calls `release`. */
+  start(endpoint: Endpoint): void;
+  previousWaiter: Waiter | undefined;
+  nextWaiter: Waiter | undefined;
+  isQueued: boolean;
+}
+
+export interface BackendOptions {
+  clock: Clock;
+  queueMax: number;
+  /** A request met a revision that has nothing to run it. */
+  onDemand: (backend: Backend) => void;
+  random?: () => number;
+}
+
+/**
+ * One revision as the gateway sees it: its endpoints, a slot for each request that may run at once, and the queue of
+ * those that may not yet.
+ *
+ *   acquire ──▶ slot ─────────────▶ release
+ *       └─────▶ queue ──▶ start ──▶ release        (or cancel, while queued)
+ *
+ * Invariant: nobody waits while a ready endpoint has a free slot and is not resting.
+ */
+export class Backend {
+  target: RevisionTarget;
+  readonly counters: RevisionCounters;
+  queued = 0;
+  #options: BackendOptions;
+  #policy: Policy;
+  #capacity: number;
+  #turn = 0;
+  #ready: Endpoint[] = [];
+  /** Also those that finish their last requests. */
+  readonly #known = new Map<string, Endpoint>();
+  #first: Waiter | undefined;
+  #last: Waiter | undefined;
+  #cancelWake: (() => void) | undefined;
+
+  constructor(target: RevisionTarget, options: BackendOptions) {
+    this.target = target;
+    this.#options = options;
+    this.#policy = policyFor(target.containerConcurrency);
+    this.#capacity = capacityOf(target);
+    this.counters = new RevisionCounters(options.clock.monotonic());
+    this.update(target);
+  }
+
+  get hasReadyEndpoints(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  /** Ready and draining ones. */
+  endpoints(): IterableIterator<Endpoint> {
+    return this.#known.values();
+  }
+
+  /** Takes over new limits and addresses; endpoints that are gone from `target` finish what they have. */
+  update(target: RevisionTarget): void {
+    this.target = target;
+    this.#policy = policyFor(target.containerConcurrency);
+    this.#capacity = capacityOf(target);
+    const wanted = new Map(target.endpoints.map((address) => [`${address.host} ${address.port}`, address]));
+    for (const [key, endpoint] of this.#known) {
+      endpoint.isReady = wanted.has(key);
+      if (endpoint.isReady) continue;
+      endpoint.closeIdle();
+      if (endpoint.inFlight === 0) this.#known.delete(key);
+    }
+    for (const [key, { host, port }] of wanted) {
+      if (!this.#known.has(key)) this.#known.set(key, new Endpoint(host, port));
+    }
+    this.#ready = [...this.#known.values()].filter((endpoint) => endpoint.isReady);
+    this.pump();
+  }
+
+  /** A slot at once, or a place in the queue (`start` is called later), or 'full'. */
+  acquire(waiter: Waiter): Endpoint | 'queued' | 'full' {
+    if (this.#first === undefined) {
+      const endpoint = this.#choose();
+      if (endpoint !== undefined) {
+        endpoint.inFlight++;
+        return endpoint;
+      }
+    }
+    if (this.queued >= this.#options.queueMax) return 'full';
+    this.#append(waiter);
+    if (this.#ready.length === 0) this.#options.onDemand(this);
+    return 'queued';
+  }
+
+  /** Gives up a slot after a failed connect and takes the head of the queue. */
+  retry(waiter: Waiter, endpoint: Endpoint): void {
+    endpoint.inFlight--;
+    this.#forgetDrained(endpoint);
+    endpoint.connectFailed(this.#options.clock.monotonic());
+    this.#prepend(waiter);
+    if (this.#ready.length === 0) this.#options.onDemand(this);
+    this.pump();
+  }
+
+  cancel(waiter: Waiter): void {
+    if (waiter.isQueued) this.#remove(waiter);
+  }
+
+  release(endpoint: Endpoint): void {
+    endpoint.inFlight--;
+    if (!endpoint.isReady) this.#forgetDrained(endpoint);
+    if (this.#first !== undefined) this.pump();
+  }
+
+  /** Starts waiting requests while there are slots. */
+  pump(): void {
+    while (this.#first !== undefined) {
+      const endpoint = this.#choose();
+      if (endpoint === undefined) {
+        this.#wakeWhenRested();
+        return;
+      }
+      const waiter = this.#first;
+      this.#remove(waiter);
+      endpoint.inFlight++;
+      waiter.start(endpoint);
+    }
+  }
+
+  close(): void {
+    this.#cancelWake?.();
+    for (const endpoint of this.#known.values()) endpoint.closeIdle();
+  }
+
+  #choose(): Endpoint | undefined {
+    const ready = this.#ready;
+    const random = this.#options.random ?? Math.random;
+    const chosen = ready.length === 0 ? undefined : this.#policy(ready, this.#capacity, this.#turn++, random);
+    if (chosen === undefined || chosen.restsUntilMs === 0) return chosen;
+    const nowMs = this.#options.clock.monotonic();
+    const rested = ready.filter((endpoint) => endpoint.restsUntilMs <= nowMs);
+    return rested.length === 0 ? undefined : this.#policy(rested, this.#capacity, this.#turn, random);
+  }
+
+  /** Resting endpoints get another try when the first of them has rested. */
+  #wakeWhenRested(): void {
+    if (this.#cancelWake !== undefined) return;
+    const { clock } = this.#options;
+    const nowMs = clock.monotonic();
+    const resting = this.#ready.filter((endpoint) => endpoint.restsUntilMs > nowMs);
+    if (resting.length === 0) return;
+    const untilMs = Math.min(...resting.map((endpoint) => endpoint.restsUntilMs));
+    this.#cancelWake = clock.after(untilMs - nowMs + 1, () => {
+      this.#cancelWake = undefined;
+      this.pump();
+    });
+  }
+
+  #forgetDrained(endpoint: Endpoint): void {
+    if (!endpoint.isReady && endpoint.inFlight === 0) this.#known.delete(`${endpoint.host} ${endpoint.port}`);
+  }
+
+  #append(waiter: Waiter): void {
+    waiter.previousWaiter = this.#last;
+    waiter.nextWaiter = undefined;
+    if (this.#last === undefined) this.#first = waiter;
+    else this.#last.nextWaiter = waiter;
+    this.#last = waiter;
+    waiter.isQueued = true;
+    this.queued++;
+  }
+
+  #prepend(waiter: Waiter): void {
+    waiter.previousWaiter = undefined;
+    waiter.nextWaiter = this.#first;
+    if (this.#first === undefined) this.#last = waiter;
+    else this.#first.previousWaiter = waiter;
+    this.#first = waiter;
+    waiter.isQueued = true;
+    this.queued++;
+  }
+
+  #remove(waiter: Waiter): void {
+    if (waiter.previousWaiter === undefined) this.#first = waiter.nextWaiter;
+    else waiter.previousWaiter.nextWaiter = waiter.nextWaiter;
+    if (waiter.nextWaiter === undefined) this.#last = waiter.previousWaiter;
+    else waiter.nextWaiter.previousWaiter = waiter.previousWaiter;
+    waiter.previousWaiter = undefined;
+    waiter.nextWaiter = undefined;
+    waiter.isQueued = false;
+    this.queued--;
+  }
+}
+
+function capacityOf(target: RevisionTarget): number {
+  return target.containerConcurrency === 0 ? Number.POSITIVE_INFINITY : target.containerConcurrency;
+}

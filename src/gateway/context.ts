@@ -1,0 +1,38 @@
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../observe/log.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { GatewayLimits } from './limits.ts';
+import type { Router } from './router.ts';
+
+/** What all connections of one gateway share. */
+export interface GatewayContext {
+  readonly router: Router;
+  readonly limits: GatewayLimits;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Monotonic milliseconds, as of the last sweep: for deadlines that may be a sweep late. */
+  coarseMs: number;
+  /** A complete Date line, at most a second old. */
+  dateField: string;
+  /** No connection is kept alive any more. */
+  isDraining: boolean;
+  readonly counters: GatewayCounters;
+  readonly connections: Set<ClientConnection>;
+  /** Logs every n-th request; 0 logs none. */
+  readonly accessLogEvery: number;
+}
+
+export interface GatewayCounters {
+  accepted: number;
+  refusedConnections: number;
+  /** Requests that no revision saw, by the status of the reply. */
+  readonly localReplies: Map<number, number>;
+}
+
+export function createCounters(): GatewayCounters {
+  return { accepted: 0, refusedConnections: 0, localReplies: new Map() };
+}
+
+export function dateField(nowMs: number): string {
+  return `Date: ${new Date(nowMs).toUTCString()}\r\n`;
+}

@@ -1,0 +1,149 @@
+import { Agent, request } from 'node:http';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../observe/log.ts';
+import type { RevisionStats, StatsReport } from '../serving/autoscaler/stats.ts';
+import type { Backend } from './backend.ts';
+
+export type AutoscalerAddress = { socketPath: string } | { url: string };
+
+export interface DemandOptions {
+  autoscaler: AutoscalerAddress;
+  /** Names this gateway among others. */
+  id: string;
+  clock: Clock;
+  log: Logger;
+  backends: () => Iterable<Backend>;
+}
+
+const periodMs = 1_000;
+/** While requests wait and the autoscaler cannot be reached, how soon to try again. */
+const retryMs = 100;
+const postTimeoutMs = 2_000;
+
+/**
+ * Tells the autoscaler what the revisions are asked for: each second, and at once when a request meets a revision that
+ * has nothing to run it. A report that does not arrive is not kept: the next one tells the newer truth.
+ */
+export class DemandReporter {
+  readonly #options: DemandOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  readonly #urgent = new Set<Backend>();
+  /** Had something to report the last time: one zero more tells that it has become idle. */
+  readonly #reported = new Set<Backend>();
+  /** Arrivals that an urgent report has told already, to be left out of the period's. */
+  readonly #toldEarly = new Map<Backend, number>();
+  #cancelTick: (() => void) | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #isUrgentScheduled = false;
+  #isReachable = true;
+  #isStopped = false;
+
+  constructor(options: DemandOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#cancelTick = this.#options.clock.after(periodMs, () => {
+      this.#reportAll();
+      if (!this.#isStopped) this.start();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelTick?.();
+    this.#cancelRetry?.();
+    this.#agent.destroy();
+  }
+
+  /** Reports `backend` at once; the calls of one turn of the event loop make one message. */
+  urge(backend: Backend): void {
+    this.#urgent.add(backend);
+    if (this.#isUrgentScheduled || this.#cancelRetry !== undefined) return;
+    this.#isUrgentScheduled = true;
+    queueMicrotask(() => {
+      this.#isUrgentScheduled = false;
+      this.#reportUrgent();
+    });
+  }
+
+  #reportUrgent(): void {
+    const revisions: RevisionStats[] = [];
+    for (const backend of this.#urgent) {
+      // A request that is gone already, or has found its pod, needs nothing.
+      if (backend.queued === 0 || backend.hasReadyEndpoints) continue;
+      if (this.#toldEarly.has(backend)) continue;
+      this.#toldEarly.set(backend, 1);
+      revisions.push(statsOf(backend, { averageConcurrency: 1, requestCount: 1 }));
+    }
+    this.#urgent.clear();
+    if (revisions.length > 0) this.#post(revisions);
+  }
+
+  #reportAll(): void {
+    const nowMs = this.#options.clock.monotonic();
+    const revisions: RevisionStats[] = [];
+    for (const backend of this.#options.backends()) {
+      const cut = backend.counters.cut(nowMs);
+      const requestCount = Math.max(0, cut.requestCount - (this.#toldEarly.get(backend) ?? 0));
+      const isActive = cut.averageConcurrency > 0 || cut.requestCount > 0 || backend.queued > 0;
+      // One with pods is reported idle too: the autoscaler reads silence as a gateway that is away.
+      if (!isActive && !backend.hasReadyEndpoints && !this.#reported.has(backend)) continue;
+      if (isActive) this.#reported.add(backend);
+      else this.#reported.delete(backend);
+      revisions.push(statsOf(backend, { averageConcurrency: cut.averageConcurrency, requestCount }));
+    }
+    this.#toldEarly.clear();
+    if (revisions.length > 0) this.#post(revisions);
+  }
+
+  #post(revisions: RevisionStats[]): void {
+    const { autoscaler, clock, id } = this.#options;
+    const report: StatsReport = { gateway: id, at: clock.now(), revisions };
+    const body = JSON.stringify(report);
+    const options = {
+      agent: this.#agent,
+      method: 'POST',
+      path: '/v1/stats',
+      timeout: postTimeoutMs,
+      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+    };
+    const onResponse = (response: import('node:http').IncomingMessage) => {
+      response.resume();
+      const { statusCode = 0 } = response;
+      if (statusCode >= 200 && statusCode < 300) this.#reached();
+      else this.#missed(`it answered HTTP ${statusCode}`);
+    };
+    const outgoing =
+      'socketPath' in autoscaler
+        ? request({ ...options, socketPath: autoscaler.socketPath }, onResponse)
+        : request(new URL('/v1/stats', autoscaler.url), options, onResponse);
+    outgoing.on('timeout', () => outgoing.destroy(new Error('it did not answer in time')));
+    outgoing.on('error', (error) => this.#missed(messageOf(error)));
+    outgoing.end(body);
+  }
+
+  #reached(): void {
+    if (!this.#isReachable) this.#options.log.info({}, 'the autoscaler can be reached again');
+    this.#isReachable = true;
+  }
+
+  /** Requests wait until their own deadline; meanwhile those without a pod are reported again and again. */
+  #missed(why: string): void {
+    if (this.#isStopped) return;
+    if (this.#isReachable) this.#options.log.warn({ why }, 'the autoscaler cannot be reached: requests wait');
+    this.#isReachable = false;
+    this.#cancelRetry ??= this.#options.clock.after(retryMs, () => {
+      this.#cancelRetry = undefined;
+      this.#toldEarly.clear();
+      for (const backend of this.#options.backends()) if (backend.queued > 0) this.#urgent.add(backend);
+      this.#reportUrgent();
+    });
+  }
+}
+
+function statsOf(backend: Backend, counted: { averageConcurrency: number; requestCount: number }): RevisionStats {
+  const { namespace, name } = backend.target;
+  return { namespace, name, ...counted, queued: backend.queued };
+}

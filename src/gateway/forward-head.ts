@@ -1,0 +1,52 @@
+import { randomHex } from '../lib/random-hex.ts';
+import { isTraceparent } from '../observe/trace.ts';
+import { withoutFields } from './http1/fields.ts';
+import type { RequestHead } from './http1/request-head.ts';
+import type { BoundRoute, BoundSplit } from './router.ts';
+
+/** Where a client connection comes from, in the forms in which headers say it. */
+export interface Peer {
+  /** For example `10.0.0.7` or `2001:db8::1`. */
+  address: string;
+  /** RFC 7239 §4: an IPv6 address is bracketed and quoted. */
+  forwardedFor: string;
+}
+
+export function peerOf(remoteAddress: string | undefined): Peer {
+  const address = (remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
+  return { address, forwardedFor: address.includes(':') ? `"[${address}]"` : address };
+}
+
+/**
+ * The head that goes upstream: the client's own fields, then what the gateway says of the hop (X-Forwarded-*, Forwarded
+ * per RFC 7239), of the trace (W3C Trace Context; X-Request-Id is the trace's id unless the client chose one), and of
+ * the split. One string, to be sent with one write.
+ */
+export function forwardHead(head: RequestHead, route: BoundRoute, split: BoundSplit, peer: Peer): string {
+  const { host } = head;
+  const proto = head.forwardedProto === '' ? 'http' : head.forwardedProto;
+  const forwardedHost = head.forwardedHost === '' ? host : head.forwardedHost;
+  const forwardedFor = head.forwardedFor === '' ? peer.address : `${head.forwardedFor}, ${peer.address}`;
+  const quotedHost = host.includes(':') ? `"${host}"` : host;
+  const hop = `for=${peer.forwardedFor};host=${quotedHost};proto=http`;
+  const forwarded = head.forwarded === '' ? hop : `${head.forwarded}, ${hop}`;
+  const isContinued = isTraceparent(head.traceparent);
+  const traceId = isContinued ? head.traceparent.slice(3, 35) : randomHex(16);
+  const traceFlags = isContinued ? head.traceparent.slice(53, 55) : '00';
+  const requestId = head.requestId === '' ? traceId : head.requestId;
+  const { overriddenNames } = split;
+  const fields = overriddenNames.size === 0 ? head.fields : withoutFields(head.fields, overriddenNames);
+  return (
+    `${head.method} ${head.target} HTTP/1.1\r\nHost: ${route.rewriteHost ?? host}\r\n${fields}${framingFields(head)}` +
+    `X-Forwarded-For: ${forwardedFor}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${forwardedHost}\r\n` +
+    `Forwarded: ${forwarded}\r\ntraceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
+    `X-Request-Id: ${requestId}\r\n${split.appendFields}\r\n`
+  );
+}
+
+function framingFields(head: RequestHead): string {
+  if (head.upgrade !== '') return `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
+  if (head.framing === 'chunked') return 'Transfer-Encoding: chunked\r\n';
+  if (head.framing === 'length') return `Content-Length: ${head.contentLength}\r\n`;
+  return '';
+}

@@ -1,0 +1,93 @@
+/** The data path of Serving: takes requests, wakes revisions, streams replies. */
+import type { Client } from '../kube/client.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { createCounters, dateField, type GatewayContext } from './context.ts';
+import { type AutoscalerAddress, DemandReporter } from './demand.ts';
+import { informerSource } from './informer-source.ts';
+import { defaultLimits, type GatewayLimits } from './limits.ts';
+import { Listener } from './listener.ts';
+import { exposeMetrics } from './metrics.ts';
+import { Router } from './router.ts';
+import type { SnapshotSource } from './snapshot.ts';
+
+export { defaultLimits, type GatewayLimits } from './limits.ts';
+export type { Snapshot, SnapshotSource } from './snapshot.ts';
+
+export interface GatewayOptions {
+  /** Where routes come from: a Kubernetes API, or another source (in tests). */
+  client?: Client;
+  source?: SnapshotSource;
+  /** 127.0.0.1 unless given. */
+  host?: string;
+  /** 0 is any free one. */
+  port: number;
+  autoscaler: AutoscalerAddress;
+  /** Names this gateway among others in reports. */
+  id: string;
+  clock: Clock;
+  log: Logger;
+  metrics?: Metrics;
+  limits?: Partial<GatewayLimits>;
+  /** Logs every n-th request; none unless given. */
+  accessLogEvery?: number;
+}
+
+export interface Gateway {
+  port: number;
+  /** Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). */
+  stop(options?: { graceMs?: number }): Promise<void>;
+}
+
+/** Starts a gateway; resolves once it listens and knows its routes. Throws PORT_IN_USE. */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const { clock, log } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const router: Router = new Router({
+    clock,
+    queueMax: limits.queuedPerRevision,
+    onDemand: (backend) => demand.urge(backend),
+  });
+  const demand = new DemandReporter({
+    autoscaler: options.autoscaler,
+    id: options.id,
+    clock,
+    log,
+    backends: () => router.backends(),
+  });
+  const context: GatewayContext = {
+    router,
+    limits,
+    clock,
+    log,
+    coarseMs: clock.monotonic(),
+    dateField: dateField(clock.now()),
+    isDraining: false,
+    counters: createCounters(),
+    connections: new Set(),
+    accessLogEvery: options.accessLogEvery ?? 0,
+  };
+  const listener = new Listener(context);
+  const port = await listener.listen(options.host ?? '127.0.0.1', options.port);
+  if (options.metrics !== undefined) exposeMetrics(options.metrics, context);
+  demand.start();
+  const source = sourceOf(options);
+  await source.start((snapshot) => router.swap(snapshot));
+  log.info({ port }, 'gateway listens');
+  return {
+    port,
+    async stop({ graceMs = 1_000 } = {}) {
+      await source.stop();
+      await listener.drain(graceMs);
+      demand.stop();
+      router.close();
+    },
+  };
+}
+
+function sourceOf(options: GatewayOptions): SnapshotSource {
+  if (options.source !== undefined) return options.source;
+  if (options.client === undefined) throw new Error('startGateway needs a client or a source');
+  return informerSource(options.client, options.clock, options.log);
+}

@@ -1,0 +1,71 @@
+/** The replies that the gateway gives by itself, all as text/plain with a remedy where there is one. */
+
+const reasons: Record<number, string> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  417: 'Expectation Failed',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  502: 'Bad Gateway',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+  505: 'HTTP Version Not Supported',
+};
+
+export interface Reply {
+  status: number;
+  body: string;
+  /** Complete lines. */
+  fields?: string;
+}
+
+/** The bytes of a reply; `isHead` leaves the body out, as HEAD asks. */
+export function replyText(reply: Reply, dateField: string, isHead: boolean, isKeepAlive: boolean): string {
+  const body = `${reply.body}\n`;
+  return (
+    `HTTP/1.1 ${reply.status} ${reasons[reply.status] ?? 'Error'}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+    `Content-Length: ${Buffer.byteLength(body)}\r\n${dateField}${reply.fields ?? ''}` +
+    `${isKeepAlive ? '' : 'Connection: close\r\n'}\r\n${isHead ? '' : body}`
+  );
+}
+
+export const noRoute = (host: string): Reply => ({
+  status: 404,
+  body: `no route for host "${host}": 'kubectl get ksvc -A' lists the URLs that are served; a new one may need a moment`,
+});
+
+export const noPath = (host: string): Reply => ({
+  status: 404,
+  body: `no route of host "${host}" matches this path and these header fields`,
+});
+
+export const queueFull = (revision: string): Reply => ({
+  status: 503,
+  fields: 'Retry-After: 1\r\n',
+  body: `too many requests wait for ${revision}: try again later`,
+});
+
+export const tooManyConnections: Reply = {
+  status: 503,
+  fields: 'Retry-After: 1\r\n',
+  body: 'too many connections: try again later',
+};
+
+/** The words of Knative's queue-proxy. */
+export const requestTimeout: Reply = { status: 504, body: 'request timeout' };
+
+export const headTimeout: Reply = { status: 408, body: 'the request head did not arrive in time' };
+
+export const bodyTooLarge = (bytes: number): Reply => ({
+  status: 413,
+  body: `the request body is larger than ${bytes} bytes`,
+});
+
+export const badGateway = (revision: string, why: string): Reply => ({
+  status: 502,
+  body: `${revision} did not give a valid reply: ${why}`,
+});
