@@ -36,6 +36,22 @@ const catalogue = {
     fault: 'system',
     message: (p) => `the disk that holds ${p.path} is full: nothing was written; free space and try again`,
   },
+  STORE_IN_USE: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `the store ${p.file} is in use by another process: stop it with 'kittiwake down', or choose another folder`,
+  },
+  STORE_FAILED: {
+    status: 500,
+    fault: 'system',
+    message: (p) => `the store ${p.file} could not be read or written: ${p.why}`,
+  },
+  STORE_BUSY: {
+    status: 429,
+    fault: 'system',
+    message: (p) => `${p.waiting} writes wait for the disk: try again in a second`,
+  },
   EVENT_INVALID: {
     status: 400,
     fault: 'user',
@@ -82,7 +98,8 @@ const catalogue = {
   API_UNREACHABLE: {
     status: 503,
     fault: 'system',
-    message: (p) => `the API server at ${p.server} does not answer (${p.reason}): is it running? 'kittiwake up' starts it`,
+    message: (p) =>
+      `the API server at ${p.server} does not answer (${p.reason}): is it running? 'kittiwake up' starts it`,
   },
 } satisfies Record<string, Entry>;
 

@@ -1,0 +1,43 @@
+/** A set of strings in order. Adding in order is cheap; anywhere else costs a shift of the array, fine up to 10⁵ keys. */
+export class KeySet {
+  readonly #keys: string[] = [];
+
+  add(key: string): void {
+    const at = this.#firstAtOrAfter(key);
+    if (this.#keys[at] === key) return;
+    if (at === this.#keys.length) this.#keys.push(key);
+    else this.#keys.splice(at, 0, key);
+  }
+
+  delete(key: string): void {
+    const at = this.#firstAtOrAfter(key);
+    if (this.#keys[at] === key) this.#keys.splice(at, 1);
+  }
+
+  /** Keys that begin with `prefix` and sort after `after`, in order. The set must not change while one iterates. */
+  *range(prefix: string, after = ''): Generator<string> {
+    let at = this.#firstAtOrAfter(after > prefix ? after : prefix);
+    if (after !== '' && this.#keys[at] === after) at++;
+    for (; at < this.#keys.length; at++) {
+      const key = this.#keys[at] as string;
+      if (!key.startsWith(prefix)) return;
+      yield key;
+    }
+  }
+
+  count(prefix: string): number {
+    // No key holds U+FFFF, so this is the first position behind all keys that begin with the prefix.
+    return this.#firstAtOrAfter(`${prefix}\uffff`) - this.#firstAtOrAfter(prefix);
+  }
+
+  #firstAtOrAfter(key: string): number {
+    let low = 0;
+    let high = this.#keys.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#keys[middle] as string) < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

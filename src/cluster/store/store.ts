@@ -1,0 +1,290 @@
+import { Worker } from 'node:worker_threads';
+import type { KubeObject } from '../../api/meta.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { assert, KittiwakeError } from '../../lib/errors.ts';
+import type { Logger } from '../../observe/log.ts';
+import { deepFreeze } from './deep-freeze.ts';
+import type { FromWriter, OpenFailure, Row, RowChange, ToWriter, WriterOptions } from './protocol.ts';
+import { StoredObject } from './stored-object.ts';
+import { type StoreEvent, Table } from './table.ts';
+
+export interface StoreOptions {
+  /** The database; its folder must exist. */
+  file: string;
+  clock: Clock;
+  log: Logger;
+  /** An upper limit on the size of the database, in pages of 4096 bytes; none unless given. */
+  pagesMax?: number;
+}
+
+/** More writes than this waiting for the disk, and further ones are refused. */
+const pendingMax = 10_000;
+
+interface Pending {
+  id: number;
+  table: Table;
+  key: string;
+  revision: number;
+  next: StoredObject | undefined;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * All objects, in memory and in one SQLite file. Writes are decided at once against memory and those that wait for the
+ * disk, get the next revision, and are acknowledged, readable and watchable only when on disk. Those that come while
+ * a commit is under way share the next one:
+ *
+ *     put ──▶ waiting ──┐                    ┌─▶ tables ─▶ subscribers ─▶ promise resolves
+ *     put ──▶ waiting ──┴─▶ writer: commit ──┤
+ *                                            └─▶ failed: it and all that waits is rejected (what waits may build on it)
+ *
+ * Revisions only grow, over restarts too; there may be gaps.
+ */
+export class Store {
+  readonly #worker: Worker;
+  readonly #options: StoreOptions;
+  readonly #tables = new Map<string, Table>();
+  readonly #rowIds = new Map<Table, Map<string, number>>();
+  readonly #latest = new Map<Table, Map<string, Pending>>();
+  #waiting: Pending[] = [];
+  #committing: Pending[] = [];
+  #lastStaged: Promise<void> = Promise.resolve();
+  #isFlushDue = false;
+  #revision = 0;
+  #assigned = 0;
+  #nextRowId = 1;
+  #ended: Error | undefined;
+  #onClosed: (() => void) | undefined;
+
+  private constructor(worker: Worker, options: StoreOptions) {
+    this.#worker = worker;
+    this.#options = options;
+  }
+
+  /** Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL. */
+  static open(options: StoreOptions): Promise<Store> {
+    const workerData: WriterOptions = { file: options.file, pagesMax: options.pagesMax };
+    const worker = new Worker(new URL('./writer.ts', import.meta.url), {
+      workerData,
+      name: 'store-writer',
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    });
+    const store = new Store(worker, options);
+    return new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.on('message', (message: FromWriter) => {
+        if (message.type === 'rows') {
+          for (const row of message.rows) store.#load(row);
+        } else if (message.type === 'opened') {
+          for (const { table, revision } of message.deletions) store.#noteRevision(store.table(table), revision);
+          store.#start();
+          worker.off('error', reject);
+          resolve(store);
+        } else if (message.type === 'refused') {
+          reject(openError(message.why, options.file));
+        } else {
+          store.#onMessage(message);
+        }
+      });
+    });
+  }
+
+  /** The newest revision that is on disk. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** The objects of one resource that are on disk. A table that does not exist yet is empty. */
+  table(name: string): Table {
+    let table = this.#tables.get(name);
+    if (!table) {
+      table = new Table(name);
+      this.#tables.set(name, table);
+    }
+    return table;
+  }
+
+  /** Every table that holds, or held, something. */
+  tables(): Iterable<Table> {
+    return this.#tables.values();
+  }
+
+  /** The object as the next write will find it: what is on disk, or what waits for it. */
+  latest(table: Table, key: string): StoredObject | undefined {
+    const pending = this.#latest.get(table)?.get(key);
+    return pending ? pending.next : table.get(key);
+  }
+
+  /**
+   * Creates or replaces the object: stamps its `metadata.resourceVersion`, freezes it, and takes it over. The caller has
+   * decided, in this same turn of the event loop, against `latest`. Resolves when it is on disk; errors: DISK_FULL,
+   * STORE_BUSY.
+   */
+  put(table: Table, key: string, object: KubeObject): { stored: StoredObject; durable: Promise<void> } {
+    this.#refuseWhenBusy();
+    const revision = ++this.#assigned;
+    object.metadata.resourceVersion = String(revision);
+    const stored = new StoredObject(deepFreeze(object), revision);
+    return { stored, durable: this.#stage(table, key, revision, stored) };
+  }
+
+  /** Removes the object, which must be there. As `put`; `stored` is its last state with the deletion's revision. */
+  remove(table: Table, key: string): { revision: number; durable: Promise<void> } {
+    assert(this.latest(table, key), `${table.name} ${key} is there to be removed`);
+    this.#refuseWhenBusy();
+    const revision = ++this.#assigned;
+    return { revision, durable: this.#stage(table, key, revision, undefined) };
+  }
+
+  /** Resolves when all that was written so far is on disk. */
+  settled(): Promise<void> {
+    return this.#committing.length + this.#waiting.length === 0 ? Promise.resolve() : this.#lastStaged;
+  }
+
+  /** Waits for what is under way, then closes the file. */
+  async close(): Promise<void> {
+    if (this.#ended) return;
+    await this.settled().catch(() => {}); // Whoever wrote has been told.
+    this.#ended = new Error('the store is closed');
+    await new Promise<void>((resolve) => {
+      this.#onClosed = resolve;
+      this.#send({ type: 'close' });
+    });
+    await this.#worker.terminate();
+  }
+
+  #refuseWhenBusy(): void {
+    if (this.#ended) throw this.#ended;
+    if (this.#waiting.length >= pendingMax) throw new KittiwakeError('STORE_BUSY', { waiting: this.#waiting.length });
+  }
+
+  #stage(table: Table, key: string, revision: number, next: StoredObject | undefined): Promise<void> {
+    const durable = new Promise<void>((resolve, reject) => {
+      const pending = { id: this.#rowId(table, key), table, key, revision, next, resolve, reject };
+      this.#waiting.push(pending);
+      mapOf(this.#latest, table).set(key, pending);
+    });
+    this.#lastStaged = durable;
+    durable.catch(() => {}); // Callers see it through their own handle; `settled` may have no caller.
+    if (this.#committing.length === 0 && !this.#isFlushDue) {
+      this.#isFlushDue = true;
+      queueMicrotask(() => this.#flush());
+    }
+    return durable;
+  }
+
+  #flush(): void {
+    this.#isFlushDue = false;
+    if (this.#waiting.length === 0 || this.#ended) return;
+    this.#committing = this.#waiting;
+    this.#waiting = [];
+    const changes = this.#committing.map(
+      ({ id, table, key, revision, next }): RowChange => ({ id, table: table.name, key, revision, json: next?.json }),
+    );
+    this.#send({ type: 'commit', changes });
+  }
+
+  #onMessage(message: FromWriter): void {
+    if (message.type === 'committed') this.#onCommitted();
+    else if (message.type === 'failed') this.#onFailed(message.isDiskFull, message.message);
+    else if (message.type === 'closed') this.#onClosed?.();
+  }
+
+  #onCommitted(): void {
+    const done = this.#committing;
+    this.#committing = [];
+    const nowMs = this.#options.clock.now();
+    const byTable = new Map<Table, StoreEvent[]>();
+    for (const pending of done) {
+      const { table, key, revision, next } = pending;
+      const events = byTable.get(table);
+      const event = table.apply(key, revision, next, nowMs);
+      if (events) events.push(event);
+      else byTable.set(table, [event]);
+      this.#forgetPending(pending);
+      if (!next && !this.#latest.get(table)?.has(key)) this.#rowIds.get(table)?.delete(key);
+    }
+    this.#revision = done.at(-1)?.revision ?? this.#revision;
+    this.#flush();
+    for (const pending of done) pending.resolve();
+    for (const [table, events] of byTable) table.publish(events);
+  }
+
+  #onFailed(isDiskFull: boolean, why: string): void {
+    const { file, log } = this.#options;
+    const failed = [...this.#committing, ...this.#waiting];
+    this.#committing = [];
+    this.#waiting = [];
+    const error = isDiskFull
+      ? new KittiwakeError('DISK_FULL', { path: file }, { cause: new Error(why) })
+      : new KittiwakeError('STORE_FAILED', { file, why });
+    log.error({ file, why, writes: failed.length }, 'the store could not write');
+    for (const pending of failed) {
+      this.#forgetPending(pending);
+      if (!pending.table.get(pending.key)) this.#rowIds.get(pending.table)?.delete(pending.key);
+    }
+    for (const pending of failed) pending.reject(error);
+  }
+
+  #forgetPending(pending: Pending): void {
+    const latest = this.#latest.get(pending.table);
+    if (latest?.get(pending.key) === pending) latest.delete(pending.key);
+  }
+
+  #load(row: Row): void {
+    const table = this.table(row.table);
+    table.load(row.key, new StoredObject(deepFreeze(JSON.parse(row.json)) as KubeObject, row.revision));
+    mapOf(this.#rowIds, table).set(row.key, row.id);
+    this.#nextRowId = Math.max(this.#nextRowId, row.id + 1);
+    this.#noteRevision(table, row.revision);
+  }
+
+  #noteRevision(table: Table, revision: number): void {
+    table.forgetUpTo(revision);
+    this.#revision = Math.max(this.#revision, revision);
+  }
+
+  #start(): void {
+    this.#assigned = this.#revision;
+    const onEnd = (error: Error) => {
+      if (this.#ended) return;
+      this.#onFailed(false, error.message);
+      this.#ended = error;
+    };
+    this.#worker.on('error', onEnd);
+    this.#worker.on('exit', (code) => onEnd(new Error(`the store's writer ended with code ${code}`)));
+  }
+
+  #rowId(table: Table, key: string): number {
+    const ids = mapOf(this.#rowIds, table);
+    let id = ids.get(key);
+    if (id === undefined) {
+      id = this.#nextRowId++;
+      ids.set(key, id);
+    }
+    return id;
+  }
+
+  #send(message: ToWriter): void {
+    this.#worker.postMessage(message);
+  }
+}
+
+function mapOf<V>(maps: Map<Table, Map<string, V>>, table: Table): Map<string, V> {
+  let inner = maps.get(table);
+  if (!inner) {
+    inner = new Map();
+    maps.set(table, inner);
+  }
+  return inner;
+}
+
+function openError(why: OpenFailure, file: string): Error {
+  if (why.kind === 'in-use') return new KittiwakeError('STORE_IN_USE', { file });
+  if (why.kind === 'disk-full') return new KittiwakeError('DISK_FULL', { path: file });
+  if (why.kind === 'too-new') {
+    return new KittiwakeError('DATA_DIR_TOO_NEW', { dataDir: file, found: why.found, known: why.known });
+  }
+  return new KittiwakeError('STORE_FAILED', { file, why: why.message });
+}

@@ -1,0 +1,146 @@
+import type { KubeObject } from '../../api/meta.ts';
+import { KeySet } from './key-set.ts';
+import { StoredObject } from './stored-object.ts';
+
+/** One change of one object that is on disk. */
+export interface StoreEvent {
+  type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  key: string;
+  revision: number;
+  /** For DELETED the last state, with the deletion's resourceVersion. */
+  stored: StoredObject;
+  previous: StoredObject | undefined;
+  atMs: number;
+}
+
+/** How many events a table remembers, and for how long, so that watches can resume and pages share a snapshot. */
+const eventsMax = 1000;
+const eventsAgeMaxMs = 5 * 60_000;
+
+/**
+ * The objects of one resource that are on disk, in memory, with the newest events:
+ *
+ *     objects   key → newest        windowStart        revision
+ *     events    ───────forgotten────────┤e₁ e₂ e₃ … eₙ│        a watch may resume at or after windowStart
+ */
+export class Table {
+  readonly name: string;
+  readonly #objects = new Map<string, StoredObject>();
+  readonly #keys = new KeySet();
+  readonly #listeners = new Set<(events: readonly StoreEvent[]) => void>();
+  #events: StoreEvent[] = [];
+  #windowStart = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get size(): number {
+    return this.#objects.size;
+  }
+
+  get(key: string): StoredObject | undefined {
+    return this.#objects.get(key);
+  }
+
+  /** Objects whose keys begin with `prefix` and sort after `after`, in order of their keys. */
+  *scan(prefix = '', after = ''): Generator<[key: string, stored: StoredObject]> {
+    for (const key of this.#keys.range(prefix, after)) {
+      const stored = this.#objects.get(key);
+      if (stored) yield [key, stored];
+    }
+  }
+
+  /** How many objects have keys that begin with `prefix`. */
+  count(prefix: string): number {
+    return prefix === '' ? this.#objects.size : this.#keys.count(prefix);
+  }
+
+  /** As `scan`, of the state at an earlier `revision`; undefined when that is too long ago. */
+  scanAt(revision: number, prefix: string, after: string): Iterable<[string, StoredObject]> | undefined {
+    const since = this.eventsAfter(revision);
+    if (!since) return undefined;
+    if (since.length === 0) return this.scan(prefix, after);
+    const then = new Map<string, StoredObject | undefined>();
+    for (let i = since.length - 1; i >= 0; i--) {
+      const event = since[i] as StoreEvent;
+      if (event.key > after && event.key.startsWith(prefix)) then.set(event.key, event.previous);
+    }
+    const rows = [...this.scan(prefix, after)].filter(([key]) => !then.has(key));
+    for (const [key, stored] of then) if (stored) rows.push([key, stored]);
+    return rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  }
+
+  /** What happened after `revision`, oldest first; undefined when some of it is forgotten. */
+  eventsAfter(revision: number): readonly StoreEvent[] | undefined {
+    if (revision < this.#windowStart) return undefined;
+    let low = 0;
+    let high = this.#events.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#events[middle] as StoreEvent).revision <= revision) low = middle + 1;
+      else high = middle;
+    }
+    return this.#events.slice(low);
+  }
+
+  /** Calls `listener` with each batch of events, in order; the returned function ends it. */
+  subscribe(listener: (events: readonly StoreEvent[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** For the store only: an object as it was found on disk. */
+  load(key: string, stored: StoredObject): void {
+    this.#objects.set(key, stored);
+    this.#keys.add(key);
+    this.forgetUpTo(stored.revision);
+  }
+
+  /** For the store only: what happened up to `revision` is not known any more. */
+  forgetUpTo(revision: number): void {
+    this.#windowStart = Math.max(this.#windowStart, revision);
+  }
+
+  /** For the store only: takes in a change that is on disk. */
+  apply(key: string, revision: number, next: StoredObject | undefined, nowMs: number): StoreEvent {
+    const previous = this.#objects.get(key);
+    const event = { key, revision, previous, atMs: nowMs };
+    if (next) {
+      this.#objects.set(key, next);
+      if (!previous) this.#keys.add(key);
+      return this.#remember({ ...event, type: previous ? 'MODIFIED' : 'ADDED', stored: next });
+    }
+    this.#objects.delete(key);
+    this.#keys.delete(key);
+    if (!previous) throw new Error(`${this.name} ${key} was deleted twice`);
+    return this.#remember({ ...event, type: 'DELETED', stored: atRevision(previous, revision) });
+  }
+
+  /** For the store only: tells the subscribers. */
+  publish(events: readonly StoreEvent[]): void {
+    for (const listener of this.#listeners) listener(events);
+  }
+
+  #remember(event: StoreEvent): StoreEvent {
+    this.#events.push(event);
+    const oldestMs = event.atMs - eventsAgeMaxMs;
+    let drop = Math.max(0, this.#events.length - eventsMax);
+    while ((this.#events[drop]?.atMs ?? Number.POSITIVE_INFINITY) < oldestMs) drop++;
+    if (drop > 0) this.#forgetOldest(drop);
+    return event;
+  }
+
+  #forgetOldest(count: number): void {
+    for (const event of this.#events.splice(0, count)) {
+      this.#windowStart = event.revision;
+      event.stored.dropJson();
+    }
+  }
+}
+
+/** The same object, as if `revision` had written it. */
+export function atRevision<T extends KubeObject>(stored: StoredObject<T>, revision: number): StoredObject<T> {
+  const { object } = stored;
+  return new StoredObject({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } }, revision);
+}
