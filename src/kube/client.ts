@@ -18,13 +18,16 @@ export interface Client {
   watch<T extends KubeObject>(kind: Kind<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   create<T extends KubeObject>(kind: Kind<T>, object: T): Promise<T>;
   /** Replaces the object (or its subresource); 409 Conflict when `metadata.resourceVersion` is not the stored one. */
-  update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: 'status'): Promise<T>;
+  update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource): Promise<T>;
   patch<T extends KubeObject>(kind: Kind<T>, key: Key, patch: Patch, subresource?: 'status' | 'scale'): Promise<T>;
   /** Sets `spec.replicas` through the scale subresource. */
   scale(kind: Kind, key: Key, replicas: number): Promise<void>;
   /** Deletes, or marks as being deleted while finalizers or a grace period remain. An object that is gone is no error. */
   delete(kind: Kind, key: Key, options?: DeleteOptions): Promise<void>;
 }
+
+/** `finalize` is of namespaces only: it alone changes `spec.finalizers`. */
+export type UpdateSubresource = 'status' | 'finalize';
 
 export interface ListOptions {
   /** Absent: all namespaces. */

@@ -1,7 +1,7 @@
 import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import { type KubeObject, keyOf } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
-import type { Client, ListOptions, ListResult, Patch } from '../client.ts';
+import type { Client, ListOptions, ListResult, Patch, UpdateSubresource } from '../client.ts';
 import { type Connection, readKubeconfig } from './connection.ts';
 import { collectionPath, objectPath, withQuery } from './paths.ts';
 import { Transport } from './transport.ts';
@@ -70,7 +70,7 @@ export function httpClient(
       return (await transport.json({ method: 'POST', path, body: withType(kind, object) })) as T;
     },
 
-    async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: 'status') {
+    async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
       const path = withQuery(objectPath(kind, keyOf(object), subresource), {}, { fieldManager, fieldValidation });
       return (await transport.json({ method: 'PUT', path, body: withType(kind, object) })) as T;
     },
