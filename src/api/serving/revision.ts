@@ -1,3 +1,4 @@
+import { sameJson } from '../../lib/same-json.ts';
 import type { PodSpec } from '../core/pod-spec.ts';
 import { podSpecSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
@@ -8,7 +9,6 @@ import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { labels } from './names.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
-import { isSame } from './same.ts';
 
 /** An immutable snapshot of code and configuration, with its image pinned to a digest. */
 export interface Revision extends KubeObject {
@@ -122,7 +122,7 @@ export const RevisionKind = defineKind<Revision>({
       ...validateOwnerLabel(revision, labels.configuration, 'Configuration'),
     ];
     if (old === undefined) return [...errors, ...validateRevisionSpec(revision.spec, 'spec', { hasBuild: false })];
-    if (!isSame(old.spec, revision.spec)) {
+    if (!sameJson(old.spec, revision.spec)) {
       errors.push(
         fieldForbidden('spec', 'Immutable fields changed: a revision never changes, update its Configuration instead'),
       );

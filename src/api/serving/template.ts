@@ -1,3 +1,4 @@
+import { sameJson } from '../../lib/same-json.ts';
 import { type BuildSpec, validateBuildSpec } from '../build/build.ts';
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
 import type { KubeObject } from '../meta.ts';
@@ -8,7 +9,6 @@ import { annotations, buildOutputImage } from './names.ts';
 import type { RevisionTemplate } from './revision.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
-import { isSame } from './same.ts';
 
 /** The part of a spec that Service and Configuration share: what to build, and what revisions are made from. */
 export interface TemplateHolder {
@@ -91,7 +91,7 @@ function validateRevisionName(owner: KubeObject, metadata: RevisionTemplate['met
 export function validateNameChange(spec: TemplateHolder, old: TemplateHolder): FieldError[] {
   const name = spec.template?.metadata?.name;
   if (!name || name !== old.template?.metadata?.name) return [];
-  if (isSame(spec.template, old.template) && isSame(spec.build, old.build)) return [];
+  if (sameJson(spec.template, old.template) && sameJson(spec.build, old.build)) return [];
   return [
     fieldInvalid(
       'spec.template.metadata.name',

@@ -34,7 +34,8 @@ export function parseStatsReport(value: unknown): StatsReport {
   const report = asObject(value, 'the report');
   const revisions = report.revisions;
   if (!Array.isArray(revisions)) throw new BadReport('revisions: expected an array');
-  if (revisions.length > revisionsMax) throw new BadReport(`revisions: at most ${revisionsMax}, got ${revisions.length}`);
+  if (revisions.length > revisionsMax)
+    throw new BadReport(`revisions: at most ${revisionsMax}, got ${revisions.length}`);
   return {
     gateway: asName(report.gateway, 'gateway'),
     at: asAmount(report.at, 'at'),

@@ -1,0 +1,84 @@
+import type { ScalingConfig } from './scaling-config.ts';
+
+/** What is seen of a revision at one moment, in the unit of its metric (requests in flight, or requests a second). */
+export interface Observation {
+  stableAverage: number;
+  panicAverage: number;
+  readyPods: number;
+}
+
+/** What the decider remembers from one decision to the next; plain data. */
+export interface DeciderState {
+  /** When the load was last over the panic threshold; undefined while not panicking. */
+  panickedAtMs?: number;
+  /** The most that was wanted during this panic: it is not taken back before the panic ends. */
+  panicPods: number;
+  /** Decisions within the scale-down delay, the oldest first, each higher than those after it. */
+  recent: readonly { atMs: number; pods: number }[];
+}
+
+export interface Decision {
+  /** Pods wanted, before the revision's bounds. */
+  pods: number;
+  isPanicking: boolean;
+  state: DeciderState;
+}
+
+/**
+ * How a scaler begins. Pods that run already were wanted by somebody: a control plane that restarts has empty windows, so
+ * it begins in panic, which does not scale down before it has seen a whole stable window.
+ */
+export function initialState(readyPods: number, nowMs: number): DeciderState {
+  return readyPods > 1 ? { panickedAtMs: nowMs, panicPods: readyPods, recent: [] } : { panicPods: 0, recent: [] };
+}
+
+/**
+ * How many pods a revision should have (knative/serving, pkg/autoscaler/scaling/autoscaler.go). Pure.
+ *
+ * Worked example: target 70 in flight per pod, 2 ready pods, 500 in flight on average in the panic window and 90 in the
+ * stable one: stable wants ⌈90/70⌉ = 2, panic ⌈500/70⌉ = 8, and 8/2 ≥ 2 (the threshold), so it panics and wants 8.
+ */
+export function decide(observed: Observation, state: DeciderState, config: ScalingConfig, nowMs: number): Decision {
+  const ready = Math.max(1, observed.readyPods);
+  const up = Math.ceil(config.maxScaleUpRate * ready);
+  const down = config.isReachable ? Math.floor(ready / config.maxScaleDownRate) : 0;
+  const wantedStable = Math.ceil(observed.stableAverage / config.targetPerPod);
+  const wantedPanic = Math.ceil(observed.panicAverage / config.targetPerPod);
+  const bound = (wanted: number) => {
+    const clamped = Math.min(Math.max(wanted, down), up);
+    return wanted > 0 ? Math.max(clamped, config.activationScale) : clamped;
+  };
+  const stablePods = bound(wantedStable);
+  const panicPods = bound(wantedPanic);
+
+  const panic = nextPanic(state, wantedPanic / ready >= config.panicThreshold, config, nowMs);
+  const isPanicking = panic !== undefined;
+  const most = isPanicking ? Math.max(state.panicPods, stablePods, panicPods) : 0;
+  const immediate = isPanicking ? most : stablePods;
+  const { pods, recent } = delayed(immediate, state.recent, config, nowMs);
+  return {
+    pods,
+    isPanicking,
+    state: { ...(panic === undefined ? {} : { panickedAtMs: panic }), panicPods: most, recent },
+  };
+}
+
+/** Being over the threshold starts a panic and prolongs it; it ends a stable window after the last time. */
+function nextPanic(state: DeciderState, isOver: boolean, config: ScalingConfig, nowMs: number): number | undefined {
+  if (isOver) return nowMs;
+  const { panickedAtMs } = state;
+  return panickedAtMs !== undefined && nowMs - panickedAtMs <= config.stableWindowMs ? panickedAtMs : undefined;
+}
+
+/** With a scale-down delay, what was wanted at any time within it still is; only while the revision is sent to. */
+function delayed(
+  pods: number,
+  recent: DeciderState['recent'],
+  { scaleDownDelayMs, isReachable }: ScalingConfig,
+  nowMs: number,
+): { pods: number; recent: DeciderState['recent'] } {
+  if (scaleDownDelayMs === 0 || !isReachable) return { pods, recent: [] };
+  const kept = recent.filter((past) => past.atMs > nowMs - scaleDownDelayMs && past.pods > pods);
+  const all = [...kept, { atMs: nowMs, pods }];
+  return { pods: all[0]?.pods ?? pods, recent: all };
+}

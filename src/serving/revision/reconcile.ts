@@ -1,0 +1,257 @@
+import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
+import { type Pod, PodKind } from '../../api/core/pod.ts';
+import { CoreServiceKind } from '../../api/core/service.ts';
+import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
+import { annotations, labels } from '../../api/serving/names.ts';
+import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
+import { type Revision, RevisionKind, type RevisionStatus } from '../../api/serving/revision.ts';
+import { type Route, RouteKind } from '../../api/serving/route.ts';
+import { conditionSet } from '../../kube/conditions.ts';
+import { ensure, NotOwnedError } from '../../kube/ensure.ts';
+import { type Cache, type Controller, owned, type ReconcileContext, type Requeue } from '../../kube/reconciler.ts';
+import { updateStatus } from '../../kube/update-status.ts';
+import { firstScaleOf } from '../autoscaler/scaling-config.ts';
+import { readAutoscalerConfig } from '../config/autoscaler.ts';
+import { type DigestResolver, ImageError, resolveImages } from './digest.ts';
+import { deploymentCondition, diagnose } from './health.ts';
+import { reportAutoscaler } from './report-autoscaler.ts';
+import { makeDeployment, progressDeadlineMs, userPort } from './resources/deployment.ts';
+import { podSelector } from './resources/metadata.ts';
+import { makePodAutoscaler, reachabilityOf } from './resources/pod-autoscaler.ts';
+import { makePrivateService } from './resources/private-service.ts';
+
+const conditions = conditionSet({
+  happy: 'Ready',
+  dependents: ['ResourcesAvailable', 'ContainerHealthy'],
+  informational: ['Active'],
+});
+export type RevisionConditions = ReturnType<typeof conditions.manage>;
+
+/** One look at a revision: what the phases find out, until it is written as its status. */
+export interface RevisionRun {
+  /** As stored; phases that change its metadata put the newer one here. */
+  revision: Revision;
+  status: RevisionStatus;
+  conditions: RevisionConditions;
+  deployment?: Deployment;
+  /** A phase that sets this ends the run: what comes after it has nothing to work with. */
+  isBlocked: boolean;
+  requeue?: Requeue;
+}
+
+type Phase = (run: RevisionRun, context: ReconcileContext) => Promise<void> | void;
+
+export interface RevisionControllerOptions {
+  registry: DigestResolver;
+}
+
+/** Revision → Deployment, private Service and PodAutoscaler, and how they fare. */
+export function revisionController(options: RevisionControllerOptions): Controller<Revision> {
+  const list: Phase[] = [
+    recordRouting,
+    pinImages(options.registry),
+    ensureDeployment,
+    ensurePrivateService,
+    examinePods,
+    ensureAutoscaler,
+  ];
+  return {
+    name: 'revision',
+    kind: RevisionKind,
+    reconcile: (revision, context) => reconcileRevision(list, revision, context),
+    watches: [
+      owned(DeploymentKind, RevisionKind),
+      owned(PodAutoscalerKind, RevisionKind),
+      { kind: CoreServiceKind, keys: owned(CoreServiceKind, RevisionKind).keys },
+      { kind: PodKind, keys: revisionOfPod },
+      { kind: RouteKind, keys: revisionsOfRoute },
+    ],
+  };
+}
+
+async function reconcileRevision(
+  list: Phase[],
+  revision: Revision,
+  context: ReconcileContext,
+): Promise<Requeue | void> {
+  if (revision.metadata.deletionTimestamp) return;
+  const run: RevisionRun = {
+    revision,
+    status: { ...revision.status, observedGeneration: revision.metadata.generation ?? 1 },
+    conditions: conditions.manage(revision.status?.conditions, timestamp(context.clock.now())),
+    isBlocked: false,
+  };
+  try {
+    for (const phase of list) {
+      await phase(run, context);
+      if (run.isBlocked) break;
+    }
+  } finally {
+    run.status.conditions = run.conditions.conditions;
+    await updateStatus(context, run.revision, run.status);
+  }
+  return run.requeue;
+}
+
+/** `active` while some Route sends to the revision, then `reserve`; with the names of the Routes. */
+async function recordRouting(run: RevisionRun, context: ReconcileContext): Promise<void> {
+  const { revision } = run;
+  const routes = context.cache
+    .list(RouteKind, inNamespaceOf(revision))
+    .filter((route) => !route.metadata.deletionTimestamp && sendsTo(route, revision.metadata.name))
+    .map((route) => route.metadata.name)
+    .sort()
+    .join(',');
+  const was = revision.metadata.labels?.[labels.routingState] ?? 'pending';
+  const state = routes !== '' ? 'active' : was === 'pending' ? 'pending' : 'reserve';
+  if (state === was && routes === (revision.metadata.annotations?.[annotations.routes] ?? '')) return;
+  const patch = {
+    metadata: {
+      labels: { [labels.routingState]: state },
+      annotations: {
+        [annotations.routes]: routes || null,
+        ...(state === was ? {} : { [annotations.routingStateModified]: timestamp(context.clock.now()) }),
+      },
+    },
+  };
+  run.revision = await context.client.patch(RevisionKind, keyOf(revision), { type: 'merge', patch });
+}
+
+/** Resolves the images to digests, once: from then on a tag may move and the revision stays what it was. */
+function pinImages(registry: DigestResolver): Phase {
+  return async (run, context) => {
+    if (run.status.containerStatuses?.length === run.revision.spec.containers.length) return;
+    try {
+      run.status.containerStatuses = await resolveImages(run.revision, registry, context.signal);
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      run.conditions.markFalse('ContainerHealthy', 'ContainerMissing', error.message);
+      run.isBlocked = true;
+      // The registry may come back, and the image may be pushed yet.
+      run.requeue = { requeueAfterMs: missingImageRetryMs };
+    }
+  };
+}
+
+const missingImageRetryMs = 10_000;
+
+async function ensureDeployment(run: RevisionRun, context: ReconcileContext): Promise<void> {
+  const { revision, status } = run;
+  const scale = firstScaleOf(revision.metadata.annotations, readAutoscalerConfig(context.cache, context.log));
+  const pinned: Revision = { ...revision, status };
+  const deployment = await owning('Deployment', run, () =>
+    ensure(context, DeploymentKind, makeDeployment(pinned, scale), { owner: revision, update: keepReplicas }),
+  );
+  run.deployment = deployment;
+  if (deployment.status === undefined || deployment.status.observedGeneration === undefined) {
+    run.conditions.markUnknown('ResourcesAvailable', 'Deploying', '');
+    if (!run.conditions.isTrue('ContainerHealthy')) run.conditions.markUnknown('ContainerHealthy', 'Deploying', '');
+    return;
+  }
+  const { status: state, reason, message } = deploymentCondition(deployment);
+  if (state === 'False') run.conditions.markFalse('ResourcesAvailable', reason ?? '', message ?? '');
+  else if (state === 'Unknown') run.conditions.markUnknown('ResourcesAvailable', reason ?? '', message ?? '');
+  else run.conditions.markTrue('ResourcesAvailable');
+}
+
+/** The Deployment of an immutable revision changes only in scale, which is the autoscaler's. */
+function keepReplicas(current: Deployment, desired: Deployment): Deployment {
+  const next: Deployment = {
+    ...current,
+    metadata: { ...current.metadata, labels: { ...current.metadata.labels, ...desired.metadata.labels } },
+    spec: {
+      ...structuredClone(desired.spec),
+      ...(current.spec.replicas === undefined ? {} : { replicas: current.spec.replicas }),
+    },
+  };
+  DeploymentKind.setDefaults?.(next, current);
+  return next;
+}
+
+async function ensurePrivateService(run: RevisionRun, context: ReconcileContext): Promise<void> {
+  const { revision } = run;
+  await owning('Service', run, () =>
+    ensure(context, CoreServiceKind, makePrivateService(revision), {
+      owner: revision,
+      // Selector and port follow from the uid and the immutable spec; addresses are the server's.
+      update: (current) => current,
+    }),
+  );
+}
+
+/** Why wanted pods are not there; and that they are, once one is ready. */
+function examinePods(run: RevisionRun, context: ReconcileContext): void {
+  const { deployment, revision } = run;
+  if (!deployment) return;
+  if ((deployment.status?.readyReplicas ?? 0) > 0) {
+    run.conditions.markTrue('ContainerHealthy');
+    return;
+  }
+  if ((deployment.spec.replicas ?? 1) === 0 || (deployment.status?.availableReplicas ?? 0) > 0) return;
+  const pods = context.cache.list(PodKind, { ...inNamespaceOf(revision), labels: podSelector(revision) });
+  const { ailment, againAfterMs } = diagnose(pods, {
+    port: userPort(revision),
+    progressDeadlineMs: progressDeadlineMs(revision),
+    nowMs: context.clock.now(),
+  });
+  if (ailment?.status === 'False') run.conditions.markFalse(ailment.condition, ailment.reason, ailment.message);
+  // What was ready once wakes from zero now: that takes a moment, and does not make it less healthy.
+  else if (ailment && !run.conditions.isTrue(ailment.condition)) {
+    run.conditions.markUnknown(ailment.condition, ailment.reason, ailment.message);
+  }
+  if (againAfterMs !== undefined) run.requeue = { requeueAfterMs: Math.max(1, againAfterMs) };
+}
+
+async function ensureAutoscaler(run: RevisionRun, context: ReconcileContext): Promise<void> {
+  const { revision } = run;
+  const desired = makePodAutoscaler(revision, reachabilityOf(revision));
+  const autoscaler = await owning('PodAutoscaler', run, () =>
+    ensure(context, PodAutoscalerKind, desired, { owner: revision, update: replaceScaling }),
+  );
+  reportAutoscaler(run, autoscaler);
+}
+
+const replaceScaling = (current: PodAutoscaler, desired: PodAutoscaler): PodAutoscaler => ({
+  ...current,
+  metadata: { ...current.metadata, annotations: { ...current.metadata.annotations, ...desired.metadata.annotations } },
+  spec: desired.spec,
+});
+
+async function owning<T>(kind: string, run: RevisionRun, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof NotOwnedError) {
+      run.conditions.markFalse(
+        'ResourcesAvailable',
+        'NotOwned',
+        `There is an existing ${kind} that we do not own: ${error.message}`,
+      );
+    }
+    throw error;
+  }
+}
+
+const sendsTo = (route: Route, name: string): boolean =>
+  [...(route.status?.traffic ?? []), ...(route.spec.traffic ?? [])].some((target) => target.revisionName === name);
+
+const inNamespaceOf = ({ metadata }: KubeObject) =>
+  metadata.namespace === undefined ? {} : { namespace: metadata.namespace };
+
+function revisionOfPod(pod: KubeObject): Key[] {
+  const name = pod.metadata.labels?.[labels.revision];
+  return name === undefined ? [] : [{ ...inNamespaceOf(pod as Pod), name }];
+}
+
+/** Those that the Route sends to, and those that it no longer does. */
+function revisionsOfRoute(object: KubeObject, cache: Cache): Key[] {
+  const name = object.metadata.name;
+  return cache
+    .list(RevisionKind, inNamespaceOf(object))
+    .filter(
+      (revision) =>
+        sendsTo(object as Route, revision.metadata.name) ||
+        revision.metadata.annotations?.[annotations.routes]?.split(',').includes(name),
+    )
+    .map(keyOf);
+}

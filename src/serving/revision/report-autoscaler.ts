@@ -1,0 +1,43 @@
+import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
+import { conditionOf, readyConditionOf } from '../ready.ts';
+import type { RevisionRun } from './reconcile.ts';
+
+/**
+ * The autoscaler's part in a revision's status (Knative's PropagateAutoscalerStatus): replicas, Active, and whether the
+ * initial scale was ever reached, without which nothing is ready.
+ */
+export function reportAutoscaler({ status, conditions }: RevisionRun, autoscaler: PodAutoscaler): void {
+  const isFailed =
+    conditions.get('ResourcesAvailable')?.status === 'False' || conditions.get('ContainerHealthy')?.status === 'False';
+  const isInitialized = conditionOf(autoscaler, 'ScaleTargetInitialized')?.status === 'True';
+  const ready = readyConditionOf(autoscaler);
+  setOrDrop(status, 'actualReplicas', autoscaler.status?.actualScale);
+  setOrDrop(status, 'desiredReplicas', autoscaler.status?.desiredScale);
+
+  if (!ready) {
+    conditions.markUnknown('Active', 'Deploying', '');
+    if (!isFailed) conditions.markUnknown('ResourcesAvailable', 'Deploying', '');
+    return;
+  }
+  if (isInitialized && !isFailed) {
+    conditions.markTrue('ResourcesAvailable');
+    conditions.markTrue('ContainerHealthy');
+  }
+  if (!isInitialized && conditions.isTrue('ResourcesAvailable')) {
+    conditions.markUnknown('ResourcesAvailable', 'Deploying', '');
+  }
+  if (ready.status === 'True') conditions.markTrue('Active');
+  else if (ready.status === 'Unknown') conditions.markUnknown('Active', ready.reason ?? '', ready.message ?? '');
+  else {
+    // Scaled to zero without ever having been up: it was given up on.
+    if (!isInitialized && !isFailed) {
+      conditions.markFalse('ResourcesAvailable', 'ProgressDeadlineExceeded', 'Initial scale was never achieved');
+    }
+    conditions.markFalse('Active', ready.reason ?? '', ready.message ?? '');
+  }
+}
+
+function setOrDrop<T extends object, K extends keyof T>(target: T, field: K, value: T[K] | undefined): void {
+  if (value === undefined) delete target[field];
+  else target[field] = value;
+}

@@ -1,0 +1,202 @@
+import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
+import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
+import { type Ingress, IngressKind } from '../../api/networking/ingress.ts';
+import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
+import { labels } from '../../api/serving/names.ts';
+import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
+import { type Route, RouteKind, type RouteStatus } from '../../api/serving/route.ts';
+import { conditionSet } from '../../kube/conditions.ts';
+import { ensure, NotOwnedError } from '../../kube/ensure.ts';
+import { type Cache, type Controller, owned, type ReconcileContext } from '../../kube/reconciler.ts';
+import { updateStatus } from '../../kube/update-status.ts';
+import { configWatch } from '../config/config-map.ts';
+import { type DomainConfig, domainConfigName, domainConfigReader } from '../config/domain.ts';
+import { readyConditionOf } from '../ready.ts';
+import { hostsOf, internalUrlOf, urlOf } from './domains.ts';
+import { makeIngress } from './resources/ingress.ts';
+import { makePlaceholderService } from './resources/placeholder-service.ts';
+import { type ResolvedTarget, resolveTraffic } from './traffic.ts';
+
+const conditions = conditionSet({
+  happy: 'Ready',
+  dependents: ['AllTrafficAssigned', 'IngressReady', 'CertificateProvisioned'],
+});
+
+interface RouteRun {
+  route: Route;
+  status: RouteStatus;
+  conditions: ReturnType<typeof conditions.manage>;
+  domains: DomainConfig;
+  /** Absent when traffic cannot be assigned: what was assigned before stays. */
+  targets?: ResolvedTarget[];
+}
+
+type Phase = (run: RouteRun, context: ReconcileContext) => Promise<void> | void;
+
+export interface RouteControllerOptions {
+  /** Under which Services are reached from outside, while no `config-domain` says otherwise. */
+  domain: string;
+  /** The port that clients outside use: URLs show it. */
+  gatewayPort: number;
+}
+
+/** Route → Ingress and placeholder Services; which revision gets which share, and the URLs. */
+export function routeController(options: RouteControllerOptions): Controller<Route> {
+  const readDomains = domainConfigReader(options.domain);
+  const list: Phase[] = [
+    reportUrls(options.gatewayPort),
+    assignTraffic,
+    ensurePlaceholders,
+    ensureIngress,
+    reportTraffic(options.gatewayPort),
+  ];
+  return {
+    name: 'route',
+    kind: RouteKind,
+    async reconcile(route, context) {
+      if (route.metadata.deletionTimestamp) return;
+      const run: RouteRun = {
+        route,
+        status: { ...route.status, observedGeneration: route.metadata.generation ?? 1 },
+        conditions: conditions.manage(route.status?.conditions, timestamp(context.clock.now())),
+        domains: readDomains(context.cache, context.log),
+      };
+      try {
+        for (const phase of list) await phase(run, context);
+      } finally {
+        run.status.conditions = run.conditions.conditions;
+        await updateStatus(context, route, run.status);
+      }
+    },
+    watches: [
+      owned(IngressKind, RouteKind),
+      owned(CoreServiceKind, RouteKind),
+      { kind: ConfigurationKind, keys: routesOfConfiguration },
+      { kind: RevisionKind, keys: routesOfRevision },
+      configWatch(domainConfigName, RouteKind),
+    ],
+  };
+}
+
+function reportUrls(gatewayPort: number): Phase {
+  return ({ route, status, domains, conditions }) => {
+    const hosts = hostsOf(route, undefined, domains);
+    status.url = urlOf(hosts, gatewayPort);
+    status.address = { url: internalUrlOf(hosts) };
+    conditions.markTrue('CertificateProvisioned', 'TLSNotEnabled', 'external-domain-tls is not enabled');
+  };
+}
+
+function assignTraffic(run: RouteRun, context: ReconcileContext): void {
+  const { cache } = context;
+  const resolved = resolveTraffic(run.route, {
+    configuration: (name): Configuration | undefined => cache.get(ConfigurationKind, keyIn(run.route, name)),
+    revision: (name): Revision | undefined => cache.get(RevisionKind, keyIn(run.route, name)),
+  });
+  if ('problem' in resolved) {
+    const { status, reason, message } = resolved.problem;
+    if (status === 'False') run.conditions.markFalse('AllTrafficAssigned', reason, message);
+    else run.conditions.markUnknown('AllTrafficAssigned', reason, message);
+    return;
+  }
+  run.targets = resolved.targets;
+  run.conditions.markTrue('AllTrafficAssigned');
+}
+
+/** A core Service for the Route and for each tag; those of tags that are gone go too. */
+async function ensurePlaceholders(run: RouteRun, context: ReconcileContext): Promise<void> {
+  const { route } = run;
+  const tags = [undefined, ...new Set((route.spec.traffic ?? []).flatMap(({ tag }) => (tag ? [tag] : [])))];
+  const wanted = new Set<string>();
+  for (const tag of tags) {
+    const desired = makePlaceholderService(route, tag);
+    wanted.add(desired.metadata.name);
+    try {
+      await ensure(context, CoreServiceKind, desired, { owner: route, update: replaceMetadata });
+    } catch (error) {
+      if (error instanceof NotOwnedError) {
+        const message = `There is an existing placeholder Service "${desired.metadata.name}" that we do not own.`;
+        run.conditions.markFalse('IngressReady', 'NotOwned', message);
+      }
+      throw error;
+    }
+  }
+  for (const service of context.cache.ownedBy(CoreServiceKind, route)) {
+    if (!wanted.has(service.metadata.name)) await context.client.delete(CoreServiceKind, keyOf(service));
+  }
+}
+
+const replaceMetadata = (current: CoreService, desired: CoreService): CoreService => ({
+  ...current,
+  metadata: {
+    ...current.metadata,
+    labels: desired.metadata.labels ?? {},
+    annotations: desired.metadata.annotations ?? {},
+  },
+});
+
+async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<void> {
+  const { route, targets, domains } = run;
+  const ingress = targets
+    ? await ensure(context, IngressKind, makeIngress(route, targets, domains), { owner: route, update: replaceIngress })
+    : context.cache.get(IngressKind, keyOf(route));
+  const ready = ingress && readyConditionOf(ingress);
+  if (!ingress || !ready || ingress.status?.observedGeneration !== ingress.metadata.generation) {
+    run.conditions.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');
+  } else if (ready.status === 'True') run.conditions.markTrue('IngressReady');
+  else if (ready.status === 'False') {
+    run.conditions.markFalse('IngressReady', ready.reason ?? '', ready.message ?? '');
+  } else run.conditions.markUnknown('IngressReady', ready.reason ?? '', ready.message ?? '');
+}
+
+const replaceIngress = (current: Ingress, desired: Ingress): Ingress => ({
+  ...current,
+  metadata: {
+    ...current.metadata,
+    labels: desired.metadata.labels ?? {},
+    annotations: desired.metadata.annotations ?? {},
+  },
+  spec: desired.spec,
+});
+
+/** The shares as the gateway has them: they change only once the Ingress is written. */
+function reportTraffic(gatewayPort: number): Phase {
+  return ({ route, targets, status, domains }) => {
+    if (!targets) return;
+    status.traffic = targets.map(({ tag, revisionName, latestRevision, percent }) => ({
+      ...(tag === undefined ? {} : { tag, url: urlOf(hostsOf(route, tag, domains), gatewayPort) }),
+      revisionName,
+      latestRevision,
+      percent,
+    }));
+  };
+}
+
+function keyIn({ metadata }: KubeObject, name: string): Key {
+  return metadata.namespace === undefined ? { name } : { namespace: metadata.namespace, name };
+}
+
+function routesOfConfiguration(object: KubeObject, cache: Cache): Key[] {
+  return routesThat(object, cache, (route) =>
+    (route.spec.traffic ?? []).some((target) => target.configurationName === object.metadata.name),
+  );
+}
+
+function routesOfRevision(object: KubeObject, cache: Cache): Key[] {
+  const { name } = object.metadata;
+  const configuration = object.metadata.labels?.[labels.configuration];
+  return routesThat(object, cache, (route) =>
+    (route.spec.traffic ?? []).some(
+      (target) =>
+        target.revisionName === name || (configuration !== undefined && target.configurationName === configuration),
+    ),
+  );
+}
+
+function routesThat(object: KubeObject, cache: Cache, isConcerned: (route: Route) => boolean): Key[] {
+  const { namespace } = object.metadata;
+  return cache
+    .list(RouteKind, namespace === undefined ? {} : { namespace })
+    .filter(isConcerned)
+    .map(keyOf);
+}

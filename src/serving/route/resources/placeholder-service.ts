@@ -1,0 +1,33 @@
+import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
+import { apiVersionOf } from '../../../api/kind.ts';
+import { labels } from '../../../api/serving/names.ts';
+import type { Route } from '../../../api/serving/route.ts';
+import { systemNamespace } from '../../config/config-map.ts';
+import { clusterDomain } from '../domains.ts';
+
+/** The name of the gateway inside the cluster. */
+export const gatewayHost = `kittiwake-gateway.${systemNamespace}.${clusterDomain}`;
+
+const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+
+/** The core Service that gives a Route's cluster-local name to DNS: it points to the gateway. */
+export function makePlaceholderService(route: Route, tag: string | undefined): CoreService {
+  const { name, namespace } = route.metadata;
+  const { [lastApplied]: _, ...annotations } = route.metadata.annotations ?? {};
+  return {
+    apiVersion: apiVersionOf(CoreServiceKind),
+    kind: CoreServiceKind.kind,
+    metadata: {
+      name: tag === undefined ? name : `${tag}-${name}`,
+      ...(namespace === undefined ? {} : { namespace }),
+      labels: { ...route.metadata.labels, [labels.route]: name },
+      annotations,
+    },
+    spec: {
+      type: 'ExternalName',
+      externalName: gatewayHost,
+      sessionAffinity: 'None',
+      ports: [{ name: 'http2', port: 80, protocol: 'TCP', targetPort: 80 }],
+    },
+  };
+}
