@@ -17,7 +17,8 @@ const authorship: Admission<Authored> = {
   mutate({ operation, object, old, user }) {
     // What a Service owns has the Service's annotations.
     if (operation === 'DELETE' || isOwned(object)) return;
-    const own = (object.metadata.annotations ??= {});
+    object.metadata.annotations ??= {};
+    const own = object.metadata.annotations;
     if (!old) {
       own[annotations.creator] = user;
       own[annotations.lastModifier] = user;

@@ -7,7 +7,7 @@ import type { Cache } from '../../kube/reconciler.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import { type AutoscalerConfig, readAutoscalerConfig } from '../config/autoscaler.ts';
+import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { targetKey } from '../pod-autoscaler/reconcile.ts';
 import { conditionOf } from '../ready.ts';
 import { defaultProgressDeadlineMs } from '../revision/resources/deployment.ts';
@@ -50,6 +50,7 @@ export class Autoscaler {
   readonly #options: AutoscalerOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #instruments: ReturnType<typeof instruments>;
+  readonly #readConfig = autoscalerConfigReader();
   #cancelTick: (() => void) | undefined;
 
   constructor(options: AutoscalerOptions) {
@@ -108,7 +109,7 @@ export class Autoscaler {
     if (autoscaler.metadata.deletionTimestamp) return undefined;
     const { cache, log } = this.#options;
     const key = keyText(keyOf(autoscaler));
-    const common = readAutoscalerConfig(cache, log);
+    const common = this.#readConfig(cache, log);
     const known = this.#entries.get(key);
     // A revision that was deleted and made anew under its name has no past.
     if (known && known.autoscaler.metadata.uid === autoscaler.metadata.uid) {

@@ -1,6 +1,6 @@
 import { windowMaxMs, windowMinMs } from '../../api/serving/autoscaling-annotations.ts';
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
-import { configReader } from './config-map.ts';
+import { type ConfigReader, configReader } from './config-map.ts';
 
 export const autoscalerConfigName = 'config-autoscaler';
 
@@ -28,7 +28,8 @@ export interface AutoscalerConfig {
   maxScaleLimit: number;
 }
 
-export const readAutoscalerConfig = configReader(autoscalerConfigName, parseAutoscalerConfig);
+export const autoscalerConfigReader = (): ConfigReader<AutoscalerConfig> =>
+  configReader(autoscalerConfigName, parseAutoscalerConfig);
 
 /** Throws an Error that names the key when a value is not one, or contradicts another. */
 export function parseAutoscalerConfig(data: Record<string, string>): AutoscalerConfig {

@@ -7,7 +7,7 @@ import type { Controller } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { scalingConfigOf } from '../autoscaler/scaling-config.ts';
 import { childName } from '../child-name.ts';
-import { autoscalerConfigName, readAutoscalerConfig } from '../config/autoscaler.ts';
+import { autoscalerConfigName, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { configWatch } from '../config/config-map.ts';
 
 const conditions = conditionSet({ happy: 'Ready', dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'] });
@@ -18,6 +18,7 @@ type Conditions = ReturnType<typeof conditions.manage>;
  * the two share no memory and either may restart.
  */
 export function podAutoscalerController(): Controller<PodAutoscaler> {
+  const readConfig = autoscalerConfigReader();
   return {
     name: 'pod-autoscaler',
     kind: PodAutoscalerKind,
@@ -25,7 +26,7 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
       if (autoscaler.metadata.deletionTimestamp) return;
       const deployment = context.cache.get(DeploymentKind, targetKey(autoscaler));
       if (!deployment) return;
-      const { minScale, initialScale } = scalingConfigOf(autoscaler, readAutoscalerConfig(context.cache, context.log));
+      const { minScale, initialScale } = scalingConfigOf(autoscaler, readConfig(context.cache, context.log));
       const managed = conditions.manage(autoscaler.status?.conditions, timestamp(context.clock.now()));
       // Gateways take the place of Knative's ServerlessService: there is nothing to wait for.
       managed.markTrue('SKSReady');

@@ -11,7 +11,7 @@ import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Cache, type Controller, owned, type ReconcileContext, type Requeue } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
-import { readAutoscalerConfig } from '../config/autoscaler.ts';
+import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { type DigestResolver, ImageError, resolveImages } from './digest.ts';
 import { deploymentCondition, diagnose } from './health.ts';
 import { reportAutoscaler } from './report-autoscaler.ts';
@@ -47,10 +47,11 @@ export interface RevisionControllerOptions {
 
 /** Revision → Deployment, private Service and PodAutoscaler, and how they fare. */
 export function revisionController(options: RevisionControllerOptions): Controller<Revision> {
+  const readConfig = autoscalerConfigReader();
   const list: Phase[] = [
     recordRouting,
     pinImages(options.registry),
-    ensureDeployment,
+    (run, context) => ensureDeployment(run, context, readConfig(context.cache, context.log)),
     ensurePrivateService,
     examinePods,
     ensureAutoscaler,
@@ -135,9 +136,9 @@ function pinImages(registry: DigestResolver): Phase {
 
 const missingImageRetryMs = 10_000;
 
-async function ensureDeployment(run: RevisionRun, context: ReconcileContext): Promise<void> {
+async function ensureDeployment(run: RevisionRun, context: ReconcileContext, config: AutoscalerConfig): Promise<void> {
   const { revision, status } = run;
-  const scale = firstScaleOf(revision.metadata.annotations, readAutoscalerConfig(context.cache, context.log));
+  const scale = firstScaleOf(revision.metadata.annotations, config);
   const pinned: Revision = { ...revision, status };
   const deployment = await owning('Deployment', run, () =>
     ensure(context, DeploymentKind, makeDeployment(pinned, scale), { owner: revision, update: keepReplicas }),
