@@ -1,0 +1,50 @@
+import {
+  type CustomResourceDefinition,
+  CustomResourceDefinitionKind,
+} from '../../api/apiextensions/custom-resource-definition.ts';
+import { builtinKinds } from '../../api/builtin.ts';
+import { EventKind } from '../../api/core/event.ts';
+import { apiVersionOf, defineKind, type Kind } from '../../api/kind.ts';
+import { platformKinds } from '../../api/platform.ts';
+import type { Cache } from '../../kube/reconciler.ts';
+
+/** The kinds that this program knows at its start. */
+export const staticKinds: readonly Kind[] = [...builtinKinds, ...platformKinds];
+
+/** Events own nothing, are owned by nothing, and are many. */
+export const ownableKinds: readonly Kind[] = staticKinds.filter(
+  (kind) => kind.group !== '' || kind.kind !== EventKind.kind,
+);
+
+/** Every kind that the server has now, those of other people's CustomResourceDefinitions included. */
+export function allKinds(cache: Cache): Kind[] {
+  const known = new Set(staticKinds.map(groupKind));
+  const custom = cache
+    .list(CustomResourceDefinitionKind)
+    .filter((d) => !known.has(`${d.spec.names.kind}.${d.spec.group}`));
+  return [...staticKinds, ...custom.flatMap((definition) => kindOfDefinition(definition) ?? [])];
+}
+
+/** The kind that a definition adds, enough to read, list, watch and delete; undefined while no version is served. */
+export function kindOfDefinition({ spec }: CustomResourceDefinition): Kind | undefined {
+  const version = spec.versions.find((v) => v.storage && v.served) ?? spec.versions.find((v) => v.served);
+  if (!version) return;
+  return defineKind({
+    group: spec.group,
+    version: version.name,
+    kind: spec.names.kind,
+    plural: spec.names.plural,
+    isNamespaced: spec.scope === 'Namespaced',
+    schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+  });
+}
+
+export const groupKind = (kind: Pick<Kind, 'group' | 'kind'>) => `${kind.kind}.${kind.group}`;
+
+/** The group and kind of an owner reference, whatever its version. */
+export function groupKindOfReference(reference: { apiVersion: string; kind: string }): string {
+  const slash = reference.apiVersion.indexOf('/');
+  return `${reference.kind}.${slash < 0 ? '' : reference.apiVersion.slice(0, slash)}`;
+}
+
+export const kindId = (kind: Kind) => `${apiVersionOf(kind)}/${kind.kind}`;

@@ -1,0 +1,78 @@
+import type { Namespace } from '../../../api/core/namespace.ts';
+import { apiVersionOf, type Kind } from '../../../api/kind.ts';
+import { type Condition, keyOf, timestamp } from '../../../api/meta.ts';
+import { isNotFound } from '../../../api/status.ts';
+import type { ReconcileContext } from '../../../kube/reconciler.ts';
+import { messageOf } from '../../../lib/errors.ts';
+
+/** What is left in a namespace after one round of deleting. */
+export interface Remains {
+  /** How many objects of each resource, for example `pods.` or `services.serving.knative.dev`. */
+  counts: Map<string, number>;
+  /** How many objects wait for each finalizer. */
+  finalizers: Map<string, number>;
+  errors: string[];
+}
+
+/** Deletes everything of `kinds` in the namespace, and says what is still there. */
+export async function deleteContents(
+  namespace: string,
+  kinds: readonly Kind[],
+  { client }: ReconcileContext,
+): Promise<Remains> {
+  const remains: Remains = { counts: new Map(), finalizers: new Map(), errors: [] };
+  await Promise.all(kinds.filter((kind) => kind.isNamespaced).map(deleteAll));
+  return remains;
+
+  async function deleteAll(kind: Kind): Promise<void> {
+    try {
+      const { items } = await client.list(kind, { namespace });
+      const pending = items.filter((item) => item.metadata.deletionTimestamp === undefined);
+      await Promise.all(pending.map((item) => client.delete(kind, keyOf(item), { propagationPolicy: 'Background' })));
+      const left = pending.length === 0 ? items : (await client.list(kind, { namespace })).items;
+      if (left.length > 0) remains.counts.set(`${kind.plural}.${kind.group}`, left.length);
+      for (const finalizer of left.flatMap((item) => item.metadata.finalizers ?? [])) {
+        remains.finalizers.set(finalizer, (remains.finalizers.get(finalizer) ?? 0) + 1);
+      }
+    } catch (error) {
+      // A definition that was deleted meanwhile took its objects with it.
+      if (!isNotFound(error)) remains.errors.push(`${apiVersionOf(kind)} ${kind.plural}: ${messageOf(error)}`);
+    }
+  }
+}
+
+/** The conditions by which Kubernetes says why a namespace is still Terminating. */
+export function terminatingConditions(
+  { status }: Namespace,
+  { counts, finalizers, errors }: Remains,
+  nowMs: number,
+): Condition[] {
+  const listed = (map: Map<string, number>, what: string) =>
+    [...map]
+      .sort()
+      .map(([name, count]) => `${name} ${what} ${count} resource instances`)
+      .join(', ');
+  const wanted: Omit<Condition, 'lastTransitionTime'>[] = [
+    errors.length > 0
+      ? is('NamespaceDeletionContentFailure', 'ContentDeletionFailed', errors.join('; '))
+      : isNot('NamespaceDeletionContentFailure', 'ContentDeleted', 'All content successfully deleted'),
+    counts.size > 0
+      ? is('NamespaceContentRemaining', 'SomeResourcesRemain', `Some resources are remaining: ${listed(counts, 'has')}`)
+      : isNot('NamespaceContentRemaining', 'ContentRemoved', 'All content successfully removed'),
+    finalizers.size > 0
+      ? is(
+          'NamespaceFinalizersRemaining',
+          'SomeFinalizersRemain',
+          `Some content in the namespace has finalizers remaining: ${listed(finalizers, 'in')}`,
+        )
+      : isNot('NamespaceFinalizersRemaining', 'ContentHasNoFinalizers', 'All content-preserving finalizers finished'),
+  ];
+  return wanted.map((next) => {
+    const old = status?.conditions?.find((c) => c.type === next.type);
+    const isSame = old?.status === next.status;
+    return { ...next, lastTransitionTime: (isSame && old.lastTransitionTime) || timestamp(nowMs) };
+  });
+}
+
+const is = (type: string, reason: string, message: string) => ({ type, status: 'True' as const, reason, message });
+const isNot = (type: string, reason: string, message: string) => ({ type, status: 'False' as const, reason, message });
