@@ -73,6 +73,11 @@ const catalogue = {
     fault: 'user',
     message: (p) => `there is no broker "${p.name}" in namespace "${p.namespace}"`,
   },
+  BROKER_NOT_READY: {
+    status: 503,
+    fault: 'system',
+    message: (p) => `broker ${p.broker} does not accept events yet: ${p.why}`,
+  },
   BROKER_BUSY: {
     status: 503,
     fault: 'system',

@@ -1,0 +1,41 @@
+import type { Offset, StoredEvent } from './event-log.ts';
+
+const countMax = 4096;
+const bytesMax = 4 * 1024 * 1024;
+
+/** The newest events of a log, in memory, without gaps: what a consumer that keeps up reads. */
+export class Tail {
+  #events: StoredEvent[] = [];
+  #bytes = 0;
+
+  /** The events from `from` on, up to `limit`, or undefined when they are older than what is kept here. */
+  read(from: Offset, limit: number): StoredEvent[] | undefined {
+    const first = this.#events[0]?.offset;
+    if (first === undefined || from < first) return undefined;
+    return this.#events.slice(from - first, from - first + limit);
+  }
+
+  push(events: readonly StoredEvent[]): void {
+    for (const event of events) {
+      this.#events.push(event);
+      this.#bytes += event.sizeBytes;
+    }
+    let dropped = 0;
+    let size = this.#bytes;
+    while (this.#events.length - dropped > countMax || size > bytesMax) {
+      size -= this.#events[dropped++]?.sizeBytes ?? 0;
+    }
+    this.#drop(dropped);
+  }
+
+  /** Forgets the events before `offset`. */
+  dropBefore(offset: Offset): void {
+    const first = this.#events[0]?.offset;
+    if (first !== undefined && offset > first) this.#drop(Math.min(offset - first, this.#events.length));
+  }
+
+  #drop(count: number): void {
+    if (count === 0) return;
+    for (const event of this.#events.splice(0, count)) this.#bytes -= event.sizeBytes;
+  }
+}

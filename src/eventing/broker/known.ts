@@ -1,0 +1,39 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { BrokerConfig, TriggerConfig } from './config.ts';
+
+/** The brokers and triggers that the broker's process serves. */
+export interface Known {
+  brokers: BrokerConfig[];
+  triggers: TriggerConfig[];
+}
+
+const format = 1;
+
+/** What was last known, so that a start without an API server serves all the same; undefined when there is nothing. */
+export function readKnown(path: string): Known | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const stored = JSON.parse(text) as Known & { format: number };
+  // Another version's file is no loss: the API server tells everything again.
+  return stored.format === format ? { brokers: stored.brokers, triggers: stored.triggers } : undefined;
+}
+
+/** Replaces the file as a whole: a reader sees the old one or the new one, also after a crash. */
+export async function writeKnown(path: string, known: Known): Promise<void> {
+  mkdirSync(dirname(path), { recursive: true });
+  const file = await open(`${path}.new`, 'w');
+  try {
+    await file.writeFile(JSON.stringify({ format, ...known }));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+}

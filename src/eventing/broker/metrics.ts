@@ -1,0 +1,66 @@
+import type { Metrics } from '../../observe/metrics.ts';
+
+/** What a dispatcher counts. */
+export interface TriggerMetrics {
+  delivered(): void;
+  retried(): void;
+  deadLettered(): void;
+  dropped(): void;
+}
+
+export interface BrokerMetrics {
+  accepted(broker: string, seconds: number): void;
+  refused(code: string): void;
+  ofTrigger(broker: string, trigger: string): TriggerMetrics;
+}
+
+/** The source of what is read when metrics are scraped. */
+export interface Backlogs {
+  backlogs(): Iterable<{ broker: string; trigger: string; events: number }>;
+}
+
+export function brokerMetrics(metrics: Metrics | undefined, source: Backlogs): BrokerMetrics {
+  if (!metrics) return silentMetrics;
+  const accepted = metrics.counter('kittiwake_broker_accepted_total', 'Events acknowledged to producers.', ['broker']);
+  const refused = metrics.counter('kittiwake_broker_refused_total', 'Requests refused, by error.', ['code']);
+  const latency = metrics.histogram(
+    'kittiwake_broker_accept_seconds',
+    'From the whole request to its 202: what it takes to be on disk.',
+    ['broker'],
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
+  );
+  const labels = ['broker', 'trigger', 'result'] as const;
+  const deliveries = metrics.counter('kittiwake_broker_deliveries_total', 'Attempts of triggers, by result.', labels);
+  const backlog = metrics.gauge('kittiwake_broker_backlog', 'Events that a trigger is not past.', [
+    'broker',
+    'trigger',
+  ]);
+  Object.assign(backlog, {
+    collect() {
+      backlog.reset();
+      for (const { broker, trigger, events } of source.backlogs()) backlog.set({ broker, trigger }, events);
+    },
+  });
+  return {
+    accepted(broker, seconds) {
+      accepted.inc({ broker });
+      latency.observe({ broker }, seconds);
+    },
+    refused: (code) => refused.inc({ code }),
+    ofTrigger(broker, trigger) {
+      const count = (result: string) => () => deliveries.inc({ broker, trigger, result });
+      return {
+        delivered: count('delivered'),
+        retried: count('retried'),
+        deadLettered: count('dead_lettered'),
+        dropped: count('dropped'),
+      };
+    },
+  };
+}
+
+const silentMetrics: BrokerMetrics = {
+  accepted() {},
+  refused() {},
+  ofTrigger: () => ({ delivered() {}, retried() {}, deadLettered() {}, dropped() {} }),
+};

@@ -1,0 +1,57 @@
+import { KittiwakeError } from '../../lib/errors.ts';
+import type { CloudEvent } from '../cloudevents/event.ts';
+import { claimsEvent, decodeHttp } from '../cloudevents/http.ts';
+import type { HttpReply, NoReplyError } from '../http-client.ts';
+import { retryAfterMs } from './backoff.ts';
+
+/** How one attempt to deliver an event ended. */
+export type Outcome = { kind: 'delivered'; reply?: CloudEvent } | Failure;
+
+export interface Failure {
+  kind: 'failed';
+  canRetry: boolean;
+  /** The HTTP status; 500 when there was no reply. */
+  code: number;
+  /** What the receiver said, for the dead letter. */
+  data: Buffer;
+  /** What the receiver asks to wait at least. */
+  retryAfterMs: number;
+  why: string;
+}
+
+/** Statuses below 500 that are worth another attempt (Knative's data plane contract). */
+const retried = new Set([404, 408, 409, 429]);
+
+/**
+ * What a reply to a delivery means. 2xx is delivered, with a reply event if the body is one; a body of 202 is not to be
+ * processed. A 2xx with a body that is no event counts as 502: the subscriber's answer would be lost silently.
+ */
+export function outcomeOf(reply: HttpReply, now: number): Outcome {
+  const { status, headers, body } = reply;
+  if (status < 200 || status > 299) {
+    const canRetry = status >= 500 || retried.has(status);
+    const wait = status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now) : 0;
+    return failure(canRetry, status, body, `the receiver answered ${status}`, wait);
+  }
+  if (status === 202 || status === 204) return { kind: 'delivered' };
+  if (reply.isCut) return failure(true, 502, body.subarray(0, 1024), `the reply is larger than ${body.length} bytes`);
+  if (!claimsEvent(headers)) {
+    if (body.length === 0) return { kind: 'delivered' };
+    return failure(true, 502, body, 'the reply has a body that is no CloudEvent: reply with an event, or with nothing');
+  }
+  try {
+    return { kind: 'delivered', reply: decodeHttp(reply.rawHeaders, body) };
+  } catch (error) {
+    if (!(error instanceof KittiwakeError)) throw error;
+    return failure(true, 502, body, `the reply is ${error.message}`);
+  }
+}
+
+/** The outcome of an attempt that got no reply. */
+export function outcomeOfNoReply(error: NoReplyError): Failure {
+  return failure(true, 500, Buffer.from(`dispatch error: ${error.message}`), `${error.message} (${error.code})`);
+}
+
+export function failure(canRetry: boolean, code: number, data: Buffer, why: string, retryAfterMs = 0): Failure {
+  return { kind: 'failed', canRetry, code, data, why, retryAfterMs };
+}

@@ -1,0 +1,112 @@
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { EventLog, NewEvent } from '../backends/event-log.ts';
+import { compileFilter } from '../filters/filter.ts';
+import type { Poster } from '../http-client.ts';
+import type { BrokerConfig, TriggerConfig } from './config.ts';
+import { Dispatcher } from './dispatcher.ts';
+import type { BrokerMetrics } from './metrics.ts';
+
+export interface RuntimeOptions {
+  config: BrokerConfig;
+  events: EventLog;
+  poster: Poster;
+  gatewayUrl: string | undefined;
+  inFlightMax: number;
+  replyBytesMax: number;
+  clock: Clock;
+  log: Logger;
+  metrics: BrokerMetrics;
+}
+
+/** One broker at work: its log, and a dispatcher for each of its triggers. */
+export class BrokerRuntime {
+  readonly #options: RuntimeOptions;
+  readonly #dispatchers = new Map<string, { trigger: string; dispatcher: Dispatcher }>();
+  readonly #stopListening: () => void;
+
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    this.#stopListening = options.events.onAppend(() => {
+      for (const { dispatcher } of this.#dispatchers.values()) dispatcher.pump();
+    });
+  }
+
+  get config(): BrokerConfig {
+    return this.#options.config;
+  }
+
+  /** `namespace/name`. */
+  get name(): string {
+    return `${this.config.namespace}/${this.config.name}`;
+  }
+
+  /** Resolves once the event is on disk. */
+  async accept(event: NewEvent): Promise<void> {
+    await this.#options.events.append([event]);
+  }
+
+  /**
+   * Makes `triggers` the ones that are served. Resolves when each has its durable place in the log: every event that
+   * is accepted from then on reaches it. A trigger of another uid is another consumer, which starts at the end. Unless
+   * `isComplete`, there may be triggers that are not named here: their places are kept.
+   */
+  async setTriggers(triggers: readonly TriggerConfig[], isComplete: boolean): Promise<void> {
+    const wanted = new Map(triggers.map((trigger) => [consumerOf(trigger), trigger]));
+    for (const [consumer, { dispatcher }] of this.#dispatchers) {
+      if (wanted.has(consumer)) continue;
+      this.#dispatchers.delete(consumer);
+      await dispatcher.stop(0);
+    }
+    for (const [consumer, trigger] of wanted) await this.#setTrigger(consumer, trigger);
+    if (isComplete) this.#options.events.retain((consumer) => this.#dispatchers.has(consumer));
+  }
+
+  /** Whether the trigger has its place in the log. */
+  isSubscribed(trigger: TriggerConfig): boolean {
+    return this.#dispatchers.has(consumerOf(trigger));
+  }
+
+  backlogs(): { trigger: string; events: number }[] {
+    return [...this.#dispatchers.values()].map(({ trigger, dispatcher }) => ({
+      trigger,
+      events: dispatcher.backlog,
+    }));
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#stopListening();
+    await Promise.all([...this.#dispatchers.values()].map(({ dispatcher }) => dispatcher.stop(graceMs)));
+    this.#dispatchers.clear();
+    await this.#options.events.close();
+  }
+
+  async #setTrigger(consumer: string, config: TriggerConfig): Promise<void> {
+    const filter = compileFilter(config.filter);
+    const running = this.#dispatchers.get(consumer);
+    if ('unsupported' in filter) {
+      // Its status says so. It holds no place: events that nothing can ever consume would fill the log.
+      this.#dispatchers.delete(consumer);
+      await running?.dispatcher.stop(0);
+      return;
+    }
+    if (running) {
+      running.dispatcher.update(config, filter.matches);
+      return;
+    }
+    const { metrics, log, config: broker, ...shared } = this.#options;
+    const trigger = `${config.namespace}/${config.name}`;
+    const cursor = await shared.events.cursor(consumer);
+    const dispatcher = new Dispatcher({
+      ...shared,
+      cursor,
+      config,
+      matches: filter.matches,
+      log: log.child({ trigger }),
+      metrics: metrics.ofTrigger(`${broker.namespace}/${broker.name}`, trigger),
+    });
+    this.#dispatchers.set(consumer, { trigger, dispatcher });
+  }
+}
+
+const consumerOf = (trigger: TriggerConfig) => `${trigger.name}/${trigger.uid}`;
