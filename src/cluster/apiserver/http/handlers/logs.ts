@@ -1,0 +1,88 @@
+import { type Pod, PodKind } from '../../../../api/core/pod.ts';
+import { ApiError, badRequest, notFound } from '../../../../api/status.ts';
+import type { LogOptions, PodLogs } from '../../../pod-logs.ts';
+import { type Exchange, flag } from '../exchange.ts';
+import { numberOf, type ResourceRequest } from './resource-request.ts';
+
+/** `GET …/pods/NAME/log`: plain text, sent on as it comes. */
+export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | undefined): Promise<void> {
+  const { exchange, path, pipeline, resource } = request;
+  const { name = '', namespace } = path;
+  const { object } = await pipeline.get({ resource, namespace, name });
+  const pod = object as Pod;
+  if (!podLogs)
+    throw new ApiError(501, 'NotImplemented', 'this API server runs without a node agent: pods have no logs');
+  const options = logOptions(exchange);
+  const container = options.container ?? onlyContainer(pod);
+  if (!namesOf(pod).includes(container)) {
+    throw badRequest(`container ${container} is not valid for pod ${pod.metadata.name}`);
+  }
+  await stream(exchange, podLogs.read(pod, { ...options, container }), options);
+}
+
+async function stream(exchange: Exchange, chunks: AsyncIterable<Buffer>, { follow }: LogOptions): Promise<void> {
+  const { response, signal } = exchange;
+  const start = () => {
+    if (response.headersSent) return;
+    response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+    response.flushHeaders();
+  };
+  // Who follows a silent container must see that the stream stands.
+  if (follow) setImmediate(start);
+  for await (const chunk of chunks) {
+    start();
+    if (signal.aborted) return;
+    if (!response.write(chunk))
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          response.off('drain', done);
+          response.off('close', done);
+          resolve();
+        };
+        response.once('drain', done);
+        response.once('close', done);
+      });
+  }
+  start();
+  response.end();
+}
+
+function logOptions({ query, signal }: Exchange): LogOptions {
+  const sinceSeconds = numberOf(query, 'sinceSeconds');
+  const sinceTime = query.get('sinceTime') || undefined;
+  const tailLines = numberOf(query, 'tailLines');
+  const limitBytes = numberOf(query, 'limitBytes');
+  if (sinceSeconds !== undefined && sinceTime !== undefined) {
+    throw badRequest('at most one of sinceTime or sinceSeconds may be specified');
+  }
+  if (tailLines !== undefined && tailLines < 0) throw badRequest(`tailLines is ${tailLines}: it must not be negative`);
+  if (sinceSeconds !== undefined && sinceSeconds < 1)
+    throw badRequest(`sinceSeconds is ${sinceSeconds}: it must be positive`);
+  if (limitBytes !== undefined && limitBytes < 1) throw badRequest(`limitBytes is ${limitBytes}: it must be positive`);
+  if (sinceTime !== undefined && Number.isNaN(Date.parse(sinceTime))) {
+    throw badRequest(`sinceTime is "${sinceTime}": it must be a time such as 2026-01-02T03:04:05Z`);
+  }
+  return {
+    container: query.get('container') || undefined,
+    follow: flag(query, 'follow'),
+    previous: flag(query, 'previous'),
+    timestamps: flag(query, 'timestamps'),
+    sinceSeconds,
+    sinceTime,
+    tailLines,
+    limitBytes,
+    signal,
+  };
+}
+
+const namesOf = ({ spec }: Pod): string[] => [...(spec.initContainers ?? []), ...spec.containers].map((c) => c.name);
+
+function onlyContainer(pod: Pod): string {
+  const names = namesOf(pod);
+  const [first, ...more] = names;
+  if (first === undefined) throw notFound(PodKind, pod.metadata.name);
+  if (more.length === 0) return first;
+  throw badRequest(
+    `a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(' ')}]`,
+  );
+}

@@ -1,0 +1,55 @@
+import { ApiError, badRequest } from '../../../../api/status.ts';
+import type { Pipeline, ServedResource } from '../../resources.ts';
+import type { Exchange } from '../exchange.ts';
+import { type Accepted, negotiate } from '../media-type.ts';
+import type { ResourcePath } from '../paths.ts';
+import { columnsOf } from '../table/columns.ts';
+import type { IncludeObject, TableOptions } from '../table/render.ts';
+
+export interface ResourceRequest {
+  exchange: Exchange;
+  path: ResourcePath;
+  resource: ServedResource;
+  pipeline: Pipeline;
+  now: () => number;
+}
+
+export const selectors = (query: URLSearchParams) => ({
+  labelSelector: query.get('labelSelector') || undefined,
+  fieldSelector: query.get('fieldSelector') || undefined,
+});
+
+/** A parameter that is a whole number, undefined when it is absent or empty. Throws ApiError 400 otherwise. */
+export function numberOf(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null || text === '') return undefined;
+  if (!/^-?\d{1,15}$/.test(text)) throw badRequest(`the parameter ${name} is "${text}": it must be a whole number`);
+  return Number(text);
+}
+
+/** The form of the answer that the client asked for. Throws ApiError 406 when it is none that there is. */
+export function accepted(exchange: Exchange): Accepted {
+  const accept = negotiate(exchange.request.headers.accept);
+  if (accept) return accept;
+  throw new ApiError(
+    406,
+    'NotAcceptable',
+    'only the following media types are accepted: application/json, application/yaml, ' +
+      'application/json;as=Table;v=v1;g=meta.k8s.io, application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io',
+  );
+}
+
+function includeObject(query: URLSearchParams): IncludeObject {
+  const value = query.get('includeObject') || 'Metadata';
+  if (value === 'None' || value === 'Metadata' || value === 'Object') return value;
+  throw badRequest(`the parameter includeObject is "${value}": it must be None, Metadata or Object`);
+}
+
+export function tableOptions({ exchange, now, resource }: ResourceRequest, accept: Accepted): TableOptions {
+  return {
+    columns: columnsOf(resource.kind),
+    version: accept.version,
+    includeObject: includeObject(exchange.query),
+    nowMs: now(),
+  };
+}

@@ -1,0 +1,96 @@
+import type { ServerResponse } from 'node:http';
+import type { KubeObject } from '../../../../api/meta.ts';
+import type { ServedEvent, WatchRequest } from '../../resources.ts';
+import { flag } from '../exchange.ts';
+import type { Accepted } from '../media-type.ts';
+import { partial, renderTable } from '../table/render.ts';
+import { numberOf, type ResourceRequest, selectors, tableOptions } from './resource-request.ts';
+
+/** Streams events, one JSON object a line, until the client goes away, the timeout passes, or the server stops. */
+export async function watchResource(request: ResourceRequest, accept: Accepted): Promise<void> {
+  const { exchange, pipeline } = request;
+  const events = pipeline.watch(watchRequest(request));
+  const encode = accept.shape === 'object' ? (event: ServedEvent) => event.bytes : shapedEncoder(request, accept);
+  const { response, signal } = exchange;
+
+  let hasStarted = false;
+  const start = () => {
+    if (hasStarted) return;
+    hasStarted = true;
+    // The client must know at once that the watch stands, not with the first event.
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.flushHeaders();
+  };
+  const iterator = events[Symbol.asyncIterator]();
+  try {
+    // A bad selector or version fails with the first batch, synchronously: then a Status can still be answered.
+    const first = iterator.next();
+    const isSettled = await Promise.race([first.then(() => true), turn()]);
+    if (!isSettled) start();
+    for (let batch = await first; !batch.done; batch = await iterator.next()) {
+      start();
+      if (signal.aborted) return;
+      const bytes = Buffer.concat(batch.value.map(encode));
+      if (!response.write(bytes)) await drained(response, signal);
+    }
+    start();
+    response.end();
+  } catch (error) {
+    if (!hasStarted) throw error;
+    if (!signal.aborted) throw error;
+  } finally {
+    await iterator.return?.();
+  }
+}
+
+function watchRequest({ exchange, path, resource }: ResourceRequest): WatchRequest {
+  const { query, signal } = exchange;
+  const initial = query.get('sendInitialEvents');
+  return {
+    resource,
+    namespace: path.namespace,
+    name: path.name,
+    ...selectors(query),
+    resourceVersion: query.get('resourceVersion') ?? undefined,
+    resourceVersionMatch: query.get('resourceVersionMatch') ?? undefined,
+    sendInitialEvents: initial === null ? undefined : flag(query, 'sendInitialEvents'),
+    allowWatchBookmarks: flag(query, 'allowWatchBookmarks'),
+    timeoutSeconds: numberOf(query, 'timeoutSeconds') || undefined,
+    signal,
+  };
+}
+
+/** Events as tables of one row, or as metadata only. */
+function shapedEncoder(request: ResourceRequest, accept: Accepted): (event: ServedEvent) => Buffer {
+  let hasHeader = true;
+  const options = tableOptions(request, accept);
+  return (event) => {
+    if (event.type === 'ERROR') return event.bytes;
+    const object = event.object as KubeObject;
+    if (accept.shape === 'PartialObjectMetadata') return line(event.type, partial(object, accept.version));
+    const metadata = { resourceVersion: object.metadata.resourceVersion ?? '' };
+    const rows = event.type === 'BOOKMARK' ? [] : [object];
+    const table = renderTable(rows, metadata, { ...options, nowMs: request.now(), hasHeader });
+    hasHeader = false;
+    return line(event.type, table);
+  };
+}
+
+const line = (type: string, object: object) => Buffer.from(`${JSON.stringify({ type, object })}\n`);
+
+/** Resolves to false after everything that is already due has run. */
+const turn = () => new Promise<false>((resolve) => setImmediate(() => resolve(false)));
+
+function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    response.once('drain', done);
+    response.once('close', done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

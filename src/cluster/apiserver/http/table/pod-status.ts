@@ -1,0 +1,66 @@
+import { type ContainerStatus, isPodReady, isPodTerminal, type Pod } from '../../../../api/core/pod.ts';
+import { ageText } from './age.ts';
+
+export interface PodSummary {
+  /** `1/2`: containers ready, of all. */
+  ready: string;
+  /** One word on what the pod does, or what keeps it from it: `Running`, `CrashLoopBackOff`, `Init:0/1`. */
+  status: string;
+  /** `3 (5m ago)`. */
+  restarts: string;
+}
+
+/** What `kubectl get pods` says of a pod; the words are those of Kubernetes' own printer. */
+export function summarizePod(pod: Pod, nowMs: number): PodSummary {
+  const statuses = pod.status?.containerStatuses ?? [];
+  const inits = pod.status?.initContainerStatuses ?? [];
+  const init = initStatus(pod, inits);
+  const counted = init === undefined ? statuses : inits;
+  const readyCount = statuses.filter((s) => s.ready && s.state?.running).length;
+  return {
+    ready: `${readyCount}/${pod.spec.containers.length}`,
+    status: terminating(pod) ?? init ?? containersStatus(pod, statuses),
+    restarts: restartsText(counted, nowMs),
+  };
+}
+
+function terminating(pod: Pod): string | undefined {
+  if (pod.metadata.deletionTimestamp === undefined || isPodTerminal(pod)) return undefined;
+  return pod.status?.reason === 'NodeLost' ? 'Unknown' : 'Terminating';
+}
+
+/** The first init container that has not done its work says what the pod waits for. */
+function initStatus(pod: Pod, statuses: readonly ContainerStatus[]): string | undefined {
+  const total = pod.spec.initContainers?.length ?? 0;
+  for (const [i, { state }] of statuses.entries()) {
+    if (state?.terminated?.exitCode === 0) continue;
+    if (state?.terminated) return `Init:${endText(state.terminated)}`;
+    const reason = state?.waiting?.reason;
+    return reason && reason !== 'PodInitializing' ? `Init:${reason}` : `Init:${i}/${total}`;
+  }
+  return undefined;
+}
+
+function containersStatus(pod: Pod, statuses: readonly ContainerStatus[]): string {
+  let status = pod.status?.reason ?? pod.status?.phase ?? 'Unknown';
+  let isAnyRunning = false;
+  // From the last to the first, so that the first container that has something to say is heard.
+  for (const { ready, state } of statuses.toReversed()) {
+    if (state?.waiting?.reason) status = state.waiting.reason;
+    else if (state?.terminated) status = endText(state.terminated);
+    else if (ready && state?.running) isAnyRunning = true;
+  }
+  if (status === 'Completed' && isAnyRunning) return isPodReady(pod) ? 'Running' : 'NotReady';
+  return status;
+}
+
+function endText({ exitCode, reason, signal }: { exitCode: number; reason?: string; signal?: number }): string {
+  return reason || (signal ? `Signal:${signal}` : `ExitCode:${exitCode}`);
+}
+
+function restartsText(statuses: readonly ContainerStatus[], nowMs: number): string {
+  const count = statuses.reduce((sum, status) => sum + status.restartCount, 0);
+  const ends = statuses.flatMap((status) => status.lastState?.terminated?.finishedAt ?? []).sort();
+  const last = ends.at(-1);
+  return count === 0 || last === undefined ? `${count}` : `${count} (${ageText(last, nowMs)} ago)`;
+}
