@@ -191,7 +191,10 @@ test('a folder applied by a client that cannot upload is said in a condition, wi
     apiVersion: 'serving.knative.dev/v1',
     kind: 'Service',
     metadata: { name: 'unuploaded', namespace: 'default' },
-    spec: { build: { source: { folder: './x' } }, template: { spec: { containers: [{ image: 'build://output' }] } } },
+    spec: {
+      build: { source: { folder: './x' } },
+      template: { spec: { containers: [{ name: '', image: 'build://output' }] } },
+    },
   });
   assert.match(await failureOf('unuploaded'), /kittiwake apply/);
 });

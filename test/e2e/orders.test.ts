@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BuildKind } from '../../src/api/build/build.ts';
 import { PodKind } from '../../src/api/core/pod.ts';
+import type { Kind } from '../../src/api/kind.ts';
 import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { PingSourceKind } from '../../src/api/sources/ping-source.ts';
@@ -124,7 +125,9 @@ test('kittiwake delete -f removes it all, and no pod, build or revision is left'
   assert.equal(deleted.code, 0, deleted.stderr);
   await eventually('everything gone', async () => {
     const lists = await Promise.all(
-      [ServiceKind, RevisionKind, BuildKind, PodKind].map((kind) => platform.client.list(kind, { namespace })),
+      ([ServiceKind, RevisionKind, BuildKind, PodKind] as Kind[]).map((kind) =>
+        platform.client.list(kind, { namespace }),
+      ),
     );
     return lists.every(({ items }) => items.length === 0) ? true : undefined;
   });
