@@ -1,3 +1,4 @@
+import type { Container } from '../../api/core/pod-spec.ts';
 import type { Image } from './images/image.ts';
 
 /**
@@ -11,10 +12,15 @@ export interface Driver {
   readonly network: 'host' | 'pod';
   /** What a pod could expect of Kubernetes and does not get from this driver: a sentence each, for `doctor` and events. */
   readonly missingIsolation: readonly string[];
+  /** What this container asks for and does not get, a sentence each: for the pod's events. */
+  notesOn(container: Container): string[];
   /** Gets ready, in the background, what the next start from `image` needs. */
   prepare(image: Image): void;
-  /** Starts a container. The caller makes sure that no earlier start of the same container runs. Throws StartError. */
-  start(container: ContainerOnNode): Promise<RunningContainer>;
+  /**
+   * Starts a container; the caller makes sure that no earlier start of it runs. Nothing is started once `signal` has
+   * aborted. Throws StartError.
+   */
+  start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
   /** What still runs after the agent died; what was half started is either here or will never run. Call it once, first. */
   recover(): Promise<RunningContainer[]>;
   /** Ends whatever may be left of a pod that has stopped and frees what it kept on disk. */

@@ -63,7 +63,8 @@ export class Files {
 
   #run(job: FileJob): Promise<unknown> {
     this.#cancelIdle();
-    const worker = (this.#worker ??= this.#start());
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
     const id = this.#nextId++;
     worker.ref(); // A job under way keeps the process alive, an idle thread does not.
     return new Promise((resolve, reject) => {

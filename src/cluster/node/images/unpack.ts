@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { compose, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { type Extract, extract, type Header } from 'tar-stream';
 
@@ -49,11 +49,11 @@ export async function unpackLayer(options: UnpackOptions): Promise<Unpacked> {
   let entries = 0;
 
   const unpacking = (async () => {
-    for await (const { header, ...entry } of entriesOf(tar)) {
+    for await (const { header, content } of entriesOf(tar)) {
       if (++entries > maxEntries) throw new Error(`the layer has more than ${maxEntries} entries`);
       found.sizeBytes += header.size;
       if (found.sizeBytes > maxBytes) throw new Error(`the layer is larger than ${maxBytes} bytes when unpacked`);
-      await unpackEntry(header, entry.content, { target, folders, found, times });
+      await unpackEntry(header, content, { target, folders, found, times });
     }
   })();
   const feeding = feed(tar, decompressed(blobPath, mediaType), hash);
@@ -212,7 +212,7 @@ async function feed(tar: Extract, content: AsyncIterable<Buffer>, hash: ReturnTy
       });
       if (!tar.write(chunk)) await mayWrite;
     }
-    tar.end();
+    tar.end(undefined);
   } catch (error) {
     tar.destroy(error as Error);
     throw error;
@@ -221,9 +221,17 @@ async function feed(tar: Extract, content: AsyncIterable<Buffer>, hash: ReturnTy
 
 function decompressed(blobPath: string, mediaType: string): Readable {
   const file = createReadStream(blobPath);
-  if (mediaType.endsWith('gzip')) return compose(file, createGunzip());
-  if (mediaType.endsWith('zstd')) return compose(file, createZstdDecompress());
   if (mediaType.endsWith('.tar')) return file;
+  const unzip = mediaType.endsWith('gzip')
+    ? createGunzip()
+    : mediaType.endsWith('zstd')
+      ? createZstdDecompress()
+      : undefined;
+  if (unzip) {
+    file.on('error', (error) => unzip.destroy(error));
+    return file.pipe(unzip);
+  }
+  file.destroy();
   throw new Error(`layers of type ${mediaType} are not known: tar, tar+gzip and tar+zstd are`);
 }
 

@@ -11,7 +11,7 @@ import { ProcessContainer } from './container.ts';
 import { resolveCommand, searchPath } from './executable.ts';
 import { isRunning, killMarked, signalGroup } from './identity.ts';
 import { folderInside, mountInside } from './inside.ts';
-import { missingIsolation } from './isolation.ts';
+import { missingIsolation, notesOn } from './isolation.ts';
 import { type ContainerRecord, launcher, pidPath, readClaim, readRecord, revoke, writeRecord } from './record.ts';
 import { WorkingCopies } from './working-copies.ts';
 
@@ -45,6 +45,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     name: 'process',
     network: 'host',
     missingIsolation: missingIsolation(),
+    notesOn,
     prepare: (image) => copies.prepare(image),
     start,
     recover,
@@ -57,11 +58,12 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     },
   };
 
-  async function start(container: ContainerOnNode): Promise<RunningContainer> {
+  async function start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
     const { id, image, ports, logPath } = container;
     const podDir = podDirOf(id.podUid);
     const place = join(podDir, id.container);
     await copies.take(image, place);
+    signal.throwIfAborted(); // From here to the spawn nothing waits.
 
     const root = join(place, 'root');
     for (const mount of container.mounts) mountInside(root, mount);

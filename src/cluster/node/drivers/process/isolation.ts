@@ -1,3 +1,5 @@
+import type { Container } from '../../../../api/core/pod-spec.ts';
+
 /** What a container driver would give and the process driver cannot: for `kittiwake doctor` and the node's events. */
 export function missingIsolation(): string[] {
   return [
@@ -7,4 +9,24 @@ export function missingIsolation(): string[] {
     'resource limits (cpu, memory) are not enforced',
     'securityContext (users, capabilities, seccomp, read-only root) is not applied',
   ];
+}
+
+/** What of it this container asks for. */
+export function notesOn(
+  container: Pick<Container, 'name' | 'resources' | 'securityContext' | 'volumeMounts'>,
+): string[] {
+  const { name, resources, securityContext, volumeMounts } = container;
+  const notes: string[] = [];
+  const limits = Object.keys(resources?.limits ?? {});
+  if (limits.length > 0) notes.push(`${name}: limits (${limits.join(', ')}) are not enforced by the process driver`);
+  if (securityContext?.runAsUser !== undefined || securityContext?.readOnlyRootFilesystem) {
+    notes.push(`${name}: securityContext is not applied by the process driver`);
+  }
+  const paths = (volumeMounts ?? []).map((mount) => mount.mountPath);
+  if (paths.length > 0) {
+    notes.push(
+      `${name}: volumes are under $KITTIWAKE_ROOT (${paths.join(', ')}), not at absolute paths: the process driver has no mounts`,
+    );
+  }
+  return notes;
 }

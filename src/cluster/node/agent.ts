@@ -1,0 +1,196 @@
+import { mkdirSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { ReplicaSetKind } from '../../api/apps/replica-set.ts';
+import { isPodTerminal, type Pod, PodKind } from '../../api/core/pod.ts';
+import type { PodSpec } from '../../api/core/pod-spec.ts';
+import type { Client } from '../../kube/client.ts';
+import { Informer } from '../../kube/informer.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import { parseReference } from '../../registry/reference.ts';
+import type { Driver, RunningContainer } from './driver.ts';
+import { EventRecorder } from './events.ts';
+import { Files } from './images/files.ts';
+import { type ImageSource, ImageStore } from './images/store.ts';
+import { LogFiles } from './logs/log-files.ts';
+import { type PodLogs, podLogs } from './logs/pod-logs.ts';
+import { nodeMetrics } from './metrics.ts';
+import { registerNode } from './node-object.ts';
+import { HostPorts } from './pods/host-ports.ts';
+import type { NodeContext } from './pods/node-context.ts';
+import { PodRunner } from './pods/pod-runner.ts';
+
+export interface NodeAgentOptions {
+  client: Client;
+  clock: Clock;
+  log: Logger;
+  /** The node's own folder: `images/`, `pods/`, `volumes/` and `logs/` are in it. */
+  dataDir: string;
+  nodeName: string;
+  driver: Driver;
+  /** Where images come from: a RegistryClient. */
+  registry: ImageSource;
+  metrics?: Metrics;
+  /** What images that nobody uses may take; 5 GiB. */
+  maxImageCacheBytes?: number;
+}
+
+export interface NodeAgent {
+  podLogs: PodLogs;
+  /**
+   * Ends the agent. With `stopPods` all pods end within a second: SIGTERM, then SIGKILL after 800 ms. Their objects
+   * stay, and the next agent runs them again if they are still wanted. Without it they go on running for it to find.
+   */
+  stop(options: { stopPods: boolean }): Promise<void>;
+}
+
+const killAfterMs = 800;
+const housekeepingMs = 600_000;
+
+/**
+ * Runs the pods of this machine, which is the only node: claims what is not assigned, runs what is, and finds again
+ * what an earlier agent started. Level-triggered: the API's objects and the driver's processes are all it knows.
+ */
+export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAgent> {
+  const { client, clock, dataDir, nodeName, driver, metrics } = options;
+  const log = options.log.child({ component: 'node' });
+  const files = new Files(clock);
+  const node: NodeContext = {
+    client,
+    clock,
+    log,
+    nodeName,
+    driver,
+    images: await ImageStore.open({
+      dir: folder(dataDir, 'images'),
+      source: options.registry,
+      files,
+      clock,
+      log,
+      ...(options.maxImageCacheBytes === undefined ? {} : { maxCacheBytes: options.maxImageCacheBytes }),
+    }),
+    logs: new LogFiles({ dir: folder(dataDir, 'logs'), clock, log }),
+    events: new EventRecorder({ client, clock, log, nodeName }),
+    metrics: metrics && nodeMetrics(metrics),
+    hostPorts: new HostPorts(),
+    addresses: { podIP: '127.0.0.1', hostIP: '127.0.0.1', cpus: availableParallelism(), memoryBytes: totalmem() },
+    volumesDir: folder(dataDir, 'volumes'),
+  };
+  const runners = new Map<string, PodRunner>();
+  const recovered = Map.groupBy(await driver.recover(), (running) => running.id.podUid);
+
+  const pods = new Informer(client, PodKind, { clock, log });
+  let isStopped = false;
+  pods.onChange((type, pod) => {
+    if (isStopped) return;
+    if (type === 'DELETED') runners.get(pod.metadata.uid ?? '')?.gone();
+    else see(pod);
+  });
+  pods.start();
+  await pods.synced;
+  await endPodsOfNobody(recovered);
+  let endHeartbeat = () => {};
+  const registering = registerNode({ client, clock, log, nodeName, driver }).then(
+    (end) => {
+      endHeartbeat = end;
+      if (isStopped) end();
+    },
+    (error) => log.error({ err: error }, 'the node could not be registered'),
+  );
+  const adoptingEvents = node.events
+    .adopt()
+    .catch((error) => log.warn({ reason: messageOf(error) }, 'earlier events could not be listed'));
+  let cancelHousekeeping = () => {};
+  keepHouse();
+
+  return { podLogs: podLogs(node.logs, clock), stop };
+
+  /** A pod is new or has changed. */
+  function see(pod: Pod): void {
+    const { uid = '', deletionTimestamp } = pod.metadata;
+    const runner = runners.get(uid);
+    if (runner) {
+      runner.update(pod);
+      return;
+    }
+    const { nodeName: assigned = '' } = pod.spec;
+    if (assigned !== nodeName && (assigned !== '' || deletionTimestamp !== undefined)) return;
+    const mine = recovered.get(uid) ?? [];
+    recovered.delete(uid);
+    if (isPodTerminal(pod) && deletionTimestamp === undefined) return;
+    const started = new PodRunner({ node, pod, recovered: mine, onGone: () => forget(uid) });
+    runners.set(uid, started);
+    node.metrics?.running.set(runners.size);
+    started.start();
+  }
+
+  function forget(uid: string): void {
+    runners.delete(uid);
+    node.metrics?.running.set(runners.size);
+  }
+
+  /** What runs or lies on disk for pods that the API does not know. */
+  async function endPodsOfNobody(left: Map<string, RunningContainer[]>): Promise<void> {
+    for (const container of [...left.values()].flat()) container.signal('SIGKILL');
+    const known = new Set(pods.list().map((pod) => pod.metadata.uid));
+    for (const uid of await driver.podsOnDisk()) if (!known.has(uid)) await driver.removePod(uid);
+  }
+
+  function keepHouse(): void {
+    cancelHousekeeping = clock.after(housekeepingMs, () => {
+      collect()
+        .catch((error) => log.warn({ reason: messageOf(error) }, 'housekeeping failed: trying again later'))
+        .finally(() => {
+          if (!isStopped) keepHouse();
+        });
+    });
+  }
+
+  /** Frees images, spares and logs that nobody needs. A ReplicaSet without pods still needs its image: it may wake. */
+  async function collect(): Promise<void> {
+    const replicaSets = await client.list(ReplicaSetKind, {});
+    const specs = [...pods.list().map((pod) => pod.spec), ...replicaSets.items.map((rs) => rs.spec.template.spec)];
+    const used = new Set(specs.flatMap(digestsOf));
+    await driver.keepPrepared(used);
+    await node.images.collect(used);
+    await node.logs.collect(pods.list().map((pod) => pod.metadata));
+  }
+
+  function digestsOf(spec: PodSpec): string[] {
+    return [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ image = '' }) => {
+      try {
+        return parseReference(image).digest ?? node.images.find(image)?.digest ?? [];
+      } catch {
+        return []; // Not a reference: its pod says so.
+      }
+    });
+  }
+
+  async function stop({ stopPods }: { stopPods: boolean }): Promise<void> {
+    isStopped = true;
+    endHeartbeat();
+    cancelHousekeeping();
+    const running = [...runners.values()].flatMap((runner) => runner.running);
+    if (stopPods) for (const container of running) container.signal('SIGTERM');
+    await Promise.all([...runners.values()].map((runner) => runner.detach()));
+    if (stopPods) {
+      const cancel = clock.after(killAfterMs, () => {
+        for (const container of running) container.signal('SIGKILL');
+      });
+      await Promise.all(running.map((container) => container.exited));
+      cancel();
+    }
+    await Promise.all([registering, adoptingEvents, node.events.close(), pods.stop()]);
+    node.logs.close();
+    await Promise.all([driver.close(), files.close()]);
+  }
+}
+
+function folder(parent: string, name: string): string {
+  const path = join(parent, name);
+  mkdirSync(path, { recursive: true });
+  return path;
+}

@@ -1,0 +1,68 @@
+import type { Pod } from '../../../api/core/pod.ts';
+import { badRequest } from '../../../api/status.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { LogFiles } from './log-files.ts';
+import { type ReadLogOptions, readLog } from './log-reader.ts';
+
+/** The query of `GET …/pods/NAME/log`. */
+export interface PodLogOptions {
+  container?: string;
+  follow?: boolean;
+  tailLines?: number;
+  sinceSeconds?: number;
+  /** RFC 3339. */
+  sinceTime?: string;
+  /** Each line after the time at which the agent saw it: up to half a second after it was written. */
+  timestamps?: boolean;
+  /** The run before the current one. */
+  previous?: boolean;
+  limitBytes?: number;
+  signal?: AbortSignal;
+}
+
+export interface PodLogs {
+  /** Throws ApiError 400 when there is nothing to read, before the first chunk. */
+  read(pod: Pod, options?: PodLogOptions): AsyncIterable<Buffer>;
+}
+
+export function podLogs(logs: LogFiles, clock: Clock): PodLogs {
+  return {
+    async *read(pod, options = {}) {
+      const container = containerOf(pod, options.container);
+      const runs = logs.runsOf(pod.metadata, container);
+      const run = runs[options.previous ? 1 : 0];
+      if (run === undefined) throw nothingToRead(pod, container, options.previous ?? false);
+      yield* readLog(logs.pathOf(pod.metadata, container, run), { logs, clock }, readOptionsOf(options, clock.now()));
+    },
+  };
+}
+
+function containerOf(pod: Pod, asked: string | undefined): string {
+  const all = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map((c) => c.name);
+  if (asked !== undefined && asked !== '') {
+    if (all.includes(asked)) return asked;
+    throw badRequest(`container ${asked} is not valid for pod ${pod.metadata.name}`);
+  }
+  const [first, ...others] = pod.spec.containers;
+  if (first && others.length === 0) return first.name;
+  const names = pod.spec.containers.map((c) => c.name).join(' ');
+  throw badRequest(`a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names}]`);
+}
+
+function readOptionsOf(options: PodLogOptions, nowMs: number): ReadLogOptions {
+  const { follow, tailLines, sinceSeconds, sinceTime, timestamps, limitBytes, signal } = options;
+  const result: ReadLogOptions = { follow: follow ?? false, timestamps: timestamps ?? false, signal };
+  if (tailLines !== undefined) result.tailLines = tailLines;
+  if (limitBytes !== undefined) result.limitBytes = limitBytes;
+  if (sinceSeconds !== undefined) result.sinceMs = nowMs - sinceSeconds * 1000;
+  else if (sinceTime !== undefined) result.sinceMs = Date.parse(sinceTime);
+  return result;
+}
+
+function nothingToRead(pod: Pod, container: string, isPrevious: boolean) {
+  const { name } = pod.metadata;
+  if (isPrevious) return badRequest(`previous terminated container "${container}" in pod "${name}" not found`);
+  const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
+  const reason = statuses.find((s) => s.name === container)?.state?.waiting?.reason ?? 'ContainerCreating';
+  return badRequest(`container "${container}" in pod "${name}" is waiting to start: ${reason}`);
+}

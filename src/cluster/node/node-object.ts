@@ -1,0 +1,158 @@
+import { availableParallelism, hostname, type as osType, release, totalmem } from 'node:os';
+import { type Lease, LeaseKind } from '../../api/coordination/lease.ts';
+import { NamespaceKind } from '../../api/core/namespace.ts';
+import { type Node, NodeKind } from '../../api/core/node.ts';
+import { apiVersionOf } from '../../api/kind.ts';
+import { timestamp } from '../../api/meta.ts';
+import { isAlreadyExists, isConflict } from '../../api/status.ts';
+import type { Client } from '../../kube/client.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Driver } from './driver.ts';
+import { hostPlatform } from './images/store.ts';
+
+export interface NodeObjectOptions {
+  client: Client;
+  clock: Clock;
+  log: Logger;
+  nodeName: string;
+  driver: Driver;
+}
+
+const heartbeatMs = 10_000;
+const leaseSeconds = 40;
+const leaseNamespace = 'kube-node-lease';
+const podsMax = 500;
+
+/**
+ * Registers the node and keeps its Lease fresh: one small write every 10 s, none to the Node itself (Kubernetes, "Node
+ * heartbeats"). The returned function ends it.
+ */
+export async function registerNode(options: NodeObjectOptions): Promise<() => void> {
+  const { client, clock, log } = options;
+  let isStopped = false;
+  let cancel = () => {};
+  const beat = async () => {
+    try {
+      await renewLease(options);
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, "the node's lease could not be renewed");
+    }
+    if (!isStopped) cancel = clock.after(heartbeatMs, beat);
+  };
+  await putNode(options);
+  await ensureNamespace(client);
+  await beat();
+  return () => {
+    isStopped = true;
+    cancel();
+  };
+}
+
+/** The node as it is now: what it has, and that it is ready. */
+export function nodeObject({
+  nodeName,
+  driver,
+  clock,
+}: Pick<NodeObjectOptions, 'nodeName' | 'driver' | 'clock'>): Node {
+  const [os = '', architecture = ''] = hostPlatform.split('/');
+  const now = timestamp(clock.now());
+  const capacity = {
+    cpu: String(availableParallelism()),
+    memory: `${Math.floor(totalmem() / 1024)}Ki`,
+    pods: String(podsMax),
+  };
+  const fine = (type: string, reason: string, message: string) => ({
+    type,
+    status: 'False' as const,
+    reason,
+    message,
+    lastTransitionTime: now,
+    lastHeartbeatTime: now,
+  });
+  return {
+    apiVersion: apiVersionOf(NodeKind),
+    kind: NodeKind.kind,
+    metadata: {
+      name: nodeName,
+      labels: {
+        'kubernetes.io/hostname': nodeName,
+        'kubernetes.io/os': os,
+        'kubernetes.io/arch': architecture,
+        'node.kittiwake.dev/driver': driver.name,
+      },
+    },
+    spec: {},
+    status: {
+      capacity,
+      allocatable: capacity,
+      addresses: [
+        { type: 'InternalIP', address: '127.0.0.1' },
+        { type: 'Hostname', address: hostname() },
+      ],
+      conditions: [
+        fine('MemoryPressure', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'),
+        fine('DiskPressure', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
+        fine('PIDPressure', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
+        { ...fine('Ready', 'KubeletReady', 'kittiwake is posting ready status'), status: 'True' },
+      ],
+      nodeInfo: {
+        architecture,
+        operatingSystem: os,
+        kernelVersion: release(),
+        osImage: osType(),
+        machineID: '',
+        systemUUID: '',
+        bootID: '',
+        kubeletVersion: 'v1.34.0+kittiwake',
+        kubeProxyVersion: '',
+        containerRuntimeVersion: `${driver.name}://${process.versions.node}`,
+      },
+    },
+  };
+}
+
+async function putNode(options: NodeObjectOptions): Promise<void> {
+  const { client } = options;
+  const wanted = nodeObject(options);
+  for (;;) {
+    const found = await client.get(NodeKind, { name: options.nodeName });
+    try {
+      const { status } = wanted;
+      const labels = { ...found?.metadata.labels, ...wanted.metadata.labels };
+      const stored = found
+        ? await client.update(NodeKind, { ...found, metadata: { ...found.metadata, labels } })
+        : await client.create(NodeKind, wanted);
+      if (status) await client.update(NodeKind, { ...stored, status }, 'status');
+      return;
+    } catch (error) {
+      if (!isConflict(error) && !isAlreadyExists(error)) throw error;
+    }
+  }
+}
+
+async function ensureNamespace(client: Client): Promise<void> {
+  if (await client.get(NamespaceKind, { name: leaseNamespace })) return;
+  try {
+    await client.create(NamespaceKind, {
+      apiVersion: apiVersionOf(NamespaceKind),
+      kind: NamespaceKind.kind,
+      metadata: { name: leaseNamespace },
+    });
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+  }
+}
+
+async function renewLease({ client, clock, nodeName }: NodeObjectOptions): Promise<void> {
+  const key = { namespace: leaseNamespace, name: nodeName };
+  const found = await client.get(LeaseKind, key);
+  // MicroTime: exactly six digits.
+  const renewTime = new Date(clock.now()).toISOString().replace('Z', '000Z');
+  const spec = { ...found?.spec, holderIdentity: nodeName, leaseDurationSeconds: leaseSeconds, renewTime };
+  const lease: Lease = found
+    ? { ...found, spec }
+    : { apiVersion: apiVersionOf(LeaseKind), kind: LeaseKind.kind, metadata: key, spec };
+  await (found ? client.update(LeaseKind, lease) : client.create(LeaseKind, lease));
+}

@@ -1,0 +1,27 @@
+import type { Client } from '../../../kube/client.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { Logger } from '../../../observe/log.ts';
+import type { Driver } from '../driver.ts';
+import type { EventRecorder } from '../events.ts';
+import type { ImageStore } from '../images/store.ts';
+import type { LogFiles } from '../logs/log-files.ts';
+import type { NodeMetrics } from '../metrics.ts';
+import type { Addresses } from './environment.ts';
+import type { HostPorts } from './host-ports.ts';
+
+/** What all pods of the node share. */
+export interface NodeContext {
+  client: Client;
+  clock: Clock;
+  log: Logger;
+  nodeName: string;
+  driver: Driver;
+  images: ImageStore;
+  logs: LogFiles;
+  events: EventRecorder;
+  metrics: NodeMetrics | undefined;
+  hostPorts: HostPorts;
+  addresses: Addresses;
+  /** `volumes/` of the node. */
+  volumesDir: string;
+}

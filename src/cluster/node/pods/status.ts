@@ -1,0 +1,142 @@
+import {
+  type ContainerState,
+  type ContainerStatus,
+  type Pod,
+  type PodPhase,
+  type PodStatus,
+  qosClassOf,
+} from '../../../api/core/pod.ts';
+import type { Container } from '../../../api/core/pod-spec.ts';
+import { type Condition, timestamp } from '../../../api/meta.ts';
+import type { Addresses } from './environment.ts';
+
+/** What the agent knows of one container of a pod. */
+export interface ContainerView {
+  container: Container;
+  imageId: string;
+  containerId: string | undefined;
+  state: ContainerState;
+  lastState: ContainerState | undefined;
+  restartCount: number;
+  /** Its startup probe has passed (or it has none). */
+  isStarted: boolean;
+  isReady: boolean;
+}
+
+export interface PodView {
+  init: readonly ContainerView[];
+  main: readonly ContainerView[];
+  startedAtMs: number;
+  /** Why the pod failed as a whole, for example its deadline. */
+  failure: { reason: string; message: string } | undefined;
+}
+
+/** The status that says what `view` says: pure; times of transitions are kept where nothing changed. */
+export function podStatusOf(
+  pod: Pod,
+  view: PodView,
+  nowMs: number,
+  addresses: Pick<Addresses, 'podIP' | 'hostIP'>,
+): PodStatus {
+  const phase = view.failure ? 'Failed' : phaseOf(pod, view);
+  const isInitialized = view.init.every(hasSucceeded);
+  const unready = view.main.filter((c) => !c.isReady).map((c) => c.container.name);
+  const gates = (pod.spec.readinessGates ?? [])
+    .map((gate) => gate.conditionType)
+    .filter((type) => pod.status?.conditions?.find((c) => c.type === type)?.status !== 'True');
+  const isOver = phase === 'Succeeded' || phase === 'Failed';
+  const notReady = isOver
+    ? { reason: 'PodCompleted', message: '' }
+    : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
+  const areContainersReady = unready.length === 0 && isInitialized && !isOver;
+  const conditions = withConditions(pod.status?.conditions, timestamp(nowMs), [
+    ['PodReadyToStartContainers', !isOver],
+    [
+      'Initialized',
+      isInitialized,
+      {
+        reason: 'ContainersNotInitialized',
+        message: `containers with incomplete status: [${view.init
+          .filter((c) => !hasSucceeded(c))
+          .map((c) => c.container.name)
+          .join(' ')}]`,
+      },
+    ],
+    [
+      'Ready',
+      areContainersReady && gates.length === 0,
+      areContainersReady
+        ? { reason: 'ReadinessGatesNotReady', message: `conditions that are not True: [${gates.join(' ')}]` }
+        : notReady,
+    ],
+    ['ContainersReady', areContainersReady, notReady],
+    ['PodScheduled', true],
+  ]);
+  const status: PodStatus = {
+    ...pod.status,
+    phase,
+    conditions,
+    hostIP: addresses.hostIP,
+    hostIPs: [{ ip: addresses.hostIP }],
+    podIP: addresses.podIP,
+    podIPs: [{ ip: addresses.podIP }],
+    startTime: pod.status?.startTime ?? timestamp(view.startedAtMs),
+    qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec),
+    containerStatuses: view.main.map(containerStatusOf),
+  };
+  if (view.init.length > 0) status.initContainerStatuses = view.init.map(containerStatusOf);
+  if (view.failure) Object.assign(status, view.failure);
+  return status;
+}
+
+/** As Kubernetes' kubelet decides it (pkg/kubelet, getPhase): what runs, waits, or has ended for good. */
+export function phaseOf(pod: Pick<Pod, 'spec'>, { init, main }: Pick<PodView, 'init' | 'main'>): PodPhase {
+  const policy = pod.spec.restartPolicy ?? 'Always';
+  const failedInit = init.find((c) => c.state.terminated && c.state.terminated.exitCode !== 0);
+  if (failedInit && policy === 'Never') return 'Failed';
+  if (!init.every(hasSucceeded)) return 'Pending';
+  if (main.some((c) => c.state.running)) return 'Running';
+  if (main.some((c) => c.state.waiting && !c.lastState)) return 'Pending';
+  if (main.some((c) => c.state.waiting)) return 'Running'; // Between two runs.
+  if (policy === 'Always') return 'Running';
+  const codes = main.map((c) => c.state.terminated?.exitCode ?? 0);
+  if (codes.every((code) => code === 0)) return 'Succeeded';
+  return policy === 'Never' ? 'Failed' : 'Running';
+}
+
+const hasSucceeded = ({ state }: ContainerView) => state.terminated?.exitCode === 0;
+
+function containerStatusOf(view: ContainerView): ContainerStatus {
+  const status: ContainerStatus = {
+    name: view.container.name,
+    image: view.container.image ?? '',
+    imageID: view.imageId,
+    ready: view.isReady,
+    started: view.isStarted,
+    restartCount: view.restartCount,
+    state: view.state,
+    lastState: view.lastState ?? {},
+  };
+  if (view.containerId !== undefined) status.containerID = view.containerId;
+  return status;
+}
+
+/** `old` with these conditions set; others, such as readiness gates', are kept. */
+function withConditions(
+  old: readonly Condition[] | undefined,
+  now: string,
+  set: readonly [type: string, isTrue: boolean, why?: { reason: string; message: string }][],
+): Condition[] {
+  const ours = set.map(([type, isTrue, why]): Condition => {
+    const status = isTrue ? 'True' : 'False';
+    const before = old?.find((c) => c.type === type);
+    const since = before?.status === status ? before.lastTransitionTime : undefined;
+    const condition: Condition = { type, status, lastTransitionTime: since ?? now };
+    if (!isTrue && why) {
+      condition.reason = why.reason;
+      if (why.message !== '') condition.message = why.message;
+    }
+    return condition;
+  });
+  return [...ours, ...(old ?? []).filter((c) => !set.some(([type]) => type === c.type))];
+}

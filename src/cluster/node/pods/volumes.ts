@@ -1,0 +1,127 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Pod } from '../../../api/core/pod.ts';
+import type { Container, Volume } from '../../../api/core/pod-spec.ts';
+import type { DownwardFile, KeyToPath } from '../../../api/core/volume.ts';
+import type { Client } from '../../../kube/client.ts';
+import { type Mount, StartError } from '../driver.ts';
+import { type Addresses, ConfigSources, fieldOf, resourceOf } from './environment.ts';
+import { expand } from './expand.ts';
+
+/** The content of one file of a volume; the path is relative and stays within the volume. */
+interface VolumeFile {
+  path: string;
+  content: Buffer;
+  mode: number;
+}
+
+/**
+ * Makes the pod's volumes as folders under `dir`, one each. Throws StartError naming what is missing or what no process
+ * of the host can have.
+ */
+export async function makeVolumes(pod: Pod, dir: string, client: Client, addresses: Addresses): Promise<void> {
+  const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
+  for (const volume of pod.spec.volumes ?? []) {
+    const folder = join(dir, volume.name);
+    await mkdir(folder, { recursive: true, mode: 0o777 });
+    if (volume.emptyDir) continue; // It keeps what containers put there, over their restarts.
+    for (const { path, content, mode } of await filesOf(volume, pod, sources, addresses)) {
+      const target = join(folder, contained(path, volume.name));
+      await mkdir(dirname(target), { recursive: true });
+      await rm(target, { force: true });
+      await writeFile(target, content, { mode });
+    }
+  }
+}
+
+/** What a container sees of the volumes made under `dir`. */
+export function mountsOf(container: Container, dir: string, environment: Readonly<Record<string, string>>): Mount[] {
+  return (container.volumeMounts ?? []).map(({ name, mountPath, readOnly, subPath, subPathExpr }) => {
+    const inner = subPathExpr === undefined ? (subPath ?? '') : expand(subPathExpr, environment);
+    return { source: join(dir, name, contained(inner, name)), path: mountPath, isReadOnly: readOnly ?? false };
+  });
+}
+
+async function filesOf(volume: Volume, pod: Pod, sources: ConfigSources, addresses: Addresses): Promise<VolumeFile[]> {
+  const { name, configMap, secret, projected, downwardAPI } = volume;
+  const at = (mode = 0o644) => ({ mode, volume: name });
+  if (configMap) {
+    const { items, defaultMode, optional } = configMap;
+    return chosen(await sources.configMap(configMap.name, optional), items, at(defaultMode));
+  }
+  if (secret) {
+    const { items, defaultMode, optional } = secret;
+    return chosen(await sources.secret(secret.secretName, optional), items, at(defaultMode));
+  }
+  if (downwardAPI) return described(downwardAPI.items, pod, addresses, at(downwardAPI.defaultMode));
+  if (!projected) {
+    const kind = Object.keys(volume).find((key) => key !== 'name');
+    throw refused(name, `${kind} volumes are not supported on this node: use configMap, secret, projected or emptyDir`);
+  }
+  const files: VolumeFile[] = [];
+  for (const source of projected.sources ?? []) {
+    const mode = at(projected.defaultMode);
+    if (source.configMap) {
+      files.push(
+        ...chosen(
+          await sources.configMap(source.configMap.name, source.configMap.optional),
+          source.configMap.items,
+          mode,
+        ),
+      );
+    } else if (source.secret) {
+      files.push(
+        ...chosen(await sources.secret(source.secret.name, source.secret.optional), source.secret.items, mode),
+      );
+    } else if (source.downwardAPI) files.push(...described(source.downwardAPI.items, pod, addresses, mode));
+    else throw refused(name, `${Object.keys(source)[0]} projections are not supported on this node`);
+  }
+  return files;
+}
+
+interface Where {
+  mode: number;
+  volume: string;
+}
+
+/** All keys as files, or those that `items` lists under their own paths. */
+function chosen(
+  values: Record<string, Buffer> | undefined,
+  items: readonly KeyToPath[] | undefined,
+  { mode, volume }: Where,
+): VolumeFile[] {
+  if (!values) return []; // Optional, and not there.
+  if (!items) return Object.entries(values).map(([path, content]) => ({ path, content, mode }));
+  return items.map((item) => {
+    const content = values[item.key];
+    if (!content) throw refused(volume, `references non-existent config key: ${item.key}`);
+    return { path: item.path, content, mode: item.mode ?? mode };
+  });
+}
+
+function described(
+  items: readonly DownwardFile[] | undefined,
+  pod: Pod,
+  addresses: Addresses,
+  { mode, volume }: Where,
+): VolumeFile[] {
+  return (items ?? []).map(({ path, fieldRef, resourceFieldRef, mode: own }) => {
+    const container = pod.spec.containers.find((c) => c.name === resourceFieldRef?.containerName);
+    const text = fieldRef
+      ? fieldOf(pod, fieldRef.fieldPath, addresses)
+      : resourceFieldRef && container
+        ? resourceOf(container, resourceFieldRef.resource, resourceFieldRef.divisor, addresses)
+        : undefined;
+    if (text === undefined) throw refused(volume, `${path}: neither a field nor a container's resource`);
+    return { path, content: Buffer.from(text), mode: own ?? mode };
+  });
+}
+
+function contained(path: string, volume: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) throw refused(volume, `the path ${path} leads out of the volume`);
+  return parts.join('/');
+}
+
+const refused = (volume: string, why: string) =>
+  new StartError('CreateContainerConfigError', `MountVolume.SetUp failed for volume "${volume}": ${why}`);
