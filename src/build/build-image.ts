@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { BuildSpec } from '../api/build/build.ts';
+import { formatReference, parseReference } from '../registry/index.ts';
+import type { BuildContext } from './context.ts';
+import { BuildFailure } from './failure.ts';
+import { type PushedImage, pushImage } from './image.ts';
+import { readJson, writeJson } from './layers/layer-cache.ts';
+import type { Pack } from './packs/pack.ts';
+import { treeOfArtifact } from './source/artifact.ts';
+import { treeOfFiles } from './source/files.ts';
+import { resolveCommit, treeOfCommit } from './source/git.ts';
+import { type SourceTree, subTree, treeDigest } from './source/tree.ts';
+
+export interface BuildResult extends PushedImage {
+  /** What the source was when it was built. */
+  source: { commit?: string; digest?: string };
+}
+
+/** A source whose content can no longer change, and how to get it. */
+interface ResolvedSource {
+  identity: { commit?: string; digest?: string };
+  tree(): Promise<SourceTree>;
+}
+
+/**
+ * From source to an image in the registry. What a revision means is settled first; everything that could change the
+ * result is then in the key, and a key that was built before gives the same image without building. Throws BuildFailure
+ * when the source or the spec is at fault, and the signal's reason when it aborts.
+ */
+export async function buildImage(spec: BuildSpec, packs: readonly Pack[], context: BuildContext): Promise<BuildResult> {
+  const source = await resolveSource(spec, context);
+  const key = buildKey(spec, source, packs);
+  const known = await reuse(key, context);
+  if (known) return { ...known, source: source.identity };
+  const tree = await source.tree();
+  const pack = packs.find((candidate) => candidate.detect(tree));
+  if (!pack) throw notDetected(tree, packs);
+  context.log.say(`${pack.name}: ${pack.detect(tree)?.because}`);
+  const env = Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name, value ?? '']));
+  const output = await pack.build(tree, { allowScripts: spec.allowScripts ?? false, env }, context);
+  const pushed = await pushImage(output, undefined, context);
+  await writeJson(join(context.folders.images, `${key}.json`), { digest: pushed.digest });
+  return { ...pushed, source: source.identity };
+}
+
+async function resolveSource({ source }: BuildSpec, context: BuildContext): Promise<ResolvedSource> {
+  const { git, ociArtifact, files, folder, subPath } = source;
+  if (git) {
+    context.progress(`resolving ${git.revision} of ${git.url}`);
+    const commit = await resolveCommit(git, context);
+    context.log.say(`${git.url}: ${git.revision} is commit ${commit}`);
+    const tree = () => {
+      context.progress(`fetching commit ${commit.slice(0, 12)}`);
+      return treeOfCommit(git, commit, subPath, context);
+    };
+    return { identity: { commit }, tree };
+  }
+  if (ociArtifact) {
+    const { digest } = parseReference(ociArtifact.image);
+    const tree = async () => {
+      context.progress('reading the uploaded folder');
+      return subTree(await treeOfArtifact(ociArtifact.image, context.registry, context.signal), subPath);
+    };
+    return { identity: digest === undefined ? {} : { digest }, tree };
+  }
+  if (files) {
+    const tree = subTree(treeOfFiles(files), subPath);
+    return { identity: { digest: treeDigest(tree) }, tree: async () => tree };
+  }
+  throw new BuildFailure(
+    'FolderNotUploaded',
+    `the folder ${folder} is beside the manifest, where only the CLI can read it: use 'kittiwake apply -f FILE'`,
+  );
+}
+
+function buildKey(spec: BuildSpec, source: ResolvedSource, packs: readonly Pack[]): string {
+  const { template, allowScripts, env } = spec;
+  const parts = {
+    source: source.identity,
+    // The identity of inline files is that of the part that is built.
+    subPath: spec.source.files ? undefined : spec.source.subPath,
+    template: template?.name,
+    allowScripts: allowScripts ?? false,
+    env: env ?? [],
+    packs: packs.map(({ name, version }) => [name, version]),
+    node: process.version,
+    platform: [process.platform, process.arch],
+  };
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+/** The image of an earlier build with the same key, if this repository still has it. */
+async function reuse(key: string, context: BuildContext): Promise<PushedImage | undefined> {
+  const known = await readJson<{ digest: string }>(join(context.folders.images, `${key}.json`));
+  if (!known) return undefined;
+  const { host, name } = parseReference(context.repository);
+  const image = formatReference({ host, name, digest: known.digest });
+  if (!(await context.registry.hasManifest(image, context.signal))) return undefined;
+  context.log.say(`built before: ${known.digest}`);
+  return { image, digest: known.digest };
+}
+
+function notDetected(tree: SourceTree, packs: readonly Pack[]): BuildFailure {
+  const root = [...new Set([...tree.keys()].map((path) => path.split('/')[0]))].slice(0, 10).join(', ');
+  const message = `no language was found: the source has ${root}, and none of package.json, index.js, index.ts`;
+  const remedy = `this version builds ${packs.map((pack) => pack.name).join(', ')}; is subPath missing?`;
+  return new BuildFailure('NotDetected', `${message}: ${remedy}`);
+}

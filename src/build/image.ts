@@ -1,0 +1,49 @@
+import {
+  digestOf,
+  formatReference,
+  type ImageConfig,
+  type Manifest,
+  mediaTypes,
+  parseReference,
+} from '../registry/index.ts';
+import type { BuildContext } from './context.ts';
+import type { PackOutput } from './packs/pack.ts';
+
+/** Go's names, which images use. */
+const architectures: Record<string, string> = { x64: 'amd64', ia32: '386' };
+
+export interface PushedImage {
+  /** By digest. */
+  image: string;
+  digest: string;
+}
+
+/** Puts the layers together and pushes the image. Nothing in it says when, where or by whom it was made. */
+export async function pushImage(
+  output: PackOutput,
+  tag: string | undefined,
+  context: BuildContext,
+): Promise<PushedImage> {
+  const { layers, entrypoint, workingDir, labels } = output;
+  context.progress('pushing the image');
+  const imageConfig: ImageConfig = {
+    architecture: architectures[process.arch] ?? process.arch,
+    os: process.platform,
+    config: { Entrypoint: entrypoint, WorkingDir: workingDir, Labels: labels },
+    rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.diffId) },
+    history: layers.map(({ createdBy }) => ({ created_by: `kittiwake build: ${createdBy}` })),
+  };
+  const configBytes = Buffer.from(JSON.stringify(imageConfig));
+  const config = { mediaType: mediaTypes.config, digest: digestOf(configBytes), size: configBytes.length };
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    config,
+    layers: layers.map((layer) => layer.descriptor),
+  };
+  const { host, name } = parseReference(context.repository);
+  const blobs = [{ descriptor: config, content: configBytes }, ...layers];
+  const target = tag === undefined ? { host, name } : { host, name, tag };
+  const digest = await context.registry.push(target, { manifest, blobs }, context.signal);
+  return { image: formatReference({ host, name, digest }), digest };
+}

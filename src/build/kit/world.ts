@@ -1,0 +1,54 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../observe/log.ts';
+import { RegistryClient, type RunningRegistry, startRegistry } from '../../registry/index.ts';
+import { type BuildContext, buildFolders } from '../context.ts';
+import { BuildLog } from '../steps/log.ts';
+
+/** For tests of builds: a real registry in a folder of its own, and contexts for builds. */
+export interface BuildWorld {
+  dir: string;
+  registry: RunningRegistry;
+  client: RegistryClient;
+  /** A context for one build that pushes to `registry.localhost/test/NAME`. */
+  context(name: string, signal?: AbortSignal): BuildContext;
+  /** Writes files into a new folder and returns its path. */
+  folder(files: Record<string, string>): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export async function openBuildWorld(): Promise<BuildWorld> {
+  const dir = await mkdtemp(join(tmpdir(), 'kw-build-'));
+  const registry = await startRegistry({ dir: join(dir, 'registry'), port: 0, clock: systemClock, log: silentLogger });
+  const client = new RegistryClient({ mirrors: { 'registry.localhost': registry.url } });
+  let count = 0;
+  return {
+    dir,
+    registry,
+    client,
+    context: (name, signal = new AbortController().signal) => ({
+      registry: client,
+      folders: buildFolders(join(dir, 'build')),
+      log: new BuildLog(),
+      signal,
+      workDir: join(dir, 'work', String(count++)),
+      repository: `registry.localhost/test/${name}`,
+      progress: () => {},
+    }),
+    async folder(files) {
+      const folder = join(dir, `folder-${count++}`);
+      for (const [path, text] of Object.entries(files)) {
+        await mkdir(dirname(join(folder, path)), { recursive: true });
+        await writeFile(join(folder, path), text);
+      }
+      return folder;
+    },
+    async stop() {
+      client.close();
+      await registry.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}

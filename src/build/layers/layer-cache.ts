@@ -1,0 +1,75 @@
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parseReference } from '../../registry/index.ts';
+import type { BuildContext } from '../context.ts';
+import { Mutexes } from '../mutexes.ts';
+import type { Layer } from './layer.ts';
+
+/** What is remembered of a layer: its bytes are in the registry, in the repository that it was first pushed to. */
+interface Remembered {
+  digest: string;
+  mediaType: string;
+  size: number;
+  diffId: string;
+  repository: string;
+}
+
+/** Layers that cost much to make, by a key of all that they are made from. */
+export interface LayerCache {
+  /** The layer, mounted from the registry when it still has it, otherwise made and remembered. */
+  getOrMake(key: string, createdBy: string, context: BuildContext, make: () => Promise<Layer>): Promise<Layer>;
+}
+
+export function createLayerCache(): LayerCache {
+  const making = new Mutexes();
+  return {
+    getOrMake(key, createdBy, context, make) {
+      return making.hold(key, context.signal, async () => {
+        const path = join(context.folders.layers, `${key}.json`);
+        const known = await readJson<Remembered>(path);
+        if (known && (await context.registry.hasBlob(known.repository, known.digest, context.signal))) {
+          context.log.say(`${createdBy}: unchanged, layer ${known.digest.slice(7, 19)} used again`);
+          return rememberedLayer(known, createdBy);
+        }
+        const layer = await make();
+        const { descriptor, diffId, content } = layer;
+        await context.registry.pushBlob(context.repository, { descriptor, content }, context.signal);
+        const { digest, mediaType, size } = descriptor;
+        await writeJson(path, { digest, mediaType, size, diffId, repository: context.repository });
+        return layer;
+      });
+    },
+  };
+}
+
+function rememberedLayer({ digest, mediaType, size, diffId, repository }: Remembered, createdBy: string): Layer {
+  const content = (): never => {
+    throw new Error(`the registry lost the layer ${digest} of ${repository} while it was being used: build again`);
+  };
+  const mountFrom = parseReference(repository).name;
+  return { descriptor: { digest, mediaType, size }, diffId, createdBy, content, mountFrom };
+}
+
+/** The value in a file of ours; undefined when there is none, or when it was cut short by a crash. */
+export async function readJson<T>(path: string): Promise<T | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined /* never written */);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as T;
+  } catch {
+    return undefined; // A cache: what cannot be read is made again.
+  }
+}
+
+/** Writes a file of ours whole or not at all. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.new`;
+  const file = await open(temporary, 'w');
+  try {
+    await file.writeFile(JSON.stringify(value));
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+}

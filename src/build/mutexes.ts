@@ -1,0 +1,38 @@
+/** Named locks within this process; those who wait are served in order. */
+export class Mutexes {
+  readonly #tails = new Map<string, Promise<void>>();
+
+  isHeld(name: string): boolean {
+    return this.#tails.has(name);
+  }
+
+  /** Runs `task` alone among those with the same name. Rejects at once, without running it, when `signal` aborts first. */
+  async hold<T>(name: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(name);
+    let leave = () => {};
+    const own = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
+    const tail = (before ?? Promise.resolve()).then(() => own);
+    this.#tails.set(name, tail);
+    try {
+      if (before) await orAborted(before, signal);
+      return await task();
+    } finally {
+      leave();
+      if (this.#tails.get(name) === tail) this.#tails.delete(name);
+    }
+  }
+}
+
+function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    }, reject);
+  });
+}

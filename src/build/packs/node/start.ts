@@ -1,0 +1,128 @@
+import { posix } from 'node:path';
+import { parseYaml } from '../../../lib/yaml.ts';
+import { BuildFailure } from '../../failure.ts';
+import { type SourceTree, textOf } from '../../source/tree.ts';
+import { mainExport, type PackageJson } from './package-json.ts';
+
+/** How the image is started, and why so. */
+export type StartPlan =
+  | { kind: 'function'; entry: string; invoke: FunctionInvoke; because: string }
+  | { kind: 'server'; command: string[]; because: string };
+
+/** What the function takes; `auto` goes by each request. */
+export type FunctionInvoke = 'http' | 'cloudevent' | 'auto';
+
+const indexFiles = ['index.ts', 'index.mts', 'index.js', 'index.mjs', 'index.cjs'];
+
+/** Whether there is anything here that this pack could start. */
+export function startsWithNode(tree: SourceTree): string | undefined {
+  return ['package.json', ...indexFiles].find((path) => tree.has(path));
+}
+
+/** Decides between function and server, from the tree as it will be in the image. */
+export function planStart(tree: SourceTree, packageJson: PackageJson): StartPlan {
+  const entry = findEntry(tree, packageJson);
+  const funcYaml = readFuncYaml(tree);
+  if (funcYaml) {
+    if (entry === undefined) throw entryNotFound(tree, packageJson, 'func.yaml says that this is a function');
+    return { kind: 'function', entry, invoke: funcYaml.invoke, because: `func.yaml, invoke: ${funcYaml.invoke}` };
+  }
+  if (entry !== undefined && exportsHandle(textOf(tree, entry) ?? '')) {
+    return { kind: 'function', entry, invoke: 'auto', because: `${entry} exports handle` };
+  }
+  const script = packageJson.scripts?.start;
+  if (script !== undefined && script.trim() !== '') {
+    return { kind: 'server', command: startCommand(tree, script.trim()), because: `scripts.start is "${script}"` };
+  }
+  if (entry === undefined) throw entryNotFound(tree, packageJson, 'this is a Node.js project');
+  return { kind: 'server', command: ['node', entry], because: `${entry} exports no handle` };
+}
+
+/** Whether the module has an export named `handle`, as ESM or CommonJS; found in its text, without running it. */
+export function exportsHandle(code: string): boolean {
+  const text = withoutComments(code);
+  return [
+    /\bexport\s+(?:async\s+)?function\s*\*?\s*handle\b/,
+    /\bexport\s+(?:const|let|var)\s+handle\b/,
+    /\bexport\s*\{[^}]*\bhandle\s*(?:,|\})/,
+    /\bexport\s*\{[^}]*\bas\s+handle\s*(?:,|\})/,
+    /\bexports\s*\.\s*handle\s*=/,
+    /\bexports\s*\[\s*['"]handle['"]\s*\]\s*=/,
+    /\bmodule\s*\.\s*exports\s*=\s*\{[^}]*\bhandle\b/,
+    /\bexport\s+default\s*\{[^}]*\bhandle\b/,
+  ].some((pattern) => pattern.test(text));
+}
+
+function findEntry(tree: SourceTree, packageJson: PackageJson): string | undefined {
+  const named = mainExport(packageJson.exports) ?? packageJson.main;
+  if (typeof named === 'string') {
+    const path = posix.normalize(named).replace(/\/$/, '');
+    const tries = [path, ...['.js', '.cjs', '.mjs', '.ts'].map((ext) => path + ext), `${path}/index.js`];
+    const found = tries.find((candidate) => tree.get(candidate)?.type === 'file');
+    if (found !== undefined) return found;
+  }
+  return indexFiles.find((path) => tree.get(path)?.type === 'file');
+}
+
+function entryNotFound(tree: SourceTree, packageJson: PackageJson, what: string): BuildFailure {
+  const named = mainExport(packageJson.exports) ?? packageJson.main;
+  const looked = named === undefined ? indexFiles.join(', ') : `${named} (from package.json), ${indexFiles.join(', ')}`;
+  const seen = [...tree.keys()].filter((path) => /^[^/]+$/.test(path)).slice(0, 10);
+  const message = `${what}, but there is no entry point: looked for ${looked}; the root has ${seen.join(', ')}`;
+  const remedy = 'name the file in "main", or the command in scripts.start, of package.json';
+  return new BuildFailure('EntryPointNotFound', `${message}: ${remedy}`);
+}
+
+/** `node file.js …` is run as it is; anything else by the shell, as npm would, with the dependencies' commands in PATH. */
+function startCommand(tree: SourceTree, script: string): string[] {
+  const isPlain = /^[\w@%+=:,./ -]+$/.test(script) && !/^\w+=/.test(script);
+  const words = script.split(/\s+/);
+  if (isPlain && words[0] === 'node') {
+    const file = words.slice(1).find((word) => !word.startsWith('-'));
+    if (file !== undefined && !hasModule(tree, file)) {
+      const remedy = 'add the file, or a scripts.build that makes it';
+      throw new BuildFailure('EntryPointNotFound', `scripts.start is "${script}", but there is no ${file}: ${remedy}`);
+    }
+    return words;
+  }
+  const run = isPlain ? `exec ${script}` : script;
+  return ['sh', '-c', `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; ${run}`];
+}
+
+function hasModule(tree: SourceTree, file: string): boolean {
+  const path = posix.normalize(file).replace(/\/$/, '');
+  if (path === '.') return indexFiles.some((index) => tree.has(index));
+  if (path.startsWith('node_modules/')) return true;
+  return [path, `${path}.js`, `${path}.cjs`, `${path}/index.js`].some((candidate) => tree.has(candidate));
+}
+
+function readFuncYaml(tree: SourceTree): { invoke: FunctionInvoke } | undefined {
+  const text = textOf(tree, 'func.yaml');
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = parseYaml(text, 'func.yaml')[0]?.value ?? {};
+  } catch (error) {
+    throw new BuildFailure('SourceInvalid', (error as Error).message, { cause: error });
+  }
+  const { invoke = 'http', runtime = 'node' } = value as { invoke?: unknown; runtime?: unknown };
+  if (runtime !== 'node' && runtime !== 'typescript') {
+    const message = `func.yaml: runtime is ${JSON.stringify(runtime)}: this version builds node and typescript`;
+    throw new BuildFailure('NotDetected', message);
+  }
+  if (invoke !== 'http' && invoke !== 'cloudevent') {
+    throw new BuildFailure(
+      'SourceInvalid',
+      `func.yaml: invoke is ${JSON.stringify(invoke)}: must be http or cloudevent`,
+    );
+  }
+  return { invoke };
+}
+
+/** Blanks comments out; strings that hold `//` or a comment's start are kept whole. */
+function withoutComments(code: string): string {
+  return code.replace(
+    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_all, literal: string | undefined) => literal ?? ' ',
+  );
+}

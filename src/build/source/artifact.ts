@@ -1,0 +1,109 @@
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { type Header, extract as tarExtract } from 'tar-stream';
+import {
+  digestOf,
+  formatReference,
+  type Manifest,
+  mediaTypes,
+  parseReference,
+  type RegistryClient,
+  RegistryClientError,
+} from '../../registry/index.ts';
+import { BuildFailure } from '../failure.ts';
+import { layerOf, treeEntries } from '../layers/layer.ts';
+import { treeOfFolder } from './folder.ts';
+import { type SourceTree, TreeBuilder, type TreeLimits } from './tree.ts';
+
+/** What an uploaded folder is, among the artifacts of a registry. */
+export const sourceArtifactType = 'application/vnd.kittiwake.source.v1';
+const emptyConfig = Buffer.from('{}');
+/** The root of the archive, so that the folder itself has no entry. */
+const root = 'source';
+
+/**
+ * Packs a folder of this machine and pushes it as an OCI artifact. Equal folders give equal digests. `reference` says
+ * where to, for example `registry.localhost/default/orders-source`; the returned image is that name by digest.
+ */
+export async function uploadFolder(options: {
+  folder: string;
+  reference: string;
+  registry: RegistryClient;
+  signal?: AbortSignal;
+}): Promise<{ image: string; digest: string }> {
+  const { folder, reference, registry, signal } = options;
+  const { host, name } = parseReference(reference);
+  const layer = await layerOf(treeEntries(await treeOfFolder(folder), root), 'folder');
+  const config = { mediaType: mediaTypes.empty, digest: digestOf(emptyConfig), size: emptyConfig.length };
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.manifest,
+    artifactType: sourceArtifactType,
+    config,
+    layers: [layer.descriptor],
+  };
+  const blobs = [
+    { descriptor: config, content: emptyConfig },
+    { descriptor: layer.descriptor, content: layer.content },
+  ];
+  const digest = await registry.push({ host, name }, { manifest, blobs }, signal);
+  return { image: formatReference({ host, name, digest }), digest };
+}
+
+/** The folder that `uploadFolder` packed. Any archive may come, so none of its paths is trusted. */
+export async function treeOfArtifact(
+  image: string,
+  registry: RegistryClient,
+  signal: AbortSignal,
+  limits?: TreeLimits,
+): Promise<SourceTree> {
+  const { manifest } = await manifestOf(image, registry, signal);
+  const layer = manifest.layers?.[0];
+  if (manifest.layers?.length !== 1 || !layer) {
+    throw new BuildFailure('SourceInvalid', `${image} is no uploaded folder: it must have one layer`);
+  }
+  const builder = new TreeBuilder(limits);
+  const archive = tarExtract();
+  const blob = await registry.blob(image, layer.digest, signal);
+  const unpacked = readEntries(archive, builder);
+  const fed = layer.mediaType.endsWith('+gzip')
+    ? pipeline(blob, createGunzip(), archive, { signal })
+    : pipeline(blob, archive, { signal });
+  try {
+    await Promise.all([fed, unpacked]);
+  } catch (error) {
+    archive.destroy();
+    await Promise.allSettled([fed, unpacked]);
+    throw error;
+  }
+  return builder.finish();
+}
+
+async function manifestOf(image: string, registry: RegistryClient, signal: AbortSignal) {
+  try {
+    return await registry.manifest(image, signal);
+  } catch (error) {
+    if (!(error instanceof RegistryClientError) || error.status !== 404) throw error;
+    const remedy = "upload the folder again with 'kittiwake apply' or 'kittiwake deploy'";
+    throw new BuildFailure('SourceNotFound', `the registry has no ${image}: ${remedy}`, { cause: error });
+  }
+}
+
+async function readEntries(archive: ReturnType<typeof tarExtract>, builder: TreeBuilder): Promise<void> {
+  for await (const entry of archive) {
+    const { name, type, size, mode, linkname }: Header = entry.header;
+    const path = name.replace(/^(\.\/)+/, '').replace(/^source\//, '');
+    if (type === 'file') {
+      builder.reserve(path, size ?? 0);
+      const chunks: Buffer[] = [];
+      for await (const chunk of entry) chunks.push(chunk as Buffer);
+      builder.addFile(path, Buffer.concat(chunks), ((mode ?? 0) & 0o100) !== 0);
+    } else {
+      entry.resume();
+      if (type === 'symlink') builder.addSymlink(path, linkname ?? '');
+      else if (type !== 'directory') {
+        throw new BuildFailure('SourceInvalid', `the source has a ${type} at ${name}: only files, folders and links`);
+      }
+    }
+  }
+}

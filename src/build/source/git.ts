@@ -1,0 +1,183 @@
+import { join } from 'node:path';
+import type { BuildContext } from '../context.ts';
+import { BuildFailure } from '../failure.ts';
+import { networkEnvironment, stepEnvironment } from '../steps/environment.ts';
+import { BuildLog } from '../steps/log.ts';
+import { runStep } from '../steps/step.ts';
+import { type SourceTree, TreeBuilder, type TreeLimits } from './tree.ts';
+
+export interface GitLocation {
+  url: string;
+  revision: string;
+}
+
+/** Nothing that the repository or this machine configures runs: no hooks, helpers, filters, prompts, other protocols. */
+const safeOptions = [
+  'protocol.allow=never',
+  'protocol.http.allow=always',
+  'protocol.https.allow=always',
+  'protocol.ssh.allow=always',
+  'core.hooksPath=/dev/null',
+  'core.fsmonitor=false',
+  'core.askPass=',
+  'credential.helper=',
+  'submodule.recurse=false',
+  'fetch.recurseSubmodules=false',
+  'gc.auto=0',
+  'maintenance.auto=false',
+].flatMap((option) => ['-c', option]);
+
+/** The commit that the revision means now. A full commit that is neither a branch nor a tag is taken at its word. */
+export async function resolveCommit({ url, revision }: GitLocation, context: BuildContext): Promise<string> {
+  const refs = [revision, `refs/heads/${revision}`, `refs/tags/${revision}`, `refs/tags/${revision}^{}`];
+  const { code, output, errors } = await git(['ls-remote', '--', url, ...refs], context, context.workDir);
+  if (code !== 0) throw remoteFailure(url, errors);
+  const commits = new Map<string, string>();
+  for (const line of output.toString('utf8').split('\n')) {
+    const [commit, ref] = line.split('\t');
+    if (commit && ref) commits.set(ref, commit);
+  }
+  // An annotated tag's own object is no commit: the line with ^{} is what it points to.
+  const [exact, head, tag, peeled] = refs.map((ref) => commits.get(ref));
+  const commit = peeled ?? head ?? tag ?? exact;
+  if (commit !== undefined) return commit;
+  if (/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(revision)) return revision;
+  const hint = /^[0-9a-f]{7,39}$/.test(revision) ? ' (a commit must be given in full)' : '';
+  throw revisionNotFound(url, revision, hint);
+}
+
+/** The files of one commit, fetched without its history. */
+export async function treeOfCommit(
+  location: GitLocation,
+  commit: string,
+  subPath: string | undefined,
+  context: BuildContext,
+  limits?: TreeLimits,
+): Promise<SourceTree> {
+  const repository = join(context.workDir, 'repository.git');
+  await mustSucceed(['init', '--quiet', '--bare', '--template=', repository], context, context.workDir);
+  await fetchCommit(location, commit, repository, context);
+  return readCommit(repository, commit, subPath, context, limits);
+}
+
+async function fetchCommit(
+  { url, revision }: GitLocation,
+  commit: string,
+  repository: string,
+  context: BuildContext,
+): Promise<void> {
+  const fetch = ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', '--depth=1', '--', url];
+  const direct = await git([...fetch, commit], context, repository);
+  if (direct.code === 0) return;
+  // Old servers give only what a branch or tag points to; take the revision if it still is the commit.
+  if (revision !== commit) {
+    const named = await git([...fetch, revision], context, repository);
+    const has = await git(['cat-file', '-e', `${commit}^{commit}`], context, repository);
+    if (named.code === 0 && has.code === 0) return;
+  }
+  if (/not our ref|no such remote ref|couldn't find remote ref|unadvertised object|bad object/i.test(direct.errors)) {
+    throw revisionNotFound(url, commit, '');
+  }
+  throw remoteFailure(url, direct.errors);
+}
+
+async function readCommit(
+  repository: string,
+  commit: string,
+  subPath: string | undefined,
+  context: BuildContext,
+  limits: TreeLimits | undefined,
+): Promise<SourceTree> {
+  const prefix = (subPath ?? '.').replace(/^\.\//, '').replace(/\/+$/, '');
+  const treeish = prefix === '.' || prefix === '' ? commit : `${commit}:${prefix}`;
+  const listed = await git(['ls-tree', '-r', '-z', '-l', '--full-tree', treeish], context, repository);
+  if (listed.code !== 0) {
+    throw new BuildFailure('SubPathNotFound', `commit ${commit} has no folder ${subPath}: check subPath`);
+  }
+  const builder = new TreeBuilder(limits);
+  const wanted: { path: string; mode: string; hash: string }[] = [];
+  for (const line of listed.output.toString('utf8').split('\0')) {
+    const match = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-)\t(.+)$/s.exec(line);
+    if (!match) continue;
+    const [, mode = '', type, hash = '', size, path = ''] = match;
+    if (type === 'commit') {
+      context.log.say(`${path} is a submodule: left out`);
+      continue;
+    }
+    builder.reserve(path, Number(size));
+    wanted.push({ path, mode, hash });
+  }
+  const stdin = wanted.map(({ hash }) => `${hash}\n`).join('');
+  const { output } = await mustSucceed(['cat-file', '--batch'], context, repository, stdin);
+  let offset = 0;
+  for (const { path, mode, hash } of wanted) {
+    const end = output.indexOf(10, offset);
+    const [found, , size] = output.toString('latin1', offset, end).split(' ');
+    if (found !== hash || size === undefined) throw new Error(`git cat-file gave ${found} for ${hash}`);
+    const content = output.subarray(end + 1, end + 1 + Number(size));
+    if (mode === '120000') builder.addSymlink(path, content.toString('utf8'));
+    else builder.addFile(path, content, mode === '100755');
+    offset = end + 1 + Number(size) + 1;
+  }
+  return builder.finish();
+}
+
+interface GitResult {
+  code: number;
+  output: Buffer;
+  errors: string;
+}
+
+async function git(args: string[], context: BuildContext, cwd: string, stdin?: string): Promise<GitResult> {
+  const chunks: Buffer[] = [];
+  const errors = new BuildLog(16 * 1024);
+  const env = stepEnvironment(context.workDir, {
+    ...networkEnvironment(),
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_LFS_SKIP_SMUDGE: '1',
+    GIT_SSH_COMMAND: 'ssh -o BatchMode=yes',
+  });
+  try {
+    const code = await runStep({
+      command: 'git',
+      args: [...safeOptions, ...args],
+      cwd,
+      env,
+      log: errors,
+      signal: context.signal,
+      pidDir: context.folders.pids,
+      onStdout: (chunk) => chunks.push(chunk),
+      ...(stdin === undefined ? {} : { stdin }),
+    });
+    return { code, output: Buffer.concat(chunks), errors: errors.text().trim() };
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    throw new BuildFailure('GitFetchFailed', 'there is no git on this machine: install git', { cause: error });
+  }
+}
+
+async function mustSucceed(args: string[], context: BuildContext, cwd: string, stdin?: string): Promise<GitResult> {
+  const result = await git(args, context, cwd, stdin);
+  if (result.code !== 0) throw new BuildFailure('GitFetchFailed', `git ${args[0]} failed: ${result.errors}`);
+  return result;
+}
+
+function revisionNotFound(url: string, revision: string, hint: string): BuildFailure {
+  const message = `${url} has no branch, tag or commit ${revision}${hint}: check spec.source.git.revision`;
+  return new BuildFailure('GitRevisionNotFound', message);
+}
+
+function remoteFailure(url: string, errors: string): BuildFailure {
+  const said = errors.split('\n').slice(-3).join('; ');
+  if (
+    /could not read Username|Authentication failed|terminal prompts disabled|Permission denied|\b40[13]\b/.test(errors)
+  ) {
+    return new BuildFailure('GitAuthRequired', `${url} wants credentials that the build does not have: ${said}`);
+  }
+  if (/not found|does not exist|not appear to be a git repository|returned error: 404/i.test(errors)) {
+    return new BuildFailure('GitRepositoryNotFound', `there is no git repository at ${url}: ${said}`);
+  }
+  return new BuildFailure('GitFetchFailed', `${url} could not be fetched: ${said}`);
+}
