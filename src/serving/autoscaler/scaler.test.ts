@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { RevisionScaler, type ScaleTarget } from './scaler.ts';
+import type { ScalingConfig } from './scaling-config.ts';
+
+const config: ScalingConfig = {
+  metric: 'concurrency',
+  targetPerPod: 7,
+  stableWindowMs: 60_000,
+  panicWindowMs: 6_000,
+  panicThreshold: 2,
+  maxScaleUpRate: 1000,
+  maxScaleDownRate: 2,
+  scaleDownDelayMs: 0,
+  activationScale: 1,
+  minScale: 0,
+  maxScale: 0,
+  initialScale: 1,
+  isScaleToZeroEnabled: true,
+  podRetentionMs: 0,
+  isReachable: true,
+};
+const t0 = 1_700_000_000_000;
+const up = (target: Partial<ScaleTarget> = {}): ScaleTarget => ({
+  replicas: 1,
+  readyPods: 1,
+  isInitialized: true,
+  activeSinceMs: t0,
+  progressDeadlineMs: 600_000,
+  ...target,
+});
+const atZero: ScaleTarget = { replicas: 0, readyPods: 0, isInitialized: true, progressDeadlineMs: 600_000 };
+const load = (averageConcurrency: number, queued = 0) => ({
+  namespace: 'default',
+  name: 'r',
+  averageConcurrency,
+  requestCount: averageConcurrency,
+  queued,
+});
+
+test('a waiting request wakes a revision from zero at once, to its activation scale', () => {
+  for (const [activationScale, pods] of [
+    [1, 1],
+    [3, 3],
+  ] as const) {
+    const scaler = new RevisionScaler({ ...config, activationScale }, 0, t0);
+    assert.equal(scaler.choose(atZero, t0 + 100_000), 0);
+    scaler.record('g', load(0, 1), t0 + 100_000);
+    assert.equal(scaler.choose(atZero, t0 + 100_000), pods);
+  }
+});
+
+test('a request that is reported at once and again in its second counts once', () => {
+  const scaler = new RevisionScaler({ ...config, targetPerPod: 1 }, 0, t0);
+  for (let i = 1; i <= 5; i++) scaler.record('g', load(0, i), t0 + 100 * i);
+  scaler.record('g', load(4.5), t0 + 900);
+  assert.equal(scaler.choose(atZero, t0 + 900), 5);
+});
+
+test('what different gateways report adds up', () => {
+  const scaler = new RevisionScaler(config, 1, t0);
+  scaler.record('a', load(7), t0);
+  scaler.record('b', load(7), t0);
+  assert.equal(scaler.choose(up(), t0), 2);
+});
+
+test('a new revision is held for a stable window after it became active, then goes to zero', () => {
+  const scaler = new RevisionScaler(config, 0, t0);
+  assert.equal(scaler.choose(up(), t0 + 59_000), 1);
+  assert.equal(scaler.choose(up(), t0 + 60_000), 0);
+});
+
+test('zero comes a stable window and the retention period after the last request', () => {
+  const scaler = new RevisionScaler({ ...config, podRetentionMs: 10_000 }, 1, t0);
+  for (let s = 0; s <= 100; s++) scaler.record('g', load(1), t0 + s * 1000);
+  assert.equal(scaler.choose(up(), t0 + 169_000), 1);
+  assert.equal(scaler.choose(up(), t0 + 170_000), 0);
+});
+
+test('a control plane that starts does not scale to zero what it has not watched for a stable window', () => {
+  const startedAt = t0 + 3_600_000;
+  const scaler = new RevisionScaler(config, 1, startedAt);
+  assert.equal(scaler.choose(up(), startedAt), 1);
+  assert.equal(scaler.choose(up(), startedAt + 59_999), 1);
+  assert.equal(scaler.choose(up(), startedAt + 60_000), 0);
+});
+
+test('a long request keeps its pod, though no new one comes', () => {
+  const scaler = new RevisionScaler(config, 1, t0);
+  for (let s = 0; s <= 300; s++) {
+    scaler.record('g', { ...load(1), requestCount: 0 }, t0 + s * 1000);
+    assert.equal(scaler.choose(up(), t0 + s * 1000), 1);
+  }
+});
+
+test('bounds hold: minimum, maximum, initial scale until it was reached, no zero when it is disabled', () => {
+  const later = t0 + 1_000_000;
+  const cases: [name: string, over: Partial<ScalingConfig>, target: ScaleTarget, load: number, replicas: number][] = [
+    ['minimum', { minScale: 3 }, up({ replicas: 3, readyPods: 3 }), 0, 3],
+    ['maximum', { maxScale: 4 }, up(), 700, 4],
+    ['initial scale', { initialScale: 5 }, up({ isInitialized: false }), 0, 5],
+    ['initial scale is bounded too', { initialScale: 5, maxScale: 2 }, up({ isInitialized: false }), 0, 2],
+    ['zero disabled', { isScaleToZeroEnabled: false }, up(), 0, 1],
+  ];
+  for (const [name, over, target, value, replicas] of cases) {
+    const scaler = new RevisionScaler({ ...config, ...over }, 1, t0);
+    if (value > 0) scaler.record('g', load(value), later);
+    assert.equal(scaler.choose(target, later), replicas, name);
+  }
+});
+
+test('a revision that does not come up within its progress deadline is given up, and stays so', () => {
+  const scaler = new RevisionScaler(config, 0, t0);
+  const activating = (replicas: number): ScaleTarget => ({
+    replicas,
+    readyPods: 0,
+    isInitialized: false,
+    activatingSinceMs: t0,
+    progressDeadlineMs: 60_000,
+  });
+  assert.equal(scaler.choose(activating(1), t0 + 90_000), 1);
+  assert.equal(scaler.choose(activating(1), t0 + 90_001), 0);
+  assert.equal(scaler.choose({ ...activating(0) }, t0 + 92_001), 0);
+});
+
+test('by rps the arrivals count, not what is in flight', () => {
+  const scaler = new RevisionScaler({ ...config, metric: 'rps', targetPerPod: 100 }, 1, t0);
+  scaler.record('g', { ...load(1), requestCount: 150 }, t0);
+  assert.equal(scaler.choose(up(), t0), 2);
+});
+
+test('whatever comes, the scale is within its bounds, and an idle revision ends at its minimum or zero', () => {
+  const traffic = fc.array(fc.integer({ min: 0, max: 500 }), { maxLength: 120 });
+  fc.assert(
+    fc.property(
+      traffic,
+      fc.integer({ min: 0, max: 3 }),
+      fc.integer({ min: 3, max: 20 }),
+      (loads, minScale, maxScale) => {
+        const scaler = new RevisionScaler({ ...config, minScale, maxScale }, 1, t0);
+        let replicas = Math.max(1, minScale);
+        const step = (second: number, value: number) => {
+          const nowMs = t0 + second * 1000;
+          if (value > 0) scaler.record('g', load(value), nowMs);
+          const target = up({ replicas, readyPods: replicas, ...(replicas === 0 ? {} : { activeSinceMs: t0 }) });
+          replicas = scaler.choose(target, nowMs);
+          assert.ok(replicas >= minScale && replicas <= maxScale, `${replicas} at ${second}`);
+          if (value > 0) assert.ok(replicas > 0);
+        };
+        for (const [second, value] of loads.entries()) step(second, value);
+        for (let second = loads.length; second < loads.length + 400; second += 2) step(second, 0);
+        assert.equal(replicas, minScale);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
