@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ConfigMap } from '../../api/core/config-map.ts';
+import type { Cache } from '../../kube/reconciler.ts';
+import { silentLogger } from '../../observe/log.ts';
+import { autoscalerConfigReader, parseAutoscalerConfig } from './autoscaler.ts';
+import { domainFor, parseDomainConfig } from './domain.ts';
+
+test('config-autoscaler has the defaults of Knative', () => {
+  const config = parseAutoscalerConfig({ _example: 'anything: at all' });
+  assert.equal(config.stableWindowMs, 60_000);
+  assert.equal(config.targetUtilization, 0.7);
+  assert.equal(config.panicThreshold, 2);
+  assert.equal(config.initialScale, 1);
+});
+
+test('a wrong value in config-autoscaler is named', () => {
+  const cases: [data: Record<string, string>, message: RegExp][] = [
+    [{ 'stable-window': '5s' }, /^stable-window is 5s: expected 6s to 3600s$/],
+    [{ 'stable-window': 'a while' }, /^stable-window is "a while": expected a duration/],
+    [{ 'max-scale-up-rate': '1' }, /^max-scale-up-rate is "1"/],
+    [{ 'enable-scale-to-zero': 'maybe' }, /^enable-scale-to-zero is "maybe": expected true or false$/],
+    [{ 'initial-scale': '0' }, /^initial-scale is 0: allow-zero-initial-scale must be true/],
+    [{ 'min-scale': '5', 'max-scale': '2' }, /^max-scale is 2: min-scale is 5$/],
+    [{ 'max-scale-limit': '5' }, /^max-scale is 0: it must be from 1 to max-scale-limit, 5$/],
+    [{ 'min-scale': '1.5' }, /^min-scale is 1.5: expected a whole number$/],
+  ];
+  for (const [data, message] of cases) assert.throws(() => parseAutoscalerConfig(data), { message });
+  assert.equal(parseAutoscalerConfig({ 'container-concurrency-target-percentage': '0.8' }).targetUtilization, 0.8);
+});
+
+test('an invalid ConfigMap leaves the last good one in force', () => {
+  let stored: ConfigMap | undefined;
+  const cache = { get: () => stored } as unknown as Cache;
+  const read = autoscalerConfigReader();
+  const put = (window: string) => {
+    const metadata = { name: 'config-autoscaler', namespace: 'knative-serving' };
+    stored = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'stable-window': window } };
+  };
+  assert.equal(read(cache, silentLogger).stableWindowMs, 60_000);
+  put('30s');
+  assert.equal(read(cache, silentLogger).stableWindowMs, 30_000);
+  put('nonsense');
+  assert.equal(read(cache, silentLogger).stableWindowMs, 30_000);
+  put('20s');
+  assert.equal(read(cache, silentLogger).stableWindowMs, 20_000);
+  stored = undefined;
+  assert.equal(read(cache, silentLogger).stableWindowMs, 60_000);
+});
+
+test('a Route is under the domain whose labels it has most of', () => {
+  const config = parseDomainConfig(
+    {
+      'example.org': 'selector:\n  app: shop\n',
+      'prod.example.org': 'selector: {app: shop, env: prod}',
+      'dev.local': '',
+    },
+    'localhost',
+  );
+  assert.equal(domainFor(config, undefined), 'dev.local');
+  assert.equal(domainFor(config, { app: 'shop' }), 'example.org');
+  assert.equal(domainFor(config, { app: 'shop', env: 'prod' }), 'prod.example.org');
+  assert.equal(domainFor(parseDomainConfig({}, 'localhost'), { app: 'shop' }), 'localhost');
+  assert.throws(() => parseDomainConfig({ 'a.b': 'selector: 7' }, 'localhost'), /^Error: a.b: expected nothing/);
+});
