@@ -2,4 +2,3 @@
 export { type NodeAgent, type NodeAgentOptions, startNodeAgent } from './agent.ts';
 export type { Driver } from './driver.ts';
 export { missingIsolation } from './drivers/process/isolation.ts';
-export type { PodLogOptions, PodLogs } from './logs/pod-logs.ts';

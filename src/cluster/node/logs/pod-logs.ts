@@ -1,33 +1,14 @@
 import type { Pod } from '../../../api/core/pod.ts';
 import { badRequest } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
+import type { LogOptions, PodLogs } from '../../pod-logs.ts';
 import type { LogFiles } from './log-files.ts';
 import { type ReadLogOptions, readLog } from './log-reader.ts';
 
-/** The query of `GET …/pods/NAME/log`. */
-export interface PodLogOptions {
-  container?: string;
-  follow?: boolean;
-  tailLines?: number;
-  sinceSeconds?: number;
-  /** RFC 3339. */
-  sinceTime?: string;
-  /** Each line after the time at which the agent saw it: up to half a second after it was written. */
-  timestamps?: boolean;
-  /** The run before the current one. */
-  previous?: boolean;
-  limitBytes?: number;
-  signal?: AbortSignal;
-}
-
-export interface PodLogs {
-  /** Throws ApiError 400 when there is nothing to read, before the first chunk. */
-  read(pod: Pod, options?: PodLogOptions): AsyncIterable<Buffer>;
-}
-
+/** Logs as the API server asks for them; throws ApiError 400 when there is nothing to read, before the first chunk. */
 export function podLogs(logs: LogFiles, clock: Clock): PodLogs {
   return {
-    async *read(pod, options = {}) {
+    async *read(pod, options) {
       const container = containerOf(pod, options.container);
       const runs = logs.runsOf(pod.metadata, container);
       const run = runs[options.previous ? 1 : 0];
@@ -49,7 +30,7 @@ function containerOf(pod: Pod, asked: string | undefined): string {
   throw badRequest(`a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names}]`);
 }
 
-function readOptionsOf(options: PodLogOptions, nowMs: number): ReadLogOptions {
+function readOptionsOf(options: LogOptions, nowMs: number): ReadLogOptions {
   const { follow, tailLines, sinceSeconds, sinceTime, timestamps, limitBytes, signal } = options;
   const result: ReadLogOptions = { follow: follow ?? false, timestamps: timestamps ?? false, signal };
   if (tailLines !== undefined) result.tailLines = tailLines;
