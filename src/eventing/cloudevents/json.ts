@@ -76,7 +76,7 @@ function encodeData(data: Buffer, attributes: Attributes): string {
   const type = attributes.datacontenttype;
   if (type !== undefined) {
     const text = textOf(data);
-    if (text !== undefined && isJsonType(String(type)) && isJson(text)) return `"data":${text}`;
+    if (text !== undefined && isJsonType(String(type)) && isJsonText(text)) return `"data":${text}`;
     if (text !== undefined && isTextType(String(type))) return `"data":${JSON.stringify(text)}`;
   }
   if (attributes.specversion === '0.3') {
@@ -91,12 +91,13 @@ function isTextType(contentType: string): boolean {
   return /^(?:text\/|[^/;]+\/(?:[^;\s]+\+)?xml\s*(?:;|$))/i.test(contentType);
 }
 
-function isJson(text: string): boolean {
+/** Whether `text` is a JSON document. */
+export function isJsonText(text: string): boolean {
   try {
     JSON.parse(text);
     return true;
   } catch {
-    // Data that its type calls JSON wrongly travels as bytes.
+    // The question is only whether it parses: data that its type calls JSON wrongly travels as bytes.
     return false;
   }
 }

@@ -1,0 +1,146 @@
+import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
+import { BrokerKind, isOurBroker } from '../../api/eventing/broker.ts';
+import type { Addressable, Destination, KReference } from '../../api/eventing/destination.ts';
+import { httpUrl } from '../../api/eventing/destination.ts';
+import { apiVersionOf, defineKind, type Kind } from '../../api/kind.ts';
+import { type Key, type KubeObject, keyOf } from '../../api/meta.ts';
+import { platformKinds } from '../../api/platform.ts';
+import { ServiceKind } from '../../api/serving/service.ts';
+import { ApiError } from '../../api/status.ts';
+import type { Client } from '../../kube/client.ts';
+import type { Cache, Watch } from '../../kube/reconciler.ts';
+
+export interface ControlOptions {
+  /** The broker's base URL, for example `http://127.0.0.1:8081`. */
+  ingressUrl: string;
+}
+
+/** How soon what is not resolved and not watched is looked at again. */
+export const unresolvedRetryMs = 2000;
+
+/** What resolving needs: where brokers are, and who knows the objects. */
+export interface Resolver {
+  client: Client;
+  cache?: Cache;
+  /** The broker's base URL; `/<namespace>/<name>` follows. */
+  ingressUrl: string;
+}
+
+export interface ResolvedAddress {
+  uri: string;
+  ca?: string;
+}
+
+export type Resolution = { is: 'resolved'; address: ResolvedAddress } | { is: 'not'; reason: string; message: string };
+
+/**
+ * The URL of a destination of an object in `namespace` (Knative's rules): a core Service is at its DNS name, anything
+ * else at its `status.address.url`; a `uri` beside a `ref` is resolved against that.
+ */
+export async function resolveDestination(
+  destination: Destination,
+  namespace: string,
+  resolver: Resolver,
+): Promise<Resolution> {
+  const { ref, uri, CACerts } = destination;
+  if (!ref) return absolute(uri ?? '', CACerts);
+  const base = await resolveReference(ref, ref.namespace ?? namespace, resolver);
+  if (base.is === 'not') return base;
+  const ca = CACerts ?? base.address.ca;
+  if (uri === undefined) return resolved(base.address.uri, ca);
+  const joined = URL.parse(uri, base.address.uri);
+  return joined ? resolved(joined.href, ca) : not('InvalidUri', `${JSON.stringify(uri)} is not a relative URI`);
+}
+
+/** Where the ingress takes the events of a broker. */
+export const brokerUrl = (ingressUrl: string, key: Key): string => `${ingressUrl}/${key.namespace}/${key.name}`;
+
+/** Whether `destination` of an object in `namespace` means `object`: for watches. */
+export function refersTo(destination: Destination | undefined, namespace: string | undefined, object: KubeObject) {
+  const ref = destination?.ref;
+  return (
+    ref !== undefined &&
+    ref.kind === object.kind &&
+    ref.name === object.metadata.name &&
+    (ref.namespace ?? namespace) === object.metadata.namespace &&
+    groupOf(ref.apiVersion) === groupOf(object.apiVersion)
+  );
+}
+
+/** Watches of what is addressable, which call for the objects of `kind` that have one of them among their destinations. */
+export function destinationWatches<T extends KubeObject>(
+  kind: Kind<T>,
+  destinations: (object: T) => Parameters<typeof refersTo>[0][],
+): Watch[] {
+  return [ServiceKind as Kind, CoreServiceKind as Kind, BrokerKind as Kind].map((watched) => ({
+    kind: watched,
+    keys: (changed, cache) =>
+      cache
+        .list(kind)
+        .filter((object) => destinations(object).some((d) => refersTo(d, object.metadata.namespace, changed)))
+        .map(keyOf),
+  }));
+}
+
+/** The kind that a reference names; one that is not ours is taken to follow the usual rules of naming. */
+export function kindOf(reference: Pick<KReference, 'apiVersion' | 'kind'>): Kind {
+  const { apiVersion, kind } = reference;
+  const known = [...platformKinds, CoreServiceKind as Kind].find(
+    (k) => k.kind === kind && k.group === groupOf(apiVersion),
+  );
+  if (known && (known.group === '' || apiVersionOf(known) === apiVersion)) return known;
+  const singular = kind.toLowerCase();
+  const plural = /(?:s|x|ch|sh)$/.test(singular)
+    ? `${singular}es`
+    : singular.replace(/([^aeiou])y$/, '$1ie').concat('s');
+  const group = groupOf(apiVersion);
+  return defineKind({ group, version: apiVersion.split('/').at(-1) ?? '', kind, plural, singular, schema: {} });
+}
+
+/** The object, from the cache when that has its kind; undefined when there is none, or no such kind. */
+export async function lookUp(
+  reference: KReference,
+  namespace: string,
+  { client, cache }: Pick<Resolver, 'client' | 'cache'>,
+): Promise<KubeObject | undefined> {
+  const kind = kindOf(reference);
+  const key = { namespace, name: reference.name };
+  if (cache?.has(kind)) return cache.get(kind, key);
+  try {
+    return await client.get(kind, key);
+  } catch (error) {
+    // The server says 404 also for a kind that it does not know.
+    if (error instanceof ApiError && error.code === 404) return undefined;
+    throw error;
+  }
+}
+
+async function resolveReference(reference: KReference, namespace: string, resolver: Resolver): Promise<Resolution> {
+  const name = `${reference.kind} "${reference.name}" in namespace "${namespace}"`;
+  const object = await lookUp(reference, namespace, resolver);
+  if (!object) return not('NotFound', `${name} (${reference.apiVersion}) does not exist`);
+  if (isCoreService(object)) return resolved(`http://${reference.name}.${namespace}.svc.cluster.local`, undefined);
+  if (object.kind === BrokerKind.kind && groupOf(object.apiVersion) === BrokerKind.group && isOurBroker(object)) {
+    return resolved(brokerUrl(resolver.ingressUrl, { namespace, name: reference.name }), undefined);
+  }
+  const status: Addressable = 'status' in object ? ((object.status ?? {}) as Addressable) : {};
+  const address = status.address?.url ? status.address : status.addresses?.[0];
+  if (!address?.url) return not('NotAddressable', `${name} has no address: status.address.url is not set (yet)`);
+  return resolved(address.url, address.CACerts);
+}
+
+function isCoreService(object: KubeObject): object is CoreService {
+  return object.kind === CoreServiceKind.kind && object.apiVersion === 'v1';
+}
+
+function absolute(uri: string, ca: string | undefined): Resolution {
+  return httpUrl(uri) ? resolved(uri, ca) : not('InvalidUri', `${JSON.stringify(uri)} is not an http URL`);
+}
+
+function resolved(uri: string, ca: string | undefined): Resolution {
+  return { is: 'resolved', address: ca === undefined ? { uri } : { uri, ca } };
+}
+
+const not = (reason: string, message: string): Resolution => ({ is: 'not', reason, message });
+
+const groupOf = (apiVersion: string): string => (apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '');

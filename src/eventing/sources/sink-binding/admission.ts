@@ -1,0 +1,43 @@
+import type { Kind } from '../../../api/kind.ts';
+import { type SinkBinding, SinkBindingKind } from '../../../api/sources/sink-binding.ts';
+import type { Admission, AdmissionRequest } from '../../../kube/admission.ts';
+import type { Client } from '../../../kube/client.ts';
+import { type Resolver, resolveDestination } from '../../control/destination.ts';
+import { injectSink, type PodSpecable, type SinkVariables } from './inject.ts';
+import { bindingOf, subjectKinds } from './subject.ts';
+
+export interface SinkBindingAdmissionOptions {
+  /** A function, as the API server that calls the admission is also what the client talks to. */
+  client: () => Client;
+  ingressUrl: string;
+}
+
+/** Tells the sink to the subjects of SinkBindings on their way in, so that their first revision knows it already. */
+export function sinkBindingAdmission(options: SinkBindingAdmissionOptions): Admission<PodSpecable> {
+  return {
+    name: 'sink-binding',
+    kinds: subjectKinds,
+    mutate: (request) => mutate(request, { client: options.client(), ingressUrl: options.ingressUrl }),
+  };
+}
+
+async function mutate({ operation, kind, object }: AdmissionRequest<PodSpecable>, resolver: Resolver): Promise<void> {
+  const { namespace } = object.metadata;
+  if (operation === 'DELETE' || namespace === undefined || object.metadata.deletionTimestamp !== undefined) return;
+  const { items } = await resolver.client.list(SinkBindingKind, { namespace });
+  const binding = bindingOf(items, kind as unknown as Kind, object);
+  const variables = binding && (await sinkVariables(binding, resolver));
+  if (variables) injectSink(object, variables);
+}
+
+/** What the binding's subjects are told; undefined while its sink is not resolved. */
+export async function sinkVariables(binding: SinkBinding, resolver: Resolver): Promise<SinkVariables | undefined> {
+  const found = await resolveDestination(binding.spec.sink, binding.metadata.namespace ?? '', resolver);
+  if (found.is === 'not') return undefined;
+  const { uri, ca } = found.address;
+  return {
+    sinkUri: uri,
+    ...(ca === undefined ? {} : { ca }),
+    ...(binding.spec.ceOverrides === undefined ? {} : { overrides: binding.spec.ceOverrides }),
+  };
+}
