@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** The longest name that is still a DNS label. */
 const lengthMax = 63;
 
-/** `parent` + `suffix`, or when that is too long for a DNS label, a shortened parent with a hash that keeps it unique. */
+/** `parent` + `suffix`, or when that is too long for a DNS label, a shortened parent with a hash of it. */
 export function childName(parent: string, suffix: string): string {
   const name = parent + suffix;
   if (name.length <= lengthMax) return name;

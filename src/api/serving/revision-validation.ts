@@ -159,7 +159,8 @@ function validateImage(container: Container, path: string, context: ContainerCon
 function isImageReference(text: string): boolean {
   const component = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
   const host = '(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9a-fA-F:]+\\])(?::\\d+)?';
-  const pattern = `^(?:${host}/)?${component}(?:/${component})*(?::[\\w][\\w.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{32,})?$`;
+  const suffix = '(?::[\\w][\\w.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{32,})?';
+  const pattern = `^(?:${host}/)?${component}(?:/${component})*${suffix}$`;
   return text.length <= 1024 && new RegExp(pattern).test(text);
 }
 
@@ -246,7 +247,7 @@ function validateHandler(probe: Probe, container: Container, path: string): Fiel
   return errors;
 }
 
-/** Without a period the platform probes as often as it likes: then the fields that only a period gives a meaning are refused. */
+/** Without a period the platform probes as often as it likes: fields that only a period gives a meaning are refused. */
 function validateReadinessTimes(probe: Probe, path: string): FieldError[] {
   const errors: FieldError[] = [];
   const atLeast = (

@@ -20,6 +20,7 @@ const config: ScalingConfig = {
   isScaleToZeroEnabled: true,
   podRetentionMs: 0,
   isReachable: true,
+  isRouted: false,
 };
 const calm: DeciderState = { panicPods: 0, recent: [] };
 const now = 1_000_000;

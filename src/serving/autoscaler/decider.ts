@@ -25,8 +25,8 @@ export interface Decision {
 }
 
 /**
- * How a scaler begins. Pods that run already were wanted by somebody: a control plane that restarts has empty windows, so
- * it begins in panic, which does not scale down before it has seen a whole stable window.
+ * How a scaler begins. Pods that run already were wanted by somebody: a control plane that restarts has empty windows,
+ * so it begins in panic, which does not scale down before it has seen a whole stable window.
  */
 export function initialState(readyPods: number, nowMs: number): DeciderState {
   return readyPods > 1 ? { panickedAtMs: nowMs, panicPods: readyPods, recent: [] } : { panicPods: 0, recent: [] };

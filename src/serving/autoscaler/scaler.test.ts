@@ -20,6 +20,7 @@ const config: ScalingConfig = {
   isScaleToZeroEnabled: true,
   podRetentionMs: 0,
   isReachable: true,
+  isRouted: false,
 };
 const t0 = 1_700_000_000_000;
 const up = (target: Partial<ScaleTarget> = {}): ScaleTarget => ({
@@ -84,6 +85,18 @@ test('a control plane that starts does not scale to zero what it has not watched
   assert.equal(scaler.choose(up(), startedAt), 1);
   assert.equal(scaler.choose(up(), startedAt + 59_999), 1);
   assert.equal(scaler.choose(up(), startedAt + 60_000), 0);
+});
+
+test('while gateways are away from a routed revision, nothing is taken from it', () => {
+  const scaler = new RevisionScaler({ ...config, isRouted: true }, 2, t0);
+  const two = up({ replicas: 2, readyPods: 2 });
+  for (let s = 2; s <= 300; s += 2) assert.equal(scaler.choose(two, t0 + s * 1000), 2);
+  let replicas = 2;
+  for (let s = 302; s <= 400; s += 2) {
+    scaler.record('g', load(0), t0 + s * 1000);
+    replicas = scaler.choose(up({ replicas, readyPods: replicas }), t0 + s * 1000);
+  }
+  assert.equal(replicas, 0, 'reported idle, it goes');
 });
 
 test('a long request keeps its pod, though no new one comes', () => {

@@ -17,6 +17,8 @@ export interface ScaleTarget {
   progressDeadlineMs: number;
 }
 
+/** Without a report of a routed revision for this long, its gateways are away. */
+const silenceMs = 10_000;
 /** Above this many names, those of gateways that fell silent are dropped. */
 const gatewaysMax = 64;
 /** After the progress deadline, this much more before a revision that does not come up is given up. */
@@ -31,6 +33,7 @@ export class RevisionScaler {
   #state: DeciderState;
   /** What each gateway said of its newest second. */
   readonly #reported = new Map<string, { second: number; value: number }>();
+  #heardAtMs: number;
   /** When there last was anything to do. */
   #busyAtMs = Number.NEGATIVE_INFINITY;
   #lastDecision: Decision | undefined;
@@ -38,6 +41,7 @@ export class RevisionScaler {
   constructor(config: ScalingConfig, readyPods: number, nowMs: number) {
     this.#config = config;
     this.#createdAtMs = nowMs;
+    this.#heardAtMs = nowMs;
     this.#stable = new Window(config.stableWindowMs);
     this.#panic = new Window(config.panicWindowMs);
     this.#state = initialState(readyPods, nowMs);
@@ -61,6 +65,7 @@ export class RevisionScaler {
    */
   record(gateway: string, stats: RevisionStats, atMs: number): void {
     const isDemand = stats.queued > 0 || stats.requestCount > 0 || stats.averageConcurrency > 0;
+    this.#heardAtMs = Math.max(this.#heardAtMs, atMs);
     if (isDemand) this.#busyAtMs = Math.max(this.#busyAtMs, atMs);
     // A request that waits has been there for only a part of the second, and counts whole: it needs a pod.
     const concurrency = Math.max(stats.averageConcurrency, stats.queued);
@@ -89,10 +94,16 @@ export class RevisionScaler {
     const decision = decide(observed, this.#state, this.#config, nowMs);
     this.#state = decision.state;
     this.#lastDecision = decision;
-    const demanded = this.#atLeastOneForDemand(decision.pods, target, nowMs);
+    const demanded = this.#atLeastOneForDemand(this.#heard(decision.pods, target, nowMs), target, nowMs);
     if (demanded === 0 && this.#isGivenUp(target, nowMs)) return 0;
     const wanted = this.#withinBounds(demanded, target);
     return wanted === 0 ? this.#toZero(target, nowMs) : wanted;
+  }
+
+  /** Gateways report idle pods as well: where none does, silence says nothing, and nothing is taken away for it. */
+  #heard(pods: number, target: ScaleTarget, nowMs: number): number {
+    const isSilent = this.#config.isRouted && nowMs - this.#heardAtMs > silenceMs;
+    return isSilent && target.activeSinceMs !== undefined ? Math.max(pods, target.replicas) : pods;
   }
 
   /** A request that waits is never averaged away: someone must answer it. */
@@ -111,8 +122,8 @@ export class RevisionScaler {
 
   /**
    * Nothing is wanted: zero once the revision has been idle for a stable window and the retention period, counted from
-   * when it became active, had its last request, or from when this control plane first saw it (it knows no requests from
-   * before). The gateway is always in the path, so there is no grace period for a change of paths.
+   * when it became active, had its last request, or from when this control plane first saw it (it knows no requests
+   * from before). The gateway is always in the path, so there is no grace period for a change of paths.
    */
   #toZero(target: ScaleTarget, nowMs: number): number {
     if (target.replicas === 0) return 0;

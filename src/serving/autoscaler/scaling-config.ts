@@ -23,6 +23,8 @@ export interface ScalingConfig {
   isScaleToZeroEnabled: boolean;
   podRetentionMs: number;
   isReachable: boolean;
+  /** A Route sends to the revision, so gateways speak of it as long as it has pods. */
+  isRouted: boolean;
 }
 
 type Annotations = Record<string, string> | undefined;
@@ -53,6 +55,7 @@ export function scalingConfigOf(autoscaler: PodAutoscaler, config: AutoscalerCon
     isScaleToZeroEnabled: config.isScaleToZeroEnabled,
     podRetentionMs: durationMs(annotations, autoscaling.podRetentionPeriod) ?? config.podRetentionMs,
     isReachable,
+    isRouted: autoscaler.spec.reachability === 'Reachable',
   };
 }
 
@@ -69,8 +72,9 @@ function initialScaleOf(annotations: Annotations, config: AutoscalerConfig): num
 }
 
 /**
- * The total a pod is given, times the share of it to be used: for concurrency the target annotation, else the container's
- * limit, else the operator's default (100 × 0.7 = 70 requests in flight per pod); never above the container's limit.
+ * The total a pod is given, times the share of it to be used: for concurrency the target annotation, else the
+ * container's limit, else the operator's default (100 × 0.7 = 70 requests in flight per pod); never above the
+ * container's limit.
  */
 function targetPerPod(autoscaler: PodAutoscaler, metric: 'concurrency' | 'rps', config: AutoscalerConfig): number {
   const { annotations } = autoscaler.metadata;

@@ -17,7 +17,7 @@ export interface StatsListener {
 /** A report of 20,000 revisions fits; more is refused before it fills memory. */
 const bodyMaxBytes = 4 * 1024 * 1024;
 
-/** Takes `POST /v1/stats`: 204 when the report was taken in, 400 naming the field that is wrong, 413 when it is too long. */
+/** Takes `POST /v1/stats`: 204 when the report was taken in, 400 naming the field that is wrong, 413 when too long. */
 export async function listenForStats(
   address: StatsAddress,
   onReport: (report: StatsReport) => void,

@@ -2,15 +2,15 @@
 const bucketMs = 1_000;
 
 /**
- * A sliding window of values in buckets of one second. Values of the same second add up: each reporter has a part of the
- * whole. A bounded ring, written at the second of the report:
+ * A sliding window of values in buckets of one second. Values of the same second add up: each reporter has a part of
+ * the whole. A bounded ring, written at the second of the report:
  *
  *     seconds   … 57 58 59 60 61          size 5, now in second 61
  *     buckets    [60|61|57|58|59]         second s is at s mod size; what is older is overwritten
  *
  * The average divides by the seconds since the first value, at most by the window's length, so that a burst is seen at
- * once; a window that was silent throughout starts over. Seconds without a report count as zero: a gateway that does not
- * speak of a revision has nothing of it. Only the newest second is left out while its report is still on the way.
+ * once; a window that was silent throughout starts over. Seconds without a report count as zero: a gateway that does
+ * not speak of a revision has nothing of it. Only the newest second is left out while its report is still on the way.
  */
 export class Window {
   readonly #size: number;

@@ -12,7 +12,7 @@ export function domainConfigReader(defaultDomain: string): ConfigReader<DomainCo
   return configReader(domainConfigName, (data) => parseDomainConfig(data, defaultDomain));
 }
 
-/** `config-domain`: each key is a domain, its value empty or YAML `selector: {label: value}`. Throws on anything else. */
+/** `config-domain`: each key is a domain, its value empty or YAML `selector: {label: value}`; throws otherwise. */
 export function parseDomainConfig(data: Record<string, string>, defaultDomain: string): DomainConfig {
   const domains = Object.entries(data)
     .filter(([domain]) => domain !== '_example')

@@ -146,8 +146,8 @@ function reportRevision(
 }
 
 /**
- * The ready revision of the highest generation. It never goes back: when the latest ready revision fails, traffic is not
- * silently given to an older one.
+ * The ready revision of the highest generation. It never goes back: when the latest ready revision fails, traffic is
+ * not silently given to an older one.
  */
 function findLatestReady(configuration: Configuration, status: ConfigurationStatus, context: ReconcileContext): void {
   const ownName = configuration.spec.template.metadata?.name;

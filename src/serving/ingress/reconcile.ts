@@ -15,8 +15,8 @@ const conditions = conditionSet({ happy: 'Ready', dependents: ['NetworkConfigure
 
 /**
  * Says of our Ingresses that they are served. Gateways watch Ingresses and hold a request for a host that they do not
- * know yet no differently from one whose pods start, so a written Ingress is as good as a loaded one; what a gateway has
- * loaded is not confirmed here.
+ * know yet no differently from one whose pods start, so a written Ingress is as good as a loaded one; what a gateway
+ * has loaded is not confirmed here.
  */
 export function ingressController(): Controller<Ingress> {
   const loadBalancer: LoadBalancerStatus = { ingress: [{ domainInternal: gatewayHost }] };

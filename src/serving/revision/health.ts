@@ -89,8 +89,8 @@ function diagnoseContainer(
 }
 
 const notListening = (name: string, port: number, seconds: number): string =>
-  `Container "${name}" has run for ${seconds} s without becoming ready: it must listen on the port in the environment ` +
-  `variable PORT (${port} unless the platform maps it) and pass its readiness probe`;
+  `Container "${name}" has run for ${seconds} s without becoming ready: it must listen on the port in the ` +
+  `environment variable PORT (${port} unless the platform maps it) and pass its readiness probe`;
 
 const ailing = (
   condition: Ailment['condition'],

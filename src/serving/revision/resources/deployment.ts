@@ -103,8 +103,8 @@ function knativeEnv({ metadata }: Revision): EnvVar[] {
 }
 
 /**
- * A probe that Kubernetes understands: port 0, none and the port's old name all mean the serving port, and a period of 0
- * ("as often as you like") becomes the shortest that there is.
+ * A probe that Kubernetes understands: port 0, none and the port's old name all mean the serving port, and a period of
+ * 0 ("as often as you like") becomes the shortest that there is.
  */
 function withPort(probe: Probe, port: number): Probe {
   const { httpGet, tcpSocket, grpc, ...rest } = probe;
