@@ -8,6 +8,7 @@ import { processDriver } from '../cluster/node/drivers/process/index.ts';
 import { startNodeAgent } from '../cluster/node/index.ts';
 import { workloadControllers } from '../cluster/workloads/index.ts';
 import { eventingAdmission, eventingControllers } from '../eventing/index.ts';
+import type { Client } from '../kube/client.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
 import { serveObservability } from '../observe/http.ts';
@@ -43,16 +44,17 @@ export async function start(config: Config, log: Logger): Promise<Role> {
   });
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
 
+  const ingressUrl = `http://127.0.0.1:${ports.broker}`;
   const api = await openApiServer({
     dataDir,
     clock,
     log,
     metrics,
     kinds: platformKinds,
-    admission: [...servingAdmission, ...eventingAdmission],
+    admission: [...servingAdmission, ...eventingAdmission({ client: () => api.client, ingressUrl: `http://127.0.0.1:${ports.broker}` })],
     podLogs: { read: (pod, options) => node.podLogs.read(pod, options) },
   });
-  const { client } = api;
+  const client: Client = api.client;
   const node = await startNodeAgent({
     client,
     clock,
@@ -71,7 +73,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
       ...servingControllers({ registry, domain: config.domain, gatewayPort: ports.gateway }),
       ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log }),
       ...eventingControllers({
-        ingressUrl: `http://127.0.0.1:${ports.broker}`,
+        ingressUrl,
         gatewayUrl: `http://127.0.0.1:${ports.gateway}`,
       }),
     ],
