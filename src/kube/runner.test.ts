@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { openWorld, type World } from '../../test/world.ts';
+import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
+import { type Secret, SecretKind } from '../api/core/secret.ts';
+import { ensure, NotOwnedError } from './ensure.ts';
+import { type Controller, owned, type ReconcileContext, TerminalError } from './reconciler.ts';
+
+const configMap = (name: string, data: Record<string, string> = {}): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'default' },
+  data,
+});
+
+/** Runs `use` in a world with one controller of ConfigMaps, and waits for what it reconciles through `next`. */
+async function withController(
+  controller: Partial<Controller<ConfigMap>> & Pick<Controller<ConfigMap>, 'reconcile'>,
+  use: (world: World, until: (isEnough: () => boolean) => Promise<void>) => Promise<void>,
+): Promise<void> {
+  let wake = () => {};
+  const world = await openWorld({
+    kinds: [],
+    controllers: [
+      {
+        name: 'test',
+        kind: ConfigMapKind,
+        ...controller,
+        async reconcile(object, context) {
+          if (object.metadata.namespace !== 'default') return;
+          try {
+            return await controller.reconcile(object, context);
+          } finally {
+            wake();
+          }
+        },
+        onGone(key) {
+          controller.onGone?.(key);
+          wake();
+        },
+      } satisfies Controller<ConfigMap>,
+    ],
+  });
+  const until = async (isEnough: () => boolean) => {
+    while (!isEnough()) await new Promise<void>((resolve) => (wake = resolve));
+  };
+  try {
+    await use(world, until);
+  } finally {
+    await world.stop();
+  }
+}
+
+describe('the runner', () => {
+  test('reconciles each object after each change, with the newest copy, and tells when it is gone', async () => {
+    const seen: string[] = [];
+    const gone: string[] = [];
+    await withController(
+      {
+        async reconcile(object) {
+          seen.push(object.data?.value ?? '');
+        },
+        onGone: (key) => gone.push(key.name),
+      },
+      async ({ client }, until) => {
+        const stored = await client.create(ConfigMapKind, configMap('a', { value: '1' }));
+        await until(() => seen.includes('1'));
+        await client.update(ConfigMapKind, { ...stored, data: { value: '2' } });
+        await until(() => seen.includes('2'));
+        await client.delete(ConfigMapKind, { namespace: 'default', name: 'a' });
+        await until(() => gone.includes('a'));
+      },
+    );
+  });
+
+  test('tries again after an error, but not after a TerminalError', async () => {
+    const attempts: Record<string, number> = {};
+    await withController(
+      {
+        async reconcile({ metadata: { name } }) {
+          attempts[name] = (attempts[name] ?? 0) + 1;
+          if (name === 'hopeless') throw new TerminalError('it cannot be');
+          if (name === 'flaky' && attempts[name] < 4) throw new Error('not yet');
+        },
+      },
+      async ({ client }, until) => {
+        await client.create(ConfigMapKind, configMap('hopeless'));
+        await client.create(ConfigMapKind, configMap('flaky'));
+        await until(() => attempts.flaky === 4);
+        assert.equal(attempts.hopeless, 1);
+      },
+    );
+  });
+
+  test('comes back when asked to, without any change', async () => {
+    let count = 0;
+    await withController(
+      {
+        async reconcile({ metadata: { name } }) {
+          if (name === 'again' && ++count < 3) return { requeueAfterMs: 1 };
+        },
+      },
+      async ({ client }, until) => {
+        await client.create(ConfigMapKind, configMap('again'));
+        await until(() => count === 3);
+      },
+    );
+  });
+
+  test('a change of a dependent calls for its owner, which finds it in the cache', async () => {
+    const found: string[][] = [];
+    await withController(
+      {
+        watches: [owned(SecretKind, ConfigMapKind)],
+        async reconcile(object, { cache }) {
+          found.push(cache.ownedBy(SecretKind, object).map((secret) => secret.metadata.name));
+        },
+      },
+      async ({ client, cache }, until) => {
+        const owner = await client.create(ConfigMapKind, configMap('owner'));
+        await until(() => found.length > 0);
+        await ensure({ client, cache }, SecretKind, secret('child'), { owner });
+        await until(() => found.at(-1)?.length === 1);
+        await client.delete(SecretKind, { namespace: 'default', name: 'child' });
+        await until(() => found.at(-1)?.length === 0);
+      },
+    );
+  });
+
+  test('reading a kind that nobody watches is refused', async () => {
+    await withController({ async reconcile() {} }, async ({ cache }) => {
+      assert.throws(() => cache.get(SecretKind, { name: 'x' }), /Secret is not in the cache/);
+    });
+  });
+});
+
+const secret = (name: string, stringData: Record<string, string> = {}): Secret => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name, namespace: 'default' },
+  stringData,
+});
+
+describe('ensure', () => {
+  const withContext = async (use: (context: Pick<ReconcileContext, 'client' | 'cache'>) => Promise<void>) => {
+    const world = await openWorld({ kinds: [] });
+    try {
+      await use(world);
+    } finally {
+      await world.stop();
+    }
+  };
+
+  test('creates what is missing, then writes only what differs', async () => {
+    await withContext(async (context) => {
+      const first = await ensure(context, SecretKind, secret('s', { a: '1' }));
+      const again = await ensure(context, SecretKind, secret('s', { a: '1' }));
+      assert.equal(again.metadata.resourceVersion, first.metadata.resourceVersion);
+      const changed = await ensure(context, SecretKind, secret('s', { a: '2' }));
+      assert.notEqual(changed.metadata.resourceVersion, first.metadata.resourceVersion);
+      assert.equal(changed.data?.a, Buffer.from('2').toString('base64'));
+    });
+  });
+
+  test('keeps the labels of others, and lets the caller say what changes', async () => {
+    await withContext(async (context) => {
+      const { client } = context;
+      const labelled = configMap('c', { a: '1' });
+      labelled.metadata.labels = { theirs: 'x' };
+      await client.create(ConfigMapKind, labelled);
+      const desired = configMap('c', { b: '2' });
+      desired.metadata.labels = { ours: 'y' };
+      const merged = await ensure(context, ConfigMapKind, desired, {
+        update: (current, wanted) => ({ ...current, data: { ...current.data, ...wanted.data } }),
+      });
+      assert.deepEqual(merged.data, { a: '1', b: '2' });
+      const replaced = await ensure(context, ConfigMapKind, desired);
+      assert.deepEqual(replaced.metadata.labels, { theirs: 'x', ours: 'y' });
+      assert.deepEqual(replaced.data, { b: '2' });
+    });
+  });
+
+  test("refuses to take another owner's object", async () => {
+    await withContext(async (context) => {
+      const { client } = context;
+      const owner = await client.create(ConfigMapKind, configMap('owner'));
+      const other = await client.create(ConfigMapKind, configMap('other'));
+      await ensure(context, SecretKind, secret('s'), { owner });
+      await assert.rejects(ensure(context, SecretKind, secret('s'), { owner: other }), NotOwnedError);
+    });
+  });
+});
