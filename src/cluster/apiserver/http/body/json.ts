@@ -115,8 +115,10 @@ class Parser {
     const text = numberPattern.exec(this.#text)?.[0];
     if (text === undefined) throw this.#unexpected('a value');
     const value = Number(text);
-    const isDamaged = /^-?\d+$/.test(text) && Number.isFinite(value) && BigInt(text) !== BigInt(value);
-    if (!Number.isFinite(value) || isDamaged) {
+    if (!Number.isFinite(value)) throw this.#error(`${text} is too large a number`);
+    // What JavaScript would write the same again is not damaged, although a double may not hold it exactly.
+    const isDamaged = /^-?\d{16,}$/.test(text) && String(value) !== text && BigInt(text) !== BigInt(value);
+    if (isDamaged) {
       const where = pathText(this.#path) || 'the value';
       throw this.#error(`${where} is ${text}: integers must lie between -(2^53-1) and 2^53-1`);
     }

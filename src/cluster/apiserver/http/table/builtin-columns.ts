@@ -1,3 +1,4 @@
+import { CustomResourceDefinitionKind } from '../../../../api/apiextensions/custom-resource-definition.ts';
 import { type Deployment, DeploymentKind } from '../../../../api/apps/deployment.ts';
 import { type ReplicaSet, ReplicaSetKind } from '../../../../api/apps/replica-set.ts';
 import { LeaseKind } from '../../../../api/coordination/lease.ts';
@@ -21,118 +22,34 @@ import { summarizePod } from './pod-status.ts';
 
 /** The columns that kubectl's users know of the built-in kinds; undefined for any other kind. */
 export function builtinColumns(kind: Kind): readonly Column[] | undefined {
-  return tables.get(`${kind.kind}.${kind.group}`);
+  return tables.get(keyOf(kind));
 }
 
-const tables = new Map<string, readonly Column[]>();
-
-/** `fill` computes what the columns share once per object; a name that starts with `+` shows only with `-o wide`. */
-function table<T extends KubeObject>(
-  kind: Kind<T>,
-  columns: Record<string, (object: T, nowMs: number) => Cell | undefined>,
-) {
-  const own = Object.entries(columns).map(([name, cell]): Column => {
-    const isWide = name.startsWith('+');
-    return {
-      name: isWide ? name.slice(1) : name,
-      type: 'string',
-      format: '',
-      description: '',
-      priority: isWide ? 1 : 0,
-      cell: (object, nowMs) => cell(object as T, nowMs) ?? '<none>',
-    };
-  });
+/** The columns of a kind between its name and its age; a name that starts with `+` shows only with `-o wide`. */
+function table<T extends KubeObject>(kind: Kind<T>, cells: Cells<T>): [string, readonly Column[]] {
+  const own = columnsFrom(cells);
   const shown = own.filter((column) => column.priority === 0);
   const wide = own.filter((column) => column.priority > 0);
-  tables.set(`${kind.kind}.${kind.group}`, [nameColumn, ...shown, ageColumn, ...wide]);
+  return [keyOf(kind), [nameColumn, ...shown, ageColumn, ...wide]];
 }
 
-table<Pod>(PodKind, {
-  Ready: (pod, nowMs) => summarizePod(pod, nowMs).ready,
-  Status: (pod, nowMs) => summarizePod(pod, nowMs).status,
-  Restarts: (pod, nowMs) => summarizePod(pod, nowMs).restarts,
-  '+IP': (pod) => pod.status?.podIP,
-  '+Node': (pod) => pod.spec.nodeName,
-  '+Nominated Node': (pod) => pod.status?.nominatedNodeName,
-  '+Readiness Gates': (pod) => readinessGates(pod),
-});
+type Cells<T> = Record<string, (object: T, nowMs: number) => Cell | undefined>;
 
-table<Deployment>(DeploymentKind, {
-  Ready: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 1}`,
-  'Up-to-date': ({ status }) => status?.updatedReplicas ?? 0,
-  Available: ({ status }) => status?.availableReplicas ?? 0,
-  '+Containers': ({ spec }) => containerNames(spec.template),
-  '+Images': ({ spec }) => images(spec.template),
-  '+Selector': ({ spec }) => selectorOf(spec.selector),
-});
+function columnsFrom<T extends KubeObject>(cells: Cells<T>): Column[] {
+  return Object.entries(cells).map(([name, cell]) => ({
+    name: name.replace(/^\+/, ''),
+    type: 'string',
+    format: '',
+    description: '',
+    priority: name.startsWith('+') ? 1 : 0,
+    cell: (object, nowMs) => cell(object as T, nowMs) ?? '<none>',
+  }));
+}
 
-table<ReplicaSet>(ReplicaSetKind, {
-  Desired: ({ spec }) => spec.replicas ?? 1,
-  Current: ({ status }) => status?.replicas ?? 0,
-  Ready: ({ status }) => status?.readyReplicas ?? 0,
-  '+Containers': ({ spec }) => containerNames(spec.template),
-  '+Images': ({ spec }) => images(spec.template),
-  '+Selector': ({ spec }) => selectorOf(spec.selector),
-});
-
-table<CoreService>(CoreServiceKind, {
-  Type: ({ spec }) => spec.type,
-  'Cluster-IP': ({ spec }) => spec.clusterIP || undefined,
-  'External-IP': externalAddress,
-  'Port(s)': ({ spec }) => list((spec.ports ?? []).map((p) => `${p.port}${nodePort(p)}/${p.protocol ?? 'TCP'}`)),
-  '+Selector': ({ spec }) => selectorOf({ matchLabels: spec.selector ?? {} }),
-});
-
-table(NamespaceKind, {
-  Status: (namespace) => (namespace.metadata.deletionTimestamp ? 'Terminating' : namespace.status?.phase),
-});
-
-table<Node>(NodeKind, {
-  Status: nodeStatus,
-  Roles: (node) => list(rolesOf(node)),
-  Version: ({ status }) => text(status?.nodeInfo?.kubeletVersion),
-  '+Internal-IP': (node) => addressOf(node, 'InternalIP'),
-  '+External-IP': (node) => addressOf(node, 'ExternalIP'),
-  '+OS-Image': ({ status }) => text(status?.nodeInfo?.osImage) ?? '<unknown>',
-  '+Kernel-Version': ({ status }) => text(status?.nodeInfo?.kernelVersion) ?? '<unknown>',
-  '+Container-Runtime': ({ status }) => text(status?.nodeInfo?.containerRuntimeVersion) ?? '<unknown>',
-});
-
-table(ConfigMapKind, {
-  Data: ({ binaryData = {}, data = {} }) => Object.keys(data).length + Object.keys(binaryData).length,
-});
-
-table(SecretKind, {
-  Type: (secret) => secret.type,
-  Data: (secret) => Object.keys(secret.data ?? {}).length,
-});
-
-table(ServiceAccountKind, { Secrets: (account) => account.secrets?.length ?? 0 });
-
-table<Endpoints>(EndpointsKind, {
-  Endpoints: ({ subsets = [] }) =>
-    some(
-      subsets.flatMap(({ addresses = [], ports = [] }) =>
-        addresses.flatMap(({ ip }) => (ports.length === 0 ? [ip] : ports.map(({ port }) => `${ip}:${port}`))),
-      ),
-    ),
-});
-
-table(EndpointSliceKind, {
-  AddressType: (slice) => slice.addressType,
-  Ports: (slice) => some((slice.ports ?? []).map(({ port }) => `${port ?? '*'}`)) ?? '<unset>',
-  Endpoints: (slice) => some((slice.endpoints ?? []).flatMap((endpoint) => endpoint.addresses)) ?? '<unset>',
-});
-
-table(LeaseKind, { Holder: (lease) => lease.spec?.holderIdentity ?? '' });
-
-tables.set('CustomResourceDefinition.apiextensions.k8s.io', [
-  nameColumn,
-  { ...ageColumn, name: 'Created At', type: 'date', cell: (crd) => crd.metadata.creationTimestamp ?? null },
-]);
+const keyOf = (kind: Pick<Kind, 'group' | 'kind'>): string => `${kind.kind}.${kind.group}`;
 
 /** Events are read by time, not by name. */
-const eventColumns: Record<string, (event: CoreEvent, nowMs: number) => Cell | undefined> = {
+const eventCells: Cells<CoreEvent> = {
   'Last Seen': (event, nowMs) => ageText(lastSeen(event), nowMs),
   Type: (event) => event.type ?? '',
   Reason: (event) => event.reason ?? '',
@@ -144,13 +61,83 @@ const eventColumns: Record<string, (event: CoreEvent, nowMs: number) => Cell | u
   '+First Seen': (event, nowMs) => ageText(event.firstTimestamp ?? event.eventTime ?? lastSeen(event), nowMs),
   '+Count': (event) => event.count ?? 1,
 };
-table<CoreEvent>(EventKind, eventColumns);
-const order = Object.keys(eventColumns).map((name) => name.replace('+', ''));
-tables.set('Event.', [
-  ...(tables.get('Event.') ?? [])
-    .filter((column) => order.includes(column.name))
-    .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name)),
-  { ...nameColumn, priority: 1 },
+const createdAt: Column = {
+  ...ageColumn,
+  name: 'Created At',
+  type: 'date',
+  cell: (object) => object.metadata.creationTimestamp ?? null,
+};
+
+const tables = new Map<string, readonly Column[]>([
+  table<Pod>(PodKind, {
+    Ready: (pod, nowMs) => summarizePod(pod, nowMs).ready,
+    Status: (pod, nowMs) => summarizePod(pod, nowMs).status,
+    Restarts: (pod, nowMs) => summarizePod(pod, nowMs).restarts,
+    '+IP': (pod) => pod.status?.podIP,
+    '+Node': (pod) => pod.spec.nodeName,
+    '+Nominated Node': (pod) => pod.status?.nominatedNodeName,
+    '+Readiness Gates': (pod) => readinessGates(pod),
+  }),
+  table<Deployment>(DeploymentKind, {
+    Ready: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 1}`,
+    'Up-to-date': ({ status }) => status?.updatedReplicas ?? 0,
+    Available: ({ status }) => status?.availableReplicas ?? 0,
+    '+Containers': ({ spec }) => containerNames(spec.template),
+    '+Images': ({ spec }) => images(spec.template),
+    '+Selector': ({ spec }) => selectorOf(spec.selector),
+  }),
+  table<ReplicaSet>(ReplicaSetKind, {
+    Desired: ({ spec }) => spec.replicas ?? 1,
+    Current: ({ status }) => status?.replicas ?? 0,
+    Ready: ({ status }) => status?.readyReplicas ?? 0,
+    '+Containers': ({ spec }) => containerNames(spec.template),
+    '+Images': ({ spec }) => images(spec.template),
+    '+Selector': ({ spec }) => selectorOf(spec.selector),
+  }),
+  table<CoreService>(CoreServiceKind, {
+    Type: ({ spec }) => spec.type,
+    'Cluster-IP': ({ spec }) => spec.clusterIP || undefined,
+    'External-IP': externalAddress,
+    'Port(s)': ({ spec }) => list((spec.ports ?? []).map((p) => `${p.port}${nodePort(p)}/${p.protocol ?? 'TCP'}`)),
+    '+Selector': ({ spec }) => selectorOf({ matchLabels: spec.selector ?? {} }),
+  }),
+  table(NamespaceKind, {
+    Status: (namespace) => (namespace.metadata.deletionTimestamp ? 'Terminating' : namespace.status?.phase),
+  }),
+  table<Node>(NodeKind, {
+    Status: nodeStatus,
+    Roles: (node) => list(rolesOf(node)),
+    Version: ({ status }) => text(status?.nodeInfo?.kubeletVersion),
+    '+Internal-IP': (node) => addressOf(node, 'InternalIP'),
+    '+External-IP': (node) => addressOf(node, 'ExternalIP'),
+    '+OS-Image': ({ status }) => text(status?.nodeInfo?.osImage) ?? '<unknown>',
+    '+Kernel-Version': ({ status }) => text(status?.nodeInfo?.kernelVersion) ?? '<unknown>',
+    '+Container-Runtime': ({ status }) => text(status?.nodeInfo?.containerRuntimeVersion) ?? '<unknown>',
+  }),
+  table(ConfigMapKind, {
+    Data: ({ binaryData = {}, data = {} }) => Object.keys(data).length + Object.keys(binaryData).length,
+  }),
+  table(SecretKind, {
+    Type: (secret) => secret.type,
+    Data: (secret) => Object.keys(secret.data ?? {}).length,
+  }),
+  table(ServiceAccountKind, { Secrets: (account) => account.secrets?.length ?? 0 }),
+  table<Endpoints>(EndpointsKind, {
+    Endpoints: ({ subsets = [] }) =>
+      some(
+        subsets.flatMap(({ addresses = [], ports = [] }) =>
+          addresses.flatMap(({ ip }) => (ports.length === 0 ? [ip] : ports.map(({ port }) => `${ip}:${port}`))),
+        ),
+      ),
+  }),
+  table(EndpointSliceKind, {
+    AddressType: (slice) => slice.addressType,
+    Ports: (slice) => some((slice.ports ?? []).map(({ port }) => `${port ?? '*'}`)) ?? '<unset>',
+    Endpoints: (slice) => some((slice.endpoints ?? []).flatMap((endpoint) => endpoint.addresses)) ?? '<unset>',
+  }),
+  table(LeaseKind, { Holder: (lease) => lease.spec?.holderIdentity ?? '' }),
+  [keyOf(EventKind), [...columnsFrom(eventCells), { ...nameColumn, priority: 1 }]],
+  [keyOf(CustomResourceDefinitionKind), [nameColumn, createdAt]],
 ]);
 
 function lastSeen(event: CoreEvent): string | undefined {
