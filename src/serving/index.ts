@@ -1,6 +1,7 @@
 /** Serving: from a Service to pods that come and go with its requests. */
 import type { Controller } from '../kube/reconciler.ts';
 import { configurationController } from './configuration/reconcile.ts';
+import { gcController } from './gc/reconcile.ts';
 import { ingressController } from './ingress/reconcile.ts';
 import { podAutoscalerController } from './pod-autoscaler/reconcile.ts';
 import type { DigestResolver } from './revision/digest.ts';
@@ -30,5 +31,6 @@ export function servingControllers(options: ServingOptions): Controller[] {
     routeController({ domain: options.domain, gatewayPort: options.gatewayPort }),
     ingressController(),
     podAutoscalerController(),
+    gcController(),
   ];
 }

@@ -2,6 +2,7 @@ import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { type Pod, PodKind } from '../../api/core/pod.ts';
 import { CoreServiceKind } from '../../api/core/service.ts';
 import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
+import { ConfigurationKind } from '../../api/serving/configuration.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { type Revision, RevisionKind, type RevisionStatus } from '../../api/serving/revision.ts';
@@ -66,6 +67,7 @@ export function revisionController(options: RevisionControllerOptions): Controll
       { kind: CoreServiceKind, keys: owned(CoreServiceKind, RevisionKind).keys },
       { kind: PodKind, keys: revisionOfPod },
       { kind: RouteKind, keys: revisionsOfRoute },
+      { kind: ConfigurationKind, keys: awaitedRevisions },
     ],
   };
 }
@@ -94,7 +96,7 @@ async function reconcileRevision(
   return run.requeue;
 }
 
-/** `active` while some Route sends to the revision, then `reserve`; with the names of the Routes. */
+/** `active` while some Route sends to the revision, else `reserve`; with the names of the Routes. */
 async function recordRouting(run: RevisionRun, context: ReconcileContext): Promise<void> {
   const { revision } = run;
   const routes = context.cache
@@ -104,7 +106,8 @@ async function recordRouting(run: RevisionRun, context: ReconcileContext): Promi
     .sort()
     .join(',');
   const was = revision.metadata.labels?.[labels.routingState] ?? 'pending';
-  const state = routes !== '' ? 'active' : was === 'pending' ? 'pending' : 'reserve';
+  const isAwaited = was === 'pending' && isNewest(revision, context.cache);
+  const state = routes !== '' ? 'active' : isAwaited ? 'pending' : 'reserve';
   if (state === was && routes === (revision.metadata.annotations?.[annotations.routes] ?? '')) return;
   const patch = {
     metadata: {
@@ -242,6 +245,24 @@ const inNamespaceOf = ({ metadata }: KubeObject) =>
 function revisionOfPod(pod: KubeObject): Key[] {
   const name = pod.metadata.labels?.[labels.revision];
   return name === undefined ? [] : [{ ...inNamespaceOf(pod as Pod), name }];
+}
+
+/** Whether a Route that follows the newest revision may be about to send to this one. */
+function isNewest(revision: Revision, cache: Cache): boolean {
+  const { labels: own, name } = revision.metadata;
+  const configurationName = own?.[labels.configuration];
+  if (configurationName === undefined) return true;
+  const configuration = cache.get(ConfigurationKind, { ...inNamespaceOf(revision), name: configurationName });
+  const isOlder = Number(own?.[labels.configurationGeneration]) < (configuration?.status?.observedGeneration ?? 0);
+  return !isOlder || configuration?.status?.latestCreatedRevisionName === name;
+}
+
+/** Those that no Route sent to so far, of which a Configuration may have made a newer one. */
+function awaitedRevisions(configuration: KubeObject, cache: Cache): Key[] {
+  return cache
+    .ownedBy(RevisionKind, configuration)
+    .filter((revision) => revision.metadata.labels?.[labels.routingState] === 'pending')
+    .map(keyOf);
 }
 
 /** Those that the Route sends to, and those that it no longer does. */

@@ -11,6 +11,7 @@ import { type Cache, type Controller, owned, type ReconcileContext } from '../..
 import { updateStatus } from '../../kube/update-status.ts';
 import { configWatch } from '../config/config-map.ts';
 import { type DomainConfig, domainConfigName, domainConfigReader } from '../config/domain.ts';
+import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { hostsOf, internalUrlOf, urlOf } from './domains.ts';
 import { makeIngress } from './resources/ingress.ts';
@@ -128,11 +129,7 @@ async function ensurePlaceholders(run: RouteRun, context: ReconcileContext): Pro
 
 const replaceMetadata = (current: CoreService, desired: CoreService): CoreService => ({
   ...current,
-  metadata: {
-    ...current.metadata,
-    labels: desired.metadata.labels ?? {},
-    annotations: desired.metadata.annotations ?? {},
-  },
+  metadata: exactMetadata(current, desired),
 });
 
 async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<void> {
@@ -151,11 +148,7 @@ async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<
 
 const replaceIngress = (current: Ingress, desired: Ingress): Ingress => ({
   ...current,
-  metadata: {
-    ...current.metadata,
-    labels: desired.metadata.labels ?? {},
-    annotations: desired.metadata.annotations ?? {},
-  },
+  metadata: exactMetadata(current, desired),
   spec: desired.spec,
 });
 

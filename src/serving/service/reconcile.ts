@@ -10,6 +10,7 @@ import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Controller, owned, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { sameJson } from '../../lib/same-json.ts';
+import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { makeConfiguration, makeRoute } from './resources.ts';
 
@@ -71,13 +72,9 @@ async function ensureRoute(service: Service, context: ReconcileContext, managed:
 
 /** The child's spec, labels and annotations are the Service's, whatever was edited there. */
 function replace<T extends Configuration | Route>(current: T, desired: T): T {
-  const { labels, annotations } = desired.metadata;
-  const build = 'build' in desired.spec && desired.spec.build === null ? withoutBuild(current, desired) : desired.spec;
-  return {
-    ...current,
-    spec: build,
-    metadata: { ...current.metadata, labels: labels ?? {}, annotations: annotations ?? {} },
-  };
+  const removesBuild = 'build' in desired.spec && desired.spec.build === null;
+  const spec = removesBuild ? withoutBuild(current, desired) : desired.spec;
+  return { ...current, spec, metadata: exactMetadata(current, desired) };
 }
 
 /** `build: null` is written only to remove a build that is there: the server drops it, so it would never settle. */
