@@ -63,15 +63,16 @@ export class Listener {
       return;
     }
     counters.accepted++;
-    if (this.#cancelSweep === undefined) this.#sweep();
+    if (this.#cancelSweep === undefined) {
+      this.#readClocks();
+      this.#cancelSweep = this.#context.clock.after(sweepMs, () => this.#sweep());
+    }
     new ClientConnection(this.#context, socket);
   }
 
   #sweep(): void {
     const context = this.#context;
-    const nowMs = context.clock.monotonic();
-    context.coarseMs = nowMs;
-    context.dateField = dateField(context.clock.now());
+    const nowMs = this.#readClocks();
     for (const connection of context.connections) connection.sweep(nowMs);
     let idleCount = context.connections.size;
     if (nowMs - this.#idleSweptMs >= idleSweepMs || idleCount === 0) {
@@ -85,5 +86,12 @@ export class Listener {
     }
     // With nothing to watch over the gateway sleeps until the next client.
     this.#cancelSweep = idleCount === 0 ? undefined : context.clock.after(sweepMs, () => this.#sweep());
+  }
+
+  #readClocks(): number {
+    const context = this.#context;
+    context.coarseMs = context.clock.monotonic();
+    context.dateField = dateField(context.clock.now());
+    return context.coarseMs;
   }
 }
