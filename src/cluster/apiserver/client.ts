@@ -1,0 +1,115 @@
+import { apiVersionOf, type Kind } from '../../api/kind.ts';
+import type { Key, KubeObject } from '../../api/meta.ts';
+import { ApiError, isNotFound } from '../../api/status.ts';
+import type {
+  Client,
+  DeleteOptions,
+  ListOptions,
+  ListResult,
+  Patch,
+  UpdateSubresource,
+  WatchEvent,
+  WatchOptions,
+} from '../../kube/client.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { NamedTarget, Pipeline, Result, ServedEvent, ServedResource, WriteOptions } from './resources.ts';
+
+/** As whom the platform's own controllers act. */
+const user = 'system:kittiwake';
+
+/** The Client of controllers in this process: the same pipeline as over HTTP, without sockets or copies. */
+export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
+  const options: WriteOptions = { user, fieldManager: user };
+
+  const resourceOf = (kind: Kind): ServedResource => {
+    const resource = pipeline.resources.find(kind.group, kind.version, kind.plural);
+    if (resource) return resource;
+    const message = `the server could not find the requested resource: ${kind.plural} of ${apiVersionOf(kind)}`;
+    throw new ApiError(404, 'NotFound', message);
+  };
+  const target = (kind: Kind, key: Key): NamedTarget => ({
+    resource: resourceOf(kind),
+    namespace: key.namespace,
+    name: key.name,
+  });
+  const objectOf = <T extends KubeObject>({ stored, warnings }: Result): T => {
+    const { kind, metadata } = stored.object;
+    for (const warning of warnings) log.warn({ kind, name: metadata.name, warning }, 'a controller wrote what is odd');
+    return stored.object as T;
+  };
+
+  return {
+    async get<T extends KubeObject>(kind: Kind<T>, key: Key) {
+      const found = target(kind as Kind, key);
+      try {
+        return (await pipeline.get(found)).object as T;
+      } catch (error) {
+        if (isNotFound(error)) return undefined;
+        throw error;
+      }
+    },
+
+    async list<T extends KubeObject>(kind: Kind<T>, selection: ListOptions = {}): Promise<ListResult<T>> {
+      const page = await pipeline.list({ resource: resourceOf(kind as Kind), ...selection });
+      return { items: page.items.map((stored) => stored.object as T), resourceVersion: page.resourceVersion };
+    },
+
+    watch<T extends KubeObject>(kind: Kind<T>, watchOptions: WatchOptions) {
+      return watch<T>(pipeline, resourceOf(kind as Kind), watchOptions);
+    },
+
+    async create<T extends KubeObject>(kind: Kind<T>, object: T) {
+      const { namespace } = object.metadata;
+      return objectOf<T>(await pipeline.create({ resource: resourceOf(kind as Kind), namespace }, object, options));
+    },
+
+    async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
+      const at = { ...target(kind as Kind, object.metadata), subresource };
+      return objectOf<T>(await pipeline.update(at, object, options));
+    },
+
+    async patch<T extends KubeObject>(kind: Kind<T>, key: Key, patch: Patch, subresource?: 'status' | 'scale') {
+      return objectOf<T>(await pipeline.patch({ ...target(kind as Kind, key), subresource }, patch, options));
+    },
+
+    async scale(kind, key, replicas) {
+      const at = { ...target(kind, key), subresource: 'scale' as const };
+      await pipeline.patch(at, { type: 'merge', patch: { spec: { replicas } } }, options);
+    },
+
+    async delete(kind, key, deletion: DeleteOptions = {}) {
+      const at = target(kind, key);
+      try {
+        await pipeline.delete(at, deletion, options);
+      } catch (error) {
+        if (!isNotFound(error)) throw error; // Gone is what was asked for.
+      }
+    },
+  };
+}
+
+async function* watch<T extends KubeObject>(
+  pipeline: Pipeline,
+  resource: ServedResource,
+  options: WatchOptions,
+): AsyncGenerator<WatchEvent<T>> {
+  const { resourceVersion, ...rest } = options;
+  const start = resourceVersion
+    ? { resourceVersion }
+    : { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
+  const request = { resource, allowWatchBookmarks: true, timeoutSeconds: Number.POSITIVE_INFINITY, ...rest, ...start };
+  for await (const batch of pipeline.watch(request)) {
+    for (const event of batch) yield watchEvent<T>(event);
+  }
+}
+
+function watchEvent<T extends KubeObject>({ type, object }: ServedEvent): WatchEvent<T> {
+  if (type === 'ERROR') {
+    const { code = 500, reason = 'InternalError', message = '', details } = object as ReturnType<ApiError['toStatus']>;
+    throw new ApiError(code, reason, message, details);
+  }
+  const known = object as T;
+  if (type !== 'BOOKMARK') return { type, object: known };
+  const { resourceVersion = '', annotations } = known.metadata;
+  return { type, resourceVersion, isInitialEnd: annotations?.['k8s.io/initial-events-end'] === 'true' };
+}

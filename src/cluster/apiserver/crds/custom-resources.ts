@@ -1,0 +1,56 @@
+import type {
+  CustomResourceDefinition,
+  CustomResourceVersion,
+} from '../../../api/apiextensions/custom-resource-definition.ts';
+import type { Kind } from '../../../api/kind.ts';
+import { tableName } from '../resource-registry.ts';
+import type { ServedResource } from '../resources.ts';
+
+/**
+ * The resources that a definition defines, one for each served version, the storage version first. `known` are the
+ * kinds of the platform: their own defaults and rules go with the definition's schema.
+ */
+export function customResources(definition: CustomResourceDefinition, known: readonly Kind[]): ServedResource[] {
+  const { spec } = definition;
+  const { group, names } = spec;
+  const served = spec.versions.filter((version) => version.served);
+  return served
+    .toSorted((a, b) => Number(b.storage) - Number(a.storage))
+    .map((version) => {
+      const kind = kindOf(definition, version, known);
+      return {
+        kind,
+        listKind: names.listKind ?? `${names.kind}List`,
+        isBuiltin: false,
+        selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => jsonPath.replace(/^\./, '')),
+        table: tableName({ group, plural: names.plural }),
+        ...(version.deprecated
+          ? {
+              deprecationWarning: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`,
+            }
+          : {}),
+      };
+    });
+}
+
+function kindOf({ spec }: CustomResourceDefinition, version: CustomResourceVersion, known: readonly Kind[]): Kind {
+  const { group, names, scope } = spec;
+  const own = known.find((k) => k.group === group && k.version === version.name && k.kind === names.kind);
+  const { scale, status } = version.subresources ?? {};
+  return {
+    group,
+    version: version.name,
+    kind: names.kind,
+    plural: names.plural,
+    singular: names.singular ?? names.kind.toLowerCase(),
+    shortNames: names.shortNames ?? [],
+    categories: names.categories ?? [],
+    isNamespaced: scope === 'Namespaced',
+    schema: version.schema?.openAPIV3Schema ?? { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+    hasStatus: status !== undefined,
+    columns: version.additionalPrinterColumns ?? [],
+    ...(scale && { scale }),
+    ...(own?.setDefaults && { setDefaults: own.setDefaults }),
+    ...(own?.validate && { validate: own.validate }),
+  };
+}

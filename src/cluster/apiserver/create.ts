@@ -1,0 +1,90 @@
+import { randomUUID } from 'node:crypto';
+import { type KubeObject, timestamp } from '../../api/meta.ts';
+import { ApiError, alreadyExists, badRequest } from '../../api/status.ts';
+import { StoredObject } from '../store/stored-object.ts';
+import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
+import { customResourceCleanup, isDefinition } from './crds/definition-table.ts';
+import { type Machinery, onDisk, storeKey } from './machinery.ts';
+import { requireLivingNamespace } from './namespace-lifecycle.ts';
+import { requireValid, setDefaults } from './objects/check.ts';
+import { decode } from './objects/decode.ts';
+import { hasGeneration } from './objects/generation.ts';
+import { generatedName } from './objects/metadata.ts';
+import type { Result, ServedResource, Target, WriteOptions } from './resources.ts';
+
+/** How often a generated name that is taken is thrown again. */
+const generateAttempts = 8;
+
+/** Creates an object: decode, default, admit, validate, write. */
+export async function create(
+  machinery: Machinery,
+  target: Target,
+  body: unknown,
+  options: WriteOptions,
+): Promise<Result> {
+  const { resource } = target;
+  const { object, warnings } = decode(target, body, options);
+  if (object.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
+  const given = object.metadata.name;
+  beginLife(machinery, resource, object);
+  requireLivingNamespace(machinery, target, given ?? object.metadata.generateName ?? '');
+
+  for (let attempt = 1; ; attempt++) {
+    if (!given && object.metadata.generateName) object.metadata.name = generatedName(object.metadata.generateName);
+    try {
+      if (attempt === 1) await complete(machinery, target, object, options);
+      return { stored: await write(machinery, target, object, options), warnings };
+    } catch (error) {
+      const isTaken = error instanceof ApiError && error.reason === 'AlreadyExists';
+      if (!isTaken || given || attempt === generateAttempts) throw error;
+    }
+  }
+}
+
+/** Metadata and status of a new object are the server's to say. */
+function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeObject): void {
+  const { metadata } = object;
+  for (const key of ['resourceVersion', 'selfLink', 'managedFields'] as const) delete metadata[key as 'managedFields'];
+  delete metadata.deletionTimestamp;
+  delete metadata.deletionGracePeriodSeconds;
+  metadata.uid = randomUUID();
+  metadata.creationTimestamp = timestamp(clock.now());
+  if (hasGeneration(resource)) metadata.generation = 1;
+  else delete metadata.generation;
+  if (resource.kind.hasStatus) delete (object as { status?: unknown }).status;
+}
+
+async function complete(
+  machinery: Machinery,
+  target: Target,
+  object: KubeObject,
+  options: WriteOptions,
+): Promise<void> {
+  const { resource } = target;
+  setDefaults(resource, object, undefined);
+  if (isDefinition(resource) && !object.metadata.finalizers?.includes(customResourceCleanup)) {
+    object.metadata.finalizers = [...(object.metadata.finalizers ?? []), customResourceCleanup];
+  }
+  const plugins = admissionFor(machinery, resource.kind);
+  const request = admissionRequest('CREATE', target, object, undefined, options);
+  if (plugins.length > 0) await mutate(plugins, request);
+  requireValid(resource, object, undefined);
+  if (plugins.length > 0) await admit(plugins, request);
+}
+
+async function write(
+  machinery: Machinery,
+  target: Target,
+  object: KubeObject,
+  options: WriteOptions,
+): Promise<StoredObject> {
+  const { store } = machinery;
+  const table = store.table(target.resource.table);
+  const key = storeKey(target, object.metadata.name);
+  if (store.latest(table, key)) throw alreadyExists(target.resource.kind, object.metadata.name);
+  requireLivingNamespace(machinery, target, object.metadata.name); // Admission may have taken its time.
+  if (options.dryRun) return new StoredObject(object, 0);
+  const { stored, durable } = store.put(table, key, object);
+  await onDisk(durable);
+  return stored;
+}

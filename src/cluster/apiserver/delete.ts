@@ -1,0 +1,150 @@
+import { apiVersionOf } from '../../api/kind.ts';
+import { type KubeObject, timestamp } from '../../api/meta.ts';
+import { ApiError, conflict, notFound } from '../../api/status.ts';
+import type { DeleteOptions } from '../../kube/client.ts';
+import { sameJson } from '../../lib/same-json.ts';
+import { StoredObject } from '../store/stored-object.ts';
+import { admissionFor, admissionRequest, admit } from './admit.ts';
+import { type Machinery, onDisk, storeKey } from './machinery.ts';
+import type { DeleteResult, NamedTarget, ServedResource, WriteOptions } from './resources.ts';
+import { isNamespace, namespaceFinalizers } from './update.ts';
+
+const attemptsMax = 10;
+const podGraceSeconds = 30;
+
+/** Finalizers by which the garbage collector is told what to do with dependents. */
+const foreground = 'foregroundDeletion';
+const orphan = 'orphan';
+
+/** Namespaces without which nothing works. */
+const immortalNamespaces = ['default', 'kube-system', 'kube-public'];
+
+/** Deletes an object, or marks it as being deleted while finalizers, content or a grace period keep it. */
+export async function remove(
+  machinery: Machinery,
+  target: NamedTarget,
+  deletion: DeleteOptions,
+  options: WriteOptions,
+): Promise<DeleteResult> {
+  const { store } = machinery;
+  const { resource, name } = target;
+  const table = store.table(resource.table);
+  const key = storeKey(target, name);
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const latest = store.latest(table, key);
+    if (!latest) throw notFound(resource.kind, name);
+    const current = latest.as(apiVersionOf(resource.kind));
+    requirePreconditions(target, current.object, deletion);
+    requireMortal(resource, name);
+    const plugins = admissionFor(machinery, resource.kind);
+    if (plugins.length > 0) {
+      await admit(plugins, admissionRequest('DELETE', target, current.object, current.object, options));
+      if (store.latest(table, key) !== latest) continue;
+    }
+    return await end(machinery, target, current, deletion, options);
+  }
+  throw conflict(resource.kind, name, 'the object changed again and again while it was to be deleted');
+}
+
+async function end(
+  { store, clock }: Machinery,
+  target: NamedTarget,
+  current: StoredObject,
+  deletion: DeleteOptions,
+  options: WriteOptions,
+): Promise<DeleteResult> {
+  const { resource, name } = target;
+  const table = store.table(resource.table);
+  const key = storeKey(target, name);
+  const { object } = current;
+  const graceSeconds = graceOf(resource, object, deletion);
+  const finalizers = finalizersFor(object, deletion);
+  const isKept = finalizers.length > 0 || graceSeconds > 0 || hasContent(resource, object);
+  if (!isKept) {
+    if (options.dryRun) return { stored: current, warnings: [], isGone: true };
+    await onDisk(store.remove(table, key).durable);
+    return { stored: current, warnings: [], isGone: true };
+  }
+  const next = marked(resource, object, finalizers, graceSeconds, clock.now());
+  if (sameJson(next, object)) {
+    if (!options.dryRun) await onDisk(store.settled());
+    return { stored: current, warnings: [], isGone: false };
+  }
+  if (options.dryRun) return { stored: new StoredObject(next, 0), warnings: [], isGone: false };
+  const { stored, durable } = store.put(table, key, next);
+  await onDisk(durable);
+  return { stored, warnings: [], isGone: false };
+}
+
+function requirePreconditions({ resource, name }: NamedTarget, object: KubeObject, { preconditions }: DeleteOptions) {
+  const { uid, resourceVersion } = object.metadata;
+  if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
+    const why = `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`;
+    throw conflict(resource.kind, name, why);
+  }
+  if (preconditions?.resourceVersion !== undefined && preconditions.resourceVersion !== resourceVersion) {
+    const why =
+      `Precondition failed: ResourceVersion in precondition: ${preconditions.resourceVersion}, ` +
+      `ResourceVersion in object meta: ${resourceVersion}`;
+    throw conflict(resource.kind, name, why);
+  }
+}
+
+function requireMortal(resource: ServedResource, name: string): void {
+  if (!isNamespace(resource.kind) || !immortalNamespaces.includes(name)) return;
+  throw new ApiError(403, 'Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`, {
+    name,
+    kind: 'namespaces',
+  });
+}
+
+/** Only pods end gracefully; those that no node has, or that have ended, and further deletes, wait no longer than that. */
+function graceOf({ kind }: ServedResource, object: KubeObject, deletion: DeleteOptions): number {
+  if (kind.group !== '' || kind.plural !== 'pods') return 0;
+  const { spec, status } = object as KubeObject & {
+    spec?: { nodeName?: string; terminationGracePeriodSeconds?: number };
+    status?: { phase?: string };
+  };
+  const isTerminal = status?.phase === 'Succeeded' || status?.phase === 'Failed';
+  if (!spec?.nodeName || isTerminal) return 0;
+  const { deletionTimestamp, deletionGracePeriodSeconds } = object.metadata;
+  const own = spec.terminationGracePeriodSeconds ?? podGraceSeconds;
+  if (deletionTimestamp === undefined) return Math.max(0, deletion.gracePeriodSeconds ?? own);
+  const before = deletionGracePeriodSeconds ?? 0;
+  return Math.max(0, Math.min(before, deletion.gracePeriodSeconds ?? before));
+}
+
+function finalizersFor(object: KubeObject, { propagationPolicy }: DeleteOptions): string[] {
+  const finalizers = object.metadata.finalizers ?? [];
+  if (propagationPolicy === undefined) return finalizers;
+  const others = finalizers.filter((finalizer) => finalizer !== foreground && finalizer !== orphan);
+  if (propagationPolicy === 'Foreground') return [...others, foreground];
+  return propagationPolicy === 'Orphan' ? [...others, orphan] : others;
+}
+
+function hasContent(resource: ServedResource, object: KubeObject): boolean {
+  return isNamespace(resource.kind) && namespaceFinalizers(object).length > 0;
+}
+
+/** The object as being deleted. Its time is when the grace ends. */
+function marked(
+  resource: ServedResource,
+  object: KubeObject,
+  finalizers: string[],
+  graceSeconds: number,
+  nowMs: number,
+): KubeObject {
+  const metadata = { ...object.metadata };
+  if (finalizers.length > 0) metadata.finalizers = finalizers;
+  else delete metadata.finalizers;
+  if (metadata.deletionTimestamp === undefined || graceSeconds !== metadata.deletionGracePeriodSeconds) {
+    const isFirst = metadata.deletionTimestamp === undefined;
+    metadata.deletionTimestamp = timestamp(nowMs + graceSeconds * 1000);
+    metadata.deletionGracePeriodSeconds = graceSeconds;
+    if (isFirst && metadata.generation) metadata.generation += 1;
+  }
+  const next = { ...object, metadata };
+  if (!isNamespace(resource.kind)) return next;
+  const { status } = object as { status?: object };
+  return { ...next, status: { ...status, phase: 'Terminating' } } as KubeObject;
+}

@@ -1,0 +1,64 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { builtinKinds } from '../../api/builtin.ts';
+import type { Kind } from '../../api/kind.ts';
+import type { Admission } from '../../kube/admission.ts';
+import type { Client } from '../../kube/client.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import { Store } from '../store/store.ts';
+import { inProcessClient } from './client.ts';
+import { DefinitionRegistrar } from './crds/registrar.ts';
+import { EventLimit } from './event-limit.ts';
+import { install } from './install.ts';
+import type { Machinery } from './machinery.ts';
+import { RequestPipeline } from './pipeline.ts';
+import { ResourceRegistry } from './resource-registry.ts';
+import type { Pipeline } from './resources.ts';
+
+export interface ApiServerOptions {
+  /** The store is `cluster/store.db` in it. */
+  dataDir: string;
+  clock: Clock;
+  log: Logger;
+  /** Kinds of the platform, installed as CustomResourceDefinitions. */
+  kinds: readonly Kind[];
+  admission?: readonly Admission[];
+  metrics?: Metrics;
+}
+
+export interface ApiServer {
+  client: Client;
+  pipeline: Pipeline;
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the embedded cluster's API over the store in `dataDir`. When it resolves, `client` works and all of `kinds` is
+ * served. Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL.
+ */
+export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { dataDir, clock, log, kinds, admission = [] } = options;
+  const folder = join(dataDir, 'cluster');
+  mkdirSync(folder, { recursive: true });
+  const store = await Store.open({ file: join(folder, 'store.db'), clock, log });
+  const machinery: Machinery = { store, registry: new ResourceRegistry(builtinKinds), admission, clock, log };
+  const pipeline = new RequestPipeline(machinery);
+  const client = inProcessClient(pipeline, log);
+  const registrar = new DefinitionRegistrar(machinery, pipeline, kinds);
+  const eventLimit = new EventLimit(machinery, pipeline);
+  const close = async () => {
+    eventLimit.stop();
+    registrar.stop();
+    await store.close();
+  };
+  try {
+    await install(client, kinds);
+    await registrar.settled();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { client, pipeline, stop: close };
+}

@@ -1,0 +1,53 @@
+import type { Key } from '../../api/meta.ts';
+import { ApiError } from '../../api/status.ts';
+import type { Admission } from '../../kube/admission.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { KittiwakeError } from '../../lib/errors.ts';
+import type { Logger } from '../../observe/log.ts';
+import type { Store } from '../store/store.ts';
+import type { ResourceRegistry } from './resource-registry.ts';
+import type { Target } from './resources.ts';
+
+/** What the operations of the pipeline work with. */
+export interface Machinery {
+  store: Store;
+  registry: ResourceRegistry;
+  admission: readonly Admission[];
+  clock: Clock;
+  log: Logger;
+}
+
+/** Where the object lives in its table: `namespace/name`, or `name` when it is cluster-scoped. */
+export function storeKey({ resource, namespace }: Target, name: string): string {
+  return resource.kind.isNamespaced ? `${namespace}/${name}` : name;
+}
+
+/** What all keys of a list or watch begin with. */
+export function storePrefix({ resource, namespace }: Target): string {
+  return resource.kind.isNamespaced && namespace ? `${namespace}/` : '';
+}
+
+export function keyOfStoreKey(key: string): Key {
+  const slash = key.indexOf('/');
+  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
+}
+
+const reasons: Partial<Record<string, string>> = { DISK_FULL: 'DiskFull', STORE_BUSY: 'TooManyRequests' };
+
+/** The store's own failures as the API says them; others pass as they are. */
+export function asApiError(error: unknown): unknown {
+  if (!(error instanceof KittiwakeError)) return error;
+  const details = error.code === 'STORE_BUSY' ? { retryAfterSeconds: 1 } : {};
+  const status = new ApiError(error.status, reasons[error.code] ?? 'InternalError', error.message, details);
+  status.cause = error;
+  return status;
+}
+
+/** Waits for a write to be on disk. */
+export async function onDisk(durable: Promise<void>): Promise<void> {
+  try {
+    await durable;
+  } catch (error) {
+    throw asApiError(error);
+  }
+}

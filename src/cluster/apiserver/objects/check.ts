@@ -1,0 +1,53 @@
+import type { FieldError } from '../../../api/field-error.ts';
+import type { KubeObject } from '../../../api/meta.ts';
+import { invalid } from '../../../api/status.ts';
+import type { ServedResource } from '../resources.ts';
+import { rootSchema } from '../schema/root-schema.ts';
+import { validate } from '../schema/validate.ts';
+import { validateMetadata } from './metadata.ts';
+
+/**
+ * Runs the kind's own defaults. They may count on the fields that the schema requires, so when they fail over an object
+ * that lacks some, that is what the user hears.
+ */
+export function setDefaults(resource: ServedResource, object: KubeObject, old: KubeObject | undefined): void {
+  const { kind } = resource;
+  if (!kind.setDefaults) return;
+  try {
+    kind.setDefaults(object, old);
+  } catch (error) {
+    const missing = validate(object, rootSchema(kind)).filter((e) => e.reason === 'FieldValueRequired');
+    if (missing.length > 0) throw invalid(kind, object.metadata.name ?? '', missing);
+    throw error;
+  }
+}
+
+/** 422 with all that is wrong with the object: metadata, schema, then (when the schema holds) the kind's own rules. */
+export function requireValid(resource: ServedResource, object: KubeObject, old: KubeObject | undefined): void {
+  const { kind } = resource;
+  const errors = [...validateMetadata(object, old), ...schemaErrors(resource, object)];
+  if (errors.every((e) => e.field.startsWith('metadata'))) errors.push(...(kind.validate?.(object, old) ?? []));
+  if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', withoutRepeats(errors));
+}
+
+/** 422 with what the schema has against the status. */
+export function requireValidStatus(resource: ServedResource, object: KubeObject): void {
+  const errors = schemaErrors(resource, object).filter((e) => /^status\b/.test(e.field));
+  if (errors.length > 0) throw invalid(resource.kind, object.metadata.name, errors);
+}
+
+/** Lists of built-ins may hold what their map keys call duplicates (container ports); their own rules say where not. */
+function schemaErrors({ kind, isBuiltin }: ServedResource, object: KubeObject): FieldError[] {
+  const errors = validate(object, rootSchema(kind));
+  return isBuiltin ? errors.filter((e) => e.reason !== 'FieldValueDuplicate') : errors;
+}
+
+/** A kind's rule on metadata.name is often the general one again. */
+function withoutRepeats(errors: readonly FieldError[]): FieldError[] {
+  const seen = new Set<string>();
+  return errors.filter((error) => {
+    const isNew = !(error.field === 'metadata.name' && seen.has(error.field));
+    seen.add(error.field);
+    return isNew;
+  });
+}

@@ -1,0 +1,162 @@
+import type { Schema } from '../../../api/schema.ts';
+import { badRequest } from '../../../api/status.ts';
+import { sameJson } from '../../../lib/same-json.ts';
+import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
+
+const deleteFromPrimitives = '$deleteFromPrimitiveList/';
+const setElementOrder = '$setElementOrder/';
+
+/**
+ * Kubernetes' strategic merge patch: as a merge patch, but lists merge where the schema says so by
+ * `x-kubernetes-patch-strategy: merge`: by `x-kubernetes-patch-merge-key`, or as sets of primitives. Directives:
+ * `$patch: delete|replace|merge`, `$deleteFromPrimitiveList/f`, `$setElementOrder/f`, `$retainKeys`. Changes neither
+ * argument. 400 for directives that make no sense.
+ */
+export function applyStrategicMergePatch(target: unknown, patch: JsonObject, schema: Schema | undefined): unknown {
+  return mergeObject(isJsonObject(target) ? target : {}, patch, schema);
+}
+
+function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema | undefined): JsonObject {
+  const directive = patch.$patch;
+  if (directive === 'replace') return withoutDirectives(patch);
+  if (directive === 'delete') return {};
+  if (directive !== undefined && directive !== 'merge') throw unknownDirective(directive);
+
+  const result: JsonObject = { ...target };
+  retainKeys(result, patch.$retainKeys);
+  for (const key of Object.keys(patch)) {
+    if (key.startsWith('$')) continue;
+    const value = patch[key];
+    const child = childSchema(schema, key);
+    if (value === null) delete result[key];
+    else if (value !== undefined) {
+      const merged = mergeValue(field(result, key), value, child, patch[`${setElementOrder}${key}`]);
+      if (merged === undefined) delete result[key];
+      else setField(result, key, merged);
+    }
+  }
+  for (const key of Object.keys(patch)) {
+    if (key.startsWith(deleteFromPrimitives))
+      deletePrimitives(result, key.slice(deleteFromPrimitives.length), patch[key]);
+    if (key.startsWith(setElementOrder)) {
+      const name = key.slice(setElementOrder.length);
+      reorder(result, name, patch[key], childSchema(schema, name));
+    }
+  }
+  return result;
+}
+
+function mergeValue(current: unknown, value: unknown, schema: Schema | undefined, _order: unknown): unknown {
+  if (isJsonObject(value)) {
+    if (value.$patch === 'delete') return undefined;
+    return mergeObject(isJsonObject(current) ? current : {}, value, schema);
+  }
+  if (Array.isArray(value)) return mergeList(Array.isArray(current) ? current : [], value, schema);
+  return value;
+}
+
+function mergeList(current: readonly unknown[], patch: readonly unknown[], schema: Schema | undefined): unknown[] {
+  const isMerged = strategies(schema).includes('merge');
+  if (!isMerged || patch.some((item) => isJsonObject(item) && item.$patch === 'replace')) {
+    return patch.filter((item) => !isReplaceMarker(item)).map((item) => withoutListDirectives(item));
+  }
+  const mergeKey = schema?.['x-kubernetes-patch-merge-key'];
+  if (mergeKey === undefined) return mergePrimitives(current, patch);
+  return mergeByKey(current, patch, mergeKey, schema?.items);
+}
+
+function mergePrimitives(current: readonly unknown[], patch: readonly unknown[]): unknown[] {
+  const result = [...current];
+  for (const item of patch) if (!result.some((known) => sameJson(known, item))) result.push(copyJson(item));
+  return result;
+}
+
+function mergeByKey(
+  current: readonly unknown[],
+  patch: readonly unknown[],
+  mergeKey: string,
+  schema: Schema | undefined,
+): unknown[] {
+  let result = [...current];
+  for (const item of patch) {
+    if (!isJsonObject(item)) throw badRequest(`a list that merges by "${mergeKey}" has an item that is no object`);
+    const identity = item[mergeKey];
+    if (identity === undefined)
+      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
+    const isSame = (known: unknown) => isJsonObject(known) && sameJson(known[mergeKey], identity);
+    if (item.$patch === 'delete') {
+      result = result.filter((known) => !isSame(known));
+      continue;
+    }
+    const at = result.findIndex(isSame);
+    if (at < 0) result.push(mergeObject({}, item, schema));
+    else result[at] = mergeObject(result[at] as JsonObject, item, schema);
+  }
+  return result;
+}
+
+function deletePrimitives(result: JsonObject, key: string, values: unknown): void {
+  const current = field(result, key);
+  if (!Array.isArray(current) || !Array.isArray(values)) return;
+  result[key] = current.filter((item) => !values.some((value) => sameJson(value, item)));
+}
+
+/** Items that the order names stand in that order; the others keep their place relative to the item before them. */
+function reorder(result: JsonObject, key: string, order: unknown, schema: Schema | undefined): void {
+  const current = field(result, key);
+  if (!Array.isArray(current) || !Array.isArray(order)) return;
+  const mergeKey = schema?.['x-kubernetes-patch-merge-key'];
+  const identity = (item: unknown) => (mergeKey !== undefined && isJsonObject(item) ? item[mergeKey] : item);
+  const rank = new Map(order.map((item, i) => [JSON.stringify(identity(item)), i]));
+  const rankOf = (item: unknown) => rank.get(JSON.stringify(identity(item)));
+  const ordered = current
+    .filter((item) => rankOf(item) !== undefined)
+    .sort((a, b) => (rankOf(a) ?? 0) - (rankOf(b) ?? 0));
+  const followers = new Map<unknown, unknown[]>();
+  const leading: unknown[] = [];
+  let before: unknown;
+  for (const item of current) {
+    if (rankOf(item) !== undefined) before = item;
+    else if (before === undefined) leading.push(item);
+    else followers.set(before, [...(followers.get(before) ?? []), item]);
+  }
+  result[key] = [...leading, ...ordered.flatMap((item) => [item, ...(followers.get(item) ?? [])])];
+}
+
+function retainKeys(result: JsonObject, keys: unknown): void {
+  if (keys === undefined) return;
+  if (!Array.isArray(keys)) throw badRequest('$retainKeys must be a list of names');
+  for (const key of Object.keys(result)) if (!keys.includes(key)) delete result[key];
+}
+
+function withoutDirectives(patch: JsonObject): JsonObject {
+  const result: JsonObject = {};
+  for (const key of Object.keys(patch)) {
+    if (key.startsWith('$') || patch[key] === null || patch[key] === undefined) continue;
+    setField(result, key, withoutListDirectives(patch[key]));
+  }
+  return result;
+}
+
+function withoutListDirectives(value: unknown): unknown {
+  if (Array.isArray(value))
+    return value.filter((item) => !isReplaceMarker(item)).map((item) => withoutListDirectives(item));
+  return isJsonObject(value) ? withoutDirectives(value) : value;
+}
+
+/** `{$patch: replace}` in a list says that the list replaces the one that is there. */
+function isReplaceMarker(item: unknown): boolean {
+  return isJsonObject(item) && item.$patch === 'replace' && Object.keys(item).length === 1;
+}
+
+function childSchema(schema: Schema | undefined, key: string): Schema | undefined {
+  const { properties, additionalProperties } = schema ?? {};
+  if (properties && Object.hasOwn(properties, key)) return properties[key];
+  return typeof additionalProperties === 'object' ? additionalProperties : undefined;
+}
+
+const strategies = (schema: Schema | undefined) => (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
+
+function unknownDirective(directive: unknown) {
+  return badRequest(`unknown patch directive $patch: ${JSON.stringify(directive)}`);
+}

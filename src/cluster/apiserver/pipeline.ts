@@ -1,0 +1,94 @@
+import { isNotFound } from '../../api/status.ts';
+import type { DeleteOptions, Patch } from '../../kube/client.ts';
+import type { StoredObject } from '../store/stored-object.ts';
+import { create } from './create.ts';
+import { remove } from './delete.ts';
+import type { Machinery } from './machinery.ts';
+import { applyPatch } from './patch/apply-patch.ts';
+import { get, list } from './read.ts';
+import type {
+  DeleteResult,
+  ListRequest,
+  ListResultPage,
+  NamedTarget,
+  PatchResult,
+  Pipeline,
+  Resources,
+  Result,
+  Target,
+  WatchRequest,
+  WatchStream,
+  WriteOptions,
+} from './resources.ts';
+import { change, update } from './update.ts';
+import { watch } from './watch.ts';
+
+/** How many objects of a collection are deleted at once. */
+const deletionsAtOnce = 50;
+
+/** The one way to read and write the cluster's state, for the HTTP listener and the in-process Client alike. */
+export class RequestPipeline implements Pipeline {
+  readonly #machinery: Machinery;
+
+  constructor(machinery: Machinery) {
+    this.#machinery = machinery;
+  }
+
+  get resources(): Resources {
+    return this.#machinery.registry;
+  }
+
+  get resourceVersion(): string {
+    return String(this.#machinery.store.revision);
+  }
+
+  async get(target: NamedTarget): Promise<StoredObject> {
+    return get(this.#machinery, target);
+  }
+
+  async list(request: ListRequest): Promise<ListResultPage> {
+    return list(this.#machinery, request);
+  }
+
+  watch(request: WatchRequest): WatchStream {
+    return watch(this.#machinery, request);
+  }
+
+  create(target: Target, object: unknown, options: WriteOptions): Promise<Result> {
+    return create(this.#machinery, target, object, options);
+  }
+
+  update(target: NamedTarget, object: unknown, options: WriteOptions): Promise<Result> {
+    return update(this.#machinery, target, object, options);
+  }
+
+  async patch(target: NamedTarget, patch: Patch, options: WriteOptions): Promise<PatchResult> {
+    const produce = (current: unknown) => applyPatch(target.resource, current, patch);
+    return { ...(await change(this.#machinery, target, produce, options)), isCreated: false };
+  }
+
+  delete(target: NamedTarget, deletion: DeleteOptions, options: WriteOptions): Promise<DeleteResult> {
+    return remove(this.#machinery, target, deletion, options);
+  }
+
+  async deleteCollection(
+    request: ListRequest,
+    deletion: DeleteOptions,
+    options: WriteOptions,
+  ): Promise<ListResultPage> {
+    const page = list(this.#machinery, request);
+    const { resource } = request;
+    for (let at = 0; at < page.items.length; at += deletionsAtOnce) {
+      const deletions = page.items.slice(at, at + deletionsAtOnce).map(async ({ object }) => {
+        const { namespace, name } = object.metadata;
+        try {
+          await remove(this.#machinery, { resource, namespace, name }, deletion, options);
+        } catch (error) {
+          if (!isNotFound(error)) throw error; // Somebody else was faster.
+        }
+      });
+      await Promise.all(deletions);
+    }
+    return page;
+  }
+}

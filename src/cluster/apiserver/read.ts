@@ -1,0 +1,134 @@
+import { apiVersionOf } from '../../api/kind.ts';
+import { ApiError, badRequest, notFound } from '../../api/status.ts';
+import type { Store } from '../store/store.ts';
+import type { StoredObject } from '../store/stored-object.ts';
+import { StoredObject as Made } from '../store/stored-object.ts';
+import { decodeContinue, encodeContinue } from './continue-token.ts';
+import { type Machinery, storeKey, storePrefix } from './machinery.ts';
+import { scaleOf } from './objects/scale.ts';
+import type { ListRequest, ListResultPage, NamedTarget, SelectorOptions, ServedResource } from './resources.ts';
+import { compileFieldSelector } from './selectors/field-selector.ts';
+import { compileLabelSelector } from './selectors/label-selector.ts';
+
+/** The object that is on disk. */
+export function get({ store }: Machinery, target: NamedTarget): StoredObject {
+  const { resource, name, subresource } = target;
+  const stored = store.table(resource.table).get(storeKey(target, name));
+  if (!stored || (subresource === 'scale' && !resource.kind.scale)) throw notFound(resource.kind, name);
+  const asked = stored.as(apiVersionOf(resource.kind));
+  return subresource === 'scale' ? new Made(scaleOf(resource, asked.object), asked.revision) : asked;
+}
+
+/** One page of a list; pages that follow by `continue` are of the same moment as the first. */
+export function list({ store }: Machinery, request: ListRequest): ListResultPage {
+  const { resource, limit = 0 } = request;
+  const { revision, after } = snapshotOf(store, request);
+  const selector = compileSelectors(request, resource);
+  const table = store.table(resource.table);
+  const prefix = storePrefix(request);
+  const apiVersion = apiVersionOf(resource.kind);
+  const rows = revision === store.revision ? table.scan(prefix, after) : table.scanAt(revision, prefix, after);
+  if (!rows) throw expired(request.continue !== undefined, store.revision, after);
+
+  const items: StoredObject[] = [];
+  let last = after;
+  let remaining = 0;
+  for (const [key, stored] of rows) {
+    if (selector.matches && !selector.matches(stored)) continue;
+    if (limit > 0 && items.length === limit) {
+      remaining++;
+      if (selector.matches) break;
+      continue;
+    }
+    items.push(stored.as(apiVersion));
+    last = key;
+  }
+  const page = { items, resourceVersion: String(revision) };
+  if (remaining === 0) return page;
+  return {
+    ...page,
+    continue: encodeContinue({ revision, after: last }),
+    ...(selector.matches ? {} : { remainingItemCount: remaining }),
+  };
+}
+
+export interface Selector {
+  /** Undefined when everything is selected. */
+  matches: ((stored: StoredObject) => boolean) | undefined;
+  /** The one name that can match, when `metadata.name=…` is asked for. */
+  name: string | undefined;
+}
+
+export function compileSelectors(options: SelectorOptions, resource: ServedResource): Selector {
+  const labels = compileLabelSelector(options.labelSelector);
+  const fields = compileFieldSelector(options.fieldSelector, resource);
+  if (!labels && !fields.matches) return { matches: undefined, name: undefined };
+  return {
+    matches: ({ object }) => (labels?.(object.metadata.labels) ?? true) && (fields.matches?.(object) ?? true),
+    name: fields.name,
+  };
+}
+
+/** The revision that the list shows, and the key after which it begins. */
+function snapshotOf(store: Store, request: ListRequest): { revision: number; after: string } {
+  const { resourceVersion, resourceVersionMatch } = request;
+  if (request.continue) {
+    if (resourceVersionMatch) {
+      throw unprocessable('resourceVersionMatch is forbidden when continue is provided');
+    }
+    const token = decodeContinue(request.continue);
+    return { revision: token.revision || store.revision, after: token.after };
+  }
+  const asked = parseRevision(resourceVersion);
+  if (resourceVersionMatch) {
+    if (resourceVersion === undefined || resourceVersion === '') {
+      throw unprocessable('resourceVersionMatch is forbidden unless resourceVersion is provided');
+    }
+    if (!['Exact', 'NotOlderThan'].includes(resourceVersionMatch)) {
+      throw unprocessable(`resourceVersionMatch ${JSON.stringify(resourceVersionMatch)} is not supported`);
+    }
+    if (resourceVersionMatch === 'Exact' && asked === 0) {
+      throw unprocessable('resourceVersionMatch "Exact" is forbidden for resourceVersion "0"');
+    }
+  }
+  if (asked > store.revision) throw tooLarge(asked, store.revision);
+  const isExact = resourceVersionMatch === 'Exact' || (request.limit && !resourceVersionMatch && asked > 0);
+  return { revision: isExact ? asked : store.revision, after: '' };
+}
+
+/** The number of a resourceVersion; 0 when there is none. 400 when it is not one. */
+export function parseRevision(text: string | undefined): number {
+  if (text === undefined || text === '') return 0;
+  if (!/^\d{1,15}$/.test(text)) throw badRequest(`invalid resource version ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
+const unprocessable = (message: string) => new ApiError(422, 'Invalid', message);
+
+function tooLarge(asked: number, current: number): ApiError {
+  const message = `Too large resource version: ${asked}, current: ${current}`;
+  const causes = [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }];
+  return new ApiError(504, 'Timeout', message, { causes, retryAfterSeconds: 1 });
+}
+
+/** 410; for a page, with a token in `details` that goes on from the same key with what is there now. */
+function expired(isPage: boolean, revision: number, after: string): ApiError {
+  if (!isPage) return new ApiError(410, 'Expired', 'The resourceVersion for the provided list is too old.');
+  const message =
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list ' +
+    'without the continue parameter, or use the continue token in this response to retrieve the remainder of the ' +
+    'results. Continuing with the provided token results in an inconsistent list - objects that were created, ' +
+    'modified, or deleted between the time the first chunk was returned and now may show up in the list.';
+  const error = new ExpiredPage(410, 'Expired', message);
+  error.continueToken = encodeContinue({ revision, after });
+  return error;
+}
+
+/** Its Status carries a token to go on with, in `metadata.continue`. */
+class ExpiredPage extends ApiError {
+  continueToken = '';
+
+  override toStatus() {
+    return { ...super.toStatus(), metadata: { continue: this.continueToken } };
+  }
+}

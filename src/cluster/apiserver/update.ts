@@ -1,0 +1,222 @@
+import { fieldInvalid } from '../../api/field-error.ts';
+import { apiVersionOf } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import { ApiError, badRequest, conflict, invalid, notFound } from '../../api/status.ts';
+import { sameJson } from '../../lib/same-json.ts';
+import { StoredObject } from '../store/stored-object.ts';
+import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
+import { type Machinery, onDisk, storeKey } from './machinery.ts';
+import { requireValid, requireValidStatus, setDefaults } from './objects/check.ts';
+import { decode } from './objects/decode.ts';
+import { nextGeneration } from './objects/generation.ts';
+import { scaleOf, withScale } from './objects/scale.ts';
+import type { NamedTarget, Result, WriteOptions } from './resources.ts';
+import { copyJson } from './schema/json.ts';
+
+/** How often a write that names no resourceVersion is tried again on what others wrote meanwhile. */
+const attemptsMax = 10;
+
+const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
+
+/** What a request makes of the stored object: the object (or Scale) as the client wants it, not yet decoded. */
+export type Produce = (current: KubeObject) => unknown;
+
+/** Replaces an object or its subresource (PUT). */
+export async function update(
+  machinery: Machinery,
+  target: NamedTarget,
+  body: unknown,
+  options: WriteOptions,
+): Promise<Result> {
+  return write(machinery, target, () => body, options, { isReplace: true });
+}
+
+/** Changes an object or its subresource to what `produce` makes of the newest one (PATCH). */
+export async function change(
+  machinery: Machinery,
+  target: NamedTarget,
+  produce: Produce,
+  options: WriteOptions,
+): Promise<Result> {
+  return write(machinery, target, produce, options, { isReplace: false });
+}
+
+async function write(
+  machinery: Machinery,
+  target: NamedTarget,
+  produce: Produce,
+  options: WriteOptions,
+  { isReplace }: { isReplace: boolean },
+): Promise<Result> {
+  const { store } = machinery;
+  const { resource, name } = target;
+  requireSubresource(target);
+  const table = store.table(resource.table);
+  const key = storeKey(target, name);
+  for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const latest = store.latest(table, key);
+    if (!latest) throw notFound(resource.kind, name);
+    const current = latest.as(apiVersionOf(resource.kind));
+    const { next, warnings } = await prepare(machinery, target, current.object, produce, options, isReplace);
+    if (store.latest(table, key) !== latest) continue; // Written while admission took its time: decide again.
+    const result = (stored: StoredObject): Result => ({ stored: asAsked(target, stored), warnings });
+    if (isEndOfLife(target, next)) {
+      if (options.dryRun) return result(new StoredObject(next, 0));
+      const { revision, durable } = store.remove(table, key);
+      next.metadata.resourceVersion = String(revision);
+      await onDisk(durable);
+      return result(new StoredObject(next, revision));
+    }
+    if (sameJson(next, current.object)) {
+      if (!options.dryRun) await onDisk(store.settled());
+      return result(current);
+    }
+    if (options.dryRun) return result(new StoredObject(next, 0));
+    const { stored, durable } = store.put(table, key, next);
+    await onDisk(durable);
+    return result(stored);
+  }
+  throw conflict(resource.kind, name, modifiedMeanwhile);
+}
+
+function requireSubresource({ resource, subresource }: NamedTarget): void {
+  const { kind } = resource;
+  const isThere =
+    subresource === undefined ||
+    (subresource === 'status' && kind.hasStatus) ||
+    (subresource === 'scale' && kind.scale !== undefined) ||
+    (subresource === 'finalize' && isNamespace(kind));
+  if (!isThere) {
+    throw new ApiError(
+      404,
+      'NotFound',
+      `the server could not find the requested resource: ${kind.plural}/${subresource}`,
+    );
+  }
+}
+
+/** The object that would be stored, admitted and valid. Throws Conflict when the request was made for another version. */
+async function prepare(
+  machinery: Machinery,
+  target: NamedTarget,
+  current: KubeObject,
+  produce: Produce,
+  options: WriteOptions,
+  isReplace: boolean,
+): Promise<{ next: KubeObject; warnings: string[] }> {
+  const { resource, subresource } = target;
+  const { object: wanted, warnings } = decodeWanted(target, current, produce, options);
+  requireSameVersion(target, wanted, current, isReplace);
+  const next = merge(target, wanted, current);
+  if (subresource === 'status') {
+    requireValidStatus(resource, next);
+    return { next, warnings };
+  }
+  setDefaults(resource, next, current);
+  const plugins = subresource === 'finalize' ? [] : admissionFor(machinery, resource.kind);
+  const request = admissionRequest('UPDATE', target, next, current, options);
+  if (plugins.length > 0) await mutate(plugins, request);
+  const generation = nextGeneration(resource, next, current);
+  if (generation !== undefined) next.metadata.generation = generation;
+  requireValid(resource, next, current);
+  if (plugins.length > 0) await admit(plugins, request);
+  return { next, warnings };
+}
+
+function decodeWanted(target: NamedTarget, current: KubeObject, produce: Produce, options: WriteOptions) {
+  const { resource, name, subresource } = target;
+  if (subresource === 'scale') {
+    return { object: withScale(resource, current, produce(scaleOf(resource, current))), warnings: [] };
+  }
+  const decoded = decode(target, produce(current), options);
+  const own = decoded.object.metadata.name;
+  if (own !== undefined && own !== name) {
+    throw badRequest(`the name of the object (${own}) does not match the name on the URL (${name})`);
+  }
+  return decoded;
+}
+
+function requireSameVersion(target: NamedTarget, wanted: KubeObject, current: KubeObject, isReplace: boolean): void {
+  const { kind } = target.resource;
+  const { resourceVersion, uid } = wanted.metadata;
+  if (uid && uid !== current.metadata.uid) {
+    const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`;
+    throw conflict(kind, target.name, why);
+  }
+  if (resourceVersion) {
+    if (resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, target.name, modifiedMeanwhile);
+  } else if (isReplace && !target.resource.isBuiltin && target.subresource !== 'scale') {
+    const error = fieldInvalid('metadata.resourceVersion', 0, 'must be specified for an update');
+    throw invalid(kind, target.name, [error]);
+  }
+}
+
+/** What the client may change through this (sub)resource, from `wanted`; everything else as it is. */
+function merge({ resource, subresource }: NamedTarget, wanted: KubeObject, current: KubeObject): KubeObject {
+  type WithParts = KubeObject & { spec?: unknown; status?: unknown };
+  const was = current as WithParts;
+  const wish = wanted as WithParts;
+  if (subresource === 'status') {
+    return withPart({ ...was, metadata: { ...was.metadata } }, 'status', wish.status);
+  }
+  if (subresource === 'finalize') {
+    return withPart(copyJson(was), 'spec', copyJson(wish.spec));
+  }
+  const next = { ...wish, metadata: { ...wish.metadata } };
+  keepIdentity(next, was);
+  if (resource.kind.hasStatus) withPart(next, 'status', copyJson(was.status));
+  if (isNamespace(resource.kind)) withPart(next, 'spec', copyJson(was.spec));
+  return next;
+}
+
+function withPart<T extends object>(object: T, part: 'spec' | 'status', value: unknown): T {
+  const parts = object as { spec?: unknown; status?: unknown };
+  if (value === undefined) delete parts[part];
+  else parts[part] = value;
+  return object;
+}
+
+/** The metadata that only the server writes. */
+const serverFields = [
+  'name',
+  'namespace',
+  'uid',
+  'resourceVersion',
+  'generation',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'generateName',
+  'managedFields',
+] as const;
+
+function keepIdentity(next: KubeObject, current: KubeObject): void {
+  const to = next.metadata as unknown as Record<string, unknown>;
+  delete to.selfLink;
+  for (const key of serverFields) {
+    const value = current.metadata[key];
+    if (value === undefined) delete to[key];
+    else to[key] = value;
+  }
+}
+
+/** Whether the object waits for deletion and this write takes away the last thing that kept it. */
+function isEndOfLife({ resource }: NamedTarget, next: KubeObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = next.metadata;
+  if (deletionTimestamp === undefined || (finalizers?.length ?? 0) > 0) return false;
+  if ((deletionGracePeriodSeconds ?? 0) > 0) return false;
+  return !isNamespace(resource.kind) || namespaceFinalizers(next).length === 0;
+}
+
+export const isNamespace = (kind: { group: string; plural: string }): boolean =>
+  kind.group === '' && kind.plural === 'namespaces';
+
+/** The `spec.finalizers` of a Namespace, which keep it until its content is gone. */
+export function namespaceFinalizers(object: KubeObject): readonly string[] {
+  return (object as { spec?: { finalizers?: string[] } }).spec?.finalizers ?? [];
+}
+
+function asAsked({ resource, subresource }: NamedTarget, stored: StoredObject): StoredObject {
+  if (subresource !== 'scale') return stored;
+  return new StoredObject(scaleOf(resource, stored.object), stored.revision);
+}
