@@ -17,7 +17,7 @@ export interface BuildContext {
   progress(message: string): void;
 }
 
-/** What is where under `build/` in the data folder. All but `images` and `layers` may be deleted at any time. */
+/** What is where in the builds' own folder. All but `images` and `layers` may be deleted at any time. */
 export interface BuildFolders {
   /** Build key to image digest. */
   images: string;

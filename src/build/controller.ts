@@ -22,7 +22,7 @@ import { killLeftoverSteps } from './steps/step.ts';
 
 export interface BuildControllerOptions {
   registry: RegistryClient;
-  /** The platform's data folder; builds keep theirs under `build/` in it. */
+  /** The builds' own folder: caches, workspaces, work in progress. */
   dataDir: string;
   clock: Clock;
   log: Logger;
@@ -70,7 +70,7 @@ class BuildRuns {
 
   constructor(options: BuildControllerOptions) {
     this.#options = options;
-    this.#folders = buildFolders(join(options.dataDir, 'build'));
+    this.#folders = buildFolders(options.dataDir);
     this.#packs = [nodePack(createLayerCache())];
     this.#slots = new Semaphore(options.concurrency ?? 2);
     const buckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];

@@ -64,7 +64,7 @@ export async function startUpload(
     response.writeHead(202, { ...uploadHeaders(name, id, 0), 'content-length': 0 }).end();
     return;
   }
-  await uploads.finish(name, id, request, digest);
+  await uploads.finish(name, id, bodyOf(request), digest);
   response.writeHead(201, { ...blobHeaders(name, whole ?? ''), 'content-length': 0 }).end();
 }
 
@@ -80,13 +80,13 @@ export async function continueUpload(
   const range = parseContentRange(request.headers['content-range']);
   switch (request.method) {
     case 'PATCH': {
-      const sizeBytes = await uploads.append(name, id, request, range);
+      const sizeBytes = await uploads.append(name, id, bodyOf(request), range);
       response.writeHead(202, { ...uploadHeaders(name, id, sizeBytes), 'content-length': 0 }).end();
       return;
     }
     case 'PUT': {
       const digest = requireDigest(query.get('digest'));
-      await uploads.finish(name, id, request, digest, range);
+      await uploads.finish(name, id, bodyOf(request), digest, range);
       const headers = blobHeaders(name, `${digest.algorithm}:${digest.hex}`);
       response.writeHead(201, { ...headers, 'content-length': 0 }).end();
       return;
@@ -101,6 +101,11 @@ export async function continueUpload(
     default:
       throw methodNotAllowed('PATCH, PUT, GET, DELETE');
   }
+}
+
+/** The body's chunks; leaving the loop early leaves the connection alone, so that the reason can still be answered. */
+export function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
+  return request.iterator({ destroyOnReturn: false });
 }
 
 export function methodNotAllowed(allow: string): RegistryError {

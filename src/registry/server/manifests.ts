@@ -10,7 +10,7 @@ import {
   requiredBlobs,
 } from '../manifest.ts';
 import { isTag } from '../reference.ts';
-import { methodNotAllowed } from './blobs.ts';
+import { bodyOf, methodNotAllowed } from './blobs.ts';
 import { RegistryError } from './error.ts';
 import type { Registry } from './registry.ts';
 import type { Storage } from './storage.ts';
@@ -193,7 +193,7 @@ function referrerOf(manifest: Manifest & { mediaType: string }, digest: string, 
 async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of bodyOf(request)) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxManifestBytes) {
       throw new RegistryError('SIZE_INVALID', `a manifest may have ${maxManifestBytes} bytes`, { status: 413 });

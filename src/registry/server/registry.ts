@@ -36,6 +36,7 @@ export interface Registry {
 }
 
 const sweepMs = 3_600_000;
+const discardedBytesMax = 16 * 1024 * 1024;
 
 /**
  * Starts an OCI distribution registry (specification 1.1, pull, push, discovery and management) on loopback. Throws
@@ -116,7 +117,7 @@ function splitTarget(target: string): { path: string; query: URLSearchParams } {
 }
 
 function fail(dir: string, error: unknown, request: IncomingMessage, response: ServerResponse, log: Logger): void {
-  if (request.destroyed && !request.complete) return; // The client went away: there is nobody to tell.
+  if (response.destroyed || request.errored) return; // The client went away: there is nobody to tell.
   const known = asRegistryError(dir, error);
   if (known.status >= 500) log.error({ err: error, method: request.method, path: request.url }, 'request failed');
   if (response.headersSent) {
@@ -124,16 +125,24 @@ function fail(dir: string, error: unknown, request: IncomingMessage, response: S
     return;
   }
   const body = known.body();
-  // The rest of the request's body is not read: the connection cannot be used again.
-  const close = request.complete ? {} : { connection: 'close' };
+  // The rest of the body is of no use, but a client that still sends must get to read the answer.
+  if (!request.complete) discard(request, discardedBytesMax);
   const headers = {
     ...known.headers,
-    ...close,
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
   };
   response.writeHead(known.status, headers);
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** Reads and forgets what is left of the body; a client that sends more than `maxBytes` of it is cut off. */
+function discard(request: IncomingMessage, maxBytes: number): void {
+  let sizeBytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    sizeBytes += chunk.length;
+    if (sizeBytes > maxBytes) request.destroy();
+  });
 }
 
 function asRegistryError(dir: string, error: unknown): RegistryError {
