@@ -7,10 +7,12 @@ import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import type { PodLogs } from '../pod-logs.ts';
 import { Store } from '../store/store.ts';
 import { inProcessClient } from './client.ts';
 import { DefinitionRegistrar } from './crds/registrar.ts';
 import { EventLimit } from './event-limit.ts';
+import { type Listener, startListener } from './http/listener.ts';
 import { install } from './install.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
@@ -26,11 +28,15 @@ export interface ApiServerOptions {
   kinds: readonly Kind[];
   admission?: readonly Admission[];
   metrics?: Metrics;
+  /** Where `kubectl logs` gets them from. */
+  podLogs?: PodLogs;
 }
 
 export interface ApiServer {
   client: Client;
   pipeline: Pipeline;
+  /** Serves the API over TLS on loopback. Errors: PORT_IN_USE. */
+  listen(where: { port: number }): Promise<{ url: string; kubeconfigPath: string }>;
   stop(): Promise<void>;
 }
 
@@ -39,7 +45,7 @@ export interface ApiServer {
  * served. Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL.
  */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { dataDir, clock, log, kinds, admission = [] } = options;
+  const { dataDir, clock, log, kinds, admission = [], metrics, podLogs } = options;
   const folder = join(dataDir, 'cluster');
   mkdirSync(folder, { recursive: true });
   const store = await Store.open({ file: join(folder, 'store.db'), clock, log });
@@ -48,7 +54,9 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const client = inProcessClient(pipeline, log);
   const registrar = new DefinitionRegistrar(machinery, pipeline, kinds);
   const eventLimit = new EventLimit(machinery, pipeline);
-  const close = async () => {
+  const listeners: Listener[] = [];
+  const stop = async () => {
+    await Promise.all(listeners.map((listener) => listener.stop()));
     eventLimit.stop();
     registrar.stop();
     await store.close();
@@ -57,8 +65,17 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     await install(client, kinds);
     await registrar.settled();
   } catch (error) {
-    await close();
+    await stop();
     throw error;
   }
-  return { client, pipeline, stop: close };
+  return {
+    client,
+    pipeline,
+    async listen({ port }) {
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, port });
+      listeners.push(listener);
+      return listener;
+    },
+    stop,
+  };
 }

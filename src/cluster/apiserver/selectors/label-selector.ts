@@ -1,8 +1,10 @@
 import { badRequest } from '../../../api/status.ts';
 
 type Requirement =
-  | { key: string; operator: 'exists' | 'not exists' }
-  | { key: string; operator: 'in' | 'not in'; values: ReadonlySet<string> }
+  | { key: string; operator: 'exists' }
+  | { key: string; operator: 'not exists' }
+  | { key: string; operator: 'in'; values: ReadonlySet<string> }
+  | { key: string; operator: 'not in'; values: ReadonlySet<string> }
   | { key: string; operator: 'compare'; isLess: boolean; than: number };
 
 export type LabelMatcher = (labels: Record<string, string> | undefined) => boolean;
