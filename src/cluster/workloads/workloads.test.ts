@@ -164,6 +164,7 @@ describe('workloads', () => {
       key,
       (d) =>
         d?.metadata.annotations?.['deployment.kubernetes.io/revision'] === '2' &&
+        d.status?.observedGeneration === d.metadata.generation &&
         d.status?.updatedReplicas === 2 &&
         d.status.replicas === 2,
     );
