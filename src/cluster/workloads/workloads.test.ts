@@ -1,17 +1,24 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ensureNamespace, openWorld, type World } from '../../../test/world.ts';
+import {
+  type CustomResourceDefinition,
+  CustomResourceDefinitionKind,
+} from '../../api/apiextensions/custom-resource-definition.ts';
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { type ReplicaSet, ReplicaSetKind } from '../../api/apps/replica-set.ts';
-import { ConfigMapKind } from '../../api/core/config-map.ts';
+import { type ConfigMap, ConfigMapKind } from '../../api/core/config-map.ts';
 import { NamespaceKind } from '../../api/core/namespace.ts';
 import { type Pod, PodKind } from '../../api/core/pod.ts';
 import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
 import { ServiceAccountKind } from '../../api/core/service-account.ts';
 import { EndpointSliceKind } from '../../api/discovery/endpoint-slice.ts';
-import { timestamp } from '../../api/meta.ts';
+import { fieldForbidden } from '../../api/field-error.ts';
+import { controllerReference, type ObjectMeta, timestamp } from '../../api/meta.ts';
 import { isConflict } from '../../api/status.ts';
+import type { Admission } from '../../kube/admission.ts';
 import { workloadControllers } from './index.ts';
+import { kindOfDefinition } from './kinds.ts';
 
 let world: World;
 
@@ -83,6 +90,12 @@ function endPods(namespace: string): () => void {
     return watching;
   };
 }
+
+const configMap = (namespace: string, name: string, metadata: Partial<ObjectMeta> = {}): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace, ...metadata },
+});
 
 const isLive = (pod: Pod) => pod.metadata.deletionTimestamp === undefined;
 
@@ -366,4 +379,94 @@ describe('workloads', () => {
     await world.until(NamespaceKind, { name: namespace }, (n) => n === undefined);
     assert.equal((await world.client.list(PodKind, { namespace })).items.length, 0);
   });
+
+  test('whatever the scale was on the way, the last one counts, and there is never a pod too many', async () => {
+    const namespace = await freshNamespace();
+    const key = { namespace, name: 'web' };
+    await world.client.create(DeploymentKind, deployment(namespace, { replicas: 0 }));
+    const stop = new AbortController();
+    const live = new Set<string>();
+    let most = 0;
+    const counting = (async () => {
+      for await (const event of world.client.watch(PodKind, { namespace, signal: stop.signal })) {
+        if (event.type === 'BOOKMARK') continue;
+        const { metadata } = event.object;
+        if (event.type === 'DELETED' || metadata.deletionTimestamp) live.delete(metadata.name);
+        else live.add(metadata.name);
+        most = Math.max(most, live.size);
+      }
+    })();
+    for (const replicas of [3, 7, 1, 5, 0, 7, 2, 6, 4]) {
+      await world.client.scale(DeploymentKind, key, replicas);
+      // Some changes come in the middle of the work for the one before, some after it.
+      if (replicas % 2 === 1) await world.untilAll(PodKind, namespace, (all) => all.filter(isLive).length > 0);
+    }
+    await world.untilAll(PodKind, namespace, (all) => all.filter(isLive).length === 4);
+    await world.until(DeploymentKind, key, (d) => d?.status?.replicas === 4);
+    stop.abort();
+    await counting;
+    assert.equal(live.size, 4);
+    assert.ok(most <= 7, `${most} pods at once`);
+  });
+
+  test("objects of other people's kinds are collected, too", async () => {
+    const namespace = await freshNamespace();
+    const definition: CustomResourceDefinition = {
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'things.example.com' },
+      spec: {
+        group: 'example.com',
+        scope: 'Namespaced',
+        names: { plural: 'things', kind: 'Thing' },
+        versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
+      },
+    };
+    await world.client.create(CustomResourceDefinitionKind, definition);
+    const thing = kindOfDefinition(definition);
+    assert.ok(thing);
+    const name = { name: definition.metadata.name };
+    await world.until(CustomResourceDefinitionKind, name, (d) =>
+      d?.status?.conditions?.some((c) => c.type === 'Established' && c.status === 'True'),
+    );
+    const owner = await world.client.create(ConfigMapKind, configMap(namespace, 'owner'));
+    const make = (metadata: ObjectMeta) =>
+      world.client.create(thing, { apiVersion: 'example.com/v1', kind: 'Thing', metadata: { namespace, ...metadata } });
+    await make({ name: 'owned', ownerReferences: [{ ...controllerReference(owner) }] });
+    await make({ name: 'free' });
+    await world.client.delete(ConfigMapKind, { namespace, name: 'owner' });
+    await world.until(thing, { namespace, name: 'owned' }, (object) => object === undefined);
+    await world.client.delete(NamespaceKind, { name: namespace });
+    await world.until(NamespaceKind, { name: namespace }, (n) => n === undefined);
+    assert.deepEqual((await world.client.list(thing)).items, []);
+    await world.client.delete(CustomResourceDefinitionKind, name);
+    await world.until(CustomResourceDefinitionKind, name, (d) => d === undefined);
+  });
+});
+
+test('pods that are refused are said by the ReplicaSet and the Deployment, and made when they no longer are', async () => {
+  let isRefusing = true;
+  const quota: Admission<Pod> = {
+    name: 'quota',
+    kinds: [PodKind],
+    validate: ({ operation }) =>
+      isRefusing && operation === 'CREATE' ? [fieldForbidden('spec', 'quota exceeded')] : [],
+  };
+  world = await openWorld({ controllers: workloadControllers(), admission: [quota as Admission] });
+  try {
+    const namespace = await freshNamespace();
+    const key = { namespace, name: 'web' };
+    await world.client.create(DeploymentKind, deployment(namespace));
+    const failed = await world.until(DeploymentKind, key, (d) =>
+      d?.status?.conditions?.some((c) => c.type === 'ReplicaFailure'),
+    );
+    const condition = failed?.status?.conditions?.find((c) => c.type === 'ReplicaFailure');
+    assert.equal(condition?.reason, 'FailedCreate');
+    assert.match(condition?.message ?? '', /quota exceeded/);
+    isRefusing = false;
+    await world.untilAll(PodKind, namespace, (all) => all.length === 2);
+    await world.until(DeploymentKind, key, (d) => !d?.status?.conditions?.some((c) => c.type === 'ReplicaFailure'));
+  } finally {
+    await world.stop();
+  }
 });
