@@ -3,6 +3,7 @@ import { ApiError, badRequest, notFound } from '../../../../api/status.ts';
 import type { LogOptions, PodLogs } from '../../../pod-logs.ts';
 import { type Exchange, flag } from '../exchange.ts';
 import { numberOf, type ResourceRequest } from './resource-request.ts';
+import { drained } from './watch.ts';
 
 /** `GET …/pods/NAME/log`: plain text, sent on as it comes. */
 export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | undefined): Promise<void> {
@@ -32,16 +33,7 @@ async function stream(exchange: Exchange, chunks: AsyncIterable<Buffer>, { follo
   for await (const chunk of chunks) {
     start();
     if (signal.aborted) return;
-    if (!response.write(chunk))
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          response.off('drain', done);
-          response.off('close', done);
-          resolve();
-        };
-        response.once('drain', done);
-        response.once('close', done);
-      });
+    if (!response.write(chunk)) await drained(response, signal);
   }
   start();
   response.end();

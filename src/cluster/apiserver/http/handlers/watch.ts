@@ -9,38 +9,18 @@ import { numberOf, type ResourceRequest, selectors, tableOptions } from './resou
 /** Streams events, one JSON object a line, until the client goes away, the timeout passes, or the server stops. */
 export async function watchResource(request: ResourceRequest, accept: Accepted): Promise<void> {
   const { exchange, pipeline } = request;
-  const events = pipeline.watch(watchRequest(request));
+  const events = pipeline.watch(watchRequest(request)); // What is wrong with the request throws here.
   const encode = accept.shape === 'object' ? (event: ServedEvent) => event.bytes : shapedEncoder(request, accept);
   const { response, signal } = exchange;
-
-  let hasStarted = false;
-  const start = () => {
-    if (hasStarted) return;
-    hasStarted = true;
-    // The client must know at once that the watch stands, not with the first event.
-    response.writeHead(200, { 'content-type': 'application/json' });
-    response.flushHeaders();
-  };
-  const iterator = events[Symbol.asyncIterator]();
-  try {
-    // A bad selector or version fails with the first batch, synchronously: then a Status can still be answered.
-    const first = iterator.next();
-    const isSettled = await Promise.race([first.then(() => true), turn()]);
-    if (!isSettled) start();
-    for (let batch = await first; !batch.done; batch = await iterator.next()) {
-      start();
-      if (signal.aborted) return;
-      const bytes = Buffer.concat(batch.value.map(encode));
-      if (!response.write(bytes)) await drained(response, signal);
-    }
-    start();
-    response.end();
-  } catch (error) {
-    if (!hasStarted) throw error;
-    if (!signal.aborted) throw error;
-  } finally {
-    await iterator.return?.();
+  // The client must know at once that the watch stands, not with the first event.
+  response.writeHead(200, { 'content-type': 'application/json' });
+  response.flushHeaders();
+  for await (const batch of events) {
+    const isFull = !response.write(Buffer.concat(batch.map(encode)));
+    if (signal.aborted) break;
+    if (isFull) await drained(response, signal);
   }
+  response.end();
 }
 
 function watchRequest({ exchange, path, resource }: ResourceRequest): WatchRequest {
@@ -78,10 +58,8 @@ function shapedEncoder(request: ResourceRequest, accept: Accepted): (event: Serv
 
 const line = (type: string, object: object) => Buffer.from(`${JSON.stringify({ type, object })}\n`);
 
-/** Resolves to false after everything that is already due has run. */
-const turn = () => new Promise<false>((resolve) => setImmediate(() => resolve(false)));
-
-function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+/** Resolves once the client has taken what was written, or is gone. */
+export function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       response.off('drain', done);
