@@ -23,8 +23,10 @@ interface Segment {
 
 const blockBytes = 64 * 1024;
 const followPollMs = 100;
+/** A longer line comes in pieces. */
+const lineMax = 1024 * 1024;
 
-/** Reads the log of one run of a container over its rotated files; with `follow` until the container ends. */
+/** Reads the log of one run of a container over its rotated files, in whole lines; with `follow` until the container ends. */
 export async function* readLog(
   path: string,
   { logs, clock, maxFiles = 3 }: { logs: LogFiles; clock: Clock; maxFiles?: number },
@@ -34,33 +36,31 @@ export async function* readLog(
   const segmentsNow = () => segmentsOf(path, logs.timesOf(path).rotated, maxFiles);
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
   let place = await firstPlace(path, await segmentsNow(), logs, options);
-  let partial = Buffer.alloc(0);
+  let partial: Buffer = Buffer.alloc(0);
+  const next = async () => readAt(await segmentsNow(), place);
 
   for (;;) {
     // Asked before reading: what is written until the end is read once more.
     const isOpen = logs.isOpen(path);
-    for (
-      let block = await readAt(await segmentsNow(), place);
-      block;
-      block = await readAt(await segmentsNow(), place)
-    ) {
+    for (let block = await next(); block; block = await next()) {
       place = block.place + block.bytes.length;
-      let bytes = block.bytes;
-      if (timestamps) {
-        const cut = Buffer.concat([partial, bytes]);
-        const end = cut.lastIndexOf(0x0a) + 1;
-        partial = cut.subarray(end);
-        bytes = stamped(cut.subarray(0, end), place - partial.length, logs, path, clock);
-      }
-      if (bytes.length > 0) yield bytes.subarray(0, left);
-      left -= bytes.length;
+      const bytes = Buffer.concat([partial, block.bytes]);
+      const end = bytes.lastIndexOf(0x0a) + 1;
+      partial = bytes.length - end > lineMax ? Buffer.alloc(0) : bytes.subarray(end);
+      const lines = bytes.subarray(0, bytes.length - partial.length);
+      if (lines.length === 0) continue;
+      const out = timestamps ? stamped(lines, place - partial.length, logs, path, clock) : lines;
+      yield out.subarray(0, left);
+      left -= out.length;
       if (left <= 0 || signal?.aborted) return;
     }
     if (!follow || !isOpen) break;
     await sleep(clock, followPollMs, signal).catch(() => undefined); // Aborted: said next.
     if (signal?.aborted) return;
   }
-  if (partial.length > 0) yield stamped(partial, place, logs, path, clock).subarray(0, left);
+  if (partial.length > 0) {
+    yield (timestamps ? stamped(partial, place, logs, path, clock) : partial).subarray(0, left);
+  }
 }
 
 /** The files of a log, the oldest first. */

@@ -166,26 +166,35 @@ export class PodRunner {
   /** Writes that this node runs the pod, and at which ports: one write, while the containers are already starting. */
   async #claim(): Promise<void> {
     const { client, clock, nodeName, events, log } = this.#node;
-    for (let pod: Pod | undefined = this.#pod; !this.#isDetached; ) {
+    let pod: Pod | undefined = this.#pod;
+    while (!this.#isDetached) {
       if (!pod || pod.metadata.uid !== this.uid) return this.gone();
       const { metadata, spec } = pod;
       const annotations = { ...metadata.annotations, [portsAnnotation]: JSON.stringify(this.#ports) };
-      const claimed: Pod = {
-        ...pod,
-        metadata: Object.keys(this.#ports).length > 0 ? { ...metadata, annotations } : metadata,
-        spec: { ...spec, nodeName },
-      };
+      const hasPorts = Object.keys(this.#ports).length > 0;
       try {
-        this.update(await client.update(PodKind, claimed));
+        const claimed = hasPorts ? { ...metadata, annotations } : metadata;
+        this.update(await client.update(PodKind, { ...pod, metadata: claimed, spec: { ...spec, nodeName } }));
         events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${keyText(keyOf(pod))} to ${nodeName}`);
         return;
       } catch (error) {
-        if (!isConflict(error) && !isNotFound(error)) {
+        if (isConflict(error) || isNotFound(error)) pod = await this.#readAgain();
+        else {
           log.warn({ pod: metadata.name, reason: messageOf(error) }, 'a pod could not be claimed: trying again');
           await sleep(clock, writeRetryMs);
         }
-        pod = await client.get(PodKind, keyOf(claimed));
       }
+    }
+  }
+
+  /** The pod as the API has it now; as it was known when the API does not answer. */
+  async #readAgain(): Promise<Pod | undefined> {
+    try {
+      return await this.#node.client.get(PodKind, keyOf(this.#pod));
+    } catch (error) {
+      this.#node.log.warn({ pod: this.#pod.metadata.name, reason: messageOf(error) }, 'a pod could not be read');
+      await sleep(this.#node.clock, writeRetryMs);
+      return this.#pod;
     }
   }
 
@@ -300,7 +309,7 @@ export class PodRunner {
       if (isNotFound(error) || this.#isDetached || this.#abort.signal.aborted) return;
       this.#isDirty = true;
       if (isConflict(error)) {
-        const newer = await client.get(PodKind, keyOf(this.#pod));
+        const newer = await this.#readAgain();
         if (newer?.metadata.uid === this.uid) this.update(newer);
         else this.#isDirty = false;
       } else {
