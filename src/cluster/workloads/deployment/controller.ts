@@ -65,6 +65,8 @@ async function reconcile(deployment: Deployment, context: ReconcileContext): Pro
   }
   // The write that pods wait for is done: now the bookkeeping.
   const stored = await recordRevision(deployment, current, context);
+  // A ReplicaSet that has not yet seen its newest spec is about to say so, which calls again: one status, not two.
+  if ([...(current ? [current] : []), ...older].some(isBehind)) return;
   const nowMs = context.clock.now();
   const status = statusOf(stored, current, older, nowMs);
   await updateStatus(context, stored, status);
@@ -115,6 +117,9 @@ async function progress(
     return context.client.update(ReplicaSetKind, { ...replicaSet, metadata: { ...replicaSet.metadata, annotations } });
   }
 }
+
+const isBehind = ({ metadata, status }: ReplicaSet) =>
+  metadata.deletionTimestamp === undefined && (status?.observedGeneration ?? 0) < (metadata.generation ?? 0);
 
 const hasPods = (replicaSet: ReplicaSet, { cache }: ReconcileContext) =>
   cache.ownedBy(PodKind, replicaSet).some((pod) => !isPodTerminal(pod));
