@@ -91,7 +91,12 @@ const refused: [name: string, bytes: string, status: number, body: RegExp][] = [
   ['endless trailers', chunked(`0\r\nA: ${'b'.repeat(17_000)}`), 431, /trailer section is longer/],
   ['too long a target', `GET /${'a'.repeat(17_000)} HTTP/1.1\r\n${hostLine}\r\n`, 414, /longer than 16384/],
   ['a target without an end', `GET /${'a'.repeat(70_000)}`, 414, /longer than 16384/],
-  ['too long a field', `GET / HTTP/1.1\r\n${hostLine}A: ${'b'.repeat(66_000)}\r\n\r\n`, 431, /head is longer than 65536/],
+  [
+    'too long a field',
+    `GET / HTTP/1.1\r\n${hostLine}A: ${'b'.repeat(66_000)}\r\n\r\n`,
+    431,
+    /head is longer than 65536/,
+  ],
   ['a head without an end', `GET / HTTP/1.1\r\n${hostLine}${'A: b\r\n'.repeat(12_000)}`, 431, /head is longer/],
   ['too many fields', `GET / HTTP/1.1\r\n${hostLine}${'A: b\r\n'.repeat(300)}\r\n`, 431, /more than 256/],
 ];

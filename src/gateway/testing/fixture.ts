@@ -124,6 +124,11 @@ export function startReplyOrigin(reply: string): Promise<Origin> {
   return startRawOrigin((socket) => onHeads(socket, () => socket.write(reply, 'latin1')));
 }
 
+/** Whether the gateway has closed all its connections to `origin`. */
+export function isLeft(origin: Origin): boolean {
+  return [...origin.sockets].every((socket) => socket.readableEnded);
+}
+
 /** Calls `onHead` with each request head that comes (requests without a body). */
 export function onHeads(socket: Socket, onHead: (head: string) => void): void {
   let text = '';
@@ -187,7 +192,7 @@ export class RawClient {
   /** Resolves with all that came once the gateway has ended the connection. */
   async ended(): Promise<string> {
     if (!this.isEnded && !this.socket.destroyed) {
-      await Promise.race([once(this.socket, 'end'), once(this.socket, 'close')]);
+      await new Promise<void>((resolve) => this.socket.once('end', resolve).once('close', () => resolve()));
     }
     this.socket.destroy();
     return this.text;

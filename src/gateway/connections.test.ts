@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { systemClock } from '../lib/clock.ts';
+import { KittiwakeError } from '../lib/errors.ts';
+import { silentLogger } from '../observe/log.ts';
+import { startGateway } from './index.ts';
+import {
+  eventually,
+  exchange,
+  isLeft,
+  onHeads,
+  RawClient,
+  requestText,
+  snapshotOf,
+  startHttpOrigin,
+  startRawOrigin,
+  startReplyOrigin,
+  startTestGateway,
+  statusOf,
+} from './testing/fixture.ts';
+
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const upgrade = 'Connection: Upgrade\r\nUpgrade: echo\r\n';
+
+describe('an upgrade', () => {
+  it('joins the two connections both ways, with what was sent early, until both have ended', async () => {
+    const origin = await startRawOrigin((socket) => {
+      let isSwitched = false;
+      socket.on('data', (bytes) => {
+        if (isSwitched) {
+          socket.write(bytes);
+          return;
+        }
+        isSwitched = true;
+        const text = bytes.toString('latin1');
+        assert.match(text, /\r\nConnection: Upgrade\r\nUpgrade: echo\r\n/);
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\nwelcome ');
+        const early = text.slice(text.indexOf('\r\n\r\n') + 4);
+        if (early !== '') socket.write(early);
+      });
+      socket.on('end', () => socket.end(' bye'));
+    });
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /', upgrade, 'early '));
+    await client.untilHas('welcome early ');
+    assert.match(client.text, /^HTTP\/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n/);
+    client.send('hello');
+    await client.untilHas('hello');
+    client.socket.end();
+    assert.match(await client.ended(), /welcome early hello bye$/);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('carries a WebSocket', async () => {
+    const origin = await startHttpOrigin(() => {});
+    origin.close();
+    const server = await startRawOrigin((socket) =>
+      onHeads(socket, (head) => {
+        const key = /Sec-WebSocket-Key: (.*)\r\n/i.exec(head)?.[1];
+        const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+        const fields = `Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`;
+        socket.write(`HTTP/1.1 101 Switching Protocols\r\n${fields}\r\n`);
+        socket.write(Buffer.from([0x81, 2, 0x68, 0x69]));
+      }),
+    );
+    const gateway = await startTestGateway(snapshotOf([server.port]));
+    const snapshot = snapshotOf([server.port]);
+    const [routes] = snapshot.hosts.values();
+    gateway.publish({ ...snapshot, hosts: new Map([['127.0.0.1', routes ?? []]]) });
+    const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/`);
+    const data = await new Promise((resolve, reject) => {
+      socket.onmessage = (event) => resolve(event.data);
+      socket.onerror = () => reject(new Error('the WebSocket failed'));
+    });
+    assert.equal(data, 'hi');
+    await gateway.stop({ graceMs: 0 });
+    server.close();
+  });
+
+  it('that is declined leaves an ordinary connection', async () => {
+    const origin = await startReplyOrigin(ok);
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /', upgrade));
+    await client.untilHas('ok');
+    client.send(requestText('GET /', 'Connection: close\r\n'));
+    assert.equal((await client.ended()).split('200 OK').length, 3);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('to h2c, or with a body, is not offered upstream', async () => {
+    const heads: string[] = [];
+    const origin = await startRawOrigin((socket) =>
+      onHeads(socket, (head) => {
+        heads.push(head);
+        socket.write(ok);
+      }),
+    );
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const h2c = 'Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
+    await exchange(gateway.port, requestText('GET /', h2c));
+    await exchange(gateway.port, requestText('POST /', `${upgrade}Content-Length: 1\r\nConnection: close\r\n`, 'a'));
+    for (const head of heads) assert.doesNotMatch(head, /Upgrade|HTTP2-Settings/i);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('ends upstream when the client is gone', async () => {
+    const origin = await startReplyOrigin('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /', upgrade));
+    await client.untilHas('101');
+    client.socket.resetAndDestroy();
+    await eventually(() => isLeft(origin));
+    await gateway.stop();
+    origin.close();
+  });
+});
+
+describe('the gateway', () => {
+  it('turns away a connection over the limit with 503', async () => {
+    const gateway = await startTestGateway(snapshotOf([]), { limits: { connections: 1 } });
+    const first = new RawClient(gateway.port).send(requestText('GET /'));
+    await gateway.report(({ queued }) => queued === 1);
+    const text = await new RawClient(gateway.port).ended();
+    assert.equal(statusOf(text), 503);
+    first.close();
+    await gateway.stop();
+  });
+
+  it('lets requests under way end when it stops, accepts no more, and closes idle connections', async () => {
+    let answer: (() => void) | undefined;
+    const origin = await startRawOrigin((socket) =>
+      onHeads(socket, (head) => {
+        if (head.startsWith('GET /slow')) answer = () => socket.write(ok);
+        else socket.write(ok);
+      }),
+    );
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const idle = new RawClient(gateway.port).send(requestText('GET /'));
+    await idle.untilHas('ok');
+    const slow = new RawClient(gateway.port).send(requestText('GET /slow'));
+    await eventually(() => answer !== undefined);
+    const stopped = gateway.stop({ graceMs: 5_000 });
+    await idle.ended();
+    const late = new RawClient(gateway.port);
+    assert.equal(await late.ended(), '');
+    answer?.();
+    assert.match(await slow.ended(), /200 OK[^]*\r\nConnection: close\r\n/);
+    await stopped;
+    origin.close();
+  });
+
+  it('cuts what is left when the grace is over', async () => {
+    const gateway = await startTestGateway(snapshotOf([]));
+    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    await gateway.report(({ queued }) => queued === 1);
+    await gateway.stop({ graceMs: 10 });
+    assert.equal(await client.ended(), '');
+  });
+
+  it('says which port is in use', async () => {
+    const gateway = await startTestGateway(snapshotOf([]));
+    const options = { port: gateway.port, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b' };
+    const source = { start: async () => {}, stop() {} };
+    const second = startGateway({ ...options, source, clock: systemClock, log: silentLogger });
+    await assert.rejects(
+      second,
+      (error) =>
+        error instanceof KittiwakeError && error.code === 'PORT_IN_USE' && error.message.includes(`${gateway.port}`),
+    );
+    await gateway.stop();
+  });
+});

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  eventually,
+  exchange,
+  isLeft,
+  onHeads,
+  RawClient,
+  requestText,
+  snapshotOf,
+  startRawOrigin,
+  startReplyOrigin,
+  startTestGateway,
+  statusOf,
+} from './testing/fixture.ts';
+
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+const bad: [name: string, reply: string, why: RegExp][] = [
+  ['is not HTTP', 'SSH-2.0-x\r\n\r\n', /status line/],
+  ['has another version', 'HTTP/2.0 200 OK\r\n\r\n', /status line/],
+  ['has no status', 'HTTP/1.1 OK\r\n\r\n', /status line/],
+  ['has a long status', 'HTTP/1.1 2000 OK\r\n\r\n', /status line/],
+  ['has a bare LF', 'HTTP/1.1 200 OK\n\n', /LF without CR/],
+  ['is folded', 'HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n', /folded/],
+  ['has a bad field name', 'HTTP/1.1 200 OK\r\nA b: c\r\n\r\n', /whitespace/],
+  ['has a control character', 'HTTP/1.1 200 OK\r\nA: \0\r\n\r\n', /control character/],
+  ['has both framings', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', /both/],
+  ['has two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', /differ/],
+  ['has a bad length', 'HTTP/1.1 200 OK\r\nContent-Length: a\r\n\r\n', /not a number/],
+  ['has another coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n', /not chunked/],
+  ['is chunked in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', /not chunked/],
+  ['switches protocols unasked', 'HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n', /nobody asked/],
+  ['has too long a head', `HTTP/1.1 200 OK\r\nA: ${'b'.repeat(70_000)}\r\n\r\n`, /longer than 65536/],
+  ['has a head without an end', `HTTP/1.1 200 OK\r\nA: ${'b'.repeat(70_000)}`, /longer than 65536/],
+];
+
+describe('a reply from upstream', () => {
+  for (const [name, reply, why] of bad) {
+    it(`that ${name} becomes a 502 that says so, and its connection is closed`, async () => {
+      const origin = await startReplyOrigin(reply);
+      const gateway = await startTestGateway(snapshotOf([origin.port]));
+      const text = await exchange(gateway.port, requestText('GET /'));
+      assert.equal(statusOf(text), 502, text);
+      assert.match(text, why);
+      assert.match(text, /revision default\/hello-00001 did not give a valid reply/);
+      await eventually(() => isLeft(origin));
+      await gateway.stop();
+      origin.close();
+    });
+  }
+
+  it('that does not come because the connection ends becomes a 502', async () => {
+    const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.end()));
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    assert.equal(statusOf(await exchange(gateway.port, requestText('GET /'))), 502);
+    assert.equal(origin.accepted, 1, 'a request that was sent on a new connection is not sent again');
+    await gateway.stop();
+    origin.close();
+  });
+
+  const cut: [name: string, reply: string][] = [
+    ['with a length', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc'],
+    ['in chunks', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc'],
+    ['in chunks, between two', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'],
+    ['in chunks, then malformed', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd'],
+  ];
+  for (const [name, reply] of cut) {
+    it(`${name} that is cut short cuts the client's connection, so that it knows`, async () => {
+      const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.end(reply)));
+      const gateway = await startTestGateway(snapshotOf([origin.port]));
+      const client = new RawClient(gateway.port).send(requestText('GET /'));
+      const text = await client.ended();
+      assert.match(text, /200 OK/);
+      assert.doesNotMatch(text, /0\r\n\r\n$/);
+      await gateway.stop();
+      origin.close();
+    });
+  }
+
+  it('with bytes behind it is passed on without them, and its connection is not used again', async () => {
+    const origin = await startReplyOrigin(`${ok}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`);
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    await client.untilHas('ok');
+    client.send(requestText('GET /', 'Connection: close\r\n'));
+    assert.doesNotMatch(await client.ended(), /poison/);
+    assert.equal(origin.accepted, 2);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('that comes unasked on an idle connection closes it and reaches nobody', async () => {
+    const origin = await startReplyOrigin(ok);
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    await client.untilHas('ok');
+    const [idle] = origin.sockets;
+    idle?.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison');
+    await eventually(() => isLeft(origin));
+    client.send(requestText('GET /', 'Connection: close\r\n'));
+    assert.doesNotMatch(await client.ended(), /poison/);
+    await gateway.stop();
+    origin.close();
+  });
+});
+
+describe('an idle connection that upstream closes just as a request goes out', () => {
+  /** Answers the first request; closes instead of answering the second one, as a server does whose timeout has come. */
+  const startStaleOrigin = (heads: string[]) =>
+    startRawOrigin((socket, number) => {
+      let count = 0;
+      onHeads(socket, (head) => {
+        heads.push(head.slice(0, head.indexOf('\r\n')));
+        if (number === 1 && ++count === 2) socket.destroy();
+        else socket.write(ok);
+      });
+    });
+
+  it('costs an idempotent request nothing: it is sent again', async () => {
+    const heads: string[] = [];
+    const origin = await startStaleOrigin(heads);
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    await client.untilHas('ok');
+    client.send(requestText('GET /2', 'Connection: close\r\n'));
+    assert.equal((await client.ended()).split('200 OK').length, 3);
+    assert.deepEqual(heads, ['GET /1 HTTP/1.1', 'GET /2 HTTP/1.1', 'GET /2 HTTP/1.1']);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('fails a POST with 502: it may have been acted on', async () => {
+    const heads: string[] = [];
+    const origin = await startStaleOrigin(heads);
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    await client.untilHas('ok');
+    client.send(requestText('POST /2', 'Content-Length: 0\r\n'));
+    assert.match(await client.ended(), /HTTP\/1.1 502/);
+    assert.deepEqual(heads, ['GET /1 HTTP/1.1', 'POST /2 HTTP/1.1']);
+    await gateway.stop();
+    origin.close();
+  });
+});
