@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { DeploymentKind } from '../../api/apps/deployment.ts';
+import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
+import { VirtualClock } from '../../lib/virtual-clock.ts';
+import { silentLogger } from '../../observe/log.ts';
+import { conditionOf } from '../ready.ts';
+import { inDefault, openServingWorld, type ServingWorld } from '../testing/serving-world.ts';
+import { startAutoscaler } from './index.ts';
+import type { RevisionStats } from './stats.ts';
+
+const deployment = inDefault('web-00001-deployment');
+
+/** A Service that is up, and the autoscaler on a clock that the test moves; `report` is what a gateway sends. */
+async function openScaledWorld() {
+  const serving = await openServingWorld();
+  await serving.createService('web');
+  await serving.bringUp('web-00001');
+  await serving.readyService('web');
+  const clock = new VirtualClock(Date.now());
+  const socketPath = join(tmpdir(), `kw-autoscaler-${process.pid}-${Math.random().toString(36).slice(2)}.sock`);
+  const options = { client: serving.client, cache: serving.world.cache, clock, log: silentLogger };
+  const autoscaler = await startAutoscaler({ ...options, listen: { socketPath } });
+  return {
+    serving,
+    clock,
+    autoscaler,
+    async report(stats: Partial<RevisionStats>) {
+      const revision = { namespace: 'default', name: 'web-00001', averageConcurrency: 0, requestCount: 0, queued: 0 };
+      const body = { gateway: 'g', at: clock.now(), revisions: [{ ...revision, ...stats }] };
+      assert.equal(await post(socketPath, JSON.stringify(body)), 204);
+    },
+    async close() {
+      await autoscaler.stop();
+      await serving.stop();
+      await rm(socketPath, { force: true });
+    },
+  };
+}
+
+function post(socketPath: string, body: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, path: '/v1/stats', method: 'POST', agent: false }, (response) => {
+      response.resume();
+      response.on('end', () => resolve(response.statusCode));
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+const replicas = (serving: ServingWorld, wanted: number) =>
+  serving.world.until(DeploymentKind, deployment, (d) => d?.spec.replicas === wanted);
+
+/** Reports idle seconds until the Deployment is at zero, and plays its controller. */
+async function goIdle({ serving, clock, report }: Awaited<ReturnType<typeof openScaledWorld>>): Promise<void> {
+  for (let second = 0; second <= 70; second++) {
+    await report({});
+    await clock.advance(1_000);
+  }
+  const idle = await replicas(serving, 0);
+  assert.ok(idle);
+  await serving.setDeploymentStatus(idle, 0);
+  await serving.world.until(
+    PodAutoscalerKind,
+    inDefault('web-00001'),
+    (pa) => pa !== undefined && conditionOf(pa, 'Active')?.status === 'False',
+  );
+}
+
+test('an idle revision goes to zero, and a request that waits brings it back before any tick', async () => {
+  const world = await openScaledWorld();
+  try {
+    await goIdle(world);
+    await world.report({ queued: 1, averageConcurrency: 1, requestCount: 1 });
+    // The clock stands still: nothing but the report can have done it.
+    await replicas(world.serving, 1);
+  } finally {
+    await world.close();
+  }
+});
+
+test('load adds pods, at the next tick', async () => {
+  const world = await openScaledWorld();
+  try {
+    await world.report({ averageConcurrency: 300, requestCount: 300 });
+    await world.clock.advance(1_000);
+    await world.report({ averageConcurrency: 300, requestCount: 300 });
+    await world.clock.advance(1_000);
+    await replicas(world.serving, 5);
+  } finally {
+    await world.close();
+  }
+});
+
+test('a new revision begins with its minimum', async () => {
+  const world = await openScaledWorld();
+  try {
+    await world.serving.changeService('web', ({ spec }) => {
+      spec.template.metadata = { annotations: { 'autoscaling.knative.dev/min-scale': '3' } };
+    });
+    const second = await world.serving.deployment('web-00002');
+    assert.equal(second.spec.replicas, 3, 'a minimum does not wait for the autoscaler');
+  } finally {
+    await world.close();
+  }
+});
