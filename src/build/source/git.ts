@@ -31,7 +31,7 @@ const safeOptions = [
 export async function resolveCommit({ url, revision }: GitLocation, context: BuildContext): Promise<string> {
   const refs = [revision, `refs/heads/${revision}`, `refs/tags/${revision}`, `refs/tags/${revision}^{}`];
   const { code, output, errors } = await git(['ls-remote', '--', url, ...refs], context, context.workDir);
-  if (code !== 0) throw remoteFailure(url, errors);
+  if (code !== 0 || /^fatal:/m.test(errors)) throw remoteFailure(url, errors);
   const commits = new Map<string, string>();
   for (const line of output.toString('utf8').split('\n')) {
     const [commit, ref] = line.split('\t');
