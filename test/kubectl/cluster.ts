@@ -7,6 +7,8 @@ import { after, before, type SuiteContext, type TestContext, test } from 'node:t
 import { platformKinds } from '../../src/api/platform.ts';
 import { type ApiServer, openApiServer } from '../../src/cluster/apiserver/index.ts';
 import type { PodLogs } from '../../src/cluster/pod-logs.ts';
+import { workloadControllers } from '../../src/cluster/workloads/index.ts';
+import { type RunningControllers, runControllers } from '../../src/kube/runner.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 
@@ -44,10 +46,17 @@ export interface Following {
   until(pattern: RegExp): Promise<string>;
 }
 
-/** One API server for the tests of a file. */
-export function openKubectlCluster(podLogs?: PodLogs): KubectlCluster {
+export interface KubectlClusterOptions {
+  podLogs?: PodLogs;
+  /** For kubectl, besides its own configuration. */
+  environment?: NodeJS.ProcessEnv;
+}
+
+/** One API server with the workload controllers, and no node, for the tests of a file. */
+export function openKubectlCluster(options: KubectlClusterOptions = {}): KubectlCluster {
   let dir: string;
   let api: ApiServer;
+  let controllers: RunningControllers;
   let environment: NodeJS.ProcessEnv;
   before(async () => {
     dir = mkdtempSync(join(tmpdir(), 'kittiwake-kubectl-'));
@@ -56,13 +65,19 @@ export function openKubectlCluster(podLogs?: PodLogs): KubectlCluster {
       clock: systemClock,
       log: silentLogger,
       kinds: platformKinds,
-      ...(podLogs && { podLogs }),
+      ...(options.podLogs && { podLogs: options.podLogs }),
+    });
+    controllers = await runControllers(workloadControllers(), {
+      client: api.client,
+      clock: systemClock,
+      log: silentLogger,
     });
     const { kubeconfigPath } = await api.listen({ port: 0 });
     // A home of its own: an empty discovery cache.
-    environment = { ...process.env, KUBECONFIG: kubeconfigPath, HOME: dir };
+    environment = { ...process.env, KUBECONFIG: kubeconfigPath, HOME: dir, ...options.environment };
   });
   after(async () => {
+    await controllers.stop();
     await api.stop();
     rmSync(dir, { recursive: true, force: true });
   });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { kubectlTest, openKubectlCluster } from './cluster.ts';
 
-const cluster = openKubectlCluster();
+const cluster = openKubectlCluster({ environment: { KUBE_EDITOR: 'sed -i s/before/after/' } });
 const { ok, okWith, run, runWith } = cluster;
 
 const deployment = (name: string, image = 'registry.localhost/a/b:1') => ({
@@ -113,7 +113,6 @@ kubectlTest('replace replaces, and refuses what was read before another change',
 
 kubectlTest('edit changes what the editor changed', async () => {
   await okWith(configMap('edited', { a: 'before' }), 'apply');
-  process.env.KUBE_EDITOR = 'sed -i s/before/after/';
   await ok('edit', 'cm', 'edited');
   assert.equal(await ok('get', 'cm', 'edited', '-o', 'jsonpath={.data.a}'), 'after');
 });
@@ -149,4 +148,30 @@ kubectlTest('a finalizer keeps an object until it is taken off; wait and delete 
   const waiting = cluster.start(t, 'wait', '--for=delete', 'cm/kept', '--timeout=30s');
   await ok('patch', 'cm', 'kept', '--type=json', '-p', '[{"op":"remove","path":"/metadata/finalizers"}]');
   await waiting.until(/configmap\/kept condition met/);
+});
+
+kubectlTest(
+  'a deletion in the foreground takes the dependents first, in the background after, orphaned not',
+  async () => {
+    for (const [cascade, isKept] of [
+      ['foreground', false],
+      ['background', false],
+      ['orphan', true],
+    ] as const) {
+      await okWith(deployment(cascade), 'apply');
+      await ok('wait', `--for=jsonpath={.status.replicas}=1`, `deployment/${cascade}`, '--timeout=20s');
+      await ok('delete', 'deployment', cascade, `--cascade=${cascade}`, '--timeout=20s');
+      const sets = ['replicaset', '-l', `app=${cascade}`];
+      if (isKept) assert.match(await ok('get', ...sets, '-o', 'name'), /replicaset/);
+      else await ok('wait', '--for=delete', ...sets, '--timeout=20s');
+    }
+  },
+);
+
+kubectlTest('a namespace goes with all that is in it', async () => {
+  await ok('create', 'namespace', 'leaving');
+  await ok('create', 'configmap', 'inside', '-n', 'leaving');
+  await ok('delete', 'namespace', 'leaving', '--timeout=20s');
+  assert.match((await run('get', 'configmap', 'inside', '-n', 'leaving')).stderr, /not found/);
+  assert.match((await run('get', 'namespace', 'leaving')).stderr, /namespaces "leaving" not found/);
 });

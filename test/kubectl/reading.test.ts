@@ -1,9 +1,10 @@
 /** What people see: tables, other output formats, watches, waits, descriptions and logs. */
 import assert from 'node:assert/strict';
 import { type Pod, PodKind } from '../../src/api/core/pod.ts';
+import type { PodLogs } from '../../src/cluster/pod-logs.ts';
 import { kubectlTest, openKubectlCluster } from './cluster.ts';
 
-const cluster = openKubectlCluster({
+const podLogs: PodLogs = {
   async *read(pod, { container, follow, signal, tailLines, timestamps }) {
     const lines = ['one', 'two', 'three'].map((line) => `${timestamps ? '2026-01-02T03:04:05Z ' : ''}${line}\n`);
     yield Buffer.from(lines.slice(tailLines === undefined ? 0 : -tailLines).join(''));
@@ -11,7 +12,8 @@ const cluster = openKubectlCluster({
     yield Buffer.from(`following ${container} of ${pod.metadata.name}\n`);
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
   },
-});
+};
+const cluster = openKubectlCluster({ podLogs });
 const { ok, okWith, run } = cluster;
 
 const pod = (name: string, containers = ['main']): Pod => ({
