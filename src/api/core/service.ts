@@ -1,7 +1,14 @@
 import { type FieldError, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
-import { dnsLabel1035Rule, dnsSubdomainRule, isDnsLabel1035, isDnsSubdomain, isPortName } from '../names.ts';
+import {
+  dnsLabel1035Rule,
+  dnsLabelRule,
+  dnsSubdomainRule,
+  isDnsLabel,
+  isDnsLabel1035,
+  isDnsSubdomain,
+} from '../names.ts';
 import {
   anything,
   array,
@@ -14,7 +21,7 @@ import {
   object,
   string,
 } from '../schema.ts';
-import { fieldDuplicate, portNameRule, portRule, validateTargetPort } from './pod-validation.ts';
+import { fieldDuplicate, portRule, validateTargetPort } from './pod-validation.ts';
 
 export interface ServicePort {
   name?: string;
@@ -148,7 +155,7 @@ function validatePorts(ports: readonly ServicePort[]): FieldError[] {
   ports.forEach((port, i) => {
     const at = `spec.ports[${i}]`;
     if (!port.name && ports.length > 1) errors.push(fieldRequired(`${at}.name`));
-    if (port.name && !isPortName(port.name)) errors.push(fieldInvalid(`${at}.name`, port.name, portNameRule));
+    if (port.name && !isDnsLabel(port.name)) errors.push(fieldInvalid(`${at}.name`, port.name, dnsLabelRule));
     if (port.name && names.has(port.name)) errors.push(fieldDuplicate(`${at}.name`, port.name));
     names.add(port.name ?? '');
     if (port.port < 1 || port.port > 65535) errors.push(fieldInvalid(`${at}.port`, port.port, portRule));
