@@ -63,6 +63,8 @@ export class RequestPipeline implements Pipeline {
   }
 
   async patch(target: NamedTarget, patch: Patch, options: WriteOptions): Promise<PatchResult> {
+    // What would create an absent object must not be answered with its absence.
+    if (patch.type === 'apply') applyPatch(target.resource, undefined, patch);
     const produce = (current: unknown) => applyPatch(target.resource, current, patch);
     return { ...(await change(this.#machinery, target, produce, options)), isCreated: false };
   }
