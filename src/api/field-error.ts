@@ -31,8 +31,8 @@ export const fieldForbidden = (field: string, remedy: string): FieldError => ({
   message: `Forbidden: ${remedy}`,
 });
 
-export const fieldNotSupported = (field: string, value: unknown, supported: readonly string[]): FieldError => ({
-  field,
-  reason: 'FieldValueNotSupported',
-  message: `Unsupported value: ${JSON.stringify(value)}: supported values: ${supported.map((s) => `"${s}"`).join(', ')}`,
-});
+export function fieldNotSupported(field: string, value: unknown, supported: readonly string[]): FieldError {
+  const listed = supported.map((s) => `"${s}"`).join(', ');
+  const message = `Unsupported value: ${JSON.stringify(value)}: supported values: ${listed}`;
+  return { field, reason: 'FieldValueNotSupported', message };
+}

@@ -19,7 +19,7 @@ export interface Kind<T extends KubeObject = KubeObject> {
   scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
   /** What `kubectl get` shows between NAME and AGE. */
   columns: readonly PrinterColumn[];
-  /** Fills what the schema's own `default`s cannot say; changes `object`. Runs on create and update, before `validate`. */
+  /** Fills what the schema's `default`s cannot say; changes `object`. Runs on create and update, before `validate`. */
   setDefaults?(object: T, old: T | undefined): void;
   /** What the schema cannot say; pure. `old` is the stored object on update. */
   validate?(object: T, old: T | undefined): FieldError[];

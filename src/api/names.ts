@@ -8,7 +8,7 @@ export const isDnsLabel1035 = (text: string): boolean => text.length <= 63 && /^
 export const isDnsSubdomain = (text: string): boolean =>
   text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
 
-/** The key of a label, annotation or condition: an optional DNS subdomain and '/', then at most 63 of A-Z a-z 0-9 - _ . */
+/** The key of a label, annotation or condition: a DNS subdomain and '/' or not, then up to 63 of A-Z a-z 0-9 - _ . */
 export function isQualifiedName(text: string): boolean {
   const slash = text.indexOf('/');
   const name = text.slice(slash + 1);

@@ -21,7 +21,7 @@ export interface StatusDetails {
   retryAfterSeconds?: number;
 }
 
-/** What the API server throws and every Client rethrows: `code` is the HTTP status, `reason` Kubernetes' word for it. */
+/** What the API server throws and each Client rethrows: `code` is the HTTP status, `reason` Kubernetes' word for it. */
 export class ApiError extends Error {
   readonly code: number;
   readonly reason: string;

@@ -3,7 +3,7 @@ import { type KubeObject, keyOf } from '../api/meta.ts';
 import { isAlreadyExists } from '../api/status.ts';
 import type { Client } from './client.ts';
 
-/** Where kubectl, kn and we remember what was last applied, so that a field taken out of the manifest is taken out of the object. */
+/** Where kubectl, kn and we remember what was last applied: what is taken out of the manifest leaves the object. */
 const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 export type Applied<T> = { object: T; outcome: 'created' | 'configured' | 'unchanged' };

@@ -22,7 +22,7 @@ export interface Client {
   patch<T extends KubeObject>(kind: Kind<T>, key: Key, patch: Patch, subresource?: 'status' | 'scale'): Promise<T>;
   /** Sets `spec.replicas` through the scale subresource. */
   scale(kind: Kind, key: Key, replicas: number): Promise<void>;
-  /** Deletes, or marks as being deleted while finalizers or a grace period remain. An object that is gone is no error. */
+  /** Deletes, or marks as being deleted while finalizers or grace remain. An object that is gone is no error. */
   delete(kind: Kind, key: Key, options?: DeleteOptions): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ export interface InformerOptions {
 
 /** Between watches that fail: a server that restarts is back in a second, one that is gone is not hammered. */
 const watchBackoff: BackoffPolicy = { firstMs: 50, maxMs: 5_000, factor: 2 };
-/** A watch that ends this soon with nothing said is a failure; one that ends later was ended by the server's timeout. */
+/** A watch that ends this soon with nothing said is a failure; later, it is the server's own timeout. */
 const shortWatchMs = 1_000;
 
 /**
@@ -138,7 +138,7 @@ export class Informer<T extends KubeObject> {
     return count;
   }
 
-  /** What the initial list repeats in no order of versions cannot be resumed from: only after its end do versions count. */
+  /** The initial list comes in no order of versions: only after its end can a version be resumed from. */
   #advance(resourceVersion: string | undefined): void {
     if (this.#seen === undefined && resourceVersion) this.#resourceVersion = resourceVersion;
   }

@@ -1,4 +1,4 @@
-/** Whether two values are the same as JSON: a field that is undefined is a field that is absent; order of keys is nothing. */
+/** Whether two values are the same as JSON: an undefined field is an absent one, and the order of keys is nothing. */
 export function sameJson(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;

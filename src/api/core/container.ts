@@ -197,7 +197,7 @@ export const resourcesSchema: Schema = object({
   claims: mapList(object({ name: string(), request: string() }, { required: ['name'] }), ['name']),
 });
 
-/** A container as in core/v1; no defaults but those that merging by key needs (`setContainerDefaults` has the others). */
+/** A container as in core/v1; no defaults but those that merging by key needs (core/pod-defaults.ts has the others). */
 export const containerSchema: Schema = object(
   {
     name: string({ description: 'A DNS label, unique within the pod.' }),

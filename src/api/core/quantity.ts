@@ -19,7 +19,7 @@ const suffixes: Record<string, number> = {
   Ei: 2 ** 60,
 };
 
-/** The value of a quantity: CPUs for cpu, bytes for memory. Undefined when it is not one. Example: `512Mi` is 536870912. */
+/** The value of a quantity: CPUs for cpu, bytes for memory; undefined when it is not one. `512Mi` is 536870912. */
 export function parseQuantity(text: string | number): number | undefined {
   const match = quantityPattern.exec(String(text));
   if (!match?.[1]) return undefined;

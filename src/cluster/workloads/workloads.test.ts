@@ -444,7 +444,7 @@ describe('workloads', () => {
   });
 });
 
-test('pods that are refused are said by the ReplicaSet and the Deployment, and made when they no longer are', async () => {
+test('that pods are refused is said by the ReplicaSet and the Deployment, until they no longer are', async () => {
   let isRefusing = true;
   const quota: Admission<Pod> = {
     name: 'quota',

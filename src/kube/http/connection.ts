@@ -41,7 +41,7 @@ interface KubeconfigUser {
   'auth-provider'?: unknown;
 }
 
-/** The connection that a kubeconfig's current context (or `contextName`) describes. Throws an Error that says what is missing. */
+/** The connection that a kubeconfig's current context (or `contextName`) describes. Throws what is missing. */
 export async function readKubeconfig(path: string, contextName?: string): Promise<Connection> {
   const config = await parse(path);
   const name = contextName ?? config['current-context'];

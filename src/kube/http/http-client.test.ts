@@ -141,7 +141,7 @@ test('a list is read page by page, and its items say what they are', async () =>
   );
 });
 
-test('an object that is not there is undefined, and deleting it is no error; an unknown resource is an error', async () => {
+test('an object that is not there is undefined, and deleting it no error; an unknown resource is one', async () => {
   await withServer(
     ({ url }, response) => {
       if (url.pathname.includes('deployments')) response.writeHead(404).end('404 page not found');

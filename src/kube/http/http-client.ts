@@ -20,7 +20,7 @@ const patchTypes: Record<Patch['type'], string> = {
 };
 
 export interface WriteOptions {
-  /** `Strict` refuses fields that the server does not know, for what people write; otherwise it drops them with a warning. */
+  /** `Strict`, for what people write, refuses fields that the server does not know; otherwise it drops and warns. */
   fieldValidation?: 'Strict';
 }
 

@@ -3,7 +3,7 @@ import { StringDecoder } from 'node:string_decoder';
 /** A watch event larger than this is not an object that a server would store. */
 const lineMaxChars = 16 << 20;
 
-/** The lines of a byte stream, without their ends and without empty ones; what follows the last line end is a line too. */
+/** The lines of a byte stream, without their ends and without empty ones; what follows the last end is a line too. */
 export async function* lines(chunks: AsyncIterable<unknown>): AsyncGenerator<string> {
   const decoder = new StringDecoder('utf8');
   let rest = '';

@@ -33,7 +33,7 @@ export class Transport {
     this.#connect = connect;
   }
 
-  /** The parsed JSON reply. Throws ApiError for a status of 400 or more, KittiwakeError API_UNREACHABLE without a reply. */
+  /** The parsed JSON reply. Throws ApiError for a status of 400 or more, API_UNREACHABLE when there is no reply. */
   async json(request: HttpRequest): Promise<unknown> {
     const response = await this.stream(request, replyTimeoutMs);
     const chunks: Buffer[] = [];

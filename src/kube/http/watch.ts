@@ -17,8 +17,8 @@ interface WireEvent {
 }
 
 /**
- * The Client's watch over HTTP: a streaming list (`sendInitialEvents`) when the server can, else a list and then a watch
- * from its version. Ends without an error when the server ends it or `options.signal` aborts.
+ * The Client's watch over HTTP: a streaming list (`sendInitialEvents`) when the server can, else a list and then a
+ * watch from its version. Ends without an error when the server ends it or `options.signal` aborts.
  */
 export async function* watch<T extends KubeObject>(
   transport: Transport,

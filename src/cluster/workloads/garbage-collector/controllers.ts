@@ -9,7 +9,7 @@ import type { Controller, ReconcileContext } from '../../../kube/reconciler.ts';
 import { groupKind, kindOfDefinition, ownableKinds, staticKinds } from '../kinds.ts';
 import { GarbageCollector } from './collector.ts';
 
-/** One controller for each kind, which all feed one collector; kinds of other CustomResourceDefinitions join as they come. */
+/** One controller for each kind, all feeding one collector; kinds of other CustomResourceDefinitions join later. */
 export function garbageCollectors(): Controller[] {
   let collector: GarbageCollector | undefined;
   const collectorIn = (context: ReconcileContext) => {

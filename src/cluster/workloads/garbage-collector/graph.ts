@@ -53,7 +53,7 @@ export class OwnershipGraph {
     return attention;
   }
 
-  /** The object of that name is gone; returns the UIDs that need attention: its dependents, and owners that wait for it. */
+  /** The object is gone; returns the UIDs that need attention: its dependents, and owners that wait for it. */
   remove(kind: Kind, key: Key): string[] {
     const name = nameOf(kind, key);
     const uid = this.#uids.get(name);

@@ -12,7 +12,7 @@ import { availabilityOf, statusOf } from './status.ts';
 
 /** Pods that ended for good are kept for people to look at, but no more than these, the newest. */
 const terminalPodsMax = 2;
-/** Creations at once: 1, 2, 4 … up to this, so that a template that cannot be created fails once and not a hundred times. */
+/** Creations at once: 1, 2, 4 … up to this, so that a template that is refused fails once and not a hundred times. */
 const batchMax = 64;
 
 /** What was written and may not be in the cache yet; without it a reconcile in between would create or delete twice. */

@@ -17,7 +17,7 @@ export function availabilityOf(pod: Pod, minReadySeconds: number, nowMs: number)
   return inMs <= 0 ? { isAvailable: true } : { isAvailable: false, inMs };
 }
 
-/** What the ReplicaSet's status should say of its active `pods`; `failure` is why the last creation or deletion failed. */
+/** What the status should say of the active `pods`; `failure` is why the last creation or deletion failed. */
 export function statusOf(
   replicaSet: ReplicaSet,
   pods: readonly Pod[],
