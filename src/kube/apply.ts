@@ -1,6 +1,7 @@
 import type { Kind } from '../api/kind.ts';
 import { type KubeObject, keyOf } from '../api/meta.ts';
 import { isAlreadyExists } from '../api/status.ts';
+import { sameJson } from '../lib/same-json.ts';
 import type { Client } from './client.ts';
 
 /** Where kubectl, kn and we remember what was last applied: what is taken out of the manifest leaves the object. */
@@ -30,8 +31,16 @@ export async function applyObject<T extends KubeObject>(
   const patch = threeWayMergePatch(lastApplied(live), wanted, live);
   if (patch === undefined) return { object: live, outcome: 'unchanged' };
   const object = await client.patch(kind, keyOf(desired), { type: 'merge', patch });
-  const isSame = object.metadata.resourceVersion === live.metadata.resourceVersion;
-  return { object, outcome: isSame ? 'unchanged' : 'configured' };
+  return { object, outcome: isSameRequest(live, object) ? 'unchanged' : 'configured' };
+}
+
+/** Whether what a person may ask for is the same; the status may have moved meanwhile, by its controller. */
+function isSameRequest(before: KubeObject, after: KubeObject): boolean {
+  const asked = ({ status: _, metadata, ...rest }: KubeObject & { status?: unknown }) => {
+    const { labels = {}, annotations = {} } = metadata;
+    return { ...rest, labels, annotations };
+  };
+  return sameJson(asked(before), asked(after));
 }
 
 /**
