@@ -69,11 +69,12 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     accessLogEvery: options.accessLogEvery ?? 0,
   };
   const listener = new Listener(context);
-  const port = await listener.listen(options.host ?? '127.0.0.1', options.port);
   if (options.metrics !== undefined) exposeMetrics(options.metrics, context);
-  demand.start();
   const source = sourceOf(options);
+  // Without routes every host would be unknown: a gateway that starts again must not answer 404 for services that exist.
   await source.start((snapshot) => router.swap(snapshot));
+  const port = await listener.listen(options.host ?? '127.0.0.1', options.port);
+  demand.start();
   log.info({ port }, 'gateway listens');
   return {
     port,
