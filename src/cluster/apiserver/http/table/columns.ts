@@ -17,9 +17,8 @@ export function columnsOf(kind: Kind): readonly Column[] {
 }
 
 function declaredColumns(kind: Kind): readonly Column[] {
-  const declared = kind.columns.map(declaredColumn);
-  const hasAge = kind.columns.some((column) => column.name.toLowerCase() === 'age');
-  return [nameColumn, ...declared, ...(hasAge ? [] : [ageColumn])];
+  // As in Kubernetes: a kind that declares columns says itself whether its age is one of them.
+  return [nameColumn, ...(kind.columns.length === 0 ? [ageColumn] : kind.columns.map(declaredColumn))];
 }
 
 function declaredColumn(column: PrinterColumn): Column {
