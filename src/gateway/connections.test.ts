@@ -148,7 +148,7 @@ describe('the gateway', () => {
     const late = new RawClient(gateway.port);
     assert.equal(await late.ended(), '');
     answer?.();
-    assert.match(await slow.ended(), /200 OK[^]*\r\nConnection: close\r\n/);
+    assert.match(await slow.ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
     await stopped;
     origin.close();
   });
