@@ -40,6 +40,8 @@ export interface Listener {
 
 /** How often the certificates are looked at; they are renewed weeks before their end. */
 const renewalCheckMs = 12 * 3600 * 1000;
+/** How long requests that run may take to end at a stop. */
+const graceMs = 500;
 /** client-go keeps idle connections for 90 s: the server must not close them first. */
 const keepAliveTimeoutMs = 120_000;
 const headersBytesMax = 64 * 1024;
@@ -61,13 +63,16 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     keepAliveTimeout: keepAliveTimeoutMs,
   } as Parameters<typeof createSecureServer>[0]);
   const stopping = new AbortController();
+  const running = new Set<Promise<void>>();
   const documents = new Documents(pipeline.resources);
   const measure = requestMetrics(metrics, clock);
   const router: RouterOptions = { pipeline, documents, clock, podLogs, onRoute: measure.onRoute };
 
   // The compatibility API of HTTP/2 gives its requests and responses the methods of HTTP/1.1's.
   server.on('request', (request, response) => {
-    void serve(request as unknown as IncomingMessage, response as unknown as ServerResponse);
+    const served = serve(request as unknown as IncomingMessage, response as unknown as ServerResponse);
+    running.add(served);
+    void served.finally(() => running.delete(served));
   });
   server.on('upgrade', refuseUpgrade);
   const sockets = new Set<TLSSocket>();
@@ -140,7 +145,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       documents.stop();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       stopping.abort(); // Ends the watches, which end their answers.
-      await new Promise((resolve) => setImmediate(resolve));
+      const isLate = new Promise<void>((resolve) => clock.after(graceMs, resolve));
+      await Promise.race([Promise.allSettled(running), isLate]);
+      await new Promise((resolve) => setImmediate(resolve)); // What was answered reaches the sockets.
       for (const socket of sockets) socket.destroy();
       await closed;
     },

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ApiError } from '../../../../api/status.ts';
 
@@ -19,7 +20,7 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
       `the body's content encoding ${encoding} is not supported: use gzip`,
     );
   }
-  const stream = encoding === 'gzip' ? request.pipe(createGunzip()) : request;
+  const stream = encoding === 'gzip' ? gunzipped(request) : request;
   const chunks: Buffer[] = [];
   let size = 0;
   try {
@@ -33,4 +34,11 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
     throw new ApiError(400, 'BadRequest', 'the request ended before its body was complete, or the body is damaged');
   }
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+}
+
+/** Fails with the request, and ends it. */
+function gunzipped(request: IncomingMessage): AsyncIterable<Buffer> {
+  const unpacked = createGunzip();
+  pipeline(request, unpacked, () => {}); // The reader of `unpacked` sees the error.
+  return unpacked;
 }
