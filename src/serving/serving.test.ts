@@ -211,6 +211,11 @@ test('a container that exits or never listens is said within seconds, with its l
     assert.match(conditionOf(deaf, 'Ready')?.message ?? '', /must listen on the port/);
     await serving.bringUp('deaf-00001');
     await serving.readyService('deaf');
+
+    await serving.createService('slow');
+    await serving.failPod('slow-00001', { state: { running: { startedAt: secondsAgo(10) } } });
+    const slow = await serving.service('slow', (s) => stateOf(s, 'Ready') === 'Unknown NotListening');
+    assert.match(conditionOf(slow, 'Ready')?.message ?? '', /has run for 1\d s without becoming ready/);
   } finally {
     await serving.stop();
   }

@@ -46,6 +46,7 @@ async function resolveImage(image: string, resolver: DigestResolver, signal: Abo
 
 /** Network errors hide what happened in their cause. */
 function describe(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
-  return `${messageOf(error)}${cause}`;
+  const message = messageOf(error);
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : '';
+  return message.includes(cause) ? message : `${message}: ${cause}`;
 }

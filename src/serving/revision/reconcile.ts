@@ -13,6 +13,7 @@ import { type Cache, type Controller, owned, type ReconcileContext, type Requeue
 import { updateStatus } from '../../kube/update-status.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
+import { keepTransitionTimes } from '../ready.ts';
 import { type DigestResolver, ImageError, resolveImages } from './digest.ts';
 import { deploymentCondition, diagnose } from './health.ts';
 import { reportAutoscaler } from './report-autoscaler.ts';
@@ -90,7 +91,7 @@ async function reconcileRevision(
       if (run.isBlocked) break;
     }
   } finally {
-    run.status.conditions = run.conditions.conditions;
+    run.status.conditions = keepTransitionTimes(revision.status?.conditions, run.conditions.conditions);
     await updateStatus(context, run.revision, run.status);
   }
   return run.requeue;

@@ -24,7 +24,10 @@ export function reportAutoscaler({ status, conditions }: RevisionRun, autoscaler
     conditions.markTrue('ContainerHealthy');
   }
   if (!isInitialized && conditions.isTrue('ResourcesAvailable')) {
-    conditions.markUnknown('ResourcesAvailable', 'Deploying', '');
+    // What is known of the containers says more than that they are not there yet.
+    const { status, reason, message } = conditions.get('ContainerHealthy') ?? {};
+    const isTold = status === 'Unknown' && message !== undefined;
+    conditions.markUnknown('ResourcesAvailable', (isTold && reason) || 'Deploying', (isTold && message) || '');
   }
   if (ready.status === 'True') conditions.markTrue('Active');
   else if (ready.status === 'Unknown') conditions.markUnknown('Active', ready.reason ?? '', ready.message ?? '');

@@ -11,7 +11,7 @@ import { type Controller, owned, type Reconcile, type ReconcileContext } from '.
 import { updateStatus } from '../../kube/update-status.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { exactMetadata } from '../exact-metadata.ts';
-import { readyConditionOf } from '../ready.ts';
+import { keepTransitionTimes, readyConditionOf } from '../ready.ts';
 import { makeConfiguration, makeRoute } from './resources.ts';
 
 const conditions = conditionSet({ happy: 'Ready', dependents: ['ConfigurationsReady', 'RoutesReady'] });
@@ -41,7 +41,7 @@ export const reconcileService: Reconcile<Service> = async (service, context) => 
       reportRoute(configuration, route, status, managed);
     }
   } finally {
-    status.conditions = managed.conditions;
+    status.conditions = keepTransitionTimes(service.status?.conditions, managed.conditions);
     await updateStatus(context, service, status);
   }
 };
