@@ -129,6 +129,8 @@ const wrong: [string, () => Promise<Reply>, number, RegExp][] = [
   ['an unknown dry run', () => post(map('x'), 'application/json', '?dryRun=Some'), 400, /dryRun is "Some"/],
   ['an unknown propagation policy', () => ask(`${maps}/x?propagationPolicy=Up`, { method: 'DELETE' }), 422, /"Up"/],
   ['a form of answer that is not there', () => ask(maps, { headers: { accept: 'text/csv' } }), 406, /accepted/],
+  ['a subresource that is not there', () => ask(`${maps}/x/token`, { method: 'POST' }), 404, /could not find/],
+  ['a log that is written to', () => ask('/api/v1/namespaces/default/pods/a/log', { method: 'PUT' }), 405, /not allow/],
   ['exec', () => ask('/api/v1/namespaces/default/pods/a/exec', { method: 'GET' }), 501, /does not offer exec yet/],
 ];
 for (const [what, asked, code, message] of wrong) {

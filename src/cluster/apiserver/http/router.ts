@@ -36,23 +36,32 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
     throw notServed();
   }
   if (isReview(path)) {
-    onRoute(exchange, 'create', path.plural);
+    onRoute(exchange, 'create', qualified(path));
     if (exchange.method !== 'POST') throw methodNotAllowed();
     return serveReview(exchange, path.plural, options.clock.now());
   }
   const resource = pipeline.resources.find(path.group, path.version, path.plural);
   if (!resource) throw notServed();
   const verb = verbOf(exchange.method, path, exchange.query);
-  if (verb === undefined) throw methodNotAllowed();
-  onRoute(exchange, verb, path.plural);
+  onRoute(exchange, verb ?? exchange.method.toLowerCase(), qualified(path));
   const request = { exchange, path, resource, pipeline, now: () => options.clock.now() };
-  if (path.subresource === undefined || isSubresource(resource, path.subresource)) return serveResource(verb, request);
+  if (path.subresource === undefined || isSubresource(resource, path.subresource)) {
+    if (verb === undefined) throw methodNotAllowed();
+    return serveResource(verb, request);
+  }
   if (resource.kind === PodKind && path.name !== undefined) {
-    if (path.subresource === 'log' && verb === 'get') return servePodLog(request, options.podLogs);
+    const isRead = exchange.method === 'GET' || exchange.method === 'HEAD';
+    if (path.subresource === 'log') {
+      if (!isRead) throw methodNotAllowed();
+      return servePodLog(request, options.podLogs);
+    }
     if (upgraded.has(path.subresource)) throw notOffered(path.subresource);
   }
   throw notServed();
 }
+
+/** `services.serving.knative.dev`, as two groups may use one name. */
+const qualified = ({ group, plural }: ResourcePath) => (group === '' ? plural : `${plural}.${group}`);
 
 const isReview = ({ group, plural, version }: ResourcePath): boolean =>
   virtualResources.some((r) => r.group === group && r.version === version && r.plural === plural);
