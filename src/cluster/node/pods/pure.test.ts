@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Pod } from '../../../api/core/pod.ts';
+import { commandOf } from './command.ts';
+import { countEstablished } from './connections.ts';
+import { expand } from './expand.ts';
+import { goSeconds, RestartBackoff, shouldRestart } from './restart.ts';
+import { type ContainerView, phaseOf, podStatusOf } from './status.ts';
+
+for (const [text, expected] of [
+  ['$(A)-$(B)', '1-2'],
+  ['$(MISSING) stays', '$(MISSING) stays'],
+  ['$$(A) is escaped', '$(A) is escaped'],
+  ['$$$(A)', '$1'],
+  ['$A and ${A} are for the shell', '$A and ${A} are for the shell'],
+  ['$(A', '$(A'],
+  ['100$', '100$'],
+] as const) {
+  test(`expanding ${text} gives ${expected}`, () => assert.equal(expand(text, { A: '1', B: '2' }), expected));
+}
+
+test('text without $ is left alone', () => {
+  fc.assert(
+    fc.property(fc.string(), (text) => {
+      fc.pre(!text.includes('$'));
+      assert.equal(expand(text, { A: '1' }), text);
+    }),
+  );
+});
+
+const image = { entrypoint: ['ep'], cmd: ['cmd'] };
+for (const [what, container, expected] of [
+  ['neither command nor args', {}, ['ep', 'cmd']],
+  ['args only', { args: ['x'] }, ['ep', 'x']],
+  ['a command only', { command: ['c'] }, ['c']],
+  ['both', { command: ['c'], args: ['$(V)'] }, ['c', 'v']],
+] as const) {
+  test(`with ${what} the container runs ${expected.join(' ')}`, () => {
+    const { command, args } = container as { command?: string[]; args?: string[] };
+    const given = { name: 'n', ...(command ? { command: [...command] } : {}), ...(args ? { args: [...args] } : {}) };
+    assert.deepEqual(commandOf(given, image, { V: 'v' }), [...expected]);
+  });
+}
+
+test('a container without any command says so', () => {
+  assert.throws(() => commandOf({ name: 'n' }, { entrypoint: [], cmd: [] }, {}), /no command specified/);
+});
+
+test('restarts come at once, then after 10 s, 20 s, up to 5 min, and at once again after a long run', () => {
+  const backoff = new RestartBackoff();
+  const delays = [0, 0, 0, 0, 0, 0, 0, 0, 599_999].map((ranMs) => backoff.next(ranMs) / 1000);
+  assert.deepEqual(delays, [0, 10, 20, 40, 80, 160, 300, 300, 300]);
+  assert.equal(backoff.next(600_000), 0);
+});
+
+for (const [policy, code, expected] of [
+  ['Always', 0, true],
+  [undefined, 0, true],
+  ['OnFailure', 0, false],
+  ['OnFailure', 1, true],
+  ['Never', 1, false],
+] as const) {
+  test(`with policy ${policy} and exit code ${code} a container ${expected ? 'runs again' : 'has ended'}`, () =>
+    assert.equal(shouldRestart(policy, code), expected));
+}
+
+test('durations are printed as Go does', () => assert.deepEqual([10_000, 300_000].map(goSeconds), ['10s', '5m0s']));
+
+const view = (state: ContainerView['state'], more: Partial<ContainerView> = {}): ContainerView => ({
+  container: { name: 'c', image: 'i' },
+  imageId: 'i@sha256:0',
+  containerId: undefined,
+  state,
+  lastState: undefined,
+  restartCount: 0,
+  isStarted: true,
+  isReady: false,
+  ...more,
+});
+const running = { running: {} };
+const ended = (exitCode: number) => ({ terminated: { exitCode } });
+
+for (const [policy, states, expected] of [
+  ['Always', [{ waiting: { reason: 'ContainerCreating' } }], 'Pending'],
+  ['Always', [running, { waiting: {} }], 'Running'],
+  ['Always', [ended(1)], 'Running'],
+  ['OnFailure', [ended(1)], 'Running'],
+  ['OnFailure', [ended(0)], 'Succeeded'],
+  ['Never', [ended(0), ended(0)], 'Succeeded'],
+  ['Never', [ended(0), ended(3)], 'Failed'],
+  ['Never', [running, ended(3)], 'Running'],
+] as const) {
+  test(`a ${policy} pod with ${JSON.stringify(states)} is ${expected}`, () => {
+    const pod = { spec: { containers: [], restartPolicy: policy } };
+    assert.equal(phaseOf(pod, { init: [], main: states.map((state) => view(state)) }), expected);
+  });
+}
+
+test('a pod that waits between two runs is Running, one whose init container has not ended is Pending', () => {
+  const pod = { spec: { containers: [] } };
+  const between = view({ waiting: { reason: 'CrashLoopBackOff' } }, { lastState: ended(1) });
+  assert.equal(phaseOf(pod, { init: [], main: [between] }), 'Running');
+  assert.equal(phaseOf(pod, { init: [view(running)], main: [view({ waiting: {} })] }), 'Pending');
+});
+
+const addresses = { podIP: '127.0.0.1', hostIP: '127.0.0.1' };
+const aPod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'c' }] } };
+const statusOf = (pod: Pod, main: ContainerView[], nowMs: number) =>
+  podStatusOf(pod, { init: [], main, startedAtMs: 0, failure: undefined }, nowMs, addresses);
+const conditionOf = (status: ReturnType<typeof statusOf>, type: string) =>
+  status.conditions?.find((c) => c.type === type);
+
+test('the time of a condition is when it last changed', () => {
+  const first = statusOf(aPod, [view(running)], 0);
+  const same = statusOf({ ...aPod, status: first }, [view(running)], 5_000);
+  assert.deepEqual(same, first);
+  const ready = statusOf({ ...aPod, status: same }, [view(running, { isReady: true })], 9_000);
+  assert.equal(conditionOf(ready, 'Ready')?.lastTransitionTime, '1970-01-01T00:00:09Z');
+  assert.equal(conditionOf(ready, 'Initialized')?.lastTransitionTime, '1970-01-01T00:00:00Z');
+});
+
+test('a pod with a readiness gate is ready only when its condition is True', () => {
+  const gated: Pod = { ...aPod, spec: { ...aPod.spec, readinessGates: [{ conditionType: 'example.com/up' }] } };
+  const main = [view(running, { isReady: true })];
+  assert.equal(conditionOf(statusOf(gated, main, 0), 'Ready')?.reason, 'ReadinessGatesNotReady');
+  const open: Pod = { ...gated, status: { conditions: [{ type: 'example.com/up', status: 'True' }] } };
+  assert.equal(conditionOf(statusOf(open, main, 0), 'Ready')?.status, 'True');
+  assert.equal(conditionOf(statusOf(open, main, 0), 'example.com/up')?.status, 'True');
+});
+
+test('only established connections to the given local ports count', () => {
+  const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:5208 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
+   1: 0100007F:5208 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000     0        0 2
+   2: 0100007F:D2F0 0100007F:5208 01 00000000:00000000 00:00000000 00000000     0        0 3
+   3: 0100007F:5208 0100007F:D2F2 06 00000000:00000000 00:00000000 00000000     0        0 4
+  14: 0000000000000000FFFF00000100007F:5208 0000000000000000FFFF00000100007F:D2F4 08 00000000:00000000 00:0 0
+`;
+  assert.equal(countEstablished(table, [0x5208]), 2);
+  assert.equal(countEstablished(table, [80]), 0);
+});
