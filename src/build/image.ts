@@ -39,7 +39,8 @@ export async function pushImage(
     schemaVersion: 2,
     mediaType: mediaTypes.manifest,
     config,
-    layers: layers.map((layer) => layer.descriptor),
+    // Written out, so that the order of the fields, and with it the digest, is always the same.
+    layers: layers.map(({ descriptor: { mediaType, digest, size } }) => ({ mediaType, digest, size })),
   };
   const { host, name } = parseReference(context.repository);
   const blobs = [{ descriptor: config, content: configBytes }, ...layers];

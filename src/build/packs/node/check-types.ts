@@ -7,6 +7,7 @@ import type { SourceTree } from '../../source/tree.ts';
  * service starts; the error names file and line. Tests and declarations are not part of what runs.
  */
 export function checkTypeScript(tree: SourceTree, checked: Set<string>): void {
+  if (!hasWarned) takeWarning();
   const errors: string[] = [];
   for (const [path, entry] of tree) {
     if (entry.type !== 'file' || !isRun(path)) continue;
@@ -17,6 +18,20 @@ export function checkTypeScript(tree: SourceTree, checked: Set<string>): void {
     else remember(checked, code);
   }
   if (errors.length > 0) throw new BuildFailure('CompileFailed', errors.join('\n'));
+}
+
+let hasWarned = false;
+
+/** Node warns once, on the first call, that the function is experimental: no news for whoever reads the platform's log. */
+function takeWarning(): void {
+  hasWarned = true;
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    stripTypeScriptTypes('');
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 function isRun(path: string): boolean {
