@@ -14,6 +14,7 @@ export type TestLayer = Record<string, TestEntry>;
 
 export interface TestRegistry {
   client: RegistryClient;
+  url: string;
   /** Pushes an image whose entrypoint is `node main.mjs` in /app, and returns its reference with the digest. */
   push(layers: readonly TestLayer[], config?: TestConfig): Promise<string>;
   stop(): Promise<void>;
@@ -35,6 +36,7 @@ export async function openTestRegistry(): Promise<TestRegistry> {
   const client = new RegistryClient({ mirrors: { 'registry.localhost': server.url } });
   return {
     client,
+    url: server.url,
     async push(layers, config = {}) {
       const tars = await Promise.all(layers.map(tarOf));
       const { architecture = 'amd64', ...rest } = config;

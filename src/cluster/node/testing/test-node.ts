@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EventKind } from '../../../api/core/event.ts';
@@ -143,9 +144,14 @@ export function hostPortOf(pod: Pod): number {
 }
 
 /** What the pod answers; on a connection that is not kept, so that it does not hold up the pod's end. */
-export async function ask(pod: Pod, path = '/'): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${hostPortOf(pod)}${path}`, { headers: { connection: 'close' } });
-  return response.text();
+export function ask(pod: Pod, path = '/'): Promise<string> {
+  return new Promise((resolve, reject) => {
+    get({ host: '127.0.0.1', port: hostPortOf(pod), path, agent: false }, async (response) => {
+      let text = '';
+      for await (const chunk of response) text += chunk;
+      resolve(text);
+    }).on('error', reject);
+  });
 }
 
 /** A layer with /app/main.mjs. */
