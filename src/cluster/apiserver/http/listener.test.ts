@@ -161,7 +161,7 @@ test('a repeated field is refused when strict, and a warning otherwise', async (
   assert.deepEqual(warned.headers.warning, '299 - "duplicate field \\"data.a\\""');
 });
 
-test('objects are created from JSON and YAML, read as either, and deleted with a Status that names the uid', async () => {
+test('objects are created from JSON or YAML, read as either, deleted with a Status that names the uid', async () => {
   const yaml = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: from-yaml\ndata:\n  a: "1"\n';
   assert.equal((await post(yaml, 'application/yaml')).code, 201);
   const read = await ask(`${maps}/from-yaml`, { headers: { accept: 'application/yaml' } });

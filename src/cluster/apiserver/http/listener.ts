@@ -119,7 +119,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       response.destroy(); // The answer has begun: breaking it off is the only way left to say that it is not whole.
       return;
     }
-    // What is left of the body is not read: on HTTP/1.1 the connection cannot be used again.
+    // What is left of the body is dropped as it comes; on HTTP/1.1 the connection cannot be used again.
+    request.resume();
     if (!request.readableEnded && request.httpVersionMajor === 1 && hasBody(request))
       response.setHeader('connection', 'close');
     await sendError(exchange, error);

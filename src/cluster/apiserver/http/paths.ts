@@ -12,7 +12,7 @@ export interface ResourcePath {
   isWatchPath: boolean;
 }
 
-/** Reads `/api/VERSION/…` and `/apis/GROUP/VERSION/…`; undefined for any other path, and for one without a resource. */
+/** Reads `/api/VERSION/…` and `/apis/GROUP/VERSION/…`; undefined for other paths, and for those without a resource. */
 export function parseResourcePath(path: string): ResourcePath | undefined {
   const parts = segments(path);
   if (!parts) return undefined;

@@ -47,7 +47,8 @@ export const unsupportedMediaType = (type: string, supported: readonly string[])
   new ApiError(
     415,
     'UnsupportedMediaType',
-    `the body of the request was in an unknown format - accepted media types include: ${supported.join(', ')} (it is ${type})`,
+    'the body of the request was in an unknown format - accepted media types include: ' +
+      `${supported.join(', ')} (it is ${type})`,
   );
 
 const decoder = new TextDecoder('utf-8', { fatal: true });

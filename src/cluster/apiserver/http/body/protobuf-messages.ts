@@ -1,7 +1,8 @@
 /**
- * The protobuf messages that clients of built-in kinds send (field numbers of Kubernetes' `k8s.io/api` types). Each field
- * is its number, its name in JSON (`+`: its fields belong to the message around it) and its type: a scalar, a message, or
- * one of the types with a JSON form of their own; `[]` repeats, `map:` has string keys, `?` is kept when it is zero.
+ * The protobuf messages that clients of built-in kinds send (field numbers of Kubernetes' `k8s.io/api` types). Each
+ * field is its number, its name in JSON (`+`: its fields belong to the message around it) and its type: a scalar, a
+ * message, or one of the types with a JSON form of their own; `[]` repeats, `map:` has string keys, `?` is kept when
+ * it is zero.
  */
 export const protobufMessages = `
 Affinity:

@@ -1,6 +1,6 @@
 /**
- * Reads Kubernetes' protobuf bodies, which clients of built-in kinds send (client-go from 0.32 on). Only requests come so:
- * answers are JSON, which all of these clients read.
+ * Reads Kubernetes' protobuf bodies, which clients of built-in kinds send (client-go from 0.32 on). Only requests come
+ * so: answers are JSON, which all of these clients read.
  */
 import { ApiError, badRequest } from '../../../../api/status.ts';
 import { protobufMessages } from './protobuf-messages.ts';

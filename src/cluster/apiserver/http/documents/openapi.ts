@@ -27,7 +27,7 @@ export function openApiDocument(resources: readonly ServedResource[]): object {
   };
 }
 
-/** `io.k8s.api.apps.v1.Deployment`, `dev.knative.serving.v1.Service`: the group's parts reversed, as Kubernetes names them. */
+/** `io.k8s.api.apps.v1.Deployment`; custom resources reverse the group: `dev.knative.serving.v1.Service`. */
 function schemaName({ kind, isBuiltin }: ServedResource, name = kind.kind): string {
   const group = kind.group === '' ? 'core' : kind.group;
   if (isBuiltin) return `io.k8s.api.${group.replace(/\.k8s\.io$/, '')}.${kind.version}.${name}`;

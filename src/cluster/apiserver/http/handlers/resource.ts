@@ -189,10 +189,11 @@ async function readDeletion({
     propagationPolicy ?? query.get('propagationPolicy') ?? policyOf(orphanDependents ?? query.get('orphanDependents'));
   const grace = gracePeriodSeconds ?? numberOf(query, 'gracePeriodSeconds');
   if (policy !== undefined && !policies.includes(policy)) {
+    const supported = policies.map((name) => `"${name}"`).join(', ');
     throw new ApiError(
       422,
       'Invalid',
-      `DeleteOptions is invalid: propagationPolicy: Unsupported value: "${policy}": supported values: ${policies.map((p) => `"${p}"`).join(', ')}`,
+      `DeleteOptions is invalid: propagationPolicy: Unsupported value: "${policy}": supported values: ${supported}`,
     );
   }
   if (grace !== undefined && !Number.isInteger(grace))
