@@ -18,7 +18,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
     notReady: () => notReady,
     role: 'broker',
   });
-  const client = await connectToApi(join(config.dataDir, 'kubeconfig'), log);
+  const client = await connectToApi(join(config.dataDir, 'pki', 'broker.kubeconfig'), log);
   const broker = await startBroker({
     client,
     dir: join(config.dataDir, 'broker'),

@@ -1,4 +1,4 @@
-import { existsSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Client } from '../kube/client.ts';
 import { httpClient } from '../kube/http/index.ts';
@@ -17,6 +17,7 @@ export async function connectToApi(kubeconfigPath: string, log: Logger): Promise
 }
 
 function appearance(file: string): Promise<void> {
+  mkdirSync(dirname(file), { recursive: true });
   return new Promise((resolve, reject) => {
     const watcher = watch(dirname(file), (_event, name) => {
       if (name === basename(file)) check();

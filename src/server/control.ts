@@ -1,5 +1,5 @@
 /** Assembles the control plane: registry, API server, node agent, controllers and autoscaler, in the order they need. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { platformKinds } from '../api/platform.ts';
 import { buildControllers } from '../build/index.ts';
@@ -51,7 +51,10 @@ export async function start(config: Config, log: Logger): Promise<Role> {
     log,
     metrics,
     kinds: platformKinds,
-    admission: [...servingAdmission, ...eventingAdmission({ client: () => api.client, ingressUrl: `http://127.0.0.1:${ports.broker}` })],
+    admission: [
+      ...servingAdmission,
+      ...eventingAdmission({ client: () => api.client, ingressUrl: `http://127.0.0.1:${ports.broker}` }),
+    ],
     podLogs: { read: (pod, options) => node.podLogs.read(pod, options) },
   });
   const client: Client = api.client;
@@ -69,7 +72,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
 
   const controllers = await runControllers(
     [
-      ...workloadControllers(),
+      ...workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
       ...servingControllers({ registry, domain: config.domain, gatewayPort: ports.gateway }),
       ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log }),
       ...eventingControllers({

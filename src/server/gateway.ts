@@ -19,7 +19,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
     notReady: () => notReady,
     role: 'gateway',
   });
-  const client = await connectToApi(join(config.dataDir, 'kubeconfig'), log);
+  const client = await connectToApi(join(config.dataDir, 'pki', 'gateway.kubeconfig'), log);
   const gateway = await startGateway({
     client,
     port: config.ports.gateway,
