@@ -48,7 +48,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const { dataDir, clock, log, kinds, admission = [], metrics, podLogs } = options;
   const folder = join(dataDir, 'cluster');
   mkdirSync(folder, { recursive: true });
-  const store = await Store.open({ file: join(folder, 'store.db'), clock, log });
+  const store = await Store.open({ file: join(folder, 'store.db'), clock, log, metrics });
   const machinery: Machinery = { store, registry: new ResourceRegistry(builtinKinds), admission, clock, log };
   const pipeline = new RequestPipeline(machinery);
   const client = inProcessClient(pipeline, log);

@@ -3,6 +3,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { assert, KittiwakeError } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import type { FromWriter, OpenFailure, Row, RowChange, ToWriter, WriterOptions } from './protocol.ts';
 import { StoredObject } from './stored-object.ts';
@@ -15,6 +16,7 @@ export interface StoreOptions {
   log: Logger;
   /** An upper limit on the size of the database, in pages of 4096 bytes; none unless given. */
   pagesMax?: number;
+  metrics?: Metrics | undefined;
 }
 
 /** More writes than this waiting for the disk, and further ones are refused. */
@@ -44,6 +46,7 @@ interface Pending {
 export class Store {
   readonly #worker: Worker;
   readonly #options: StoreOptions;
+  readonly #measure: (commit: { writes: number; seconds: number }) => void;
   readonly #tables = new Map<string, Table>();
   readonly #rowIds = new Map<Table, Map<string, number>>();
   readonly #latest = new Map<Table, Map<string, Pending>>();
@@ -51,6 +54,7 @@ export class Store {
   #committing: Pending[] = [];
   #lastStaged: Promise<void> = Promise.resolve();
   #isFlushDue = false;
+  #commitBeganAt = 0;
   #revision = 0;
   #assigned = 0;
   #nextRowId = 1;
@@ -60,6 +64,7 @@ export class Store {
   private constructor(worker: Worker, options: StoreOptions) {
     this.#worker = worker;
     this.#options = options;
+    this.#measure = commitMetrics(options.metrics);
   }
 
   /** Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL. */
@@ -182,6 +187,7 @@ export class Store {
     const changes = this.#committing.map(
       ({ id, table, key, revision, next }): RowChange => ({ id, table: table.name, key, revision, json: next?.json }),
     );
+    this.#commitBeganAt = this.#options.clock.monotonic();
     this.#send({ type: 'commit', changes });
   }
 
@@ -194,7 +200,9 @@ export class Store {
   #onCommitted(): void {
     const done = this.#committing;
     this.#committing = [];
-    const nowMs = this.#options.clock.now();
+    const { clock } = this.#options;
+    this.#measure({ writes: done.length, seconds: (clock.monotonic() - this.#commitBeganAt) / 1000 });
+    const nowMs = clock.now();
     const byTable = new Map<Table, StoreEvent[]>();
     for (const pending of done) {
       const { table, key, revision, next } = pending;
@@ -269,6 +277,16 @@ export class Store {
   #send(message: ToWriter): void {
     this.#worker.postMessage(message);
   }
+}
+
+function commitMetrics(metrics: Metrics | undefined): (commit: { writes: number; seconds: number }) => void {
+  if (!metrics) return () => {};
+  const writes = metrics.counter('kittiwake_store_writes_total', 'Writes of objects that are on disk.');
+  const duration = metrics.histogram('kittiwake_store_commit_seconds', 'How long a commit of a batch of writes took.');
+  return (commit) => {
+    writes.inc(commit.writes);
+    duration.observe(commit.seconds);
+  };
 }
 
 function mapOf<V>(maps: Map<Table, Map<string, V>>, table: Table): Map<string, V> {
