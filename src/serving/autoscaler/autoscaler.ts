@@ -24,7 +24,7 @@ export interface AutoscalerOptions {
   metrics?: Metrics;
 }
 
-/** How often every revision is looked at, besides at once when a request finds it at zero. */
+/** How often every revision is looked at, besides at once when requests wait. */
 const tickMs = 2_000;
 /** A gateway whose clock is further off than this is taken to report about now. */
 const clockSkewMaxMs = 5_000;
@@ -81,8 +81,10 @@ export class Autoscaler {
       const entry = this.#entryOf(autoscaler, nowMs);
       if (!entry) continue;
       entry.scaler.record(report.gateway, stats, atMs);
-      const isDemand = stats.queued > 0 || stats.requestCount > 0 || stats.averageConcurrency > 0;
-      if (isDemand && this.#targetOf(autoscaler, entry, nowMs)?.replicas === 0) this.#scale(autoscaler, entry, nowMs);
+      // Requests that wait do not wait for a tick as well: there is no pod, or there are too few.
+      const isAtZero = () => this.#targetOf(autoscaler, entry, nowMs)?.replicas === 0;
+      const isDemand = stats.requestCount > 0 || stats.averageConcurrency > 0;
+      if (stats.queued > 0 || (isDemand && isAtZero())) this.#scale(autoscaler, entry, nowMs);
     }
   }
 

@@ -1,5 +1,5 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
-import { type Key, type KubeObject, timestamp } from '../../api/meta.ts';
+import { type Key, type KubeObject, keyOf, keyText, timestamp } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { conditionSet } from '../../kube/conditions.ts';
@@ -9,6 +9,7 @@ import { scalingConfigOf } from '../autoscaler/scaling-config.ts';
 import { childName } from '../child-name.ts';
 import { autoscalerConfigName, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { configWatch } from '../config/config-map.ts';
+import { conditionOf } from '../ready.ts';
 
 const conditions = conditionSet({ happy: 'Ready', dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'] });
 type Conditions = ReturnType<typeof conditions.manage>;
@@ -19,6 +20,8 @@ type Conditions = ReturnType<typeof conditions.manage>;
  */
 export function podAutoscalerController(): Controller<PodAutoscaler> {
   const readConfig = autoscalerConfigReader();
+  /** When each revision that wakes was first seen waking, in ms. */
+  const wakingSince = new Map<string, number>();
   return {
     name: 'pod-autoscaler',
     kind: PodAutoscalerKind,
@@ -26,6 +29,14 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
       if (autoscaler.metadata.deletionTimestamp) return;
       const deployment = context.cache.get(DeploymentKind, targetKey(autoscaler));
       if (!deployment) return;
+      const key = keyText(keyOf(autoscaler));
+      if (isWaking(autoscaler, scaleOf(deployment))) {
+        const nowMs = context.clock.now();
+        const sinceMs = wakingSince.get(key) ?? nowMs;
+        wakingSince.set(key, sinceMs);
+        const leftMs = sinceMs + wakeQuietMs - nowMs;
+        if (leftMs > 0) return { requeueAfterMs: leftMs };
+      } else wakingSince.delete(key);
       const { minScale, initialScale } = scalingConfigOf(autoscaler, readConfig(context.cache, context.log));
       const managed = conditions.manage(autoscaler.status?.conditions, timestamp(context.clock.now()));
       // Gateways take the place of Knative's ServerlessService: there is nothing to wait for.
@@ -42,11 +53,25 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
         conditions: managed.conditions,
       });
     },
+    onGone(key) {
+      wakingSince.delete(keyText(key));
+    },
     watches: [
       { kind: DeploymentKind, keys: autoscalerOfDeployment },
       configWatch(autoscalerConfigName, PodAutoscalerKind),
     ],
   };
+}
+
+/**
+ * A revision usually wakes within this. Until then its status is not written: those writes would come between the ones
+ * that a waiting request waits for, and say what is over when they are read.
+ */
+const wakeQuietMs = 300;
+
+function isWaking(autoscaler: PodAutoscaler, { want, ready }: Scale): boolean {
+  const active = conditionOf(autoscaler, 'Active');
+  return want > 0 && ready === 0 && active?.status === 'False' && active.reason === 'NoTraffic';
 }
 
 /** What is wanted and what is ready. */
