@@ -60,13 +60,17 @@ function some(list: readonly Matches[]): Matches {
 
 function findCesql(filters: readonly Filter[], field: string): string | undefined {
   for (const [i, filter] of filters.entries()) {
-    const at = `${field}[${i}]`;
-    if (filter.cesql !== undefined) return `${at}.cesql: CloudEvents SQL is not supported yet`;
-    const nested =
-      findCesql(filter.all ?? [], `${at}.all`) ??
-      findCesql(filter.any ?? [], `${at}.any`) ??
-      (filter.not && findCesql([filter.not], `${at}.not`));
-    if (nested !== undefined) return nested;
+    const found = findCesqlIn(filter, `${field}[${i}]`);
+    if (found !== undefined) return found;
   }
   return undefined;
+}
+
+function findCesqlIn(filter: Filter, field: string): string | undefined {
+  if (filter.cesql !== undefined) return `${field}.cesql: CloudEvents SQL is not supported yet`;
+  return (
+    findCesql(filter.all ?? [], `${field}.all`) ??
+    findCesql(filter.any ?? [], `${field}.any`) ??
+    (filter.not && findCesqlIn(filter.not, `${field}.not`))
+  );
 }

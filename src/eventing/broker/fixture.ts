@@ -1,0 +1,159 @@
+/** For tests: a real broker without an API server, and real HTTP servers as its subscribers. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Client, WatchOptions } from '../../kube/client.ts';
+import { type Clock, systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../observe/log.ts';
+import type { CloudEvent } from '../cloudevents/event.ts';
+import { decodeHttp } from '../cloudevents/http.ts';
+import type { DeliveryConfig, TriggerConfig } from './config.ts';
+import { type BrokerOptions, type RunningBroker, startBroker } from './index.ts';
+import { writeKnown } from './known.ts';
+
+/** An API server that is away. */
+export const awayClient = {
+  watch: (_kind: unknown, { signal }: WatchOptions) => nothing(signal),
+} as unknown as Client;
+
+async function* nothing(signal: AbortSignal): AsyncGenerator<never> {
+  if (!signal.aborted) await once(signal, 'abort');
+  yield* [];
+}
+
+export interface Received {
+  headers: IncomingHttpHeaders;
+  body: Buffer;
+  event: CloudEvent;
+}
+
+export interface Answer {
+  status?: number;
+  headers?: OutgoingHttpHeaders;
+  body?: string;
+}
+
+export interface Subscriber {
+  uri: string;
+  received: Received[];
+  stop(): Promise<void>;
+}
+
+/** An HTTP server that keeps what it gets and answers as `answer` says; a promise that never resolves never answers. */
+export async function startSubscriber(
+  answer: (received: Received, count: number) => Answer | Promise<Answer> = () => ({}),
+): Promise<Subscriber> {
+  const received: Received[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    const one = { headers: request.headers, body, event: decodeHttp(request.rawHeaders, body) };
+    received.push(one);
+    const { status = 200, headers = {}, body: text = '' } = await answer(one, received.length);
+    response.writeHead(status, headers).end(text);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    uri: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    received,
+    async stop() {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+export const delivery: DeliveryConfig = {
+  retries: 0,
+  policy: 'exponential',
+  delayMs: 1,
+  delayMaxMs: 1000,
+  timeoutMs: 5000,
+  retryAfterMaxMs: 600_000,
+  format: 'binary',
+};
+
+/** A trigger of the broker `default/b`. */
+export function triggerTo(uri: string | undefined, change: Partial<TriggerConfig> = {}): TriggerConfig {
+  const name = change.name ?? 't';
+  return {
+    namespace: 'default',
+    name,
+    uid: `uid-of-${name}`,
+    broker: 'b',
+    filter: {},
+    ...(uri === undefined ? {} : { subscriber: { uri } }),
+    delivery,
+    ...change,
+  };
+}
+
+export interface TestBroker extends RunningBroker {
+  dir: string;
+  /** Posts an event in binary mode; resolves with the status and the text of the answer. */
+  post(attributes?: Record<string, string>, data?: string): Promise<{ status: number; text: string }>;
+}
+
+export const testDir = (): Promise<string> => mkdtemp(join(tmpdir(), 'kittiwake-broker-'));
+
+/** A broker that serves `default/b` with these triggers, from `dir` or a folder of its own. */
+export async function startTestBroker(
+  triggers: readonly TriggerConfig[],
+  options: Partial<BrokerOptions> & { clock?: Clock } = {},
+): Promise<TestBroker> {
+  const dir = options.dir ?? (await testDir());
+  const brokers = [{ namespace: 'default', name: 'b', uid: 'uid-of-b' }];
+  await writeKnown(join(dir, 'known.json'), { brokers, triggers: [...triggers] });
+  const broker = await startBroker({
+    client: awayClient,
+    port: 0,
+    clock: systemClock,
+    log: silentLogger,
+    ...options,
+    dir,
+  });
+  let serial = 0;
+  return {
+    ...broker,
+    dir,
+    async post(attributes = {}, data) {
+      const event = { specversion: '1.0', id: String(++serial), source: '/test', type: 'test', ...attributes };
+      const headers = Object.fromEntries(Object.entries(event).map(([name, value]) => [`ce-${name}`, value]));
+      const response = await fetch(`${broker.url}/default/b`, {
+        method: 'POST',
+        headers: data === undefined ? headers : { ...headers, 'content-type': 'application/json' },
+        body: data ?? null,
+      });
+      return { status: response.status, text: await response.text() };
+    },
+  };
+}
+
+export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
+
+/** Waits, turn by turn of the event loop, until `isSo`; fails after five seconds. */
+export async function until(isSo: () => unknown, what = String(isSo)): Promise<void> {
+  const endMs = performance.now() + 5000;
+  while (!isSo()) {
+    if (performance.now() > endMs) throw new Error(`did not come to be: ${what}`);
+    await nextTurn();
+  }
+}
+
+/** A clock on which nothing waits: it keeps how long each wait should have been, but for the log's own of 50 ms. */
+export function hastyClock(): { clock: Clock; waits: number[] } {
+  const waits: number[] = [];
+  const after: Clock['after'] = (delayMs, task) => {
+    if (delayMs !== 50) waits.push(delayMs);
+    return systemClock.after(0, task);
+  };
+  return { clock: { ...systemClock, after }, waits };
+}
