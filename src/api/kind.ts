@@ -17,7 +17,7 @@ export interface Kind<T extends KubeObject = KubeObject> {
   schema: Schema;
   hasStatus: boolean;
   scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
-  /** What `kubectl get` shows between NAME and AGE. */
+  /** What `kubectl get` shows after NAME; AGE only where it is one of them, or where there are none. */
   columns: readonly PrinterColumn[];
   /** Fills what the schema's `default`s cannot say; changes `object`. Runs on create and update, before `validate`. */
   setDefaults?(object: T, old: T | undefined): void;

@@ -33,14 +33,12 @@ export function definitionOfKind(kind: Kind): CustomResourceDefinition {
           ...(hasStatus || scale
             ? { subresources: { ...(hasStatus ? { status: {} } : {}), ...(scale ? { scale: { ...scale } } : {}) } }
             : {}),
-          ...(columns.length > 0 ? { additionalPrinterColumns: [...columns, age] } : {}),
+          ...(columns.length > 0 ? { additionalPrinterColumns: [...columns] } : {}),
         },
       ],
     },
   };
 }
-
-const age = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' } as const;
 
 function rootOf(schema: Schema): Schema {
   const { properties, ...rest } = withoutPatchKeys(schema);
