@@ -33,16 +33,19 @@ export const ConfigurationKind = defineKind<Configuration>({
   kind: 'Configuration',
   shortNames: ['config', 'cfg'],
   categories: ['all', 'knative', 'serving'],
-  schema: object({
-    spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema }),
-    status: object({
-      conditions: conditionsSchema,
-      observedGeneration: integer(),
-      annotations: map(),
-      latestCreatedRevisionName: string(),
-      latestReadyRevisionName: string(),
-    }),
-  }),
+  schema: object(
+    {
+      spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema }),
+      status: object({
+        conditions: conditionsSchema,
+        observedGeneration: integer(),
+        annotations: map(),
+        latestCreatedRevisionName: string(),
+        latestReadyRevisionName: string(),
+      }),
+    },
+    { description: 'The floating head of a line of revisions: each change of its spec makes the next one.' },
+  ),
   columns: [
     { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },
     { name: 'LatestReady', type: 'string', jsonPath: '.status.latestReadyRevisionName' },

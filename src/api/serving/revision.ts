@@ -85,19 +85,22 @@ export const RevisionKind = defineKind<Revision>({
   kind: 'Revision',
   shortNames: ['rev'],
   categories: ['all', 'knative', 'serving'],
-  schema: object({
-    spec: revisionSpecSchema,
-    status: object({
-      conditions: conditionsSchema,
-      observedGeneration: integer(),
-      annotations: map(),
-      logUrl: string(),
-      containerStatuses: containerStatusesSchema,
-      initContainerStatuses: containerStatusesSchema,
-      actualReplicas: integer(),
-      desiredReplicas: integer(),
-    }),
-  }),
+  schema: object(
+    {
+      spec: revisionSpecSchema,
+      status: object({
+        conditions: conditionsSchema,
+        observedGeneration: integer(),
+        annotations: map(),
+        logUrl: string(),
+        containerStatuses: containerStatusesSchema,
+        initContainerStatuses: containerStatusesSchema,
+        actualReplicas: integer(),
+        desiredReplicas: integer(),
+      }),
+    },
+    { description: 'An immutable snapshot of code and configuration, with its image pinned to a digest.' },
+  ),
   columns: [
     { name: 'Config Name', type: 'string', jsonPath: ".metadata.labels['serving\\.knative\\.dev/configuration']" },
     {

@@ -37,15 +37,18 @@ export const RouteKind = defineKind<Route>({
   kind: 'Route',
   shortNames: ['rt'],
   categories: ['all', 'knative', 'serving'],
-  schema: object({
-    spec: object({ traffic: trafficSchema }),
-    status: object({
-      conditions: conditionsSchema,
-      observedGeneration: integer(),
-      annotations: map(),
-      ...routeStatusProperties,
-    }),
-  }),
+  schema: object(
+    {
+      spec: object({ traffic: trafficSchema }),
+      status: object({
+        conditions: conditionsSchema,
+        observedGeneration: integer(),
+        annotations: map(),
+        ...routeStatusProperties,
+      }),
+    },
+    { description: 'A name under which requests are shared out over revisions.' },
+  ),
   columns: [
     { name: 'URL', type: 'string', jsonPath: '.status.url' },
     { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },

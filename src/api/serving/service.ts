@@ -25,17 +25,20 @@ export const ServiceKind = defineKind<Service>({
   kind: 'Service',
   shortNames: ['kservice', 'ksvc'],
   categories: ['all', 'knative', 'serving'],
-  schema: object({
-    spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema, traffic: trafficSchema }),
-    status: object({
-      conditions: conditionsSchema,
-      observedGeneration: integer(),
-      annotations: map(),
-      latestCreatedRevisionName: string(),
-      latestReadyRevisionName: string(),
-      ...routeStatusProperties,
-    }),
-  }),
+  schema: object(
+    {
+      spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema, traffic: trafficSchema }),
+      status: object({
+        conditions: conditionsSchema,
+        observedGeneration: integer(),
+        annotations: map(),
+        latestCreatedRevisionName: string(),
+        latestReadyRevisionName: string(),
+        ...routeStatusProperties,
+      }),
+    },
+    { description: 'A network service: a Configuration and a Route of the same name, looked after together.' },
+  ),
   columns: [
     { name: 'URL', type: 'string', jsonPath: '.status.url' },
     { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },
