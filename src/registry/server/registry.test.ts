@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../lib/clock.ts';
@@ -14,7 +14,10 @@ import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { digestOf } from '../digest.ts';
 import { mediaTypes } from '../manifest.ts';
+import { collectGarbage } from './garbage.ts';
 import { type RunningRegistry, startRegistry } from './registry.ts';
+import { Storage } from './storage.ts';
+import { requireDigest } from './uploads.ts';
 
 let dir: string;
 let registry: RunningRegistry;
@@ -301,6 +304,43 @@ test('uploads are limited, and those left idle are given up', async () => {
     assert.equal((await send('GET', location)).code, 'BLOB_UPLOAD_UNKNOWN');
   } finally {
     await small.stop();
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('what no manifest needs is removed after a day, and what one needs stays', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'kw-registry-'));
+  const storage = new Storage(folder);
+  const push = async (name: string, text: string) => {
+    const path = storage.uploadPath(name, 'x');
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, text);
+    const digest = digestOf(text);
+    await storage.commitBlob(name, requireDigest(digest), path);
+    return { mediaType: mediaTypes.empty, digest, size: text.length };
+  };
+  try {
+    const [kept, shared, orphan] = [await push('a', 'kept'), await push('a', 'shared'), await push('a', 'orphan')];
+    await storage.mountBlob('b', requireDigest(shared.digest), 'a');
+    const manifests: [string, object][] = [
+      ['a', kept],
+      ['b', shared],
+    ];
+    for (const [name, config] of manifests) {
+      const text = Buffer.from(JSON.stringify({ schemaVersion: 2, config, layers: [] }));
+      await storage.writeManifest(name, requireDigest(digestOf(text)), text);
+    }
+    const has = (name: string, { digest }: { digest: string }) => storage.blobSize(name, requireDigest(digest));
+    const dayMs = 24 * 3_600_000;
+    assert.equal((await collectGarbage(storage, Date.now(), dayMs)).blobs, 0);
+    assert.ok(await has('a', orphan), 'its manifest may still come');
+    assert.deepEqual(await collectGarbage(storage, Date.now() + 2 * dayMs, dayMs), {
+      blobs: 1,
+      bytes: 'orphan'.length,
+    });
+    assert.deepEqual([await has('a', kept), await has('a', orphan), await has('a', shared)], [4, undefined, undefined]);
+    assert.equal(await has('b', shared), 6);
+  } finally {
     await rm(folder, { recursive: true });
   }
 });

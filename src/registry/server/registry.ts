@@ -7,6 +7,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
 import { continueUpload, methodNotAllowed, serveBlob, startUpload } from './blobs.ts';
 import { RegistryError } from './error.ts';
+import { collectGarbage } from './garbage.ts';
 import { serveCatalog, serveManifest, serveReferrers, serveTags } from './manifests.ts';
 import { hasCode, Storage } from './storage.ts';
 import { defaultUploadLimits, type UploadLimits, Uploads } from './uploads.ts';
@@ -36,6 +37,8 @@ export interface Registry {
 }
 
 const sweepMs = 3_600_000;
+/** Longer than any push takes from its first blob to its manifest. */
+const garbageGraceMs = 24 * 3_600_000;
 const discardedBytesMax = 16 * 1024 * 1024;
 
 /**
@@ -55,7 +58,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   });
   await listen(server, port);
   const stopSweeping = repeat(clock, sweepMs, () => {
-    registry.uploads.expire().catch((err) => log.warn({ err }, 'expired uploads could not be removed'));
+    sweep(registry, clock, log).catch((err) => log.warn({ err }, 'the registry could not be swept'));
   });
   const { port: boundPort } = server.address() as AddressInfo;
   return {
@@ -69,6 +72,12 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
       });
     },
   };
+}
+
+async function sweep({ storage, uploads }: Registry, clock: Clock, log: Logger): Promise<void> {
+  await uploads.expire();
+  const { blobs, bytes } = await collectGarbage(storage, clock.now(), garbageGraceMs);
+  if (blobs > 0) log.info({ blobs, bytes }, 'blobs that nothing needed were removed');
 }
 
 async function serve(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -137,16 +137,34 @@ export class Storage {
     return found.sort();
   }
 
-  /** The shared files of blobs, two levels deep. */
-  async *sharedBlobs(): AsyncIterable<{ path: string; digest: Digest }> {
+  /** The repository's blobs; `changedMs` is when one was last pushed or mounted, here or elsewhere. */
+  async *blobsOf(name: string): AsyncIterable<{ digest: Digest; changedMs: number }> {
+    for await (const { digest, path } of digestFiles(join(this.#repository(name), '_blobs'))) {
+      const file = await statIfThere(path);
+      if (file) yield { digest, changedMs: file.ctimeMs };
+    }
+  }
+
+  async *manifestsOf(name: string): AsyncIterable<Digest> {
+    for await (const { digest } of digestFiles(join(this.#repository(name), '_manifests'))) yield digest;
+  }
+
+  /** All blobs, with the number of names that each file has: one for `blobs/`, one for each repository. */
+  async *sharedBlobs(): AsyncIterable<{ digest: Digest; links: number; sizeBytes: number }> {
     for (const algorithm of await namesIn(join(this.#root, 'blobs'))) {
       for (const prefix of await namesIn(join(this.#root, 'blobs', algorithm))) {
         for (const hex of await namesIn(join(this.#root, 'blobs', algorithm, prefix))) {
           const digest = parseDigest(`${algorithm}:${hex}`);
-          if (digest) yield { path: this.#sharedPath(digest), digest };
+          const file = digest && (await statIfThere(this.#sharedPath(digest)));
+          if (digest && file) yield { digest, links: file.nlink, sizeBytes: file.size };
         }
       }
     }
+  }
+
+  /** Repositories that have the blob keep it: only its shared name goes. */
+  async deleteSharedBlob(digest: Digest): Promise<void> {
+    await this.#remove(this.#sharedPath(digest));
   }
 
   async #linkBlob(name: string, digest: Digest, source: string): Promise<void> {
@@ -228,6 +246,16 @@ async function linkIfAbsent(from: string, to: string): Promise<void> {
     await link(from, to);
   } catch (error) {
     if (!hasCode(error, 'EEXIST')) throw error;
+  }
+}
+
+/** The files of a folder with one folder for each algorithm. */
+async function* digestFiles(folder: string): AsyncIterable<{ digest: Digest; path: string }> {
+  for (const algorithm of await namesIn(folder)) {
+    for (const hex of await namesIn(join(folder, algorithm))) {
+      const digest = parseDigest(`${algorithm}:${hex}`);
+      if (digest) yield { digest, path: join(folder, algorithm, hex) };
+    }
   }
 }
 
