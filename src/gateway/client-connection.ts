@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { owned, readInto } from './accepted-socket.ts';
 import type { Backend, Waiter } from './backend.ts';
 import type { GatewayContext } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -61,17 +62,16 @@ export class ClientConnection implements Waiter {
 
   constructor(context: GatewayContext, socket: Socket) {
     this.#context = context;
-    this.socket = socket;
     this.#peer = peerOf(socket.remoteAddress);
+    this.socket = readInto(socket, (bytes) => this.#onData(bytes));
     this.#body = new RequestBody(context.limits);
     this.#deadlineMs = context.coarseMs + context.limits.headTimeoutMs;
     context.connections.add(this);
-    socket.on('data', (bytes: Buffer) => this.#onData(bytes));
-    socket.on('drain', () => this.#upstream?.resumeReading());
-    socket.on('end', () => this.#onEnd());
+    this.socket.on('drain', () => this.#upstream?.resumeReading());
+    this.socket.on('end', () => this.#onEnd());
     // What matters of an error is the close that follows.
-    socket.on('error', () => {});
-    socket.on('close', () => this.#onClose());
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => this.#onClose());
   }
 
   /** Whether the whole request has been passed on. */
@@ -202,6 +202,7 @@ export class ClientConnection implements Waiter {
       case 'head':
         this.#input = this.#input === undefined ? bytes : Buffer.concat([this.#input, bytes]);
         this.#advance();
+        if (this.#input !== undefined) this.#input = owned(this.#input);
         return;
       case 'proxying':
         if (this.#body.isDone || this.#upstream === undefined || this.#upstream.isConnecting) this.#stash(bytes);
@@ -218,7 +219,7 @@ export class ClientConnection implements Waiter {
   }
 
   #stash(bytes: Buffer): void {
-    this.#input = this.#input === undefined ? bytes : Buffer.concat([this.#input, bytes]);
+    this.#input = this.#input === undefined ? owned(bytes) : Buffer.concat([this.#input, bytes]);
     if (this.#input.length >= this.#context.limits.stashBytes) this.socket.pause();
   }
 
@@ -319,9 +320,14 @@ export class ClientConnection implements Waiter {
       return;
     }
     const { socket } = upstream;
+    const bytes = this.#takeInput();
+    const whole = bytes === undefined ? '' : this.#body.takeWhole(bytes);
+    if (whole !== '') {
+      socket.write(this.#upstreamHead + whole, 'latin1');
+      return;
+    }
     socket.cork();
     socket.write(this.#upstreamHead, 'latin1');
-    const bytes = this.#takeInput();
     if (bytes !== undefined) this.#sendBody(bytes, upstream);
     socket.uncork();
     if (!socket.writableNeedDrain) this.socket.resume();

@@ -10,11 +10,14 @@ export interface Peer {
   address: string;
   /** RFC 7239 §4: an IPv6 address is bracketed and quoted. */
   forwardedFor: string;
+  /** The lines about the hop for the host below, as a connection mostly asks for one host. */
+  hopFields: string;
+  hopHost: string;
 }
 
 export function peerOf(remoteAddress: string | undefined): Peer {
   const address = (remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/, '');
-  return { address, forwardedFor: address.includes(':') ? `"[${address}]"` : address };
+  return { address, forwardedFor: address.includes(':') ? `"[${address}]"` : address, hopFields: '', hopHost: '' };
 }
 
 /**
@@ -24,12 +27,6 @@ export function peerOf(remoteAddress: string | undefined): Peer {
  */
 export function forwardHead(head: RequestHead, route: BoundRoute, split: BoundSplit, peer: Peer): string {
   const { host } = head;
-  const proto = head.forwardedProto === '' ? 'http' : head.forwardedProto;
-  const forwardedHost = head.forwardedHost === '' ? host : head.forwardedHost;
-  const forwardedFor = head.forwardedFor === '' ? peer.address : `${head.forwardedFor}, ${peer.address}`;
-  const quotedHost = host.includes(':') ? `"${host}"` : host;
-  const hop = `for=${peer.forwardedFor};host=${quotedHost};proto=http`;
-  const forwarded = head.forwarded === '' ? hop : `${head.forwarded}, ${hop}`;
   const isContinued = isTraceparent(head.traceparent);
   const traceId = isContinued ? head.traceparent.slice(3, 35) : randomHex(16);
   const traceFlags = isContinued ? head.traceparent.slice(53, 55) : '00';
@@ -38,9 +35,34 @@ export function forwardHead(head: RequestHead, route: BoundRoute, split: BoundSp
   const fields = overriddenNames.size === 0 ? head.fields : withoutFields(head.fields, overriddenNames);
   return (
     `${head.method} ${head.target} HTTP/1.1\r\nHost: ${route.rewriteHost ?? host}\r\n${fields}${framingFields(head)}` +
-    `X-Forwarded-For: ${forwardedFor}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${forwardedHost}\r\n` +
-    `Forwarded: ${forwarded}\r\ntraceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
+    `${hopFields(head, peer)}traceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
     `X-Request-Id: ${requestId}\r\n${split.appendFields}\r\n`
+  );
+}
+
+function hopFields(head: RequestHead, peer: Peer): string {
+  const isFirstHop =
+    head.forwardedFor === '' && head.forwardedProto === '' && head.forwardedHost === '' && head.forwarded === '';
+  if (!isFirstHop) return hopFieldsAfter(head, peer);
+  if (peer.hopHost !== head.host) {
+    peer.hopHost = head.host;
+    peer.hopFields = hopFieldsAfter(head, peer);
+  }
+  return peer.hopFields;
+}
+
+/** Appended to what earlier hops said; the scheme and host that the first of them saw are kept. */
+function hopFieldsAfter(head: RequestHead, peer: Peer): string {
+  const { host } = head;
+  const proto = head.forwardedProto === '' ? 'http' : head.forwardedProto;
+  const forwardedHost = head.forwardedHost === '' ? host : head.forwardedHost;
+  const forwardedFor = head.forwardedFor === '' ? peer.address : `${head.forwardedFor}, ${peer.address}`;
+  const quotedHost = host.includes(':') ? `"${host}"` : host;
+  const hop = `for=${peer.forwardedFor};host=${quotedHost};proto=http`;
+  const forwarded = head.forwarded === '' ? hop : `${head.forwarded}, ${hop}`;
+  return (
+    `X-Forwarded-For: ${forwardedFor}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${forwardedHost}\r\n` +
+    `Forwarded: ${forwarded}\r\n`
   );
 }
 

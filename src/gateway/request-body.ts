@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net';
+import { owned } from './accepted-socket.ts';
 import { ChunkedReader, type ChunkedSink } from './http1/chunked.ts';
 import type { RequestHead } from './http1/request-head.ts';
 import { HttpSyntaxError } from './http1/syntax.ts';
 import type { GatewayLimits } from './limits.ts';
 
-/** The body of the request under way: follows its framing and passes its bytes on, by reference. */
+/** Bodies up to this size travel with their head. */
+const wholeBytes = 16 * 1024;
+
+/** The body of the request under way: follows its framing and passes its bytes on. */
 export class RequestBody implements ChunkedSink {
   isDone = true;
   readonly #limits: GatewayLimits;
@@ -27,18 +31,26 @@ export class RequestBody implements ChunkedSink {
     }
   }
 
+  /** The whole body as a latin1 string, to leave with the head in one write, when `bytes` are it and it is small. */
+  takeWhole(bytes: Buffer): string {
+    if (this.#isChunked || bytes.length !== this.#left || bytes.length > wholeBytes) return '';
+    this.#left = 0;
+    this.isDone = true;
+    return bytes.toString('latin1');
+  }
+
   /** Writes what of `bytes` belongs to the body; returns the offset behind it. Throws HttpSyntaxError on bad framing. */
   pass(bytes: Buffer, to: Socket): number {
     if (this.#isChunked) return this.#passChunked(bytes, to);
     const length = Math.min(this.#left, bytes.length);
     this.#left -= length;
     this.isDone = this.#left === 0;
-    if (length > 0) to.write(length === bytes.length ? bytes : bytes.subarray(0, length));
+    if (length > 0) to.write(owned(length === bytes.length ? bytes : bytes.subarray(0, length)));
     return length;
   }
 
   onChunked(bytes: Buffer, start: number, end: number): void {
-    this.#to?.write(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    this.#to?.write(owned(bytes.subarray(start, end)));
   }
 
   onChunkedEnd(tail: string): void {

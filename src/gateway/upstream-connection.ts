@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { messageOf } from '../lib/errors.ts';
+import { owned, readBuffer } from './accepted-socket.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { GatewayContext } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -10,12 +11,6 @@ import { HttpSyntaxError } from './http1/syntax.ts';
 
 /** Replies up to this size leave with their head in one string; larger ones are passed on by reference. */
 const inlineBodyBytes = 16 * 1024;
-
-/**
- * All upstream sockets read into this one memory: nothing of it is held across two turns. Heads and small bodies leave as
- * strings, and larger pieces are copied once, which is cheaper than new memory for each read.
- */
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 type State = 'idle' | 'connecting' | 'head' | 'body' | 'tunnel' | 'closed';
 
@@ -89,7 +84,7 @@ export class UpstreamConnection implements ChunkedSink {
 
   /** `bytes` came from the client after the switch of protocols. */
   tunnel(bytes: Buffer): boolean {
-    return this.socket.write(bytes);
+    return this.socket.write(owned(bytes));
   }
 
   onChunked(bytes: Buffer, start: number, end: number): void {
@@ -141,7 +136,7 @@ export class UpstreamConnection implements ChunkedSink {
         throw new HttpSyntaxError(502, `the reply's head is longer than ${limits.headBytes} bytes`);
       }
       if (end === -1) {
-        this.#input = Buffer.from(input.subarray(start));
+        this.#input = owned(input.subarray(start));
         return;
       }
       const head = this.#head;
@@ -252,7 +247,7 @@ export class UpstreamConnection implements ChunkedSink {
 
   #write(bytes: Buffer): void {
     const client = this.#client;
-    if (client !== undefined && bytes.length > 0 && !client.socket.write(Buffer.from(bytes))) this.socket.pause();
+    if (client !== undefined && bytes.length > 0 && !client.socket.write(owned(bytes))) this.socket.pause();
   }
 
   /** The reply is complete. `isClean`: nothing came behind it. */

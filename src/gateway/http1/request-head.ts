@@ -166,8 +166,10 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
         if (is('host')) {
           if (hasHost) throw new HttpSyntaxError(400, 'there is more than one Host header field');
           hasHost = true;
-          head.host = walker.value();
-          checkHost(head.host, 'the Host header field');
+          const host = walker.value();
+          // Mostly the one that the connection's last request named, and that was checked.
+          if (host === '' || host !== head.host) checkHost(host, 'the Host header field');
+          head.host = host;
           isDropped = true;
         } else if (is('http2-settings')) {
           isDropped = true;

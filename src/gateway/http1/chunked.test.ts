@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { ChunkedReader } from './chunked.ts';
+import { defaultMessageLimits } from './limits.ts';
+import { HttpSyntaxError } from './syntax.ts';
+
+/** Feeds `pieces`; returns what was passed on, and what was left behind the body's end. */
+function run(pieces: readonly string[]): { passed: string; left: string; isDone: boolean; bodyBytes: number } {
+  const reader = new ChunkedReader();
+  reader.begin();
+  let passed = '';
+  let left = '';
+  const sink = {
+    onChunked(bytes: Buffer, start: number, end: number) {
+      passed += bytes.toString('latin1', start, end);
+    },
+    onChunkedEnd(tail: string) {
+      passed += tail;
+    },
+  };
+  for (const piece of pieces) {
+    const bytes = Buffer.from(piece, 'latin1');
+    if (reader.isDone) left += piece;
+    else left += bytes.toString('latin1', reader.read(bytes, 0, sink, defaultMessageLimits));
+  }
+  return { passed, left, isDone: reader.isDone, bodyBytes: reader.bodyBytes };
+}
+
+const data = fc.string({ unit: fc.constantFrom(...'ab\r\n0;:\0\xff'), minLength: 1, maxLength: 40 });
+const chunk = fc.record({
+  data,
+  extension: fc.constantFrom('', ';a', ';a=b', ';a="b;c"', '; a = b'),
+  isUpper: fc.boolean(),
+  zeros: fc.nat(3),
+});
+const trailers = fc.array(fc.constantFrom('A: b', 'X-T:', 'y: \xe9'), { maxLength: 3 });
+
+describe('the chunked reader', () => {
+  it('passes any body on unchanged but for extensions, split at any bytes, and stops at its end', () => {
+    fc.assert(
+      fc.property(
+        fc.array(chunk, { maxLength: 6 }),
+        trailers,
+        fc.string({ maxLength: 8, unit: fc.constantFrom(...'GET \r\n0') }),
+        fc.array(fc.nat(400), { maxLength: 8 }),
+        (chunks, fields, behind, cuts) => {
+          const size = (length: number, isUpper: boolean, zeros: number) => {
+            const digits = length.toString(16);
+            return '0'.repeat(zeros) + (isUpper ? digits.toUpperCase() : digits);
+          };
+          const write = (hasExtension: boolean) =>
+            chunks
+              .map((one) => {
+                const head = size(one.data.length, one.isUpper, one.zeros) + (hasExtension ? one.extension : '');
+                return `${head}\r\n${one.data}\r\n`;
+              })
+              .join('') + `0\r\n${fields.map((line) => `${line}\r\n`).join('')}\r\n`;
+          const text = write(true) + behind;
+          const at = [0, ...cuts.map((cut) => cut % (text.length + 1)).sort((a, b) => a - b), text.length];
+          const pieces = at.slice(1).map((end, index) => text.slice(at[index], end));
+          const { passed, left, isDone, bodyBytes } = run(pieces);
+          assert.equal(passed, write(false));
+          assert.equal(left, behind);
+          assert.ok(isDone);
+          assert.equal(
+            bodyBytes,
+            chunks.reduce((sum, one) => sum + one.data.length, 0),
+          );
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('refuses the same bytes however they are split', () => {
+    const piece = fc.constantFrom('3\r\nabc\r\n', '0\r\n', '\r\n', 'a', '\n', ' ', ';', 'G: h\r\n', '\0', '5', '-');
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+        const outcome = (parts: readonly string[]) => {
+          try {
+            const { passed, isDone, left } = run(parts);
+            return { passed, isDone, left };
+          } catch (error) {
+            assert.ok(error instanceof HttpSyntaxError, String(error));
+            return error.message;
+          }
+        };
+        const text = pieces.join('');
+        assert.deepEqual(outcome([text]), outcome([...text]));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('drops trailers that would change what the message means', () => {
+    const forbidden =
+      'Content-Length: 5\r\nTransfer-Encoding: x\r\nHost: b\r\nAuthorization: c\r\nKnative-Serving-Revision: d\r\n';
+    assert.equal(run([`0\r\n${forbidden}A: b\r\n\r\n`]).passed, '0\r\nA: b\r\n\r\n');
+  });
+});
