@@ -5,7 +5,7 @@ import { createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders } from
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, WatchOptions } from '../../kube/client.ts';
 import { type Clock, systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../observe/log.ts';
@@ -139,12 +139,12 @@ export async function startTestBroker(
 
 export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
 
-/** Waits, turn by turn of the event loop, until `isSo`; fails after five seconds. */
+/** Waits until `isSo`, asking again and again; fails after five seconds. */
 export async function until(isSo: () => unknown, what = String(isSo)): Promise<void> {
   const endMs = performance.now() + 5000;
   while (!isSo()) {
     if (performance.now() > endMs) throw new Error(`did not come to be: ${what}`);
-    await nextTurn();
+    await pause(2);
   }
 }
 
