@@ -2,6 +2,7 @@ import { fieldInvalid } from '../../api/field-error.ts';
 import { apiVersionOf } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError, badRequest, conflict, invalid, notFound } from '../../api/status.ts';
+import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
@@ -14,7 +15,7 @@ import type { NamedTarget, Result, WriteOptions } from './resources.ts';
 import { copyJson } from './schema/json.ts';
 
 /** How often a write that names no resourceVersion is tried again on what others wrote meanwhile. */
-const attemptsMax = 10;
+const attemptsMax = 100;
 
 const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
 
@@ -57,7 +58,11 @@ async function write(
     const latest = store.latest(table, key);
     if (!latest) throw notFound(resource.kind, name);
     const current = latest.as(apiVersionOf(resource.kind));
-    const { next, warnings } = await prepare(machinery, target, current.object, produce, options, isReplace);
+    const draft = prepare(machinery, target, current.object, produce, options, isReplace);
+    // Without plugins nothing waits here: the decision and the write are one turn of the event loop, and cannot lose.
+    if (draft.plugins.length > 0) await admitDraft(target, draft);
+    else finish(target, draft);
+    const { next, warnings } = draft;
     if (store.latest(table, key) !== latest) continue; // Written while admission took its time: decide again.
     const result = (stored: StoredObject): Result => ({ stored: asAsked(target, stored), warnings });
     if (isEndOfLife(target, next)) {
@@ -95,32 +100,49 @@ function requireSubresource({ resource, subresource }: NamedTarget): void {
   }
 }
 
-/** The object that would be stored, admitted and valid. Throws Conflict when the request was made for another version. */
-async function prepare(
+/** What is to be stored, before admission has seen it and it is known to be valid. */
+interface Draft {
+  next: KubeObject;
+  current: KubeObject;
+  warnings: string[];
+  plugins: readonly Admission[];
+  request: AdmissionRequest;
+}
+
+/** Decodes and merges what the client wants. Throws Conflict when the request was made for another version. */
+function prepare(
   machinery: Machinery,
   target: NamedTarget,
   current: KubeObject,
   produce: Produce,
   options: WriteOptions,
   isReplace: boolean,
-): Promise<{ next: KubeObject; warnings: string[] }> {
+): Draft {
   const { resource, subresource } = target;
   const { object: wanted, warnings } = decodeWanted(target, current, produce, options);
   requireSameVersion(target, wanted, current, isReplace);
   const next = merge(target, wanted, current);
+  const isWhole = subresource === undefined || subresource === 'scale';
+  if (isWhole) setDefaults(resource, next, current);
+  const plugins = isWhole ? admissionFor(machinery, resource.kind) : [];
+  return { next, current, warnings, plugins, request: admissionRequest('UPDATE', target, next, current, options) };
+}
+
+async function admitDraft(target: NamedTarget, draft: Draft): Promise<void> {
+  await mutate(draft.plugins, draft.request);
+  finish(target, draft);
+  await admit(draft.plugins, draft.request);
+}
+
+/** Counts the generation, and checks the rules. */
+function finish({ resource, subresource }: NamedTarget, { next, current }: Draft): void {
   if (subresource === 'status') {
     requireValidStatus(resource, next);
-    return { next, warnings };
+    return;
   }
-  setDefaults(resource, next, current);
-  const plugins = subresource === 'finalize' ? [] : admissionFor(machinery, resource.kind);
-  const request = admissionRequest('UPDATE', target, next, current, options);
-  if (plugins.length > 0) await mutate(plugins, request);
   const generation = nextGeneration(resource, next, current);
   if (generation !== undefined) next.metadata.generation = generation;
   requireValid(resource, next, current);
-  if (plugins.length > 0) await admit(plugins, request);
-  return { next, warnings };
 }
 
 function decodeWanted(target: NamedTarget, current: KubeObject, produce: Produce, options: WriteOptions) {
