@@ -59,12 +59,12 @@ export async function startUpload(
   }
   const whole = query.get('digest');
   const digest = whole === null || mount !== null ? undefined : requireDigest(whole);
-  const id = await uploads.start(name);
   if (digest === undefined) {
+    const id = await uploads.start(name);
     response.writeHead(202, { ...uploadHeaders(name, id, 0), 'content-length': 0 }).end();
     return;
   }
-  await uploads.finish(name, id, bodyOf(request), digest);
+  await uploads.receive(name, bodyOf(request), digest);
   response.writeHead(201, { ...blobHeaders(name, whole ?? ''), 'content-length': 0 }).end();
 }
 

@@ -9,7 +9,7 @@ import { continueUpload, methodNotAllowed, serveBlob, startUpload } from './blob
 import { RegistryError } from './error.ts';
 import { collectGarbage } from './garbage.ts';
 import { serveCatalog, serveManifest, serveReferrers, serveTags } from './manifests.ts';
-import { hasCode, Storage } from './storage.ts';
+import { hasCode, isDiskFull, Storage } from './storage.ts';
 import { defaultUploadLimits, type UploadLimits, Uploads } from './uploads.ts';
 
 export interface RegistryOptions {
@@ -156,7 +156,7 @@ function discard(request: IncomingMessage, maxBytes: number): void {
 
 function asRegistryError(dir: string, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
-  if (hasCode(error, 'ENOSPC') || hasCode(error, 'EDQUOT')) {
+  if (isDiskFull(error)) {
     const { message, status } = new KittiwakeError('DISK_FULL', { path: dir }, { cause: error });
     return new RegistryError('UNKNOWN', message, { status });
   }

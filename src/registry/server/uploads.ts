@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../digest.ts';
 import { RegistryError } from './error.ts';
-import { ensureFolder, hasCode, type Storage } from './storage.ts';
+import { ensureFolder, hasCode, isDiskFull, type Storage } from './storage.ts';
 
 export interface UploadLimits {
   /** Sessions at once. */
@@ -111,6 +111,18 @@ export class Uploads {
     });
   }
 
+  /** A whole blob at once: when it fails, nothing is kept, because nobody knows of the session. */
+  async receive(name: string, body: AsyncIterable<Buffer>, digest: Digest): Promise<void> {
+    const id = await this.start(name);
+    try {
+      await this.finish(name, id, body, digest);
+    } catch (error) {
+      const session = this.#sessions.get(id);
+      if (session) await this.#drop(session);
+      throw error;
+    }
+  }
+
   async cancel(name: string, id: string): Promise<void> {
     await this.#inTurn(await this.#find(name, id), (session) => this.#drop(session));
   }
@@ -148,6 +160,10 @@ export class Uploads {
         session.sizeBytes += chunk.length;
         session.touchedMs = this.#clock.now();
       }
+    } catch (error) {
+      // What filled the disk must not keep it full.
+      if (isDiskFull(error)) await this.#drop(session);
+      throw error;
     } finally {
       await file.close();
     }
