@@ -84,6 +84,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
   );
   const autoscaler = await startAutoscaler({
     client,
+    cache: controllers.cache,
     clock,
     log,
     metrics,

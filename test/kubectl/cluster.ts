@@ -12,12 +12,14 @@ import { type RunningControllers, runControllers } from '../../src/kube/runner.t
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 
-const program = process.env.KUBECTL ?? 'kubectl';
-const isThere = spawnSync(program, ['version', '--client'], { stdio: 'ignore' }).status === 0;
+export const kubectlProgram = process.env.KUBECTL ?? 'kubectl';
+export const isKubectlThere = spawnSync(kubectlProgram, ['version', '--client'], { stdio: 'ignore' }).status === 0;
 
 /** A test that needs kubectl; without one it is reported as left out, not as passed. */
 export function kubectlTest(name: string, body: (t: TestContext | SuiteContext) => Promise<void>): void {
-  const skip = isThere ? false : `LEFT OUT: "${program}" is not there; put kubectl in PATH or its path in $KUBECTL`;
+  const skip = isKubectlThere
+    ? false
+    : `LEFT OUT: "${kubectlProgram}" is not there; put kubectl in PATH or its path in $KUBECTL`;
   test(name, { skip, timeout: 60_000 }, body);
 }
 
@@ -90,7 +92,7 @@ export function openKubectlCluster(options: KubectlClusterOptions = {}): Kubectl
   };
   const run = (...args: string[]): Promise<Run> =>
     new Promise((resolve) => {
-      execFile(program, args, { env: environment, timeout: 50_000 }, (error, stdout, stderr) => {
+      execFile(kubectlProgram, args, { env: environment, timeout: 50_000 }, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, stdout, stderr });
       });
     });
@@ -104,7 +106,8 @@ export function openKubectlCluster(options: KubectlClusterOptions = {}): Kubectl
     ok,
     runWith: (manifest, ...args) => run(...args, '-f', write(manifest)),
     okWith: (manifest, ...args) => ok(...args, '-f', write(manifest)),
-    start: (t, ...args) => follow(t, spawn(program, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] })),
+    start: (t, ...args) =>
+      follow(t, spawn(kubectlProgram, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] })),
     get api() {
       return api;
     },
