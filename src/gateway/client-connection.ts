@@ -430,8 +430,17 @@ export class ClientConnection implements Waiter {
     this.#endpoint = undefined;
     const nowMs = this.#context.clock.monotonic();
     backend.counters.end(nowMs, nowMs - this.#arrivedMs, outcome);
+    if (this.#context.accessLogEvery !== 0) this.#logAccess(backend, nowMs - this.#arrivedMs);
     backend.cancel(this);
     if (endpoint !== undefined) backend.release(endpoint);
+  }
+
+  #logAccess({ target }: Backend, durationMs: number): void {
+    const { counters, accessLogEvery, log } = this.#context;
+    if (counters.ended++ % accessLogEvery !== 0) return;
+    const { method, host, target: path } = this.request;
+    const revision = `${target.namespace}/${target.name}`;
+    log.info({ method, host, path, status: this.#status, durationMs, revision, peer: this.#peer.address }, 'request');
   }
 
   #revision(): string {

@@ -25,12 +25,14 @@ export interface GatewayContext {
 export interface GatewayCounters {
   accepted: number;
   refusedConnections: number;
+  /** Requests ended while the access log is on. */
+  ended: number;
   /** Requests that no revision saw, by the status of the reply. */
   readonly localReplies: Map<number, number>;
 }
 
 export function createCounters(): GatewayCounters {
-  return { accepted: 0, refusedConnections: 0, localReplies: new Map() };
+  return { accepted: 0, refusedConnections: 0, ended: 0, localReplies: new Map() };
 }
 
 export function dateField(nowMs: number): string {

@@ -49,13 +49,15 @@ describe('the chunked reader', () => {
             const digits = length.toString(16);
             return '0'.repeat(zeros) + (isUpper ? digits.toUpperCase() : digits);
           };
-          const write = (hasExtension: boolean) =>
+          const end = `0\r\n${fields.map((line) => `${line}\r\n`).join('')}\r\n`;
+          const body = (hasExtension: boolean) =>
             chunks
               .map((one) => {
                 const head = size(one.data.length, one.isUpper, one.zeros) + (hasExtension ? one.extension : '');
                 return `${head}\r\n${one.data}\r\n`;
               })
-              .join('') + `0\r\n${fields.map((line) => `${line}\r\n`).join('')}\r\n`;
+              .join('');
+          const write = (hasExtension: boolean) => body(hasExtension) + end;
           const text = write(true) + behind;
           const at = [0, ...cuts.map((cut) => cut % (text.length + 1)).sort((a, b) => a - b), text.length];
           const pieces = at.slice(1).map((end, index) => text.slice(at[index], end));
