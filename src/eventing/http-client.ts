@@ -1,5 +1,6 @@
-import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https';
+import { Agent, request as httpRequest } from '../lib/node-http.ts';
 
 /** Where a URL leads: what to dial, and what to ask for there. */
 export interface Target {

@@ -1,5 +1,6 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { KittiwakeError } from '../lib/errors.ts';
+import { createServer } from '../lib/node-http.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface ObserveOptions {

@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
+import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { invalidEvent } from '../cloudevents/event.ts';

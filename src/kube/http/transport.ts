@@ -1,7 +1,8 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { ApiError, type Status } from '../../api/status.ts';
 import { KittiwakeError, messageOf } from '../../lib/errors.ts';
+import { Agent as HttpAgent, request as httpRequest } from '../../lib/node-http.ts';
 import type { Connection } from './connection.ts';
 
 export interface HttpRequest {
