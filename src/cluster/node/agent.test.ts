@@ -205,7 +205,8 @@ test('the environment is what the pod says: values, references, expansion, the m
   });
   const pod = await node.ready('env');
   const { env, argv } = JSON.parse((await node.logs(pod)).split('\n')[0] ?? '');
-  const { PATH, HOME, TMPDIR, PWD: _, KITTIWAKE_ROOT, KITTIWAKE_CONTAINER, ...own } = env;
+  const { PATH, HOME, TMPDIR, KITTIWAKE_ROOT, KITTIWAKE_CONTAINER, NODE_COMPILE_CACHE, ...more } = env;
+  const { PWD: _, NODE_COMPILE_CACHE_PORTABLE: __, ...own } = more;
   const port = String(hostPortOf(pod));
   assert.deepEqual(own, {
     NAME: 'env',
@@ -217,7 +218,7 @@ test('the environment is what the pod says: values, references, expansion, the m
     'odd.name': 'kept',
   });
   assert.deepEqual(argv, ['hello env', '$(GREETING)']);
-  for (const path of [HOME, TMPDIR, KITTIWAKE_ROOT, KITTIWAKE_CONTAINER]) {
+  for (const path of [HOME, TMPDIR, KITTIWAKE_ROOT, KITTIWAKE_CONTAINER, NODE_COMPILE_CACHE]) {
     assert.ok(path.startsWith(join(node.dir, 'node/pods', pod.metadata.uid ?? '')));
   }
   assert.ok(PATH.length > 0);

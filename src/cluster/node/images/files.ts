@@ -1,11 +1,11 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../lib/clock.ts';
-import type { UnpackedLayer } from './image.ts';
+import type { MergedLayer } from './merge.ts';
 import type { Unpacked, UnpackOptions } from './unpack.ts';
 
 export type FileJob =
   | { type: 'unpack'; options: UnpackOptions }
-  | { type: 'merge'; layers: readonly UnpackedLayer[]; target: string }
+  | { type: 'merge'; layers: readonly MergedLayer[]; target: string }
   | { type: 'remove'; path: string };
 
 /** The worker's memory is given back after this long without a job. */
@@ -31,7 +31,7 @@ export class Files {
   }
 
   /** Copies the layers over one another into the new folder `target`. */
-  async merge(layers: readonly UnpackedLayer[], target: string): Promise<void> {
+  async merge(layers: readonly MergedLayer[], target: string): Promise<void> {
     await this.#run({ type: 'merge', layers, target });
   }
 

@@ -12,11 +12,13 @@ import {
 import { join } from 'node:path';
 import type { UnpackedLayer } from './image.ts';
 
+export type MergedLayer = Pick<UnpackedLayer, 'path' | 'whiteouts' | 'opaques'>;
+
 /**
  * Copies the layers over one another into `target`, which is made: a root that nothing else shares. Files are cloned
  * where the file system can (Btrfs, XFS, APFS). Never writes through a link. Blocks on the disk: call it in a worker.
  */
-export function mergeLayers(layers: readonly Pick<UnpackedLayer, 'path' | 'whiteouts' | 'opaques'>[], target: string) {
+export function mergeLayers(layers: readonly MergedLayer[], target: string): void {
   mkdirSync(target, { recursive: true, mode: 0o755 });
   for (const [index, layer] of layers.entries()) {
     for (const path of layer.opaques) {

@@ -17,6 +17,8 @@ export interface ProcessContainerOptions {
   /** The environment line that all processes of this start have. */
   marker: string;
   clock: Clock;
+  /** Called when nothing of it runs any more, before `exited` resolves. */
+  onEnded(): void;
 }
 
 /** A container that is a process group of the host; its leader is the container's program. */
@@ -31,7 +33,7 @@ export class ProcessContainer implements RunningContainer {
   readonly #record: ContainerRecord;
   #hasExited = false;
 
-  constructor({ record, process, marker, clock }: ProcessContainerOptions) {
+  constructor({ record, process, marker, clock, onEnded }: ProcessContainerOptions) {
     this.#record = record;
     this.id = record.id;
     this.ports = record.ports;
@@ -45,6 +47,7 @@ export class ProcessContainer implements RunningContainer {
       // A container ends with its program: children that it left behind go too, even those with a group of their own.
       signalGroup(this.pid, 'SIGKILL');
       await killMarked(marker);
+      onEnded();
       return exit;
     });
   }

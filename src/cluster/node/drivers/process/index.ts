@@ -7,7 +7,7 @@ import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerOnNode, Driver, RunningContainer } from '../../driver.ts';
 import { StartError } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
-import { ProcessContainer } from './container.ts';
+import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
 import { resolveCommand, searchPath } from './executable.ts';
 import { isRunning, killMarked, signalGroup } from './identity.ts';
 import { folderInside, mountInside } from './inside.ts';
@@ -73,6 +73,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     const environment = {
       HOME: join(place, 'home'),
       ...container.environment,
+      ...copies.compileCaches.environment(image.digest, place, container.environment),
       PATH: searchPath(search).join(':'),
       TMPDIR: join(place, 'tmp'),
       KITTIWAKE_ROOT: root,
@@ -94,11 +95,17 @@ export function processDriver(options: ProcessDriverOptions): Driver {
       });
       const { pid } = child;
       if (pid === undefined) throw await failureOf(child, command[0] ?? '');
-      const marker = markerOf(id.podUid, id.container);
-      return new ProcessContainer({ record, process: { pid, child }, marker, clock });
+      return follow(record, { pid, child });
     } finally {
       closeSync(output);
     }
+  }
+
+  function follow(record: ContainerRecord, process: ProcessContainerOptions['process']): RunningContainer {
+    const { podUid, container } = record.id;
+    const place = join(podDirOf(podUid), container);
+    const onEnded = () => copies.harvest(record.imageDigest, place);
+    return new ProcessContainer({ record, process, marker: markerOf(podUid, container), clock, onEnded });
   }
 
   async function recover(): Promise<RunningContainer[]> {
@@ -125,7 +132,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
         claim = readClaim(podDir, record.id);
       }
       if (claim !== undefined && claim !== 'revoked' && isRunning(claim)) {
-        return new ProcessContainer({ record, process: { pid: claim.pid, adopted: claim }, marker, clock });
+        return follow(record, { pid: claim.pid, adopted: claim });
       }
     }
     // The program is gone; what it started may not be.

@@ -6,9 +6,10 @@ import { messageOf } from '../../../../lib/errors.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { Files } from '../../images/files.ts';
 import type { Image } from '../../images/image.ts';
+import { CompileCaches } from './compile-cache.ts';
 
 /**
- * Working copies of images: a folder with `root/`, `home/` and `tmp/` for one start of one container. For each image
+ * Working copies of images: a folder with `root/`, `home/`, `tmp/` and `cache/` for one start of one container. For each image
  * in use one spare copy lies ready, so that a start takes a rename instead of copying thousands of files:
  *
  *     spares/HEX/ready  ──take()──▶  pods/UID/CONTAINER        (refilled by prepare())
@@ -18,9 +19,11 @@ export class WorkingCopies {
   readonly #trash: string;
   readonly #files: Files;
   readonly #log: Logger;
+  readonly #images = new Map<string, Image>();
   readonly #preparing = new Map<string, Promise<void>>();
   readonly #removing = new Set<Promise<void>>();
   #isClosed = false;
+  readonly compileCaches: CompileCaches;
 
   constructor(dir: string, files: Files, log: Logger) {
     this.#dir = join(dir, 'spares');
@@ -29,6 +32,8 @@ export class WorkingCopies {
     this.#log = log;
     mkdirSync(this.#dir, { recursive: true });
     mkdirSync(this.#trash, { recursive: true });
+    mkdirSync(join(dir, 'compile-caches'), { recursive: true });
+    this.compileCaches = new CompileCaches(join(dir, 'compile-caches'));
   }
 
   /** Makes `place` a working copy of the image; what was there before is removed in the background. */
@@ -47,6 +52,7 @@ export class WorkingCopies {
   /** Sees to it that a spare copy of the image lies ready. */
   prepare(image: Image): void {
     const { digest } = image;
+    this.#images.set(digest, image);
     if (this.#isClosed || this.#preparing.has(digest) || existsSync(this.#spare(digest))) return;
     const work = (async () => {
       try {
@@ -61,10 +67,22 @@ export class WorkingCopies {
     this.#preparing.set(digest, work);
   }
 
-  /** Removes the spares of images other than these, and what an earlier agent left in the trash. */
+  /** A start has ended: what it compiled serves the next ones, the spare's included. */
+  harvest(imageDigest: string, place: string): void {
+    const image = this.#images.get(imageDigest);
+    if (this.#isClosed || !this.compileCaches.harvest(imageDigest, place) || !image) return;
+    this.discard(this.#spare(imageDigest));
+    this.prepare(image);
+  }
+
+  /** Removes the spares and caches of images other than these, and what an earlier agent left in the trash. */
   async keep(digests: ReadonlySet<string>): Promise<void> {
     const wanted = new Set([...digests, ...this.#preparing.keys()].map(hexOf));
     for (const name of await readdir(this.#dir)) if (!wanted.has(name)) this.discard(join(this.#dir, name));
+    for (const digest of this.#images.keys()) if (!digests.has(digest)) this.#images.delete(digest);
+    for (const name of await this.compileCaches.names()) {
+      if (!wanted.has(name)) this.discard(this.compileCaches.pathOf(name));
+    }
     for (const name of await readdir(this.#trash)) this.#remove(join(this.#trash, name));
   }
 
@@ -93,7 +111,11 @@ export class WorkingCopies {
   async #copy(image: Image, place: string): Promise<void> {
     const work = join(this.#trash, randomUUID());
     await this.#files.merge(image.layers, join(work, 'root'));
-    await Promise.all([mkdir(join(work, 'home')), mkdir(join(work, 'tmp'))]);
+    const cache = this.compileCaches.find(image.digest);
+    if (cache !== undefined)
+      await this.#files.merge([{ path: cache, whiteouts: [], opaques: [] }], join(work, 'cache'));
+    const empty = ['home', 'tmp', ...(cache === undefined ? ['cache'] : [])];
+    await Promise.all(empty.map((name) => mkdir(join(work, name))));
     await rename(work, place);
   }
 
