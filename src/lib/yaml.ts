@@ -48,7 +48,9 @@ export function parseYaml(text: string, file: string): YamlDocument[] {
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
     const mark = error.mark;
-    throw new YamlError(`${file}:${(mark?.line ?? 0) + 1}:${(mark?.column ?? 0) + 1}: ${error.reason}`, { cause: error });
+    throw new YamlError(`${file}:${(mark?.line ?? 0) + 1}:${(mark?.column ?? 0) + 1}: ${error.reason}`, {
+      cause: error,
+    });
   }
 }
 

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { serveObservability } from './http.ts';
+import { Metrics } from './metrics.ts';
+
+test('a role serves its metrics, its health, and why it is not ready', async () => {
+  const metrics = new Metrics('gateway');
+  metrics.counter('kittiwake_test_total', 'Of the test.').inc(3);
+  let notReady: string | undefined = 'waiting for routes';
+  const server = await serveObservability({ port: 0, metrics, notReady: () => notReady, role: 'gateway' });
+  const { port } = server.address() as { port: number };
+  const get = async (path: string) => {
+    const reply = await fetch(`http://127.0.0.1:${port}${path}`);
+    return { status: reply.status, text: await reply.text() };
+  };
+  try {
+    assert.match((await get('/metrics')).text, /^kittiwake_test_total\{role="gateway"\} 3$/m);
+    assert.equal((await get('/healthz')).status, 200);
+    assert.deepEqual(await get('/readyz'), { status: 503, text: 'waiting for routes\n' });
+    notReady = undefined;
+    assert.equal((await get('/readyz')).status, 200);
+    assert.equal((await get('/')).status, 404);
+    const second = serveObservability({ port, metrics, notReady: () => undefined, role: 'gateway' });
+    await assert.rejects(second, { code: 'PORT_IN_USE', message: /--gateway-metrics-port/ });
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});

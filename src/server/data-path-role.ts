@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import type { Client } from '../kube/client.ts';
+import { serveObservability } from '../observe/http.ts';
+import type { Logger } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import type { Config } from './config.ts';
+import { connectToApi } from './connect.ts';
+import type { Role } from './role.ts';
+
+export interface DataPathParts {
+  /** With the role's own credentials. */
+  client: Client;
+  metrics: Metrics;
+}
+
+/** What gateway and broker have in common: metrics, readiness, and a client of the API server with a name of its own. */
+export async function startDataPathRole(
+  name: 'gateway' | 'broker',
+  { dataDir, ports }: Config,
+  log: Logger,
+  start: (parts: DataPathParts) => Promise<{ stop(): Promise<void> }>,
+): Promise<Role> {
+  const metrics = new Metrics(name);
+  let notReady: string | undefined = 'waiting for the API server';
+  const observability = await serveObservability({
+    port: ports[`${name}Metrics`],
+    metrics,
+    notReady: () => notReady,
+    role: name,
+  });
+  const client = await connectToApi(join(dataDir, 'pki', `${name}.kubeconfig`), log);
+  const running = await start({ client, metrics });
+  notReady = undefined;
+  return {
+    async stop() {
+      observability.close();
+      await running.stop();
+    },
+  };
+}
