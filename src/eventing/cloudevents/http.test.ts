@@ -51,7 +51,7 @@ test('an event in structured mode comes back as it went', () => {
 
 test('JSON data comes through structured mode byte for byte', () => {
   fc.assert(
-    fc.property(fc.json(), fc.constantFrom('', '"a":{"data":[1,"}"]},', '"d\\u0061ta":1,'), (json, before) => {
+    fc.property(fc.json(), fc.constantFrom('', '"a":"{,}\\\\",', '"d\\u0061ta":1,'), (json, before) => {
       const body = `{${before}"specversion":"1.0","id":"1","source":"/s","type":"t", "data" : ${json} }`;
       assert.equal(decodeHttp(structured, Buffer.from(body)).data?.toString(), json);
     }),
