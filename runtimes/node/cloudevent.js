@@ -1,7 +1,8 @@
 /**
  * CloudEvents 1.0.2 and its HTTP binding: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/
  * @typedef {{ id: string, source: string, type: string, specversion: string, data?: unknown,
- *   datacontenttype?: string, dataschema?: string, subject?: string, time?: string, [extension: string]: unknown }} Event
+ *   datacontenttype?: string, dataschema?: string, subject?: string, time?: string,
+ *   [extension: string]: unknown }} Event
  */
 
 const attributeName = /^[a-z0-9]{1,}$/;
@@ -117,7 +118,11 @@ function checked(event) {
   return /** @type {Event} */ (event);
 }
 
-/** JSON is parsed, text decoded, anything else left as bytes. @param {Buffer} body @param {string | undefined} contentType */
+/**
+ * JSON is parsed, text decoded, anything else left as bytes.
+ * @param {Buffer} body
+ * @param {string | undefined} contentType
+ */
 export function parseData(body, contentType) {
   const type = mediaType(contentType);
   if (isJsonType(type)) {
@@ -157,7 +162,10 @@ function attributeText(value) {
   return String(value);
 }
 
-/** HTTP binding §3.1.3.2: printable ASCII but space, double quote and percent stand for themselves. @param {string} text */
+/**
+ * HTTP binding §3.1.3.2: printable ASCII but space, double quote and percent stand for themselves.
+ * @param {string} text
+ */
 function encodeHeader(text) {
   return text
     .toWellFormed()
@@ -168,7 +176,10 @@ function encodeHeader(text) {
     );
 }
 
-/** The inverse; a percent sign that begins no code stands for itself. Node gives the header's bytes as latin1. @param {string} text */
+/**
+ * The inverse; a percent sign that begins no code stands for itself. Node gives the header's bytes as latin1.
+ * @param {string} text
+ */
 function decodeHeader(text) {
   const unquoted = /^".*"$/s.test(text) ? text.slice(1, -1).replace(/\\(.)/gs, '$1') : text;
   if (!unquoted.includes('%')) return unquoted;

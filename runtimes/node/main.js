@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Runs one function: `main.js [--invoke=auto|http|cloudevent] [FILE]`. See serve.js for what is configured by variables.
+// Runs one function: `main.js [--invoke=auto|http|cloudevent] [FILE]`.
+// What is set by variables: see serve.js.
 import { loadFunction } from './load.js';
 import { createLog } from './log.js';
 import { serve } from './serve.js';

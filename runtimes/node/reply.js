@@ -5,9 +5,9 @@ import { isEvent, writeEvent } from './cloudevent.js';
 const empty = Buffer.alloc(0);
 
 /**
- * The HTTP reply that a function's return value means: nothing (undefined, null, '') is 204; a string is text; bytes are
- * bytes; an event goes out in the binary mode; an object with `statusCode`, `headers` or `body` says those; anything
- * else is JSON.
+ * The HTTP reply that a function's return value means: nothing (undefined, null, '') is 204; a string is text; bytes
+ * are bytes; an event goes out in the binary mode; an object with `statusCode`, `headers` or `body` says those;
+ * anything else is JSON.
  * @param {any} value
  * @returns {Reply}
  */

@@ -58,7 +58,9 @@ interface Run {
 class Cancelled extends Error {}
 class TimedOut extends Error {}
 
-/** The builds that are at work in this process, by key. A reconcile only starts one: the run itself writes its status. */
+/**
+ * The builds that are at work in this process, by key. A reconcile only starts one: the run itself writes its status.
+ */
 class BuildRuns {
   readonly #options: BuildControllerOptions;
   readonly #folders: BuildFolders;
@@ -160,7 +162,8 @@ class BuildRuns {
         this.#options.log.warn({ err: error, build: keyText(keyOf(build)), attempt }, 'a build broke off');
         if (delayMs === undefined) return fail('BuildFailed', `the build could not be done: ${messageOf(error)}`);
         log.say(`${messageOf(error)}: trying again`);
-        await sleep(clock, delayMs, signal).catch(() => {}); // When it aborts, the next attempt ends at once and says why.
+        // When it aborts, the next attempt ends at once and says why.
+        await sleep(clock, delayMs, signal).catch(() => {});
       } finally {
         await rm(workDir, { recursive: true, force: true });
       }

@@ -6,7 +6,10 @@ export class Mutexes {
     return this.#tails.has(name);
   }
 
-  /** Runs `task` alone among those with the same name. Rejects at once, without running it, when `signal` aborts first. */
+  /**
+   * Runs `task` alone among those with the same name. Rejects at once, without running it, when `signal` aborts
+   * first.
+   */
   async hold<T>(name: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(name);
     let leave = () => {};

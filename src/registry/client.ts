@@ -23,7 +23,9 @@ export interface BlobSource {
   mountFrom?: string | undefined;
 }
 
-/** What came back other than wanted; `status` is the HTTP status, `code` the specification's word, when there was one. */
+/**
+ * What came back other than wanted; `status` is the HTTP status, `code` the specification's word, when there was one.
+ */
 export class RegistryClientError extends Error {
   readonly status: number;
   readonly code: string | undefined;

@@ -15,7 +15,10 @@ import { openWorld, type World } from '../world.ts';
 const example = fileURLToPath(new URL('../../examples/orders/orders', import.meta.url));
 const changes = 11;
 
-/** Figures: `warm_ms`, the median over the changes, from the folder to the Build's Succeeded; `cold_ms`, the first one. */
+/**
+ * Figures: `warm_ms`, the median over the changes, from the folder to the Build's Succeeded; `cold_ms`, the first
+ * one.
+ */
 export async function run(): Promise<{ figures: Record<string, number>; table: string[][] }> {
   const dir = await mkdtemp(join(tmpdir(), 'kittiwake-bench-build-'));
   const log = silentLogger;
@@ -63,7 +66,10 @@ interface Deployed {
   digest: string;
 }
 
-/** What `kittiwake deploy` does up to the image: uploads the folder, and a Build by the real controller through the API. */
+/**
+ * What `kittiwake deploy` does up to the image: uploads the folder, and a Build by the real controller through the
+ * API.
+ */
 async function deploy(folder: string, name: string, registry: RegistryClient, world: World): Promise<Deployed> {
   const startedMs = performance.now();
   const { image } = await uploadFolder({ folder, reference: 'registry.localhost/default/bench-source', registry });

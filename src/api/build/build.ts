@@ -4,7 +4,10 @@ import { defineKind } from '../kind.ts';
 import type { Conditioned, KubeObject } from '../meta.ts';
 import { array, boolean, conditionsSchema, integer, map, object, string } from '../schema.ts';
 
-/** One run from source to an image in a registry: build.knative.dev/v1alpha1 plus what it never had, a digest as result. */
+/**
+ * One run from source to an image in a registry: build.knative.dev/v1alpha1 plus what it never had, a digest as
+ * result.
+ */
 export interface Build extends KubeObject {
   spec: BuildSpec;
   status?: BuildStatus;

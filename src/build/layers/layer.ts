@@ -84,7 +84,9 @@ export function treeEntries(tree: SourceTree, root: string): TarEntry[] {
   return [...entries.values()].sort((a, b) => compareBytes(a.path, b.path));
 }
 
-/** Takes the operating system out of a gzip header (RFC 1952 §2.3.1: 255 is unknown), so that all give the same bytes. */
+/**
+ * Takes the operating system out of a gzip header (RFC 1952 §2.3.1: 255 is unknown), so that all give the same bytes.
+ */
 function anonymous(zipped: Buffer): Buffer {
   zipped[9] = 255;
   return zipped;

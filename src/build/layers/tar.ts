@@ -1,4 +1,7 @@
-/** One entry of an archive; `path` has no leading slash. Owner, group and times are always those of nobody, at no time. */
+/**
+ * One entry of an archive; `path` has no leading slash. Owner, group and times are always those of nobody, at no
+ * time.
+ */
 export type TarEntry =
   | { type: 'file'; path: string; content: Buffer; isExecutable: boolean }
   | { type: 'symlink'; path: string; target: string }
@@ -7,7 +10,9 @@ export type TarEntry =
 const blockBytes = 512;
 const typeFlag = { file: '0', symlink: '2', folder: '5' } as const;
 
-/** The bytes of one entry: POSIX ustar, with a PAX header only where ustar cannot say it. Equal entries, equal bytes. */
+/**
+ * The bytes of one entry: POSIX ustar, with a PAX header only where ustar cannot say it. Equal entries, equal bytes.
+ */
 export function tarEntry(entry: TarEntry): Buffer {
   const path = entry.type === 'folder' ? `${entry.path}/` : entry.path;
   const target = entry.type === 'symlink' ? entry.target : '';

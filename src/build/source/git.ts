@@ -11,7 +11,9 @@ export interface GitLocation {
   revision: string;
 }
 
-/** Nothing that the repository or this machine configures runs: no hooks, helpers, filters, prompts, other protocols. */
+/**
+ * Nothing that the repository or this machine configures runs: no hooks, helpers, filters, prompts, other protocols.
+ */
 const safeOptions = [
   'protocol.allow=never',
   'protocol.http.allow=always',

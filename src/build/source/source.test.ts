@@ -122,7 +122,8 @@ test('an artifact whose archive leaves its folder, links out of it or explodes i
       { descriptor: configDescriptor, content: config },
       { descriptor: layer, content },
     ];
-    return `registry.localhost/test/evil@${await world.client.push('registry.localhost/test/evil', { manifest, blobs })}`;
+    const name = 'registry.localhost/test/evil';
+    return `${name}@${await world.client.push(name, { manifest, blobs })}`;
   };
   const table: [string, RegExp, [Header, string?][]][] = [
     ['SourceInvalid', /"\.\.\/\.\.\/etc\/cron"/, [[{ name: '../../etc/cron' }, 'x']]],

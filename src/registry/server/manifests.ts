@@ -16,7 +16,10 @@ import type { Registry } from './registry.ts';
 import type { Storage } from './storage.ts';
 import { requireDigest } from './uploads.ts';
 
-/** A manifest by tag or digest: GET and HEAD give its exact bytes, PUT stores it, DELETE removes the tag or the manifest. */
+/**
+ * A manifest by tag or digest: GET and HEAD give its exact bytes, PUT stores it, DELETE removes the tag or the
+ * manifest.
+ */
 export async function serveManifest(
   { storage }: Registry,
   request: IncomingMessage,

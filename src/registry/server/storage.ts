@@ -40,7 +40,10 @@ export class Storage {
     return (await statIfThere(this.blobPath(name, digest)))?.size;
   }
 
-  /** Gives the repository the blob that the file at `path` holds, whose content was checked and synced; removes `path`. */
+  /**
+   * Gives the repository the blob that the file at `path` holds, whose content was checked and synced; removes
+   * `path`.
+   */
   async commitBlob(name: string, digest: Digest, path: string): Promise<void> {
     const shared = this.#sharedPath(digest);
     await ensureFolder(dirname(shared));

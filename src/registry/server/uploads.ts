@@ -97,7 +97,8 @@ export class Uploads {
       const found = await this.#hashOf(session, digest.algorithm);
       if (found !== digest.hex) {
         await this.#drop(session);
-        const message = `the content has the digest ${digest.algorithm}:${found}, not ${digest.algorithm}:${digest.hex}`;
+        const wanted = `${digest.algorithm}:${digest.hex}`;
+        const message = `the content has the digest ${digest.algorithm}:${found}, not ${wanted}`;
         throw new RegistryError('DIGEST_INVALID', message);
       }
       const file = await open(session.path, 'r+');

@@ -22,7 +22,10 @@ export function checkTypeScript(tree: SourceTree, checked: Set<string>): void {
 
 let hasWarned = false;
 
-/** Node warns once, on the first call, that the function is experimental: no news for whoever reads the platform's log. */
+/**
+ * Node warns once, on the first call, that the function is experimental: no news for whoever reads the platform's
+ * log.
+ */
 function takeWarning(): void {
   hasWarned = true;
   const { emitWarning } = process;

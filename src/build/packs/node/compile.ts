@@ -79,7 +79,9 @@ function compileMessage(script: string, code: number, output: string): string {
   return `the build script "${script}" failed (exit code ${code}):\n${shown.join('\n')}`;
 }
 
-/** Leaves only what was installed, without the caches of tools: a build sees its source and nothing of the one before. */
+/**
+ * Leaves only what was installed, without the caches of tools: a build sees its source and nothing of the one before.
+ */
 async function clear(app: string): Promise<void> {
   for (const name of await readdir(app)) {
     if (name !== 'node_modules') await rm(join(app, name), { recursive: true, force: true });

@@ -40,7 +40,7 @@ test('an exported handle is found however it is exported, and not where it is on
   for (const code of no) assert.equal(exportsHandle(code), false, code);
 });
 
-test('function or server is decided by func.yaml, the exported handle, scripts.start and the entry point, in this order', () => {
+test('func.yaml, then an exported handle, then scripts.start, then the entry point decide what is started', () => {
   const func = (entry: string, invoke: string) => ({ kind: 'function', entry, invoke });
   const server = (...command: string[]) => ({ kind: 'server', command });
   const table: [Record<string, string>, object][] = [

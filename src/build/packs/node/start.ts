@@ -73,7 +73,10 @@ function entryNotFound(tree: SourceTree, packageJson: PackageJson, what: string)
   return new BuildFailure('EntryPointNotFound', `${message}: ${remedy}`);
 }
 
-/** `node file.js …` is run as it is; anything else by the shell, as npm would, with the dependencies' commands in PATH. */
+/**
+ * `node file.js …` is run as it is; anything else by the shell, as npm would, with the dependencies' commands in
+ * PATH.
+ */
 function startCommand(tree: SourceTree, script: string): string[] {
   const isPlain = /^[\w@%+=:,./ -]+$/.test(script) && !/^\w+=/.test(script);
   const words = script.split(/\s+/);
