@@ -25,7 +25,7 @@ export interface BrokerStatus extends Conditioned, Addressable {
 
 export const brokerClassAnnotation = 'eventing.knative.dev/broker.class';
 
-/** The classes that Kittiwake's broker serves; the first is the default, as in Knative, so that manifests need no change. */
+/** The classes that this broker serves; the first is the default, as in Knative: manifests need no change. */
 export const brokerClasses = ['MTChannelBasedBroker', 'Kittiwake'] as const;
 
 export const isOurBroker = (broker: KubeObject): boolean => {

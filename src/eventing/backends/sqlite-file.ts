@@ -17,9 +17,9 @@ export interface CursorRow {
 
 /**
  * The tables of one log, and when they are on disk. A commit only reaches the write-ahead log (synchronous=NORMAL, which
- * keeps the file consistent by itself); `sync` then flushes that file on libuv's pool, so the disk never blocks the event
- * loop, as synchronous=FULL would, and no thread with a heap of its own (14 MB) is needed. What was committed before a
- * `sync` that resolved survives power loss: frames are checksummed and recovered in order.
+ * keeps the file consistent by itself); `sync` then flushes that file on libuv's pool, so the disk does not block
+ * the event loop, as with synchronous=FULL, and no thread with a heap of its own (14 MB) is needed. What was committed
+ * before a `sync` that resolved survives power loss: frames are checksummed and recovered in order.
  */
 export class SqliteFile {
   readonly #path: string;
@@ -52,7 +52,8 @@ export class SqliteFile {
   extent(): { first: Offset; end: Offset; bytes: number } {
     const row = this.#db
       .prepare(
-        `SELECT (SELECT value FROM counters WHERE name = 'end') AS end, min(offset) AS first, total(size) AS bytes FROM events`,
+        `SELECT (SELECT value FROM counters WHERE name = 'end') AS end, min(offset) AS first, total(size) AS bytes
+           FROM events`,
       )
       .get();
     const end = Number(row?.end);

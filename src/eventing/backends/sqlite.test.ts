@@ -117,7 +117,7 @@ test('events without any consumer are not kept', async () => {
   assert.equal(log.end, 3);
 });
 
-test('a full log refuses events, names the slowest consumer, keeps room for replies, and takes events again', async () => {
+test('a full log refuses events, names the slowest consumer, keeps room for replies, and recovers', async () => {
   const log = open({ limits: { bytesMax: 10_000 } });
   const cursor = await log.cursor('slow');
   let offset = 0;

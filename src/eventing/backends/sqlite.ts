@@ -13,7 +13,7 @@ export interface SqliteLogOptions {
   limits?: LogLimits;
   clock: Clock;
   log: Logger;
-  /** The disk failed in a way that leaves open what it holds: nothing is acknowledged any more; the caller must reopen. */
+  /** The disk failed, and what it holds is not known: nothing is acknowledged until the log is opened anew. */
   onFailure(error: unknown): void;
   /** For tests of a full disk. */
   pageCountMax?: number;

@@ -52,7 +52,7 @@ export class Brokers {
     if (known) await this.#apply(known, false);
   }
 
-  /** Serves exactly what the API server has; the logs of brokers that are gone are removed. Resolves when that is so. */
+  /** Serves exactly what the API server has; the logs of brokers that are gone are removed. */
   async set(known: Known): Promise<void> {
     await this.#apply(known, true);
   }

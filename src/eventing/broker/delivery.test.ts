@@ -182,7 +182,7 @@ test('a subscriber that never answers is given up after its timeout, as code 500
   await removeDir(broker.dir);
 });
 
-test('no more than the limit of deliveries of one trigger are in flight, and one that waits for a retry is not', async () => {
+test('deliveries in flight keep to the limit of a trigger, and one that waits for a retry is not in flight', async () => {
   let inFlight = 0;
   let most = 0;
   const gates: (() => void)[] = [];

@@ -104,7 +104,7 @@ export class Dispatcher {
     void this.#pump();
   }
 
-  /** Lets attempts that are on their way end within `graceMs`; what is not done then comes again after the next start. */
+  /** Lets attempts that are on their way end within `graceMs`; what is not done then comes again at the next start. */
   async stop(graceMs: number): Promise<void> {
     this.#sleeping.abort();
     const timer = setTimeout(() => this.#sending.abort(), graceMs);

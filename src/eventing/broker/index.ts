@@ -35,7 +35,7 @@ export interface BrokerOptions {
     /** Deliveries of one trigger at once; 32 unless given. */
     inFlightMax?: number;
   };
-  /** A failing disk: nothing can be promised any more. Unless given, it crashes the process, whose parent restarts it. */
+  /** A failing disk: nothing can be promised any more. Unless given, it crashes the process, to be restarted. */
   onFailure?(error: unknown): void;
 }
 

@@ -3,7 +3,7 @@ import { type Attributes, badName, type CloudEvent, checkAttributes, invalidEven
 import { decodeHeaderValue, encodeHeaderValue } from './header-value.ts';
 import { decodeJson, encodeJson } from './json.ts';
 
-/** The event of an HTTP request or response as bytes to send: a body, and headers as a flat list of names and values. */
+/** An event as bytes to send: a body, and headers as a flat list of names and values. */
 export interface HttpEvent {
   headers: string[];
   body: Buffer | undefined;

@@ -46,7 +46,7 @@ function parseObject(text: string): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** The data's bytes. JSON keeps the text that came, so that no number loses digits; sets what `datacontenttype` implies. */
+/** The data's bytes. JSON keeps the text that came, so that no number loses digits; an implied type is set. */
 function decodeData(text: string, members: Record<string, unknown>, attributes: Attributes): Buffer | undefined {
   const hasData = Object.hasOwn(members, 'data');
   const base64 = members.data_base64 ?? undefined;

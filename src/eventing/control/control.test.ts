@@ -60,7 +60,7 @@ test('a broker is Ready at its address once its log is open, with the defaults o
   await sendEvent(`${broker.url}/default/first`, event('1'));
 });
 
-test('an event sent as soon as a trigger is Ready reaches it, and one sent before the trigger was does not', async () => {
+test('an event sent as soon as a trigger is Ready reaches it, one sent before there was a trigger does not', async () => {
   await newBroker('second');
   await world.until(BrokerKind, meta('second'), (b) => ready(b)?.status === 'True');
   await sendEvent(`${broker.url}/default/second`, event('before'));
@@ -106,7 +106,7 @@ test('a trigger says which part of it is missing', async () => {
   assert.equal(ready(sql)?.reason, 'FilterNotSupported');
 });
 
-test('a trigger resolves a broker as its subscriber, a relative URI, and the dead letter sink of its broker', async () => {
+test('a trigger resolves a broker as subscriber, a relative URI, and the dead letter sink of its broker', async () => {
   await newBroker('fourth', { delivery: { deadLetterSink: { uri: 'http://dead.example/' } } });
   const ref = { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', name: 'fourth' };
   await newTrigger('fourth', { broker: 'fourth', subscriber: { ref, uri: '/default/other' }, delivery: { retry: 1 } });

@@ -67,7 +67,7 @@ export function refersTo(destination: Destination | undefined, namespace: string
   );
 }
 
-/** Watches of what is addressable, which call for the objects of `kind` that have one of them among their destinations. */
+/** Watches of what is addressable; a change calls for the objects of `kind` that have it among their destinations. */
 export function destinationWatches<T extends KubeObject>(
   kind: Kind<T>,
   destinations: (object: T) => Parameters<typeof refersTo>[0][],

@@ -2,7 +2,7 @@ import type { EnvVar } from '../../../api/core/container.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import type { CloudEventOverrides } from '../../../api/sources/source.ts';
 
-/** An object whose `spec.template.spec` describes pods: what a SinkBinding can change (Knative's duck type PodSpecable). */
+/** An object whose `spec.template.spec` describes pods (Knative's duck type PodSpecable). */
 export interface PodSpecable extends KubeObject {
   spec: {
     template?: {

@@ -100,7 +100,7 @@ async function reconcile(
       .map((object) => bindingOf(bindings, kind as unknown as Kind, object))
       .find((winner) => winner?.metadata.uid !== binding.metadata.uid);
     if (other) {
-      const message = `${subject.kind} is bound by the older SinkBinding "${other.metadata.name}": delete one of the two`;
+      const message = `the subject is bound by the older SinkBinding "${other.metadata.name}": delete one of the two`;
       manager.markFalse('SubjectBound', 'SubjectAlreadyBound', message);
       return;
     }
