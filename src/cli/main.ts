@@ -1,12 +1,8 @@
-import { enableCompileCache } from 'node:module';
 import { resolve } from 'node:path';
-
-enableCompileCache(); // The second start of the same version parses nothing again.
-
-const { Command, Option } = await import('commander');
-const { defaultConfig, defaultDataDir, portDefinitions } = await import('../server/config.ts');
-const { printError } = await import('./terminal.ts');
-type CommonOptions = import('./platform.ts').CommonOptions;
+import { Command, Option } from 'commander';
+import { defaultConfig, defaultDataDir, portDefinitions } from '../server/config.ts';
+import type { CommonOptions } from './platform.ts';
+import { printError } from './terminal.ts';
 
 const program = new Command('kittiwake')
   .description('Serverless on this machine or any Kubernetes: from source to a service that wakes from zero.')

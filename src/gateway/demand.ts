@@ -1,6 +1,6 @@
-import { Agent, request } from 'node:http';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
+import { Agent, request } from '../lib/node-http.ts';
 import type { Logger } from '../observe/log.ts';
 import type { RevisionStats, StatsReport } from '../serving/autoscaler/stats.ts';
 import type { Backend } from './backend.ts';

@@ -1,5 +1,5 @@
 /** The main module of a role's process: `role.ts control|gateway|broker`, forked by the supervisor. */
-import { enableCompileCache } from 'node:module';
+import { createLogger } from '../observe/log.ts';
 
 export type RoleName = 'control' | 'gateway' | 'broker';
 export type RoleMessage = { type: 'ready' } | { type: 'failed'; message: string };
@@ -9,10 +9,7 @@ export interface Role {
   stop(): Promise<void>;
 }
 
-enableCompileCache();
-
 const name = process.argv[2] as RoleName;
-const { createLogger } = await import('../observe/log.ts');
 const config = JSON.parse(process.env.KITTIWAKE_CONFIG ?? '{}');
 delete process.env.KITTIWAKE_CONFIG;
 const log = createLogger(name, config.logLevel);

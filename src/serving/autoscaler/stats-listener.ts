@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../lib/errors.ts';
+import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
 import { BadReport, parseStatsReport, type StatsReport } from './stats.ts';
 

@@ -1,7 +1,7 @@
-import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { connect } from 'node:net';
 import type { Container, Probe, ProbeHandler } from '../../../api/core/pod-spec.ts';
+import { request } from '../../../lib/node-http.ts';
 import type { PortMap, RunningContainer } from '../driver.ts';
 
 /** What one probe found: `message` says why not, in the words of Kubernetes' events. */
