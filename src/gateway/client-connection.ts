@@ -19,6 +19,7 @@ import {
   requestTimeout,
 } from './replies.ts';
 import { RequestBody } from './request-body.ts';
+import { requestDeadlineMs } from './request-deadline.ts';
 import { clientClosed } from './revision-counters.ts';
 import { chooseSplit, matchRoute } from './router.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
@@ -373,16 +374,12 @@ export class ClientConnection implements Waiter {
   #setDeadline(): void {
     const target = this.#backend?.target;
     if (target === undefined) return;
-    const idleUntilMs =
-      target.idleTimeoutMs === 0 ? Number.POSITIVE_INFINITY : this.#lastReplyMs + target.idleTimeoutMs;
-    if (this.#phase === 'tunnel') {
-      this.#deadlineMs = idleUntilMs;
-      return;
-    }
-    const totalMs = this.#arrivedMs + target.timeoutMs;
-    const isStartBounded = this.#status === 0 && target.responseStartTimeoutMs !== 0;
-    const startMs = isStartBounded ? this.#arrivedMs + target.responseStartTimeoutMs : totalMs;
-    this.#deadlineMs = Math.min(totalMs, startMs, idleUntilMs);
+    this.#deadlineMs = requestDeadlineMs(target, {
+      arrivedMs: this.#arrivedMs,
+      lastReplyMs: this.#lastReplyMs,
+      hasReply: this.#status !== 0,
+      isTunnel: this.#phase === 'tunnel',
+    });
   }
 
   #awaitHead(): void {

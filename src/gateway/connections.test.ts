@@ -5,6 +5,7 @@ import { systemClock } from '../lib/clock.ts';
 import { KittiwakeError } from '../lib/errors.ts';
 import { silentLogger } from '../observe/log.ts';
 import { startGateway } from './index.ts';
+import type { Snapshot } from './snapshot.ts';
 import {
   eventually,
   exchange,
@@ -159,6 +160,32 @@ describe('the gateway', () => {
     await gateway.report(({ queued }) => queued === 1);
     await gateway.stop({ graceMs: 10 });
     assert.equal(await client.ended(), '');
+  });
+
+  it('logs every n-th request when asked to', async () => {
+    const origin = await startReplyOrigin(ok);
+    const lines: object[] = [];
+    const log = {
+      ...silentLogger,
+      info: (fields: object, message: string) => message === 'request' && lines.push(fields),
+    };
+    const source = {
+      async start(onSnapshot: (snapshot: Snapshot) => void) {
+        onSnapshot(snapshotOf([origin.port]));
+      },
+      stop() {},
+    };
+    const options = { port: 0, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b', accessLogEvery: 2 };
+    const gateway = await startGateway({ ...options, source, clock: systemClock, log });
+    for (const path of ['/1', '/2', '/3']) {
+      await exchange(gateway.port, requestText(`GET ${path}`, 'Connection: close\r\n'));
+    }
+    assert.deepEqual(
+      lines.map((line) => 'path' in line && line.path),
+      ['/1', '/3'],
+    );
+    await gateway.stop();
+    origin.close();
   });
 
   it('says which port is in use', async () => {

@@ -73,7 +73,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const source = sourceOf(options);
   // Without routes every host would be unknown: a gateway that starts again must not answer 404 for services that exist.
   await source.start((snapshot) => router.swap(snapshot));
-  const port = await listener.listen(options.host ?? '127.0.0.1', options.port);
+  const port = await listener.listen(options.host ?? '127.0.0.1', options.port).catch(async (error) => {
+    await source.stop();
+    throw error;
+  });
   demand.start();
   log.info({ port }, 'gateway listens');
   return {

@@ -1,6 +1,6 @@
 import { Backend, type BackendOptions } from './backend.ts';
 import { fieldValue } from './http1/fields.ts';
-import { defaultTarget, emptySnapshot, type PathRoute, type Snapshot, type Split } from './snapshot.ts';
+import { defaultTarget, type PathRoute, type Snapshot, type Split } from './snapshot.ts';
 
 /** A route with its backends looked up and its header fields spelt out, so that a request only follows pointers. */
 export interface BoundRoute {
@@ -28,7 +28,6 @@ export class Router {
 
   constructor(options: BackendOptions) {
     this.#options = options;
-    this.swap(emptySnapshot);
   }
 
   backends(): IterableIterator<Backend> {

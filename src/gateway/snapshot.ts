@@ -56,8 +56,6 @@ export interface SnapshotSource {
   stop(): Promise<void> | void;
 }
 
-export const emptySnapshot: Snapshot = { hosts: new Map(), revisions: new Map() };
-
 /** The limits of a revision that is routed to but not yet known: Knative's config-defaults. */
 export function defaultTarget(namespace: string, name: string): RevisionTarget {
   return {
