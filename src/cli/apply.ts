@@ -1,5 +1,5 @@
 import { applyObject } from '../kube/apply.ts';
-import { RegistryClient } from '../registry/index.ts';
+import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import { locateError, readManifest, uploadSources } from './manifest.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { print } from './terminal.ts';
@@ -7,7 +7,7 @@ import { print } from './terminal.ts';
 /** `kittiwake apply -f`: every object in the order of the file; stops at the first that is refused. */
 export async function apply(common: CommonOptions, options: { filename: string; namespace: string }): Promise<void> {
   const { addresses, client } = runningPlatform(common);
-  const registry = new RegistryClient({ mirrors: { 'registry.localhost': addresses.registryUrl } });
+  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const read = await readManifest(options.filename, options.namespace, client);
   const entries = await uploadSources(read, options.filename, registry, (name, digest) => {
     print(`source of ${name} uploaded as ${digest.slice(0, 19)}`);

@@ -5,7 +5,7 @@ import { PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import type { Service } from '../api/serving/service.ts';
 import { applyObject } from '../kube/apply.ts';
-import { RegistryClient } from '../registry/index.ts';
+import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import type { Config } from '../server/config.ts';
 import { locateError, readManifest, uploadSources } from './manifest.ts';
 import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
@@ -63,7 +63,7 @@ export async function demo(common: CommonOptions, config: Config): Promise<void>
 }
 
 async function applyExample({ addresses, client }: RunningPlatform): Promise<Required<Key>[]> {
-  const registry = new RegistryClient({ mirrors: { 'registry.localhost': addresses.registryUrl } });
+  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const startedMs = performance.now();
   const entries = await uploadSources(
     await readManifest(manifest, namespace, client),

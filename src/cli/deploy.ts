@@ -3,7 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/index.ts';
 import { applyObject } from '../kube/apply.ts';
-import { RegistryClient } from '../registry/index.ts';
+import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { followService, type Step } from './progress.ts';
 import { bold, dim, duration, green, print, red, say } from './terminal.ts';
@@ -28,8 +28,8 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   if (!(timeoutMs > 0)) throw new Error(`--timeout is ${JSON.stringify(options.timeout)}: give seconds above 0`);
   const startedMs = performance.now();
 
-  const registry = new RegistryClient({ mirrors: { 'registry.localhost': addresses.registryUrl } });
-  const reference = `registry.localhost/${namespace}/${name}-source`;
+  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
+  const reference = `${embeddedRegistryHost}/${namespace}/${name}-source`;
   const source = await uploadFolder({ folder: path, reference, registry });
   progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
 

@@ -9,7 +9,7 @@ import { ApiError } from '../api/status.ts';
 import { uploadFolder } from '../build/index.ts';
 import type { Client } from '../kube/client.ts';
 import { parseYaml, type YamlDocument } from '../lib/yaml.ts';
-import type { RegistryClient } from '../registry/index.ts';
+import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts';
 
 /** One object of a manifest, and where in the file it stands. */
 export interface ManifestEntry {
@@ -90,7 +90,7 @@ export async function uploadSources(
     const { namespace, name } = entry.object.metadata;
     const { image, digest } = await uploadFolder({
       folder: resolve(dirname(file === '-' ? './stdin' : file), folder),
-      reference: `registry.localhost/${namespace}/${name}-source`,
+      reference: `${embeddedRegistryHost}/${namespace}/${name}-source`,
       registry,
     }).catch((error) => {
       throw new Error(`${entry.at('spec.build.source.folder')}: ${error.message}`, { cause: error });

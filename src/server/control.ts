@@ -14,14 +14,11 @@ import { systemClock } from '../lib/clock.ts';
 import { serveObservability } from '../observe/http.ts';
 import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
-import { RegistryClient, startRegistry } from '../registry/index.ts';
+import { embeddedRegistryHost, RegistryClient, startRegistry } from '../registry/index.ts';
 import { servingAdmission, servingControllers, startAutoscaler } from '../serving/index.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
 import type { Config } from './config.ts';
 import type { Role } from './role.ts';
-
-/** The name by which image references mean the embedded registry, whatever port it listens on. */
-export const embeddedRegistryHost = 'registry.localhost';
 
 export async function start(config: Config, log: Logger): Promise<Role> {
   const { dataDir, ports } = config;
@@ -74,7 +71,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
     [
       ...workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
       ...servingControllers({ registry, domain: config.domain, gatewayPort: ports.gateway }),
-      ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log }),
+      ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log, metrics }),
       ...eventingControllers({
         ingressUrl,
         gatewayUrl: `http://127.0.0.1:${ports.gateway}`,
