@@ -84,7 +84,9 @@ async function write(
   if (store.latest(table, key)) throw alreadyExists(target.resource.kind, object.metadata.name);
   requireLivingNamespace(machinery, target, object.metadata.name); // Admission may have taken its time.
   if (options.dryRun) return new StoredObject(object, 0);
+  const asked = object.apiVersion;
+  object.apiVersion = target.resource.storedApiVersion;
   const { stored, durable } = store.put(table, key, object);
   await onDisk(durable);
-  return stored;
+  return stored.as(asked);
 }

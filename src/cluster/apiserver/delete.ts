@@ -71,9 +71,11 @@ async function end(
     return { stored: current, warnings: [], isGone: false };
   }
   if (options.dryRun) return { stored: new StoredObject(next, 0), warnings: [], isGone: false };
+  const asked = next.apiVersion;
+  next.apiVersion = resource.storedApiVersion;
   const { stored, durable } = store.put(table, key, next);
   await onDisk(durable);
-  return { stored, warnings: [], isGone: false };
+  return { stored: stored.as(asked), warnings: [], isGone: false };
 }
 
 function requirePreconditions({ resource, name }: NamedTarget, object: KubeObject, { preconditions }: DeleteOptions) {

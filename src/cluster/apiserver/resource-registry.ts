@@ -1,4 +1,4 @@
-import type { Kind } from '../../api/kind.ts';
+import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import type { Resources, ServedResource } from './resources.ts';
 import { builtinSelectableFields } from './selectors/field-selector.ts';
 
@@ -54,5 +54,6 @@ function builtinResource(kind: Kind): ServedResource {
     isBuiltin: true,
     selectableFields: builtinSelectableFields[table] ?? [],
     table,
+    storedApiVersion: apiVersionOf(kind),
   };
 }

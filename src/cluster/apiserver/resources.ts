@@ -18,6 +18,8 @@ export interface ServedResource {
   selectableFields: readonly string[];
   /** The `group/plural` under which all versions of it are stored. */
   table: string;
+  /** The apiVersion that its objects have in the store. */
+  storedApiVersion: string;
   /** Given to clients as a warning on each use. */
   deprecationWarning?: string;
 }

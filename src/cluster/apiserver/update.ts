@@ -77,9 +77,11 @@ async function write(
       return result(current);
     }
     if (options.dryRun) return result(new StoredObject(next, 0));
+    const asked = next.apiVersion;
+    next.apiVersion = resource.storedApiVersion;
     const { stored, durable } = store.put(table, key, next);
     await onDisk(durable);
-    return result(stored);
+    return result(stored.as(asked));
   }
   throw conflict(resource.kind, name, modifiedMeanwhile);
 }

@@ -2,7 +2,7 @@ import type {
   CustomResourceDefinition,
   CustomResourceVersion,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
-import type { Kind } from '../../../api/kind.ts';
+import { apiVersionOf, type Kind } from '../../../api/kind.ts';
 import { tableName } from '../resource-registry.ts';
 import type { ServedResource } from '../resources.ts';
 
@@ -14,6 +14,7 @@ export function customResources(definition: CustomResourceDefinition, known: rea
   const { spec } = definition;
   const { group, names } = spec;
   const served = spec.versions.filter((version) => version.served);
+  const storage = spec.versions.find((version) => version.storage);
   return served
     .toSorted((a, b) => Number(b.storage) - Number(a.storage))
     .map((version) => {
@@ -24,6 +25,7 @@ export function customResources(definition: CustomResourceDefinition, known: rea
         isBuiltin: false,
         selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => jsonPath.replace(/^\./, '')),
         table: tableName({ group, plural: names.plural }),
+        storedApiVersion: apiVersionOf({ group, version: storage?.name ?? version.name }),
         ...(version.deprecated
           ? {
               deprecationWarning: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`,

@@ -30,7 +30,7 @@ function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema | und
     const child = childSchema(schema, key);
     if (value === null) delete result[key];
     else if (value !== undefined) {
-      const merged = mergeValue(field(result, key), value, child, patch[`${setElementOrder}${key}`]);
+      const merged = mergeValue(field(result, key), value, child);
       if (merged === undefined) delete result[key];
       else setField(result, key, merged);
     }
@@ -46,7 +46,7 @@ function mergeObject(target: JsonObject, patch: JsonObject, schema: Schema | und
   return result;
 }
 
-function mergeValue(current: unknown, value: unknown, schema: Schema | undefined, _order: unknown): unknown {
+function mergeValue(current: unknown, value: unknown, schema: Schema | undefined): unknown {
   if (isJsonObject(value)) {
     if (value.$patch === 'delete') return undefined;
     return mergeObject(isJsonObject(current) ? current : {}, value, schema);

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type CustomResourceDefinition,
+  CustomResourceDefinitionKind,
+} from '../../../api/apiextensions/custom-resource-definition.ts';
+import { definitionOfKind } from '../../../api/apiextensions/definition-of-kind.ts';
+import { defineKind, type Kind } from '../../../api/kind.ts';
+import type { KubeObject } from '../../../api/meta.ts';
+import { platformKinds } from '../../../api/platform.ts';
+import { integer, object, type Schema, string } from '../../../api/schema.ts';
+import { ApiError } from '../../../api/status.ts';
+import type { Client } from '../../../kube/client.ts';
+import { silentLogger } from '../../../observe/log.ts';
+import { openApiServer } from '../index.ts';
+import { openApi, WidgetKind } from '../testing/open-api.ts';
+
+type Gadget = KubeObject & { spec?: { size?: number } };
+
+const GadgetKind = defineKind<Gadget>({
+  group: 'shop.example.dev',
+  version: 'v1',
+  kind: 'Gadget',
+  shortNames: ['gd'],
+  schema: object({ spec: object({ size: integer({ default: 3 }) }) }),
+});
+const gadget = (name: string): Gadget => ({
+  apiVersion: 'shop.example.dev/v1',
+  kind: 'Gadget',
+  metadata: { name, namespace: 'default' },
+  spec: {},
+});
+const definition = () => definitionOfKind(GadgetKind as unknown as Kind);
+const named = { name: 'gadgets.shop.example.dev' };
+
+/** The definition, as soon as it is as expected. */
+async function until(client: Client, isExpected: (d: CustomResourceDefinition | undefined) => unknown) {
+  const signal = AbortSignal.timeout(5000);
+  const fieldSelector = `metadata.name=${named.name}`;
+  let object: CustomResourceDefinition | undefined;
+  for await (const event of client.watch(CustomResourceDefinitionKind, { signal, fieldSelector })) {
+    if (event.type === 'DELETED') object = undefined;
+    else if (event.type !== 'BOOKMARK') object = event.object;
+    if (isExpected(object)) return object;
+  }
+  throw new Error('the definition did not become what was expected');
+}
+
+const condition = (d: CustomResourceDefinition | undefined, type: string) =>
+  d?.status?.conditions?.find((c) => c.type === type);
+
+test('a definition is served before it says that it is established, and its objects follow its schema', async (t) => {
+  const { api } = await openApi(t);
+  const { client, pipeline } = api;
+  await assert.rejects(client.create(GadgetKind, gadget('a')), (e: unknown) => e instanceof ApiError && e.code === 404);
+  let wasServedBefore = false;
+  pipeline.resources.onChange(() => {
+    wasServedBefore = pipeline.resources.find('shop.example.dev', 'v1', 'gadgets') !== undefined;
+  });
+  await client.create(CustomResourceDefinitionKind, definition());
+  const established = await until(client, (d) => condition(d, 'Established')?.status === 'True');
+  assert.ok(wasServedBefore);
+  assert.equal(condition(established, 'NamesAccepted')?.status, 'True');
+  assert.deepEqual(established?.status?.storedVersions, ['v1']);
+  assert.equal(established?.status?.acceptedNames?.listKind, 'GadgetList');
+  assert.deepEqual((await client.create(GadgetKind, gadget('a'))).spec, { size: 3 });
+});
+
+test('a definition that is deleted takes its objects with it, and waits for their finalizers', async (t) => {
+  const { client, pipeline } = (await openApi(t)).api;
+  await client.create(CustomResourceDefinitionKind, definition());
+  await until(client, (d) => condition(d, 'Established')?.status === 'True');
+  await client.create(GadgetKind, gadget('a'));
+  const held = gadget('b');
+  held.metadata.finalizers = ['shop.example.dev/hold'];
+  await client.create(GadgetKind, held);
+
+  await client.delete(CustomResourceDefinitionKind as Kind, named);
+  const left = async () => (await client.list(GadgetKind)).items.map((g) => g.metadata.name);
+  while ((await left()).includes('a')) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(await left(), ['b']);
+  assert.ok((await client.get(CustomResourceDefinitionKind, named))?.metadata.deletionTimestamp);
+  await client.patch(
+    GadgetKind,
+    { namespace: 'default', name: 'b' },
+    { type: 'merge', patch: { metadata: { finalizers: null } } },
+  );
+  await until(client, (d) => d === undefined);
+  assert.equal(pipeline.resources.find('shop.example.dev', 'v1', 'gadgets'), undefined);
+});
+
+test('a definition whose names are taken is not established', async (t) => {
+  const { client } = (await openApi(t)).api;
+  const other = definitionOfKind({ ...(WidgetKind as unknown as Kind), plural: 'widgetoids', singular: 'widgetoid' });
+  await client.create(CustomResourceDefinitionKind, other);
+  const key = { name: 'widgetoids.test.kittiwake.dev' };
+  let stored = await client.get(CustomResourceDefinitionKind, key);
+  while (!stored?.status?.conditions) {
+    await new Promise((resolve) => setImmediate(resolve));
+    stored = await client.get(CustomResourceDefinitionKind, key);
+  }
+  assert.equal(condition(stored, 'NamesAccepted')?.status, 'False');
+  assert.match(condition(stored, 'NamesAccepted')?.message ?? '', /is already in use/);
+  assert.equal(condition(stored, 'Established')?.status, 'False');
+});
+
+test('two versions of a kind are one object; only the storage version is kept', async (t) => {
+  const { client, pipeline } = (await openApi(t)).api;
+  const both = definition();
+  const [v1] = both.spec.versions;
+  assert.ok(v1);
+  both.spec.versions = [{ ...v1, name: 'v1beta1', storage: false, deprecated: true }, v1];
+  await client.create(CustomResourceDefinitionKind, both);
+  await until(client, (d) => condition(d, 'Established')?.status === 'True');
+  const beta = { ...GadgetKind, version: 'v1beta1' };
+  const made = await client.create(GadgetKind, gadget('a'));
+  const seen = await client.get(beta, { namespace: 'default', name: 'a' });
+  assert.deepEqual(seen, { ...made, apiVersion: 'shop.example.dev/v1beta1' });
+  const resource = pipeline.resources.find('shop.example.dev', 'v1beta1', 'gadgets');
+  assert.ok(resource);
+  const target = { resource, namespace: 'default', name: 'a' };
+  const patch = { type: 'merge' as const, patch: { spec: { size: 8 } } };
+  const { warnings } = await pipeline.patch(target, patch, { user: 'test' });
+  assert.deepEqual(warnings, ['shop.example.dev/v1beta1 Gadget is deprecated']);
+  const stored = await client.get(GadgetKind, { namespace: 'default', name: 'a' });
+  assert.equal(stored?.apiVersion, 'shop.example.dev/v1');
+  assert.equal(stored?.spec?.size, 8);
+  const betaMade = await client.create(beta, { ...gadget('b'), apiVersion: 'shop.example.dev/v1beta1' });
+  assert.equal(betaMade.apiVersion, 'shop.example.dev/v1beta1');
+  assert.equal((await client.get(GadgetKind, { namespace: 'default', name: 'b' }))?.apiVersion, 'shop.example.dev/v1');
+});
+
+test('definitions, and their objects, are served again after a restart', async (t) => {
+  const { api, dataDir, clock } = await openApi(t);
+  await api.client.create(CustomResourceDefinitionKind, definition());
+  await until(api.client, (d) => condition(d, 'Established')?.status === 'True');
+  await api.client.create(GadgetKind, gadget('a'));
+  await api.stop();
+  const again = await openApiServer({ dataDir, clock, log: silentLogger, kinds: [WidgetKind as unknown as Kind] });
+  t.after(() => again.stop());
+  assert.deepEqual((await again.client.list(GadgetKind)).items[0]?.spec, { size: 3 });
+});
+
+test('a start with a newer schema of a platform kind renews its definition', async (t) => {
+  const { api, dataDir, clock } = await openApi(t);
+  await api.stop();
+  const schema = object({ spec: object({ added: string() }) });
+  const kinds = [{ ...(WidgetKind as unknown as Kind), schema }];
+  const again = await openApiServer({ dataDir, clock, log: silentLogger, kinds });
+  t.after(() => again.stop());
+  const renewed = again.pipeline.resources.find('test.kittiwake.dev', 'v1', 'widgets');
+  assert.ok(renewed?.kind.schema.properties?.spec?.properties?.added);
+});
+
+test('the definitions of all platform kinds hold only what CustomResourceDefinitions know', () => {
+  const check = (schema: Schema, path: string) => {
+    for (const [key, value] of Object.entries(schema)) assert.ok(value !== undefined, `${path}: ${key} is undefined`);
+    const foreign = Object.keys(schema).filter((key) => key.startsWith('x-kubernetes-patch'));
+    assert.deepEqual(foreign, [], path);
+    for (const [name, child] of Object.entries(schema.properties ?? {})) check(child, `${path}.${name}`);
+    if (schema.items) check(schema.items, `${path}[]`);
+    if (typeof schema.additionalProperties === 'object') check(schema.additionalProperties, `${path}{}`);
+  };
+  for (const kind of platformKinds) {
+    const { metadata, spec } = definitionOfKind(kind);
+    assert.equal(metadata.name, `${kind.plural}.${kind.group}`);
+    const schema = spec.versions[0]?.schema?.openAPIV3Schema;
+    assert.ok(schema);
+    check(schema, kind.kind);
+  }
+});
