@@ -24,10 +24,17 @@ export async function run(): Promise<{ figures: Record<string, number>; table: s
     children.push(child);
     return child;
   };
+  const fillCache = async () => {
+    const first = start('broker', join(dir, 'first'));
+    await reply(first);
+    first.disconnect();
+    await once(first, 'exit');
+  };
   try {
     const subscriber = start('subscriber');
     const { port: subscriberPort } = await reply<{ port: number }>(subscriber);
     await writeKnown(join(dir, 'known.json'), knownOf(subscriberPort));
+    await fillCache();
     const broker = start('broker', dir);
     const { port } = await reply<{ port: number }>(broker);
     const idle = await ask<{ residentBytes: number }>(broker);

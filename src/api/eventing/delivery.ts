@@ -11,7 +11,7 @@ export interface DeliverySpec {
   /** ISO 8601; of each attempt. */
   timeout?: string;
   backoffPolicy?: 'linear' | 'exponential';
-  /** ISO 8601; see backoffDelay in the reference of the broker. */
+  /** ISO 8601; docs/reference/eventing.md says what the delays are. */
   backoffDelay?: string;
   /** ISO 8601; the longest wait between two attempts. */
   backoffMax?: string;

@@ -16,8 +16,8 @@ export interface CursorRow {
 }
 
 /**
- * The tables of one log, and when they are on disk. A commit only reaches the write-ahead log (synchronous=NORMAL, which
- * keeps the file consistent by itself); `sync` then flushes that file on libuv's pool, so the disk does not block
+ * The tables of one log, and when they are on disk. A commit only reaches the write-ahead log (synchronous=NORMAL,
+ * which keeps the file consistent by itself); `sync` then flushes that file on libuv's pool, so the disk does not block
  * the event loop, as with synchronous=FULL, and no thread with a heap of its own (14 MB) is needed. What was committed
  * before a `sync` that resolved survives power loss: frames are checksummed and recovered in order.
  */
@@ -153,7 +153,9 @@ function prepare(db: DatabaseSync, path: string): void {
   const found = Number(db.prepare('PRAGMA user_version').get()?.user_version);
   if (found > format) throw new KittiwakeError('EVENT_LOG_TOO_NEW', { path, found, known: format });
   db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL');
-  db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA journal_size_limit = 16777216');
+  db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA journal_size_limit = 33554432');
+  // A checkpoint flushes the file while everything waits: one for each 32 MiB keeps that out of the 99th percentile.
+  db.exec('PRAGMA wal_autocheckpoint = 8192');
   db.exec(`
     BEGIN IMMEDIATE;
     CREATE TABLE IF NOT EXISTS events (

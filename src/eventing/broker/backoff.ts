@@ -2,8 +2,9 @@ import type { DeliveryConfig } from './config.ts';
 
 /**
  * How long to wait before retry number `retry` (1 is the first): `delay * 2^(retry-1)` when exponential, `delay *
- * retry` when linear, never more than the delivery's maximum. Implementations of Knative differ by one step here: exponential
- * is that of its channel-based broker (0.2 s gives 0.2, 0.4, 0.8), linear that of its Kafka broker (0.2, 0.4, 0.6).
+ * retry` when linear, never more than the delivery's maximum. Implementations of Knative differ by one step here:
+ * exponential is that of its channel-based broker (0.2 s gives 0.2, 0.4, 0.8), linear that of its Kafka broker (0.2,
+ * 0.4, 0.6).
  */
 export function retryDelayMs(delivery: DeliveryConfig, retry: number): number {
   const factor = delivery.policy === 'exponential' ? 2 ** Math.min(retry - 1, 62) : retry;

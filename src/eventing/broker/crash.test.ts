@@ -59,7 +59,7 @@ test('kill -9 at any moment loses no event that was acknowledged, nor a reply to
 });
 
 async function startChild(dir: string): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(join(import.meta.dirname, 'crash-child.ts'), [dir]);
+  const child = fork(join(import.meta.dirname, 'crash-child.ts'), [dir], { execArgv: [] });
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return { child, port };
 }

@@ -182,7 +182,7 @@ test('a subscriber that never answers is given up after its timeout, as code 500
   await removeDir(broker.dir);
 });
 
-test('deliveries in flight keep to the limit of a trigger, and one that waits for a retry is not in flight', async () => {
+test('deliveries in flight keep to the limit of a trigger, and one that waits for a retry is not one', async () => {
   let inFlight = 0;
   let most = 0;
   const gates: (() => void)[] = [];

@@ -60,7 +60,7 @@ test('a broker is Ready at its address once its log is open, with the defaults o
   await sendEvent(`${broker.url}/default/first`, event('1'));
 });
 
-test('an event sent as soon as a trigger is Ready reaches it, one sent before there was a trigger does not', async () => {
+test('an event sent once a trigger is Ready reaches it, one sent before there was a trigger does not', async () => {
   await newBroker('second');
   await world.until(BrokerKind, meta('second'), (b) => ready(b)?.status === 'True');
   await sendEvent(`${broker.url}/default/second`, event('before'));

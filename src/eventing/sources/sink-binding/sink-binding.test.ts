@@ -67,7 +67,7 @@ test('a service that is created after its binding knows the sink in its first ge
   assert.equal(later?.metadata.generation, 1);
 });
 
-test('a service that was there before is told, keeps the sink when replaced, and loses it with the binding', async () => {
+test('an older service is told, keeps the sink when it is replaced, and loses it with the binding', async () => {
   const service = await newService('second', { app: 'second' });
   assert.deepEqual(envOf(service), { A: '1' });
   await newBinding('second', { selector: { matchLabels: { app: 'second' } } });
