@@ -2,8 +2,8 @@
 import { rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { FileJob } from './files.ts';
-import { mergeLayers } from './merge.ts';
 import { unpackLayer } from './unpack.ts';
+import { makeCopy, restoreCopy } from './working-copy.ts';
 
 let previous: Promise<unknown> = Promise.resolve();
 
@@ -21,8 +21,10 @@ async function run(job: FileJob): Promise<unknown> {
   switch (job.type) {
     case 'unpack':
       return await unpackLayer(job.options);
-    case 'merge':
-      return mergeLayers(job.layers, job.target);
+    case 'copy':
+      return makeCopy(job.options);
+    case 'restore':
+      return restoreCopy(job.place, job.cache);
     case 'remove':
       return rmSync(job.path, { recursive: true, force: true, maxRetries: 3 });
   }

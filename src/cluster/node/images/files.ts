@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../lib/clock.ts';
-import type { MergedLayer } from './merge.ts';
 import type { Unpacked, UnpackOptions } from './unpack.ts';
+import type { CopyOptions } from './working-copy.ts';
 
 export type FileJob =
   | { type: 'unpack'; options: UnpackOptions }
-  | { type: 'merge'; layers: readonly MergedLayer[]; target: string }
+  | { type: 'copy'; options: CopyOptions }
+  | { type: 'restore'; place: string; cache: string | undefined }
   | { type: 'remove'; path: string };
 
 /** The worker's memory is given back after this long without a job. */
@@ -30,9 +31,14 @@ export class Files {
     return (await this.#run({ type: 'unpack', options })) as Unpacked;
   }
 
-  /** Copies the layers over one another into the new folder `target`. */
-  async merge(layers: readonly MergedLayer[], target: string): Promise<void> {
-    await this.#run({ type: 'merge', layers, target });
+  /** Makes a working copy of an image. */
+  async copy(options: CopyOptions): Promise<void> {
+    await this.#run({ type: 'copy', options });
+  }
+
+  /** Makes a used working copy as good as new; false when that cannot be. */
+  async restore(place: string, cache: string | undefined): Promise<boolean> {
+    return (await this.#run({ type: 'restore', place, cache })) as boolean;
   }
 
   async remove(path: string): Promise<void> {

@@ -36,7 +36,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
   const pods = join(options.dataDir, 'pods');
   mkdirSync(pods, { recursive: true });
   const files = new Files(clock);
-  const copies = new WorkingCopies(options.dataDir, files, log);
+  const copies = new WorkingCopies({ dir: options.dataDir, files, clock, log });
   const podDirOf = (uid: string) => join(pods, uid);
   /** Tells the processes of one container of this node from all others, by a variable in their environment. */
   const markerOf = (uid: string, container: string) => `KITTIWAKE_CONTAINER=${join(podDirOf(uid), container)}`;
@@ -148,6 +148,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
       if (!record) continue;
       const claim = revoke(podDir, record.id) ? undefined : readClaim(podDir, record.id);
       if (claim !== undefined && claim !== 'revoked' && isRunning(claim)) signalGroup(claim.pid, 'SIGKILL');
+      else copies.recycle(record.imageDigest, join(podDir, record.id.container));
     }
     copies.discard(podDir);
     await rm(podDir, { recursive: true, force: true });
