@@ -3,8 +3,8 @@ import { object, type Schema, string } from '../schema.ts';
 import type { CustomResourceDefinition } from './custom-resource-definition.ts';
 
 /**
- * The CustomResourceDefinition by which any Kubernetes learns of `kind`. Pure: the embedded server installs it at start,
- * and deploy/ prints it.
+ * The CustomResourceDefinition by which any Kubernetes learns of `kind`. Pure: the embedded server installs it at
+ * start, and deploy/ prints it.
  */
 export function definitionOfKind(kind: Kind): CustomResourceDefinition {
   const { group, version, plural, singular, shortNames, categories, isNamespaced, hasStatus, scale, columns } = kind;

@@ -100,7 +100,7 @@ function requireMortal(resource: ServedResource, name: string): void {
   });
 }
 
-/** Only pods end gracefully; those that no node has, or that have ended, and further deletes, wait no longer than that. */
+/** Only pods end gracefully, and not those that no node has or that have ended. Repeated deletes only shorten it. */
 function graceOf({ kind }: ServedResource, object: KubeObject, deletion: DeleteOptions): number {
   if (kind.group !== '' || kind.plural !== 'pods') return 0;
   const { spec, status } = object as KubeObject & {

@@ -1,4 +1,4 @@
-/** What the server puts into its own store at start: the default namespaces, and definitions of the platform's kinds. */
+/** What the server puts into its own store at start: default namespaces, and definitions of the platform's kinds. */
 import {
   type CustomResourceDefinition,
   CustomResourceDefinitionKind,

@@ -14,7 +14,7 @@ export interface ServedResource {
   listKind: string;
   /** Part of Kubernetes itself; false for what a CustomResourceDefinition defines. */
   isBuiltin: boolean;
-  /** Fields that field selectors may name besides `metadata.name` and `metadata.namespace`, for example `spec.nodeName`. */
+  /** Fields that field selectors may name besides `metadata.name` and `metadata.namespace`: `spec.nodeName`. */
   selectableFields: readonly string[];
   /** The `group/plural` under which all versions of it are stored. */
   table: string;
@@ -109,7 +109,7 @@ export interface ListResultPage {
 /** What happened, for one watcher: each event turned into bytes at most once, whoever watches. */
 export interface ServedEvent {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
-  /** For BOOKMARK an object with only a resourceVersion (and the annotation of the initial events' end); for ERROR a Status. */
+  /** For BOOKMARK only a resourceVersion (and the annotation of the initial events' end); for ERROR a Status. */
   object: KubeObject | Status;
   /** `{"type":…,"object":…}` and a newline. */
   readonly bytes: Buffer;

@@ -1,4 +1,4 @@
-/** A set of strings in order. Adding in order is cheap; anywhere else costs a shift of the array, fine up to 10⁵ keys. */
+/** A set of strings in order. Adding in order is cheap; elsewhere it shifts the array, which is fine up to 10⁵ keys. */
 export class KeySet {
   readonly #keys: string[] = [];
 

@@ -122,9 +122,9 @@ export class Store {
   }
 
   /**
-   * Creates or replaces the object: stamps its `metadata.resourceVersion`, freezes it, and takes it over. The caller has
-   * decided, in this same turn of the event loop, against `latest`. Resolves when it is on disk; errors: DISK_FULL,
-   * STORE_BUSY.
+   * Creates or replaces the object: stamps its `metadata.resourceVersion`, freezes it, and takes it over. The caller
+   * has decided, in this same turn of the event loop, against `latest`. Resolves when it is on disk; errors:
+   * DISK_FULL, STORE_BUSY.
    */
   put(table: Table, key: string, object: KubeObject): { stored: StoredObject; durable: Promise<void> } {
     this.#refuseWhenBusy();

@@ -3,7 +3,7 @@ import { sameJson } from '../../../lib/same-json.ts';
 import type { ServedResource } from '../resources.ts';
 import type { JsonObject } from '../schema/json.ts';
 
-/** Whether objects of the resource count their generations: all custom ones, and built-ins that have spec and status. */
+/** Whether objects of the resource count their generations: custom ones do, and built-ins that have spec and status. */
 export function hasGeneration({ isBuiltin, kind }: ServedResource): boolean {
   return !isBuiltin || (kind.hasStatus && kind.schema.properties?.spec !== undefined);
 }

@@ -88,8 +88,8 @@ function validateFinalizers(metadata: ObjectMeta, old: ObjectMeta | undefined): 
   if (old?.deletionTimestamp !== undefined) {
     const added = finalizers.filter((finalizer) => !old.finalizers?.includes(finalizer));
     if (added.length > 0) {
-      const remedy = `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`;
-      errors.push(fieldForbidden('metadata.finalizers', remedy));
+      const why = 'no new finalizers can be added if the object is being deleted';
+      errors.push(fieldForbidden('metadata.finalizers', `${why}, found new finalizers ${JSON.stringify(added)}`));
     }
   }
   return errors;

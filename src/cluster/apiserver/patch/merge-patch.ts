@@ -1,6 +1,6 @@
 import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
 
-/** A JSON Merge Patch (RFC 7386): objects merge, null deletes, everything else (lists too) replaces. Changes neither. */
+/** A JSON Merge Patch (RFC 7386): objects merge, null deletes, all else (lists too) replaces. Changes neither. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {
   if (!isJsonObject(patch)) return copyJson(patch);
   const result: JsonObject = isJsonObject(target) ? { ...target } : {};
