@@ -3,190 +3,193 @@ import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, test } from 'node:test';
+import { afterEach, beforeEach, describe, test } from 'node:test';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { NewEvent, StoredEvent } from './event-log.ts';
 import { SqliteLog, type SqliteLogOptions } from './sqlite.ts';
 
-let dir = '';
-let opened: SqliteLog[] = [];
-const clock = new VirtualClock();
+describe('a log in SQLite', () => {
+  let dir = '';
+  let opened: SqliteLog[] = [];
+  const clock = new VirtualClock();
+  const tidied = (log: SqliteLog, isSo: () => boolean) => tidiedOn(clock, log, isSo);
 
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'kittiwake-log-'));
-});
-
-afterEach(async () => {
-  await Promise.all(opened.map((log) => log.close()));
-  opened = [];
-  rmSync(dir, { recursive: true });
-});
-
-function open(options: Partial<SqliteLogOptions> = {}): SqliteLog {
-  const log = new SqliteLog({
-    path: join(dir, 'log.db'),
-    broker: 'default/b',
-    clock,
-    log: silentLogger,
-    onFailure: (error) => assert.fail(String(error)),
-    ...options,
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'kittiwake-log-'));
   });
-  opened.push(log);
-  return log;
-}
 
-const event = (id: number, data = 'data'): NewEvent => ({
-  event: { attributes: { specversion: '1.0', id: String(id), source: '/s', type: 't' }, data: Buffer.from(data) },
-  headers: ['traceparent', 'x'],
-});
+  afterEach(async () => {
+    await Promise.all(opened.map((log) => log.close()));
+    opened = [];
+    rmSync(dir, { recursive: true });
+  });
 
-const ids = (events: readonly StoredEvent[]) => events.map((stored) => stored.event.attributes.id).join();
+  function open(options: Partial<SqliteLogOptions> = {}): SqliteLog {
+    const log = new SqliteLog({
+      path: join(dir, 'log.db'),
+      broker: 'default/b',
+      clock,
+      log: silentLogger,
+      onFailure: (error) => assert.fail(String(error)),
+      ...options,
+    });
+    opened.push(log);
+    return log;
+  }
 
-test('events are read in the order of their offsets, from memory and from disk alike', async () => {
-  const log = open();
-  const cursor = await log.cursor('c');
-  assert.equal(await log.append([event(1), event(2)]), 2);
-  assert.equal(await log.append([event(3)]), 3);
-  const fromMemory = await log.read(cursor.position, 10);
-  assert.equal(ids(fromMemory), '1,2,3');
-  assert.equal(ids(await log.read(2, 1)), '2');
-  assert.equal(ids(await log.read(4, 10)), '');
-  await log.close();
-  const again = open();
-  const fromDisk = await again.read(1, 10);
-  assert.deepEqual(fromDisk, fromMemory);
-  assert.equal(again.end, 4);
-});
+  const event = (id: number, data = 'data'): NewEvent => ({
+    event: { attributes: { specversion: '1.0', id: String(id), source: '/s', type: 't' }, data: Buffer.from(data) },
+    headers: ['traceparent', 'x'],
+  });
 
-test('appends that come together share one flush, and each gets its own offset', async () => {
-  const log = open();
-  const offsets = await Promise.all(Array.from({ length: 100 }, (_, i) => log.append([event(i)])));
-  assert.deepEqual(
-    offsets,
-    Array.from({ length: 100 }, (_, i) => i + 1),
-  );
-});
+  const ids = (events: readonly StoredEvent[]) => events.map((stored) => stored.event.attributes.id).join();
 
-test('a new consumer starts at the end, a known one where it was, with what it did out of order', async () => {
-  const log = open();
-  const early = await log.cursor('early');
-  for (let i = 1; i <= 5; i++) await log.append([event(i)]);
-  const late = await log.cursor('late');
-  assert.equal(early.position, 1);
-  assert.equal(late.position, 6);
-  early.done(1);
-  early.done(4);
-  await log.close();
-  const again = await open().cursor('early');
-  assert.equal(again.position, 2);
-  assert.deepEqual(
-    [2, 3, 4, 5].map((offset) => again.isDone(offset)),
-    [false, false, true, false],
-  );
-});
+  test('events are read in the order of their offsets, from memory and from disk alike', async () => {
+    const log = open();
+    const cursor = await log.cursor('c');
+    assert.equal(await log.append([event(1), event(2)]), 2);
+    assert.equal(await log.append([event(3)]), 3);
+    const fromMemory = await log.read(cursor.position, 10);
+    assert.equal(ids(fromMemory), '1,2,3');
+    assert.equal(ids(await log.read(2, 1)), '2');
+    assert.equal(ids(await log.read(4, 10)), '');
+    await log.close();
+    const again = open();
+    const fromDisk = await again.read(1, 10);
+    assert.deepEqual(fromDisk, fromMemory);
+    assert.equal(again.end, 4);
+  });
 
-test('what is committed is in the file at the moment of the acknowledgement: a copy taken then has it', async () => {
-  const log = open();
-  await log.cursor('c');
-  await log.append([event(1)]);
-  for (const suffix of ['', '-wal']) copyFileSync(join(dir, `log.db${suffix}`), join(dir, `copy.db${suffix}`));
-  const copy = open({ path: join(dir, 'copy.db') });
-  assert.equal(ids(await copy.read(1, 10)), '1');
-  assert.equal((await copy.cursor('c')).position, 1);
-});
+  test('appends that come together share one flush, and each gets its own offset', async () => {
+    const log = open();
+    const offsets = await Promise.all(Array.from({ length: 100 }, (_, i) => log.append([event(i)])));
+    assert.deepEqual(
+      offsets,
+      Array.from({ length: 100 }, (_, i) => i + 1),
+    );
+  });
 
-test('what every consumer is done with is removed, slice by slice, and what one still needs is not', async () => {
-  const log = open();
-  const [fast, slow] = await Promise.all([log.cursor('fast'), log.cursor('slow')]);
-  await log.append(Array.from({ length: 5000 }, (_, i) => event(i + 1)));
-  for (let offset = 1; offset <= 5000; offset++) fast.done(offset);
-  await clock.advance(1000);
-  const full = log.heldBytes;
-  for (let offset = 1; offset <= 4999; offset++) slow.done(offset);
-  await tidied(log, () => log.heldBytes < full / 1000);
-  assert.equal(ids(await log.read(1, 10)), '5000');
-  log.retain((consumer) => consumer === 'fast');
-  await tidied(log, () => log.heldBytes === 0);
-});
+  test('a new consumer starts at the end, a known one where it was, with what it did out of order', async () => {
+    const log = open();
+    const early = await log.cursor('early');
+    for (let i = 1; i <= 5; i++) await log.append([event(i)]);
+    const late = await log.cursor('late');
+    assert.equal(early.position, 1);
+    assert.equal(late.position, 6);
+    early.done(1);
+    early.done(4);
+    await log.close();
+    const again = await open().cursor('early');
+    assert.equal(again.position, 2);
+    assert.deepEqual(
+      [2, 3, 4, 5].map((offset) => again.isDone(offset)),
+      [false, false, true, false],
+    );
+  });
 
-test('events without any consumer are not kept', async () => {
-  const log = open();
-  await log.append([event(1), event(2)]);
-  await tidied(log, () => log.heldBytes === 0);
-  assert.equal(log.end, 3);
-});
+  test('what is committed is in the file at the moment of the acknowledgement: a copy taken then has it', async () => {
+    const log = open();
+    await log.cursor('c');
+    await log.append([event(1)]);
+    for (const suffix of ['', '-wal']) copyFileSync(join(dir, `log.db${suffix}`), join(dir, `copy.db${suffix}`));
+    const copy = open({ path: join(dir, 'copy.db') });
+    assert.equal(ids(await copy.read(1, 10)), '1');
+    assert.equal((await copy.cursor('c')).position, 1);
+  });
 
-test('a full log refuses events, names the slowest consumer, keeps room for replies, and recovers', async () => {
-  const log = open({ limits: { bytesMax: 10_000 } });
-  const cursor = await log.cursor('slow');
-  let offset = 0;
-  await assert.rejects(
-    async () => {
-      for (;;) offset = await log.append([event(1, 'x'.repeat(500))]);
-    },
-    { code: 'EVENT_LOG_FULL', status: 503, message: /of broker default\/b .* behind \(slow by \d+ events\)/ },
-  );
-  assert.equal(await log.append([event(2)], { isReply: true }), offset + 1);
-  for (let done = 1; done <= offset; done++) cursor.done(done);
-  await tidied(log, () => log.heldBytes < 1000);
-  await log.append([event(3)]);
-});
+  test('what every consumer is done with is removed, slice by slice, and what one still needs is not', async () => {
+    const log = open();
+    const [fast, slow] = await Promise.all([log.cursor('fast'), log.cursor('slow')]);
+    await log.append(Array.from({ length: 5000 }, (_, i) => event(i + 1)));
+    for (let offset = 1; offset <= 5000; offset++) fast.done(offset);
+    await clock.advance(1000);
+    const full = log.heldBytes;
+    for (let offset = 1; offset <= 4999; offset++) slow.done(offset);
+    await tidied(log, () => log.heldBytes < full / 1000);
+    assert.equal(ids(await log.read(1, 10)), '5000');
+    log.retain((consumer) => consumer === 'fast');
+    await tidied(log, () => log.heldBytes === 0);
+  });
 
-test('a full disk acknowledges nothing, loses nothing, and events are taken again once there is room', async () => {
-  const log = open({ pageCountMax: 40 });
-  const cursor = await log.cursor('c');
-  let offset = 0;
-  await assert.rejects(
-    async () => {
-      for (;;) offset = await log.append([event(offset + 1, 'x'.repeat(3000))]);
-    },
-    { code: 'DISK_FULL', status: 507 },
-  );
-  assert.ok(offset > 5);
-  assert.equal(log.end, offset + 1);
-  assert.equal((await log.read(1, 1000)).length, offset);
-  for (let done = 1; done <= offset; done++) cursor.done(done);
-  await tidied(log, () => log.heldBytes === 0);
-  assert.equal(await log.append([event(9)]), offset + 1);
-});
+  test('events without any consumer are not kept', async () => {
+    const log = open();
+    await log.append([event(1), event(2)]);
+    await tidied(log, () => log.heldBytes === 0);
+    assert.equal(log.end, 3);
+  });
 
-test('events older than the limit are removed, and the consumer that misses them moves on', async () => {
-  const log = open({ limits: { ageMaxMs: 60_000 } });
-  const cursor = await log.cursor('c');
-  await log.append([event(1)]);
-  await clock.advance(50_000);
-  await log.append([event(2)]);
-  await clock.advance(20_000);
-  assert.equal(cursor.position, 2);
-  assert.equal(ids(await log.read(cursor.position, 10)), '2');
-});
+  test('a full log refuses events, names the slowest consumer, keeps room for replies, and recovers', async () => {
+    const log = open({ limits: { bytesMax: 10_000 } });
+    const cursor = await log.cursor('slow');
+    let offset = 0;
+    await assert.rejects(
+      async () => {
+        for (;;) offset = await log.append([event(1, 'x'.repeat(500))]);
+      },
+      { code: 'EVENT_LOG_FULL', status: 503, message: /of broker default\/b .* behind \(slow by \d+ events\)/ },
+    );
+    assert.equal(await log.append([event(2)], { isReply: true }), offset + 1);
+    for (let done = 1; done <= offset; done++) cursor.done(done);
+    await tidied(log, () => log.heldBytes < 1000);
+    await log.append([event(3)]);
+  });
 
-test('a log that another broker has open is not opened a second time', async () => {
-  open();
-  assert.throws(() => open(), { code: 'EVENT_LOG_IN_USE' });
-});
+  test('a full disk acknowledges nothing, loses nothing, and events are taken again once there is room', async () => {
+    const log = open({ pageCountMax: 40 });
+    const cursor = await log.cursor('c');
+    let offset = 0;
+    await assert.rejects(
+      async () => {
+        for (;;) offset = await log.append([event(offset + 1, 'x'.repeat(3000))]);
+      },
+      { code: 'DISK_FULL', status: 507 },
+    );
+    assert.ok(offset > 5);
+    assert.equal(log.end, offset + 1);
+    assert.equal((await log.read(1, 1000)).length, offset);
+    for (let done = 1; done <= offset; done++) cursor.done(done);
+    await tidied(log, () => log.heldBytes === 0);
+    assert.equal(await log.append([event(9)]), offset + 1);
+  });
 
-test('a log that a newer version wrote is left alone, with an error that says so', async () => {
-  const path = join(dir, 'log.db');
-  await open().close();
-  const db = new DatabaseSync(path);
-  db.exec('PRAGMA user_version = 99');
-  db.close();
-  assert.throws(() => open(), { code: 'EVENT_LOG_TOO_NEW', message: /has format 99, this version reads up to 1/ });
-  assert.ok(existsSync(path));
-});
+  test('events older than the limit are removed, and the consumer that misses them moves on', async () => {
+    const log = open({ limits: { ageMaxMs: 60_000 } });
+    const cursor = await log.cursor('c');
+    await log.append([event(1)]);
+    await clock.advance(50_000);
+    await log.append([event(2)]);
+    await clock.advance(20_000);
+    assert.equal(cursor.position, 2);
+    assert.equal(ids(await log.read(cursor.position, 10)), '2');
+  });
 
-test('a closed log refuses appends, and what was pending is written first', async () => {
-  const log = open();
-  const pending = log.append([event(1)]);
-  await log.close();
-  assert.equal(await pending, 1);
-  await assert.rejects(log.append([event(2)]), /is closed/);
+  test('a log that another broker has open is not opened a second time', async () => {
+    open();
+    assert.throws(() => open(), { code: 'EVENT_LOG_IN_USE' });
+  });
+
+  test('a log that a newer version wrote is left alone, with an error that says so', async () => {
+    const path = join(dir, 'log.db');
+    await open().close();
+    const db = new DatabaseSync(path);
+    db.exec('PRAGMA user_version = 99');
+    db.close();
+    assert.throws(() => open(), { code: 'EVENT_LOG_TOO_NEW', message: /has format 99, this version reads up to 1/ });
+    assert.ok(existsSync(path));
+  });
+
+  test('a closed log refuses appends, and what was pending is written first', async () => {
+    const log = open();
+    const pending = log.append([event(1)]);
+    await log.close();
+    assert.equal(await pending, 1);
+    await assert.rejects(log.append([event(2)]), /is closed/);
+  });
 });
 
 /** Moves the clock, so that the log tidies up, until `isSo`; the disk's own time passes in between. */
-async function tidied(log: SqliteLog, isSo: () => boolean): Promise<void> {
+async function tidiedOn(clock: VirtualClock, log: SqliteLog, isSo: () => boolean): Promise<void> {
   const endMs = performance.now() + 5000;
   while (!isSo()) {
     assert.ok(performance.now() < endMs, `did not come to be: ${isSo}, ${log.heldBytes} bytes held`);

@@ -1,4 +1,3 @@
-import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Metrics } from '../../observe/metrics.ts';
 import { removeDir, startSubscriber, startTestBroker, triggerTo, until } from './fixture.ts';
