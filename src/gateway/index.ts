@@ -71,7 +71,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const listener = new Listener(context);
   if (options.metrics !== undefined) exposeMetrics(options.metrics, context);
   const source = sourceOf(options);
-  // Without routes every host would be unknown: a gateway that starts again must not answer 404 for services that exist.
+  // Without routes every host is unknown: a gateway that starts again must not answer 404 for services that exist.
   await source.start((snapshot) => router.swap(snapshot));
   const port = await listener.listen(options.host ?? '127.0.0.1', options.port).catch(async (error) => {
     await source.stop();

@@ -11,8 +11,8 @@ import { buildSnapshot } from './build-snapshot.ts';
 import type { Snapshot, SnapshotSource } from './snapshot.ts';
 
 /**
- * Snapshots from a Kubernetes API, by watching. While the API is away the last snapshot stands. Changes that come in one
- * turn of the event loop make one snapshot.
+ * Snapshots from a Kubernetes API, by watching. While the API is away the last snapshot stands. Changes that come in
+ * one turn of the event loop make one snapshot.
  */
 export function informerSource(client: Client, clock: Clock, log: Logger): SnapshotSource {
   const informerOf = <T extends KubeObject>(kind: Kind<T>) => new Informer(client, kind, { clock, log });

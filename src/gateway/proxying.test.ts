@@ -33,8 +33,8 @@ describe('a request', () => {
     const gateway = await startTestGateway(snapshotOf([origin.port]));
     const fields =
       'A: b\r\nConnection: close, X-Secret\r\nKeep-Alive: timeout=1\r\nX-Secret: 1\r\nTE: trailers\r\n' +
-      'Proxy-Authorization: x\r\nKnative-Serving-Revision: forged\r\nHTTP2-Settings: AAA\r\nX-Forwarded-For: 10.1.1.1\r\n' +
-      'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nCookie: c=1\r\n';
+      'Proxy-Authorization: x\r\nKnative-Serving-Revision: forged\r\nHTTP2-Settings: AAA\r\n' +
+      'X-Forwarded-For: 10.1.1.1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nCookie: c=1\r\n';
     const text = await exchange(gateway.port, requestText('GET /a?b=c', fields));
     assert.equal(statusOf(text), 200);
     const traceparent = /\r\ntraceparent: (.*)\r\n/.exec(heads[0] ?? '')?.[1] ?? '';
@@ -270,7 +270,8 @@ describe('a reply', () => {
     [
       'in chunks with trailers',
       'GET',
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n5;a=b\r\nhello\r\n0\r\nT: v\r\nContent-Length: 1\r\n\r\n',
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n' +
+        '5;a=b\r\nhello\r\n0\r\nT: v\r\nContent-Length: 1\r\n\r\n',
       /Trailer: T\r\nTransfer-Encoding: chunked\r\n[\s\S]*\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n$/,
     ],
     [

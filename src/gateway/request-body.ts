@@ -39,7 +39,7 @@ export class RequestBody implements ChunkedSink {
     return bytes.toString('latin1');
   }
 
-  /** Writes what of `bytes` belongs to the body; returns the offset behind it. Throws HttpSyntaxError on bad framing. */
+  /** Writes what of `bytes` belongs to the body; returns the offset behind it. Throws HttpSyntaxError. */
   pass(bytes: Buffer, to: Socket): number {
     if (this.#isChunked) return this.#passChunked(bytes, to);
     const length = Math.min(this.#left, bytes.length);

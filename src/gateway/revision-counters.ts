@@ -8,7 +8,7 @@ export const clientClosed = 5;
 /**
  * What is counted of one revision's requests: plain numbers, as this is on the path of every request.
  *
- * Average concurrency over a period = Σ (requests at once × time) / period. Example: two requests, one in flight for the
+ * Average concurrency over a period = Σ (requests at once × time) / period. Example: two requests, one in flight for a
  * whole second and one for a quarter of it: (1 × 0.75 + 2 × 0.25) / 1 = 1.25.
  */
 export class RevisionCounters {

@@ -114,7 +114,7 @@ export class ChunkedReader {
     return this.#state === state.trailer ? this.#readTrailer(bytes, at, sink, limits) : at;
   }
 
-  /** RFC 9112 §7.1.1, widened to any field value's characters; nothing that a lenient parser could take for a line's end. */
+  /** RFC 9112 §7.1.1, widened to a field value's characters: nothing that a lenient parser takes for a line's end. */
   #readExtension(byte: number): void {
     this.#state = state.extension;
     if (valueCharacters[byte] !== 1) throw new HttpSyntaxError(400, 'a chunk extension has a control character in it');

@@ -2,7 +2,7 @@ import type { MessageLimits } from './limits.ts';
 import { HttpSyntaxError, tokenCharacters, valueCharacters } from './syntax.ts';
 
 /**
- * Walks the field lines of a head or trailer section, each checked to the letter of RFC 9112 §5. After `next()` returns
+ * Walks the field lines of a head or trailer section, each checked to the letter of RFC 9112 §5. Once `next()` returns
  * true the current field's name is text[nameStart, nameEnd) and its value, without surrounding whitespace,
  * text[valueStart, valueEnd); its line is text[lineStart, lineEnd), CRLF included. One walker serves many messages.
  */

@@ -87,7 +87,8 @@ describe('the request head parser', () => {
   it('starts anew with each request of a connection', () => {
     const head = new RequestHead();
     const first =
-      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\nX-Request-Id: 1\r\nExpect: 100-continue\r\n\r\n';
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n' +
+      'X-Request-Id: 1\r\nExpect: 100-continue\r\n\r\n';
     readRequestHead(first, head, defaultMessageLimits);
     assert.deepEqual(
       [head.framing, head.contentLength, head.isKeepAlive, head.expectsContinue, head.requestId],

@@ -279,7 +279,7 @@ function applyConnection(head: RequestHead, connection: string, upgrade: string)
   const options = connection.toLowerCase();
   if (options === 'keep-alive') return;
   if (listHas(options, 'close')) head.isKeepAlive = false;
-  // A body in front of the new protocol, and h2c behind a proxy, are ways to smuggle: such a request goes on as a plain one.
+  // A body in front of the new protocol, and h2c behind a proxy, are ways to smuggle: such a request goes on as plain.
   if (upgrade !== '' && listHas(options, 'upgrade') && head.framing === 'none' && !listHas(upgrade, 'h2c')) {
     head.upgrade = upgrade;
   }

@@ -23,8 +23,8 @@ export class ResponseHead {
 const walker = new FieldWalker();
 
 /**
- * Reads the head in `text` (latin1, up to and including the empty line) of the reply to a request of `method`. As strict
- * as for requests: a reply that could be read in two ways is refused (the client gets 502).
+ * Reads the head in `text` (latin1, up to and including the empty line) of the reply to a request of `method`. As
+ * strict as for requests: a reply that could be read in two ways is refused (the client gets 502).
  */
 export function readResponseHead(text: string, method: string, head: ResponseHead, limits: MessageLimits): void {
   head.keepAliveSeconds = -1;
