@@ -107,7 +107,7 @@ describe('the controllers', () => {
     assert.equal(ready(sql)?.reason, 'FilterNotSupported');
   });
 
-  test('a trigger resolves a broker as subscriber, a relative URI, and the dead letter sink of its broker', async () => {
+  test('a trigger resolves a broker, a relative URI, and the dead letter sink of its broker', async () => {
     await newBroker('fourth', { delivery: { deadLetterSink: { uri: 'http://dead.example/' } } });
     const ref = { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', name: 'fourth' };
     await newTrigger('fourth', {
