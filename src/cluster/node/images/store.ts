@@ -88,6 +88,8 @@ export class ImageStore {
       const parsed = parseReference(reference);
       const digest = parsed.digest ?? (await this.#options.source.resolve(reference));
       if (!parsed.digest) this.#tags.set(reference, digest);
+      const known = this.find(`${parsed.host}/${parsed.name}@${digest}`);
+      if (known) return known;
       const { tag: _, ...untagged } = parsed;
       return await this.#once(this.#pulling, digest, () =>
         this.#pull(formatReference({ ...untagged, digest }), digest),

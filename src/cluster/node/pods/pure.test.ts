@@ -13,7 +13,7 @@ for (const [text, expected] of [
   ['$(MISSING) stays', '$(MISSING) stays'],
   ['$$(A) is escaped', '$(A) is escaped'],
   ['$$$(A)', '$1'],
-  ['$A and ${A} are for the shell', '$A and ${A} are for the shell'],
+  ['$A is for the shell', '$A is for the shell'],
   ['$(A', '$(A'],
   ['100$', '100$'],
 ] as const) {

@@ -92,7 +92,10 @@ export class WorkingCopies {
     const hex = hexOf(imageDigest);
     const work = this.#moveAway(place);
     if (work === undefined) return;
-    if (this.#isClosed || this.#spareCount(hex) >= sparesMax) return this.#remove(work);
+    if (this.#isClosed || this.#spareCount(hex) >= sparesMax) {
+      this.#remove(work);
+      return;
+    }
     const restoring = this.#files.restore(work, this.compileCaches.find(imageDigest)).then(
       (isAsNew) => (isAsNew && this.#spareCount(hex) < sparesMax ? this.#addSpare(hex, work) : this.#remove(work)),
       (error) => {
