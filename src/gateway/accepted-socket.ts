@@ -29,8 +29,8 @@ const SocketOfHandle = Socket as unknown as new (options: {
 
 /**
  * Has an accepted socket read into `readBuffer`, as `onread` does for outgoing ones: a proxied request was measured to
- * cost 21 µs of CPU instead of 26. net.Server offers no option for it, so its handle moves into a socket that has; where the
- * runtime's insides look different, the socket stays as it is and only speed is lost. Use what is returned.
+ * cost 21 µs of CPU instead of 26. net.Server has no option for it, so its handle moves into a socket that has one;
+ * where the runtime's insides look different, the socket stays as it is and only speed is lost. Use what is returned.
  */
 export function readInto(accepted: Socket, onBytes: OnBytes): Socket {
   const internals = accepted as unknown as Internals;

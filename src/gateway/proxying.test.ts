@@ -34,7 +34,8 @@ describe('a request', () => {
     const fields =
       'A: b\r\nConnection: close, X-Secret\r\nKeep-Alive: timeout=1\r\nX-Secret: 1\r\nTE: trailers\r\n' +
       'Proxy-Authorization: x\r\nKnative-Serving-Revision: forged\r\nHTTP2-Settings: AAA\r\n' +
-      'X-Forwarded-For: 10.1.1.1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nCookie: c=1\r\n';
+      'X-Forwarded-For: 10.1.1.1\r\nCookie: c=1\r\n' +
+      'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n';
     const text = await exchange(gateway.port, requestText('GET /a?b=c', fields));
     assert.equal(statusOf(text), 200);
     const traceparent = /\r\ntraceparent: (.*)\r\n/.exec(heads[0] ?? '')?.[1] ?? '';
