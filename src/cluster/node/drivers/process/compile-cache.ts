@@ -38,7 +38,9 @@ export class CompileCaches {
   /** Takes over what a start that has ended left in its working copy `place`; true when the image has a cache now. */
   harvest(imageDigest: string, place: string): boolean {
     const left = join(place, 'cache');
-    if (this.find(imageDigest) || !existsSync(left) || readdirSync(left).length === 0) return false;
+    if (this.find(imageDigest) || !existsSync(left)) return false;
+    // Node makes a folder at its start, and fills it when it is told to, or ends by itself.
+    if (!readdirSync(left, { recursive: true, withFileTypes: true }).some((entry) => entry.isFile())) return false;
     renameSync(left, this.pathOf(imageDigest));
     return true;
   }

@@ -154,7 +154,7 @@ test('what one start has compiled is there for the next, and NODE_OPTIONS stay t
     import { readdirSync } from 'node:fs';
     import module from 'node:module';
     const { NODE_OPTIONS, NODE_COMPILE_CACHE } = process.env;
-    console.log(NODE_OPTIONS, readdirSync(NODE_COMPILE_CACHE).length > 0);
+    console.log(NODE_OPTIONS, readdirSync(NODE_COMPILE_CACHE, { recursive: true }).length > 1);
     module.flushCompileCache();`);
   let expected = '';
   for (const restart of [0, 1]) {
