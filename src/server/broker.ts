@@ -1,6 +1,6 @@
 /** Assembles the broker: the data path of Eventing, in a process of its own. */
 import { join } from 'node:path';
-import { startBroker } from '../eventing/index.ts';
+import { startBroker } from '../eventing/broker/index.ts'; // Not the whole of Eventing: the controllers run elsewhere.
 import { systemClock } from '../lib/clock.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Config } from './config.ts';
