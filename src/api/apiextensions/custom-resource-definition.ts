@@ -3,6 +3,7 @@ import { defineKind, type PrinterColumn } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
 import { dnsLabel1035Rule, dnsSubdomainRule, isDnsLabel1035, isDnsSubdomain } from '../names.ts';
 import { anything, array, boolean, conditionsSchema, integer, object, type Schema, string } from '../schema.ts';
+import { validateStructuralSchema } from './structural-schema.ts';
 
 export interface CustomResourceNames {
   plural: string;
@@ -166,6 +167,8 @@ function validateVersions(versions: readonly CustomResourceVersion[]): FieldErro
     if (!root) errors.push(fieldRequired(`${at}.schema.openAPIV3Schema`, 'schemas are required'));
     else if (root.type !== 'object') {
       errors.push(fieldInvalid(`${at}.schema.openAPIV3Schema.type`, root.type, "must be 'object' at the root"));
+    } else {
+      errors.push(...validateStructuralSchema(root, `${at}.schema.openAPIV3Schema`));
     }
   });
   return errors;

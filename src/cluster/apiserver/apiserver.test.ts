@@ -440,6 +440,19 @@ test('core Events go after an hour, and a flood of them drops the oldest', async
   while ((await names()).length > 0) await new Promise((resolve) => setImmediate(resolve));
 });
 
+test('a full disk is a 507 that says so; reads go on, and writes when there is space again', async (t) => {
+  const { client } = (await openApi(t, { storePagesMax: 200 })).api;
+  const big = (i: number) => widget(`w${i}`, { note: 'x'.repeat(50_000) });
+  const all = await Promise.allSettled(Array.from({ length: 30 }, async (_, i) => client.create(WidgetKind, big(i))));
+  const refused = all.filter((r) => r.status === 'rejected').map((r) => r.reason);
+  assert.ok(refused.length > 0);
+  for (const error of refused) fails(507, /the disk that holds .*store\.db is full: nothing was written/)(error);
+  const { items } = await client.list(WidgetKind);
+  assert.equal(items.length, 30 - refused.length);
+  await client.create(WidgetKind, widget('small'));
+  assert.ok(await client.get(WidgetKind, key('small')));
+});
+
 test('a start on what is there writes nothing', async (t) => {
   const { api, dataDir } = await openApi(t);
   const before = api.pipeline.resourceVersion;

@@ -26,6 +26,8 @@ export interface ApiServerOptions {
   log: Logger;
   /** Kinds of the platform, installed as CustomResourceDefinitions. */
   kinds: readonly Kind[];
+  /** An upper limit on the size of the store, in pages of 4096 bytes; only the disk's unless given. */
+  storePagesMax?: number;
   admission?: readonly Admission[];
   metrics?: Metrics;
   /** Where `kubectl logs` gets them from. */
@@ -48,7 +50,14 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const { dataDir, clock, log, kinds, admission = [], metrics, podLogs } = options;
   const folder = join(dataDir, 'cluster');
   mkdirSync(folder, { recursive: true });
-  const store = await Store.open({ file: join(folder, 'store.db'), clock, log, metrics });
+  const { storePagesMax } = options;
+  const store = await Store.open({
+    file: join(folder, 'store.db'),
+    clock,
+    log,
+    metrics,
+    ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
+  });
   const machinery: Machinery = { store, registry: new ResourceRegistry(builtinKinds), admission, clock, log };
   const pipeline = new RequestPipeline(machinery);
   const client = inProcessClient(pipeline, log);

@@ -150,7 +150,9 @@ export class Store {
   /** Waits for what is under way, then closes the file. */
   async close(): Promise<void> {
     if (this.#ended) return;
-    await this.settled().catch(() => {}); // Whoever wrote has been told.
+    while (this.#committing.length + this.#waiting.length > 0) {
+      await this.settled().catch(() => {}); // Whoever wrote has been told.
+    }
     this.#ended = new Error('the store is closed');
     await new Promise<void>((resolve) => {
       this.#onClosed = resolve;

@@ -39,7 +39,7 @@ const existence = new RegExp(`^(!?)\\s*(${key})$`);
 function parse(query: string): Requirement[] {
   return splitOutsideParentheses(query)
     .map((part) => part.trim())
-    .filter((part, i, parts) => part !== '' || (parts.length > 1 && malformed(query, i)))
+    .filter((part, _, parts) => part !== '' || (parts.length > 1 && malformed(query)))
     .map((part) => requirementOf(part, query));
 }
 
@@ -64,7 +64,7 @@ function requirementOf(part: string, query: string): Requirement {
   return { key: exists[2] ?? '', operator: exists[1] === '!' ? 'not exists' : 'exists' };
 }
 
-function malformed(query: string, _at = 0): never {
+function malformed(query: string): never {
   throw badRequest(`unable to parse requirement: label selector ${JSON.stringify(query)} is malformed`);
 }
 
