@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ConfigMapKind } from '../../api/core/config-map.ts';
@@ -303,6 +303,23 @@ test('an agent that stops without its pods leaves them running and ready, and th
   assert.equal(pod.status?.containerStatuses?.[0]?.lastState?.terminated?.reason, 'ContainerStatusUnknown');
   await node.ready('stays');
   await node.remove('stays');
+});
+
+test('a pod whose port was taken while it did not run gets another', async () => {
+  await node.run('moved', web);
+  const before = await node.ready('moved');
+  const thief = createServer();
+  await node.restartAgent({
+    stopPods: true,
+    meanwhile: () => new Promise((resolve) => thief.listen(hostPortOf(before), '127.0.0.1', () => resolve())),
+  });
+  const pod = await node.until('moved', 'ready at another port', (p) => {
+    const isReady = p?.status?.containerStatuses?.[0]?.ready === true;
+    return isReady && hostPortOf(p) !== hostPortOf(before);
+  });
+  assert.ok(Number(await ask(pod)) > 0);
+  thief.close();
+  await node.remove('moved');
 });
 
 test('nothing is left on disk of pods that are gone', () => {

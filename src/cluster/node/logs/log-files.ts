@@ -52,6 +52,7 @@ const tailLines = 80;
 export class LogFiles {
   readonly #options: Required<LogFilesOptions>;
   readonly #open = new Map<string, LogTimes>();
+  readonly #failing = new Set<string>();
   #cancel = () => {};
 
   constructor(options: LogFilesOptions) {
@@ -93,6 +94,7 @@ export class LogFiles {
     const times = this.#open.get(path);
     if (times) this.#look(path, times);
     this.#open.delete(path);
+    this.#failing.delete(path);
   }
 
   isOpen(path: string): boolean {
@@ -161,7 +163,10 @@ export class LogFiles {
       const size = statSync(path).size;
       times.sample(clock.now(), size);
       if (size > maxFileBytes) this.#rotate(path, times);
+      this.#failing.delete(path);
     } catch (error) {
+      if (this.#failing.has(path)) return;
+      this.#failing.add(path); // Said once: a full disk would fill up with saying so.
       log.warn({ path, reason: messageOf(error) }, 'a log could not be looked after');
     }
   }

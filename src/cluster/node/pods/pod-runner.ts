@@ -13,6 +13,7 @@ import { commandOf } from './command.ts';
 import { drained } from './connections.ts';
 import { ContainerRunner } from './container-runner.ts';
 import { environmentOf } from './environment.ts';
+import { isPortFree } from './host-ports.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
 import { type ContainerView, podStatusOf } from './status.ts';
@@ -44,6 +45,7 @@ export class PodRunner {
   readonly #abort = new AbortController();
   #pod: Pod;
   #ports: PortMap = {};
+  #mustClaim: boolean;
   #claimed: Promise<void> = Promise.resolve();
   #volumes: Promise<void> | undefined;
   #init: ContainerRunner[] = [];
@@ -65,6 +67,7 @@ export class PodRunner {
     this.#pod = pod;
     this.#onGone = onGone;
     this.#firstSeenMs = node.clock.now();
+    this.#mustClaim = (pod.spec.nodeName ?? '') === '';
     this.#recovered = new Map(recovered.map((running) => [running.id.container, running]));
   }
 
@@ -113,7 +116,7 @@ export class PodRunner {
       this.#terminate();
       return;
     }
-    if ((this.#pod.spec.nodeName ?? '') === '') this.#claimed = this.#claim();
+    if (this.#mustClaim) this.#claimed = this.#claim();
     this.#limitDuration();
     const running = this.#runContainers();
     this.#publish();
@@ -149,17 +152,21 @@ export class PodRunner {
     return runner.run({ running, imageId: image ? imageIdOf(container, image) : '' });
   }
 
+  /** Ports that the pod has from before stay its own, unless somebody took them while it did not run. */
   async #assignPorts(): Promise<void> {
     const { driver, hostPorts } = this.#node;
     if (driver.network !== 'host') return;
     const [recovered] = this.#recovered.values();
     const annotated = this.#pod.metadata.annotations?.[portsAnnotation];
     if (recovered) this.#ports = recovered.ports;
-    else if (annotated !== undefined) this.#ports = JSON.parse(annotated) as PortMap;
-    else {
-      this.#ports = await hostPorts.assign(this.#pod.spec);
-      return;
-    }
+    else if (annotated !== undefined) {
+      this.#ports = JSON.parse(annotated) as PortMap;
+      const areFree = await Promise.all(Object.values(this.#ports).map(isPortFree));
+      if (areFree.includes(false)) {
+        this.#ports = await hostPorts.assign(this.#pod.spec);
+        this.#mustClaim = true;
+      }
+    } else this.#ports = await hostPorts.assign(this.#pod.spec);
     hostPorts.hold(this.#ports);
   }
 

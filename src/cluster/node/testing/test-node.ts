@@ -31,7 +31,7 @@ export interface TestNode {
   /** The reasons and messages of a pod's events, once one has the reason `reason`. */
   events(name: string, reason: string): Promise<string[]>;
   /** Ends the agent and starts another on the same folder and API server. */
-  restartAgent(options: { stopPods: boolean }): Promise<void>;
+  restartAgent(options: { stopPods: boolean; meanwhile?: () => Promise<void> }): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -112,6 +112,7 @@ export async function openTestNode(registry: ImageSource): Promise<TestNode> {
     },
     async restartAgent(options) {
       await agent.stop(options);
+      await options.meanwhile?.();
       agent = await startAgent(dir, api, registry);
     },
     async stop() {
