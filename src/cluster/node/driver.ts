@@ -3,14 +3,14 @@ import type { Image } from './images/image.ts';
 
 /**
  * How a container becomes running code. The process driver implements it with process groups; runc, or a microVM,
- * could. Everything that Kubernetes says about pods (restarts, probes, status) is above this line and never in a driver.
+ * could. What Kubernetes says about pods (restarts, probes, status) is above this line, not in a driver.
  */
 export interface Driver {
   /** For the node's `containerRuntimeVersion`, for example `process`. */
   readonly name: string;
   /** `host`: pods share the host's addresses, so each containerPort is mapped to a free port of the host. */
   readonly network: 'host' | 'pod';
-  /** What a pod could expect of Kubernetes and does not get from this driver: a sentence each, for `doctor` and events. */
+  /** What a pod could expect of Kubernetes and does not get from this driver, a sentence each: for `doctor`. */
   readonly missingIsolation: readonly string[];
   /** What this container asks for and does not get, a sentence each: for the pod's events. */
   notesOn(container: Container): string[];
@@ -21,7 +21,7 @@ export interface Driver {
    * aborted. Throws StartError.
    */
   start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
-  /** What still runs after the agent died; what was half started is either here or will never run. Call it once, first. */
+  /** What still runs after the agent died; what was half started is here or will never run. Call it once, first. */
   recover(): Promise<RunningContainer[]>;
   /** Ends whatever may be left of a pod that has stopped and frees what it kept on disk. */
   removePod(podUid: string): Promise<void>;

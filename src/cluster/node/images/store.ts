@@ -99,7 +99,7 @@ export class ImageStore {
     }
   }
 
-  /** Removes what is not in `used` (digests of images), the longest unused first, until the cache is within its size. */
+  /** Removes images that are not in `used` (digests), the longest unused first, until the cache is within its size. */
   async collect(used: ReadonlySet<string>): Promise<string[]> {
     const { maxCacheBytes, dir, files, log } = this.#options;
     const removed: string[] = [];

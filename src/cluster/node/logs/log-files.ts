@@ -44,7 +44,7 @@ const tailLines = 80;
  * writes to its file itself, so that it outlives the agent; nobody sees the bytes on their way. Hence:
  *
  * - Rotation copies the file and then empties it (the container appends, so it goes on at the start). Renaming would
- *   leave the container writing to the old file. Lines written in the microseconds between copying and emptying are lost.
+ *   leave the container writing to the old file. Lines written in the microseconds between the two are lost.
  * - The time of a line is when the agent first saw the file as long as that: up to half a second late (`LogTimes`).
  *
  * Places in a log are counted from its very first byte, over all rotations.

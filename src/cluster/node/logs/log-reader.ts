@@ -26,7 +26,7 @@ const followPollMs = 100;
 /** A longer line comes in pieces. */
 const lineMax = 1024 * 1024;
 
-/** Reads the log of one run of a container over its rotated files, in whole lines; with `follow` until the container ends. */
+/** Reads the log of one run over its rotated files, in whole lines; with `follow` until the container ends. */
 export async function* readLog(
   path: string,
   { logs, clock, maxFiles = 3 }: { logs: LogFiles; clock: Clock; maxFiles?: number },

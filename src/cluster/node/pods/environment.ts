@@ -109,7 +109,7 @@ export function fieldOf(pod: Pod, path: string, addresses: Addresses): string {
   }
 }
 
-/** `limits.memory`, `requests.cpu` and so on, divided and rounded up; a limit that is not set is the node's capacity. */
+/** `limits.memory`, `requests.cpu` …, divided and rounded up; a limit that is not set is the node's capacity. */
 export function resourceOf(
   container: Container,
   path: string,

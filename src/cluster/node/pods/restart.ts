@@ -15,7 +15,7 @@ export function shouldRestart(restartPolicy: string | undefined, exitCode: numbe
 export class RestartBackoff {
   #restarts = 0;
 
-  /** The delay in milliseconds before the next run, after one that lasted `ranMs`. Example: 0, 10 000, 20 000, 40 000. */
+  /** The delay in milliseconds before the next run, after one that lasted `ranMs`: 0, 10 000, 20 000, 40 000 … */
   next(ranMs: number): number {
     if (ranMs >= resetAfterMs) this.#restarts = 0;
     const restart = this.#restarts++;

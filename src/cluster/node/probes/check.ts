@@ -40,7 +40,7 @@ export function checkOf({ probe, container, running, podIP }: CheckOptions): Che
   return async () => success;
 }
 
-/** The host's port for a container's port, given by number or by name; 0, which nothing listens on, when there is none. */
+/** The host's port for a container's port, by number or name; 0, on which nothing listens, when there is none. */
 export function portOf(port: number | string, container: Pick<Container, 'ports'>, ports: PortMap): number {
   const found = container.ports?.find((p) => p.name === port)?.containerPort ?? Number(port);
   return ports[found] ?? (Number.isInteger(found) ? found : 0);

@@ -41,7 +41,7 @@ test('an eager probe sees a program within 5 % of the time that it takes to star
   }
 });
 
-test('an eager probe asks at most each 50 ms once it has waited a second, and each period once it has succeeded', async () => {
+test('an eager probe asks at most each 50 ms after a second, and each period once it has succeeded', async () => {
   const { checks } = await watch({ periodSeconds: 10 }, true, 25_000, (ms) => ms >= 5_000);
   const gaps = checks.slice(1).map((ms, i) => ms - (checks[i] ?? 0));
   assert.ok(gaps.filter((gap) => gap < 50).length < 150);

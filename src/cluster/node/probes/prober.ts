@@ -9,7 +9,7 @@ export interface ProberOptions {
   signal: AbortSignal;
   /** Until it first succeeds, probe as often as is useful (readiness, startup), not once a period (liveness). */
   isEager: boolean;
-  /** The probe has passed or failed its threshold: called when that changes, and at each further threshold of failures. */
+  /** The probe has passed or failed its threshold: when that changes, and at each further threshold of failures. */
   onResult(isSuccess: boolean, message: string): void;
   /** A single probe failed, at most once a period. */
   onFailure(message: string): void;
@@ -28,7 +28,8 @@ export async function runProbe(options: ProberOptions): Promise<void> {
   const periodMs = (probe.periodSeconds || 10) * 1000;
   const successThreshold = probe.successThreshold || 1;
   const failureThreshold = probe.failureThreshold || 3;
-  const pause = (delayMs: number) => sleep(clock, delayMs, signal).catch(() => undefined); // The loop looks at `signal`.
+  // When aborted it just returns: the loop looks at `signal`.
+  const pause = (delayMs: number) => sleep(clock, delayMs, signal).catch(() => undefined);
 
   await pause((probe.initialDelaySeconds ?? 0) * 1000);
   const begunMs = clock.monotonic();

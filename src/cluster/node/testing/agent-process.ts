@@ -1,4 +1,4 @@
-/** A control process in small, for tests that kill it: API server and node agent on a folder. Arguments: folder, registry, image, pods. */
+/** A control process in small, for tests that kill it. Arguments: folder, registry's URL, image, number of pods. */
 import { isPodReady, PodKind } from '../../../api/core/pod.ts';
 import { isAlreadyExists } from '../../../api/status.ts';
 import { Informer } from '../../../kube/informer.ts';

@@ -22,7 +22,7 @@ export interface TestNode {
   agent: NodeAgent;
   /** Creates a pod in `default` with one container `c` that listens on 8080; `spec` and `container` add to it. */
   run(name: string, image: string, container?: Partial<Container>, spec?: Partial<PodSpec>): Promise<Pod>;
-  /** Waits until the pod (undefined when it is gone) is as wanted; throws with its last state when it is not in 15 s. */
+  /** Waits until the pod (undefined when it is gone) is as wanted; throws, with its last state, after 15 s. */
   until(name: string, what: string, isWanted: (pod: Pod | undefined) => boolean): Promise<Pod>;
   ready(name: string): Promise<Pod>;
   /** Deletes the pod and waits until it is gone. */
@@ -161,6 +161,6 @@ export const program = (text: string) => ({ 'app/': { type: 'directory' as const
 /** Answers every request with its process id. */
 export const server = `
 import { createServer } from 'node:http';
-console.log('listening on', process.env.PORT);
+process.stdout.write('listening on ' + process.env.PORT + '\\n');
 createServer((request, response) => response.end(String(process.pid))).listen(process.env.PORT);
 `;

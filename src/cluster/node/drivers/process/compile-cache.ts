@@ -53,7 +53,9 @@ export class CompileCaches {
     const { NODE_OPTIONS } = asked;
     return {
       ...cache,
-      NODE_OPTIONS: `--require="${preload.replace(/["\\]/g, '\\$&')}"${NODE_OPTIONS === undefined ? '' : ` ${NODE_OPTIONS}`}`,
+      NODE_OPTIONS: [`--require="${preload.replace(/["\\]/g, '\\$&')}"`, ...(NODE_OPTIONS ? [NODE_OPTIONS] : [])].join(
+        ' ',
+      ),
       ...(NODE_OPTIONS === undefined ? {} : { KITTIWAKE_NODE_OPTIONS: NODE_OPTIONS }),
     };
   }

@@ -39,11 +39,12 @@ function findProgram(program: string, search: Search): string {
   if (found !== undefined) return found;
   // Images bring their Node under various paths; ours is the one to use when theirs is not in the image.
   if (/^\/(usr\/(local\/)?)?bin\/node$/.test(program)) return process.execPath;
+  const isPath = program.includes('/');
   const existing = candidates.find((candidate) => existsSync(candidate));
   throw new StartError(
     'CreateContainerError',
     existing === undefined
-      ? `exec: "${program}": ${program.includes('/') ? 'no such file or directory' : 'executable file not found in $PATH'}`
+      ? `exec: "${program}": ${isPath ? 'no such file or directory' : 'executable file not found in $PATH'}`
       : `exec: "${program}": permission denied: it is not an executable file`,
   );
 }

@@ -112,7 +112,9 @@ test('an exec command has the environment of its container, and a limit', async 
 });
 
 test('another driver on the same folder finds the container again, its ports and its end', async () => {
-  const first = await start(await imageOf('setInterval(() => {}, 1000)'));
+  const first = await start(await imageOf('setInterval(() => {}, 1000); console.log("up")'));
+  // A start that has not claimed its right to run yet would be revoked.
+  while (output() === '') await new Promise((resolve) => setTimeout(resolve, 5));
   const [found, ...others] = await processDriver({ ...shared, dataDir: dir }).recover();
   assert.ok(found && others.length === 0);
   assert.deepEqual([found.id, found.ports, found.logPath], [first.id, first.ports, first.logPath]);

@@ -26,7 +26,7 @@ export interface WorkingCopiesOptions {
  * lies ready, so that a start takes a rename instead of copying thousands of files; and a copy whose program has left
  * the image's files as they were becomes a spare again:
  *
- *     image ──copy──▶ spares/HEX/ID ──take──▶ pods/UID/CONTAINER ──recycle──▶ spares/HEX/ID, or the trash
+ *     image ──copy──▶ spares/HEX/ID ──take──▶ pods/UID/CONTAINER ──recycle──▶ spares/HEX/ID
  */
 export class WorkingCopies {
   readonly compileCaches: CompileCaches;
