@@ -1,8 +1,8 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { Mutexes } from '../../lib/mutexes.ts';
 import { parseReference } from '../../registry/index.ts';
 import type { BuildContext } from '../context.ts';
-import { Mutexes } from '../mutexes.ts';
 import type { Layer } from './layer.ts';
 
 /** What is remembered of a layer: its bytes are in the registry, in the repository that it was first pushed to. */

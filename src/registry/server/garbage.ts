@@ -1,26 +1,37 @@
-import { parseManifest, requiredBlobs } from '../manifest.ts';
+import type { Mutexes } from '../../lib/mutexes.ts';
+import { type Manifest, parseManifest, requiredBlobs } from '../manifest.ts';
+import { deleteManifest } from './manifests.ts';
 import type { Storage } from './storage.ts';
 
 export interface GarbageCollected {
+  manifests: number;
   blobs: number;
   bytes: number;
 }
 
+export interface GarbageOptions {
+  nowMs: number;
+  /** Only what was last pushed longer ago than this goes: blobs come before their manifest, it before what names it. */
+  graceMs: number;
+  /** Held, by the repository's name, while one is swept: the requests that put manifests take turns with it. */
+  turns: Mutexes;
+  /** The digests that someone outside the registry names; without it, no manifest goes. */
+  digestsInUse?: (() => Promise<ReadonlySet<string>>) | undefined;
+}
+
 /**
- * Removes what no manifest needs: blobs of a repository that none of its manifests names, and files that no repository
- * links to any more. Only what has been so for longer than `graceMs` goes, because a push brings blobs before their
- * manifest. Manifests stay until they are deleted (DELETE /v2/NAME/manifests/DIGEST): someone may hold their digest.
+ * Removes what nobody needs: manifests without a tag that no other manifest and nobody outside names, blobs of a
+ * repository that none of its manifests names, and files that no repository links to any more.
  */
-export async function collectGarbage(storage: Storage, nowMs: number, graceMs: number): Promise<GarbageCollected> {
-  const beforeMs = nowMs - graceMs;
+export async function collectGarbage(storage: Storage, options: GarbageOptions): Promise<GarbageCollected> {
+  const beforeMs = options.nowMs - options.graceMs;
+  const collected = { manifests: 0, blobs: 0, bytes: 0 };
   for (const name of await storage.repositories()) {
-    const needed = await neededBlobs(storage, name);
-    for await (const { digest, changedMs } of storage.blobsOf(name)) {
-      const isNeeded = needed.has(`${digest.algorithm}:${digest.hex}`);
-      if (!isNeeded && changedMs < beforeMs) await storage.deleteBlob(name, digest);
-    }
+    await options.turns.hold(name, undefined, async () => {
+      collected.manifests += await deleteManifests(storage, name, beforeMs, options.digestsInUse);
+      await deleteBlobs(storage, name, beforeMs);
+    });
   }
-  const collected = { blobs: 0, bytes: 0 };
   for await (const { digest, links, sizeBytes } of storage.sharedBlobs()) {
     if (links > 1) continue;
     await storage.deleteSharedBlob(digest);
@@ -30,11 +41,54 @@ export async function collectGarbage(storage: Storage, nowMs: number, graceMs: n
   return collected;
 }
 
-async function neededBlobs(storage: Storage, name: string): Promise<Set<string>> {
+/** Who uses what is asked last, when it is known what would go: an answer from before could miss a newcomer. */
+async function deleteManifests(
+  storage: Storage,
+  name: string,
+  beforeMs: number,
+  digestsInUse: GarbageOptions['digestsInUse'],
+): Promise<number> {
+  if (!digestsInUse) return 0;
+  const unnamed = await unnamedManifests(storage, name, beforeMs);
+  if (unnamed.length === 0) return 0;
+  const inUse = await digestsInUse();
+  const garbage = unnamed.filter((digest) => !inUse.has(digest));
+  for (const text of garbage) await deleteManifest(storage, name, text);
+  return garbage.length;
+}
+
+/** The digests of old manifests that no tag, no index and no subject that is there holds on to. */
+async function unnamedManifests(storage: Storage, name: string, beforeMs: number): Promise<string[]> {
+  const manifests = await manifestsOf(storage, name);
+  const named = new Set(await Promise.all((await storage.tags(name)).map((tag) => storage.readTag(name, tag))));
+  for (const { manifest } of manifests.values()) for (const child of manifest.manifests ?? []) named.add(child.digest);
+  return [...manifests]
+    .filter(([digest, { manifest, changedMs }]) => {
+      const hasSubject = manifest.subject !== undefined && manifests.has(manifest.subject.digest);
+      return changedMs < beforeMs && !named.has(digest) && !hasSubject;
+    })
+    .map(([digest]) => digest);
+}
+
+async function deleteBlobs(storage: Storage, name: string, beforeMs: number): Promise<void> {
   const needed = new Set<string>();
-  for await (const digest of storage.manifestsOf(name)) {
-    const bytes = await storage.readManifest(name, digest);
-    if (bytes) for (const blob of requiredBlobs(parseManifest(bytes))) needed.add(blob.digest);
+  for (const { manifest } of (await manifestsOf(storage, name)).values()) {
+    for (const blob of requiredBlobs(manifest)) needed.add(blob.digest);
   }
-  return needed;
+  for await (const { digest, changedMs } of storage.blobsOf(name)) {
+    const isNeeded = needed.has(`${digest.algorithm}:${digest.hex}`);
+    if (!isNeeded && changedMs < beforeMs) await storage.deleteBlob(name, digest);
+  }
+}
+
+async function manifestsOf(
+  storage: Storage,
+  name: string,
+): Promise<Map<string, { manifest: Manifest; changedMs: number }>> {
+  const found = new Map<string, { manifest: Manifest; changedMs: number }>();
+  for await (const { digest, changedMs } of storage.manifestsOf(name)) {
+    const bytes = await storage.readManifest(name, digest);
+    if (bytes) found.set(`${digest.algorithm}:${digest.hex}`, { manifest: parseManifest(bytes), changedMs });
+  }
+  return found;
 }

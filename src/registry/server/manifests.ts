@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../lib/errors.ts';
+import type { Mutexes } from '../../lib/mutexes.ts';
 import { digestOf, parseDigest } from '../digest.ts';
 import {
   type Descriptor,
@@ -21,7 +22,7 @@ import { requireDigest } from './uploads.ts';
  * manifest.
  */
 export async function serveManifest(
-  { storage }: Registry,
+  { storage, turns }: Registry,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
@@ -36,7 +37,7 @@ export async function serveManifest(
     case 'HEAD':
       return getManifest(storage, request, response, name, reference);
     case 'PUT':
-      return putManifest(storage, request, response, name, reference);
+      return putManifest(storage, turns, request, response, name, reference);
     case 'DELETE':
       await deleteManifest(storage, name, reference);
       response.writeHead(202, { 'content-length': 0 }).end();
@@ -113,6 +114,7 @@ async function getManifest(
 
 async function putManifest(
   storage: Storage,
+  turns: Mutexes,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
@@ -125,8 +127,11 @@ async function putManifest(
     throw new RegistryError('DIGEST_INVALID', `the manifest has the digest ${digestText}, not ${reference}`);
   }
   const manifest = checkManifest(bytes, request.headers['content-type']);
-  await requireContent(storage, name, manifest);
-  await storage.writeManifest(name, requireDigest(digestText), bytes);
+  // Not while the repository is swept: what was just found to be there would go.
+  await turns.hold(name, undefined, async () => {
+    await requireContent(storage, name, manifest);
+    await storage.writeManifest(name, requireDigest(digestText), bytes);
+  });
   const headers: Record<string, string> = {
     location: `/v2/${name}/manifests/${digestText}`,
     'docker-content-digest': digestText,
@@ -139,7 +144,8 @@ async function putManifest(
   response.writeHead(201, { ...headers, 'content-length': 0 }).end();
 }
 
-async function deleteManifest(storage: Storage, name: string, reference: string): Promise<void> {
+/** Removes a manifest by digest, or a tag. */
+export async function deleteManifest(storage: Storage, name: string, reference: string): Promise<void> {
   const digest = parseDigest(reference);
   if (!digest) {
     if (!(await storage.deleteTag(name, reference))) throw unknownManifest(name, reference);

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
+import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -22,6 +23,11 @@ export interface RegistryOptions {
   log: Logger;
   metrics?: Metrics;
   limits?: Partial<UploadLimits>;
+  /**
+   * The digests that someone outside names, asked for by the sweep. With it, a manifest that has no tag and that nobody
+   * names for a day is removed; without it, manifests stay until they are deleted.
+   */
+  digestsInUse?: () => Promise<ReadonlySet<string>>;
 }
 
 export interface RunningRegistry {
@@ -35,9 +41,13 @@ export interface RunningRegistry {
 export interface Registry {
   storage: Storage;
   uploads: Uploads;
+  /** By the name of a repository: its sweep and the manifests that come take turns. */
+  turns: Mutexes;
 }
 
 const sweepMs = 3_600_000;
+/** Soon, because many a platform is up for less than an hour at a time; not at once, because starting has enough to do. */
+const firstSweepMs = 60_000;
 /** Longer than any push takes from its first blob to its manifest. */
 const garbageGraceMs = 24 * 3_600_000;
 const discardedBytesMax = 16 * 1024 * 1024;
@@ -49,7 +59,8 @@ const discardedBytesMax = 16 * 1024 * 1024;
 export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
   const { dir, port, clock, log, metrics } = options;
   const storage = new Storage(dir);
-  const registry = { storage, uploads: new Uploads(storage, clock, { ...defaultUploadLimits, ...options.limits }) };
+  const uploads = new Uploads(storage, clock, { ...defaultUploadLimits, ...options.limits });
+  const registry: Registry = { storage, uploads, turns: new Mutexes() };
   const requests = metrics?.counter('kittiwake_registry_requests_total', 'Requests answered', ['method', 'code']);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
     response.on('close', () => {
@@ -58,8 +69,8 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     serve(registry, request, response).catch((error) => fail(dir, error, request, response, log));
   });
   await listen(server, port);
-  const stopSweeping = repeat(clock, sweepMs, () => {
-    sweep(registry, clock, log).catch((err) => log.warn({ err }, 'the registry could not be swept'));
+  const stopSweeping = repeat(clock, firstSweepMs, sweepMs, () => {
+    sweep(registry, options).catch((err) => log.warn({ err }, 'the registry could not be swept'));
   });
   const { port: boundPort } = server.address() as AddressInfo;
   return {
@@ -75,10 +86,12 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   };
 }
 
-async function sweep({ storage, uploads }: Registry, clock: Clock, log: Logger): Promise<void> {
+async function sweep({ storage, uploads, turns }: Registry, options: RegistryOptions): Promise<void> {
+  const { clock, log, digestsInUse } = options;
   await uploads.expire();
-  const { blobs, bytes } = await collectGarbage(storage, clock.now(), garbageGraceMs);
-  if (blobs > 0) log.info({ blobs, bytes }, 'blobs that nothing needed were removed');
+  const nowMs = clock.now();
+  const collected = await collectGarbage(storage, { nowMs, graceMs: garbageGraceMs, turns, digestsInUse });
+  if (collected.manifests + collected.blobs > 0) log.info(collected, 'what nothing needed was removed');
 }
 
 async function serve(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -175,8 +188,8 @@ function listen(server: Server, port: number): Promise<void> {
   });
 }
 
-function repeat(clock: Clock, everyMs: number, task: () => void): () => void {
-  let cancel = clock.after(everyMs, function again() {
+function repeat(clock: Clock, firstMs: number, everyMs: number, task: () => void): () => void {
+  let cancel = clock.after(firstMs, function again() {
     task();
     cancel = clock.after(everyMs, again);
   });

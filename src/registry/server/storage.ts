@@ -148,8 +148,12 @@ export class Storage {
     }
   }
 
-  async *manifestsOf(name: string): AsyncIterable<Digest> {
-    for await (const { digest } of digestFiles(join(this.#repository(name), '_manifests'))) yield digest;
+  /** The repository's manifests; `changedMs` is when one was last pushed. */
+  async *manifestsOf(name: string): AsyncIterable<{ digest: Digest; changedMs: number }> {
+    for await (const { digest, path } of digestFiles(join(this.#repository(name), '_manifests'))) {
+      const file = await statIfThere(path);
+      if (file) yield { digest, changedMs: file.mtimeMs };
+    }
   }
 
   /** All blobs, with the number of names that each file has: one for `blobs/`, one for each repository. */

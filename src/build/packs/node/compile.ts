@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Mutexes } from '../../../lib/mutexes.ts';
 import type { BuildContext } from '../../context.ts';
 import { BuildFailure } from '../../failure.ts';
-import { Mutexes } from '../../mutexes.ts';
 import type { SourceTree } from '../../source/tree.ts';
 import { readTree, writeTree } from '../../source/write.ts';
 import { stepEnvironment } from '../../steps/environment.ts';

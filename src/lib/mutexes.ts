@@ -7,10 +7,10 @@ export class Mutexes {
   }
 
   /**
-   * Runs `task` alone among those with the same name. Rejects at once, without running it, when `signal` aborts
-   * first.
+   * Runs `task` alone among those with the same name. Rejects at once, without running it, when `signal` is given and
+   * aborts first.
    */
-  async hold<T>(name: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
+  async hold<T>(name: string, signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(name);
     let leave = () => {};
     const own = new Promise<void>((resolve) => {
@@ -28,7 +28,8 @@ export class Mutexes {
   }
 }
 
-function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+function orAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return promise;
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const onAbort = () => reject(signal.reason);
