@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { BuildSpec } from '../api/build/build.ts';
-import { formatReference, parseReference } from '../registry/index.ts';
+import { formatReference, parseReference, RegistryClientError } from '../registry/index.ts';
 import type { BuildContext } from './context.ts';
 import { BuildFailure } from './failure.ts';
 import { type PushedImage, pushImage } from './image.ts';
@@ -90,13 +90,22 @@ function buildKey(spec: BuildSpec, source: ResolvedSource, packs: readonly Pack[
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
-/** The image of an earlier build with the same key, if this repository still has it. */
+/**
+ * The image of an earlier build with the same key, if this repository still has it. It is put there again, which makes
+ * it new to the registry's sweep, or fails when the sweep took a part of it.
+ */
 async function reuse(key: string, context: BuildContext): Promise<PushedImage | undefined> {
   const known = await readJson<{ digest: string }>(join(context.folders.images, `${key}.json`));
   if (!known) return undefined;
   const { host, name } = parseReference(context.repository);
   const image = formatReference({ host, name, digest: known.digest });
-  if (!(await context.registry.hasManifest(image, context.signal))) return undefined;
+  try {
+    const { bytes } = await context.registry.manifest(image, context.signal);
+    await context.registry.push({ host, name, digest: known.digest }, { manifest: bytes, blobs: [] }, context.signal);
+  } catch (error) {
+    if (error instanceof RegistryClientError && error.status === 404) return undefined;
+    throw error;
+  }
   context.log.say(`built before: ${known.digest}`);
   return { image, digest: known.digest };
 }

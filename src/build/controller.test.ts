@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { openWorld, type World } from '../../test/world.ts';
@@ -12,6 +12,7 @@ import { buildControllers } from './controller.ts';
 import { uploadFolder } from './index.ts';
 import { type GitServer, startGitServer } from './kit/git-server.ts';
 import { type BuildWorld, openBuildWorld } from './kit/world.ts';
+import { keepNewest } from './layers/layer-cache.ts';
 
 let kit: BuildWorld;
 let world: World;
@@ -220,6 +221,36 @@ async function begun(name: string, note: string, where = world): Promise<number>
   await where.until(BuildKind, { namespace: 'default', name }, isAtWork);
   return Number(await readFile(note, 'utf8'));
 }
+
+test('what was built before is used again while the registry has it, and built anew when it was removed', async () => {
+  const source = inline({ ...good, 'index.js': 'export const handle = () => "once";' });
+  const [name, said] = ['cached', /built before/];
+  const again = async () => {
+    await world.client.delete(BuildKind, { namespace: 'default', name });
+    await world.until(BuildKind, { namespace: 'default', name }, (build) => build === undefined);
+    return run(source, name);
+  };
+  const first = await run(source, name);
+  const digest = first.status?.output?.digest;
+  const second = await again();
+  assert.match(second.status?.log ?? '', said);
+  assert.equal(second.status?.output?.digest, digest);
+
+  const url = `${kit.registry.url}/v2/default/${name}/manifests/${digest}`;
+  assert.equal((await fetch(url, { method: 'DELETE' })).status, 202);
+  const third = await again();
+  assert.doesNotMatch(third.status?.log ?? '', said);
+  assert.equal(third.status?.output?.digest, digest);
+  assert.equal((await fetch(url)).status, 200);
+});
+
+test('the cache forgets what it wrote first', async () => {
+  const folder = await kit.folder({ a: '1', b: '2', c: '3' });
+  for (const [i, name] of ['b', 'c', 'a'].entries()) await utimes(join(folder, name), 1000 + i, 1000 + i);
+  await keepNewest(folder, 2);
+  assert.deepEqual((await readdir(folder)).sort(), ['a', 'c']);
+  await keepNewest(join(folder, 'never-written'), 2);
+});
 
 test('after a build its work folder is gone', async () => {
   await run(inline(good));

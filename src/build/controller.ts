@@ -12,9 +12,10 @@ import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts'
 import { buildImage } from './build-image.ts';
 import { type BuildContext, type BuildFolders, buildFolders } from './context.ts';
 import { BuildFailure } from './failure.ts';
-import { createLayerCache } from './layers/layer-cache.ts';
+import { createLayerCache, keepNewest } from './layers/layer-cache.ts';
 import { nodePack } from './packs/node/index.ts';
 import type { Pack } from './packs/pack.ts';
+import { buildRetentionController } from './retention/controller.ts';
 import { Semaphore } from './semaphore.ts';
 import { failedStatus, isFinished, runningStatus, statusLogBytes, succeededStatus } from './status.ts';
 import { BuildLog } from './steps/log.ts';
@@ -35,10 +36,15 @@ export interface BuildControllerOptions {
 
 /** A failure that is not the source's fault (the registry is away, the disk is full) is tried again after these. */
 const retryDelaysMs = [500, 2000, 8000];
+/** What the cache remembers of images and of layers, each; counted when the platform starts. */
+const cacheEntriesMax = 1000;
 /** A step that ends sooner is not worth a write to the API. */
 const progressAfterMs = 250;
 
-/** Runs every Build once, and again if the platform went down in the middle of it. Deleting a Build cancels it. */
+/**
+ * Runs every Build once, and again if the platform went down in the middle of it. Deleting a Build cancels it. Old ones
+ * that no Revision needs are deleted.
+ */
 export function buildControllers(options: BuildControllerOptions): Controller[] {
   const runs = new BuildRuns(options);
   const controller: Controller<Build> = {
@@ -47,7 +53,7 @@ export function buildControllers(options: BuildControllerOptions): Controller[] 
     reconcile: async (build, context) => runs.ensure(build, context),
     onGone: (key) => runs.cancel(key),
   };
-  return [controller as unknown as Controller];
+  return [controller as unknown as Controller, buildRetentionController() as unknown as Controller];
 }
 
 interface Run {
@@ -183,11 +189,12 @@ class BuildRuns {
     };
   }
 
-  /** Ends what an earlier run of the platform left behind when it was killed. */
+  /** Ends what an earlier run of the platform left behind when it was killed, and forgets the oldest of what it made. */
   async #prepare(): Promise<void> {
     const killed = await killLeftoverSteps(this.#folders.pids);
     if (killed > 0) this.#options.log.warn({ killed }, 'build steps of an earlier run were still there: killed');
     await rm(this.#folders.work, { recursive: true, force: true });
+    for (const folder of [this.#folders.images, this.#folders.layers]) await keepNewest(folder, cacheEntriesMax);
   }
 }
 

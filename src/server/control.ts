@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { platformKinds } from '../api/platform.ts';
-import { buildControllers } from '../build/index.ts';
+import { buildControllers, digestsInUse } from '../build/index.ts';
 import { openApiServer } from '../cluster/apiserver/index.ts';
 import { processDriver } from '../cluster/node/drivers/process/index.ts';
 import { startNodeAgent } from '../cluster/node/index.ts';
@@ -38,6 +38,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
     clock,
     log,
     metrics,
+    digestsInUse: () => digestsInUse(api.client),
   });
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
 

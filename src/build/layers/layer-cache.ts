@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { parseReference } from '../../registry/index.ts';
@@ -59,6 +59,17 @@ export async function readJson<T>(path: string): Promise<T | undefined> {
   } catch {
     return undefined; // A cache: what cannot be read is made again.
   }
+}
+
+/** Removes all but the `max` files of a folder of ours that were written last. */
+export async function keepNewest(folder: string, max: number): Promise<void> {
+  const names = await readdir(folder).catch(() => [] /* nothing was ever written */);
+  if (names.length <= max) return;
+  const files = await Promise.all(
+    names.map(async (name) => ({ path: join(folder, name), writtenMs: (await stat(join(folder, name))).mtimeMs })),
+  );
+  files.sort((a, b) => b.writtenMs - a.writtenMs);
+  for (const { path } of files.slice(max)) await rm(path, { force: true });
 }
 
 /** Writes a file of ours whole or not at all. */
