@@ -1,5 +1,5 @@
 import { notFound } from '../api/status.ts';
-import { resolveKind } from './kinds.ts';
+import { resolveKind, splitKindAndName } from './kinds.ts';
 import { readManifest } from './manifest.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { print } from './terminal.ts';
@@ -7,8 +7,8 @@ import { print } from './terminal.ts';
 /** `kittiwake delete KIND NAME` or `-f FILE`: what is gone already is said, and is no error with `-f`. */
 export async function deleteObjects(
   common: CommonOptions,
-  kindName: string | undefined,
-  name: string | undefined,
+  kindArgument: string | undefined,
+  nameArgument: string | undefined,
   options: { filename?: string; namespace: string },
 ): Promise<void> {
   const { client } = runningPlatform(common);
@@ -24,7 +24,8 @@ export async function deleteObjects(
     }
     return;
   }
-  if (kindName === undefined || name === undefined)
+  const { kind: kindName, name } = splitKindAndName(kindArgument ?? '', nameArgument);
+  if (kindName === '' || name === undefined || name === '')
     throw new Error("say what to delete: 'kittiwake delete KIND NAME' or '-f FILE'");
   const kind = await resolveKind(client, kindName);
   const key = kind.isNamespaced ? { namespace: options.namespace, name } : { name };

@@ -22,7 +22,7 @@ const stepTimeoutMs = 60_000;
 
 const order = { customer: 'Ada', items: [{ sku: 'tea-1', quantity: 2, priceCents: 450 }] };
 
-/** `kittiwake demo` (`npm start`): the platform, and examples/orders run on it for real, each step with its duration. */
+/** `kittiwake demo` (`npm start`): the platform, and examples/orders run on it, each step with its duration. */
 export async function demo(common: CommonOptions, config: Config): Promise<void> {
   title('platform');
   const platform = await startInForeground(config);
@@ -30,10 +30,12 @@ export async function demo(common: CommonOptions, config: Config): Promise<void>
   const running = runningPlatform(common);
 
   title('source → image digest in the registry → revision');
+  const buildingMs = performance.now();
   const services = await applyExample(running);
-  for (const service of services) await showBuild(running, service);
+  for (const service of services) await showBuild(running, service, buildingMs);
 
   title('first request from zero');
+  line(undefined, 'waiting until nothing runs …');
   await Promise.all(services.map((key) => untilZero(running, key)));
   const booked = bookedOrders(running);
   const { id, tookMs } = await placeOrder(running);
@@ -82,8 +84,7 @@ async function applyExample({ addresses, client }: RunningPlatform): Promise<Req
     .map(({ object }) => ({ namespace, name: object.metadata.name }));
 }
 
-async function showBuild({ client }: RunningPlatform, key: Required<Key>): Promise<void> {
-  const startedMs = performance.now();
+async function showBuild({ client }: RunningPlatform, key: Required<Key>, startedMs: number): Promise<void> {
   await followService(
     client,
     key,
@@ -175,6 +176,6 @@ function title(text: string): void {
   print(`\n${bold(text)}`);
 }
 
-function line(ms: number, text: string): void {
-  print(`${dim(duration(ms).padStart(9))}  ${text}`);
+function line(ms: number | undefined, text: string): void {
+  print(`${dim((ms === undefined ? '' : duration(ms)).padStart(9))}  ${text}`);
 }

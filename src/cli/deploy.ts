@@ -6,7 +6,12 @@ import { applyObject } from '../kube/apply.ts';
 import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { followService, type Step } from './progress.ts';
-import { bold, dim, duration, green, print, red, say } from './terminal.ts';
+import { bold, dim, duration, green, print, say } from './terminal.ts';
+
+interface EnvVar {
+  name: string;
+  value: string;
+}
 
 export interface DeployOptions {
   name?: string;
@@ -23,9 +28,14 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
     throw new Error(`${folder} is not a folder: name the one to deploy`);
   const name = options.name ?? nameOf(path);
+  if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
+    throw new Error(
+      `--name is ${JSON.stringify(name)}: a name is a-z, 0-9 and -, starts with a letter, at most 63 long`,
+    );
   const { namespace } = options;
   const timeoutMs = Number(options.timeout) * 1000;
   if (!(timeoutMs > 0)) throw new Error(`--timeout is ${JSON.stringify(options.timeout)}: give seconds above 0`);
+  const env = (options.env ?? []).map(parseEnv);
   const startedMs = performance.now();
 
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
@@ -33,16 +43,21 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   const source = await uploadFolder({ folder: path, reference, registry });
   progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
 
-  const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, source.image));
+  const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, env, source.image));
   if (outcome === 'unchanged') progress(startedMs, 'nothing has changed since the last deploy');
-  await followService(client, { namespace, name }, (step) => tell(step, startedMs), AbortSignal.timeout(timeoutMs));
+  try {
+    await followService(client, { namespace, name }, (step) => tell(step, startedMs), AbortSignal.timeout(timeoutMs));
+  } catch (error) {
+    const serving = (await client.get(ServiceKind, { namespace, name }))?.status?.latestReadyRevisionName;
+    if (serving !== undefined) say(`revision ${bold(serving)} keeps serving`);
+    throw error;
+  }
   const service = await client.get(ServiceKind, { namespace, name });
   say(`${green('ready')} in ${duration(performance.now() - startedMs)}`);
   print(service?.status?.url ?? '');
 }
 
-function serviceOf(name: string, options: DeployOptions, image: string): Service {
-  const env = (options.env ?? []).map(parseEnv);
+function serviceOf(name: string, options: DeployOptions, env: EnvVar[], image: string): Service {
   return {
     apiVersion: 'serving.knative.dev/v1',
     kind: 'Service',
@@ -61,15 +76,14 @@ function tell(step: Step, startedMs: number): void {
   if (step.type === 'build-step') progress(startedMs, step.message);
   else if (step.type === 'built') progress(startedMs, `image in the registry ${dim(step.digest.slice(0, 19))}`);
   else if (step.type === 'revision-created') progress(startedMs, `revision ${bold(step.name)}`);
-  else if (step.type === 'build-failed')
-    say(`\n${step.log.trimEnd()}\n${red('the previous revision, if any, keeps serving')}`);
+  else if (step.type === 'build-failed') say(`\n${step.log.trimEnd()}\n`);
 }
 
 function progress(startedMs: number, message: string): void {
   say(`${dim(duration(performance.now() - startedMs).padStart(8))}  ${message}`);
 }
 
-function parseEnv(text: string): { name: string; value: string } {
+function parseEnv(text: string): EnvVar {
   const at = text.indexOf('=');
   if (at < 1) throw new Error(`--env is ${JSON.stringify(text)}: write NAME=value`);
   return { name: text.slice(0, at), value: text.slice(at + 1) };

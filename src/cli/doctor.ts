@@ -18,7 +18,7 @@ interface Check {
 
 const freeBytesMin = 1024 ** 3;
 
-/** `kittiwake doctor`: one line a check, with the remedy below those that fail; the exit code says whether all passed. */
+/** `kittiwake doctor`: a line for each check, the remedy below those that fail; the exit code says if all passed. */
 export async function doctor({ dataDir }: CommonOptions): Promise<void> {
   const checks = [
     nodeVersion(),

@@ -3,8 +3,8 @@ import type { KubeObject } from '../api/meta.ts';
 import { notFound } from '../api/status.ts';
 import { collectionPath, objectPath } from '../kube/http/index.ts';
 import { toYaml } from '../lib/yaml.ts';
-import { resolveKind } from './kinds.ts';
-import { type CommonOptions, runningPlatform } from './platform.ts';
+import { resolveKind, splitKindAndName } from './kinds.ts';
+import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
 import { print, printTable, say } from './terminal.ts';
 
 export interface GetOptions {
@@ -19,15 +19,32 @@ interface Table {
   rows: { cells: unknown[]; object?: { metadata?: { namespace?: string } } }[];
 }
 
-/** `kittiwake get KIND [NAME]`: the table that the server makes, or the objects themselves. */
+/** `kittiwake get KIND[,KIND…] [NAME]`: the tables that the server makes, or the objects themselves. */
 export async function get(
   common: CommonOptions,
-  kindName: string,
+  kindNames: string,
   name: string | undefined,
   options: GetOptions,
 ): Promise<void> {
-  const { client, transport } = runningPlatform(common);
-  const kind = await resolveKind(client, kindName);
+  const platform = runningPlatform(common);
+  const wanted = splitKindAndName(kindNames, name);
+  if (wanted.name !== undefined && options.allNamespaces === true)
+    throw new Error('one object has one namespace: give -n instead of --all-namespaces');
+  const names = wanted.kind.split(',');
+  const kinds = await Promise.all(names.map((kindName) => resolveKind(platform.client, kindName)));
+  for (const [i, kind] of kinds.entries()) {
+    const isTable = options.output === undefined || options.output === 'wide';
+    if (i > 0 && options.output !== 'name') print(isTable ? '' : '---');
+    await getKind(platform, kind, wanted.name, options);
+  }
+}
+
+async function getKind(
+  { client, transport }: RunningPlatform,
+  kind: Kind,
+  name: string | undefined,
+  options: GetOptions,
+): Promise<void> {
   const namespace = kind.isNamespaced && options.allNamespaces !== true ? options.namespace : undefined;
   if (options.output === undefined || options.output === 'wide') {
     const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json';
@@ -36,7 +53,7 @@ export async function get(
         ? collectionPath(kind, namespace)
         : objectPath(kind, { ...(namespace && { namespace }), name });
     const table = (await transport.json({ method: 'GET', path, accept })) as Table;
-    return printRows(table, options);
+    return printRows(table, kind, options);
   }
   const objects = await objectsOf();
   const { output } = options;
@@ -60,15 +77,16 @@ export async function get(
   }
 }
 
-function printRows(table: Table, options: GetOptions): void {
+function printRows(table: Table, kind: Kind, options: GetOptions): void {
   const columns = table.columnDefinitions.flatMap(({ priority }, i) =>
     priority === 0 || options.output === 'wide' ? [i] : [],
   );
   const head = columns.map((i) => table.columnDefinitions[i]?.name.toUpperCase() ?? '');
   const rows = table.rows.map(({ cells }) => columns.map((i) => String(cells[i] ?? '')));
   const namespaces = table.rows.map((row) => row.object?.metadata?.namespace ?? '');
-  if (rows.length === 0) say(options.allNamespaces === true ? 'none' : `none in namespace ${options.namespace}`);
-  else if (options.allNamespaces !== true) printTable([head, ...rows]);
+  const isOne = kind.isNamespaced && options.allNamespaces !== true;
+  if (rows.length === 0) say(`no ${kind.plural}${isOne ? ` in namespace ${options.namespace}` : ''}`);
+  else if (!kind.isNamespaced || isOne) printTable([head, ...rows]);
   else printTable([['NAMESPACE', ...head], ...rows.map((row, i) => [namespaces[i] ?? '', ...row])]);
 }
 

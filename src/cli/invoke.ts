@@ -12,7 +12,7 @@ export interface InvokeOptions {
   header?: string[];
 }
 
-/** `kittiwake invoke`: one request through the gateway; the reply's body goes to standard output. Fails on 4xx and 5xx. */
+/** `kittiwake invoke`: one request through the gateway; the reply's body goes to standard output. Fails from 400 on. */
 export async function invoke(common: CommonOptions, name: string, options: InvokeOptions): Promise<void> {
   const { addresses, client } = runningPlatform(common);
   const { namespace } = options;
@@ -22,7 +22,11 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
   const headers = Object.fromEntries((options.header ?? []).map(parseHeader));
   const startedMs = performance.now();
   await new Promise<void>((resolve, reject) => {
-    const outgoing = request(new URL(options.path, addresses.gatewayUrl), {
+    const { hostname, port } = new URL(addresses.gatewayUrl);
+    const outgoing = request({
+      hostname,
+      port,
+      path: options.path.startsWith('/') ? options.path : `/${options.path}`,
       method: options.method ?? (body === undefined ? 'GET' : 'POST'),
       // The cluster-local name reaches every service, also those without a public one.
       headers: { host: `${name}.${namespace}.svc.cluster.local`, ...jsonWhenBody(body), ...headers },
@@ -32,11 +36,21 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
       const status = response.statusCode ?? 0;
       say(`HTTP ${status} in ${Math.round(performance.now() - startedMs)} ms`);
       if (status >= 400) process.exitCode = 1;
-      response.once('error', reject).once('end', resolve);
+      let isLineOpen = false;
+      response.on('data', (chunk: Buffer) => {
+        isLineOpen = chunk.at(-1) !== 0x0a;
+      });
+      response.once('error', reject).once('end', () => {
+        if (isLineOpen && process.stdout.isTTY) process.stdout.write('\n');
+        resolve();
+      });
       response.pipe(process.stdout, { end: false });
     });
     outgoing.end(body);
   });
+  const ready = service.status?.conditions?.find((condition) => condition.type === 'Ready');
+  if (process.exitCode === 1 && ready?.status !== 'True')
+    say(`service ${name} is not ready: ${ready?.message ?? ready?.reason ?? 'nothing is known of it yet'}`);
 }
 
 const jsonWhenBody = (body: Buffer | undefined): Record<string, string> =>

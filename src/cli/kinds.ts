@@ -4,7 +4,7 @@ import { defineKind, type Kind } from '../api/kind.ts';
 import { platformKinds } from '../api/platform.ts';
 import type { Client } from '../kube/client.ts';
 
-/** The kind that a person means by `ksvc`, `services.serving.knative.dev`, `pods`, `Pod` … Throws when there is none. */
+/** The kind that a person means by `ksvc`, `services.serving.knative.dev`, `pods` … Throws when there is none. */
 export async function resolveKind(client: Client, name: string): Promise<Kind> {
   const known = [...platformKinds, ...builtinKinds].sort((a, b) => Number(a.group !== '') - Number(b.group !== ''));
   const found = known.find((kind) => namesOf(kind).includes(name.toLowerCase()));
@@ -26,6 +26,12 @@ export async function resolveKind(client: Client, name: string): Promise<Kind> {
     if (namesOf(kind).includes(name.toLowerCase())) return kind;
   }
   throw new Error(`there is no kind "${name}": see 'kubectl api-resources'`);
+}
+
+/** `ksvc/orders` says what `ksvc orders` says. */
+export function splitKindAndName(kind: string, name: string | undefined): { kind: string; name: string | undefined } {
+  const at = kind.indexOf('/');
+  return at < 0 || name !== undefined ? { kind, name } : { kind: kind.slice(0, at), name: kind.slice(at + 1) };
 }
 
 function namesOf(kind: Kind): string[] {

@@ -53,7 +53,7 @@ program
   .argument('[folder]', 'what to deploy: a Node.js or TypeScript app or function', '.')
   .option('--name <name>', 'of the service; from func.yaml, package.json or the folder unless given')
   .option('-n, --namespace <namespace>', 'where to put it', 'default')
-  .option('-e, --env <NAME=value...>', 'environment of the service')
+  .option('-e, --env <NAME=value>', 'environment of the service; may be repeated', collect)
   .option('--allow-scripts', 'let dependencies run their install scripts')
   .option('--timeout <seconds>', 'how long to wait', '300')
   .addHelpText('after', '\nExample:\n  kittiwake deploy ./my-app --env LOG=debug')
@@ -68,7 +68,7 @@ program
   .option('-X, --method <method>', 'POST when there is data, else GET')
   .option('-p, --path <path>', 'with its query', '/')
   .option('-d, --data <data>', 'the body; @FILE reads a file')
-  .option('-H, --header <name: value...>', 'more headers')
+  .option('-H, --header <name: value>', 'one more header; may be repeated', collect)
   .addHelpText('after', `\nExample:\n  kittiwake invoke orders -p /orders -d '{"customer": "Ada"}'`)
   .action(async (name, options) => (await import('./invoke.ts')).invoke(common(), name, options));
 
@@ -83,7 +83,7 @@ program
   .option('--id <id>', 'a new one unless given')
   .option('-d, --data <data>', 'JSON, or text with --content-type; @FILE reads a file')
   .option('--content-type <type>', 'of the data', 'application/json')
-  .option('-x, --extension <name=value...>', 'more attributes')
+  .option('-x, --extension <name=value>', 'one more attribute; may be repeated', collect)
   .addHelpText('after', `\nExample:\n  kittiwake send --type order.placed --data '{"id": 1}'`)
   .action(async (options) => (await import('./send.ts')).send(common(), options));
 
@@ -93,7 +93,7 @@ program
   .description("Prints the logs of a service's pods; with --follow also those of pods to come.")
   .argument('<name>', 'of the service')
   .option('-n, --namespace <namespace>', 'of the service', 'default')
-  .option('-f, --follow', 'go on')
+  .option('-f, --follow', 'go on until Ctrl-C')
   .option('--tail <lines>', 'only the last ones of each pod')
   .option('--build', 'the log of the last build instead')
   .action(async (name, options) => (await import('./logs.ts')).logs(common(), name, options));
@@ -112,8 +112,8 @@ program
   .command('get')
   .summary('list objects')
   .description('Lists objects of a kind, or shows one: any kind that the API server knows, by any of its names.')
-  .argument('<kind>', 'for example ksvc, revisions, pods, triggers')
-  .argument('[name]')
+  .argument('<kind>', 'for example ksvc, revisions, pods; several with commas')
+  .argument('[name]', 'one only; KIND/NAME says the same')
   .option('-n, --namespace <namespace>', 'in this namespace', 'default')
   .option('-A, --all-namespaces', 'in all namespaces')
   .addOption(new Option('-o, --output <format>', 'instead of a table').choices(['yaml', 'json', 'name', 'wide']))
@@ -123,8 +123,8 @@ program
   .command('delete')
   .summary('delete objects')
   .description('Deletes an object by kind and name, or all that a manifest names, and what they own.')
-  .argument('[kind]')
-  .argument('[name]')
+  .argument('[kind]', 'for example ksvc')
+  .argument('[name]', 'of the object; KIND/NAME says the same')
   .option('-f, --filename <file>', 'delete what this manifest names')
   .option('-n, --namespace <namespace>', 'of the object', 'default')
   .action(async (kind, name, options) => (await import('./delete.ts')).deleteObjects(common(), kind, name, options));
@@ -140,6 +140,10 @@ function addPortOptions(command: InstanceType<typeof Command>) {
     command.option(`${flag} <port>`, `of the ${role}; 0 is any`, parsePort(flag), port);
   }
   return command;
+}
+
+function collect(text: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), text];
 }
 
 function parsePort(flag: string) {
@@ -161,6 +165,14 @@ function configOf(options: Record<string, unknown>) {
   if (typeof options.logLevel === 'string') config.logLevel = options.logLevel as typeof config.logLevel;
   return config;
 }
+
+// Who reads the output may have read enough, as `head` does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
+  throw error;
+});
+
+for (const command of program.commands) command.showHelpAfterError(`(see kittiwake ${command.name()} --help)`);
 
 try {
   await program.parseAsync();

@@ -8,7 +8,7 @@ import { messageOf } from '../lib/errors.ts';
 export type Step =
   | { type: 'build-step'; message: string }
   | { type: 'built'; image: string; digest: string; commit: string | undefined }
-  | { type: 'build-failed'; message: string; log: string }
+  | { type: 'build-failed'; log: string }
   | { type: 'revision-created'; name: string }
   | { type: 'ready'; url: string; revision: string };
 
@@ -26,11 +26,10 @@ export async function followService(
   const both = AbortSignal.any([signal, ended.signal]);
   const build = followBuild(client, key, onStep, both);
   try {
-    await Promise.race([followReadiness(client, key, onStep, both), build.failure]);
+    await Promise.race([followReadiness(client, key, onStep, build.catchUp, both), build.failure]);
+    if (signal.aborted) throw new Error(await whyNotReady(client, key, build.lastMessage()));
   } catch (error) {
-    if (signal.aborted)
-      throw new Error(`service ${key.name} is not ready: ${build.lastMessage() || 'no step was seen'}`);
-    throw error;
+    throw signal.aborted ? new Error(await whyNotReady(client, key, build.lastMessage())) : error;
   } finally {
     ended.abort();
   }
@@ -40,52 +39,82 @@ async function followReadiness(
   client: Client,
   key: Key,
   onStep: (step: Step) => void,
+  buildFirst: () => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
+  /** The newest revision told; before that the one that was there at first, which is no news. */
   let created: string | undefined;
+  let isFirst = true;
   for await (const service of changes<Service>(client, key, signal)) {
     const { status } = service;
+    if (isFirst) created = status?.latestCreatedRevisionName;
+    isFirst = false;
     if (status?.observedGeneration !== service.metadata.generation) continue;
     if (status?.latestCreatedRevisionName !== undefined && status.latestCreatedRevisionName !== created) {
+      await buildFirst();
       created = status.latestCreatedRevisionName;
       onStep({ type: 'revision-created', name: created });
     }
     const ready = status?.conditions?.find((condition) => condition.type === 'Ready');
     if (ready?.status === 'True' && created !== undefined) {
+      await buildFirst();
       onStep({ type: 'ready', url: status?.url ?? '', revision: created });
       return;
     }
     // A failed build reports itself, with its log.
     if (ready?.status === 'False' && !/build/i.test(ready.reason ?? '')) {
+      await buildFirst();
       throw new Error(`service ${key.name} is not ready: ${ready.reason}: ${ready.message}`);
     }
   }
 }
 
+/** What to say when patience has ended before the service was ready. */
+async function whyNotReady(client: Client, key: Key, lastBuildMessage: string): Promise<string> {
+  const { status } = (await client.get(ServiceKind, key)) ?? {};
+  const ready = status?.conditions?.find((condition) => condition.type === 'Ready');
+  const state = ready?.message || ready?.reason || lastBuildMessage || 'no step was seen';
+  const remedy = `it goes on: see 'kittiwake status' and 'kittiwake logs ${key.name}'`;
+  return `gave up waiting for service ${key.name}: ${state} (${remedy})`;
+}
+
 function followBuild(client: Client, key: Key, onStep: (step: Step) => void, signal: AbortSignal) {
+  const namespace = key.namespace ?? 'default';
   let last = '';
+  const observe = async (build: Build) => {
+    if (!(await isNewestBuildOf(client, key, build))) return;
+    const { status } = build;
+    const succeeded = status?.conditions?.find((condition) => condition.type === 'Succeeded');
+    const message = succeeded?.message ?? '';
+    const news = status?.output?.digest ?? message;
+    if (news === '' || news === last || signal.aborted) return;
+    last = news;
+    if (succeeded?.status === 'True' && status?.output) {
+      onStep({ type: 'built', ...status.output, commit: status.source?.commit });
+    } else if (succeeded?.status === 'False') {
+      const log = status?.log ?? '';
+      onStep({ type: 'build-failed', log });
+      const isInLog = log.includes(message);
+      throw new Error(`the build of ${key.name} failed: ${succeeded.reason}${isInLog ? '' : `: ${message}`}`);
+    } else {
+      onStep({ type: 'build-step', message });
+    }
+  };
   const failure = (async () => {
-    for await (const event of client.watch(BuildKind, { namespace: key.namespace ?? 'default', signal })) {
-      if (event.type === 'BOOKMARK' || event.type === 'DELETED' || !(await isNewestBuildOf(client, key, event.object)))
-        continue;
-      const { status } = event.object;
-      const succeeded = status?.conditions?.find((condition) => condition.type === 'Succeeded');
-      const message = succeeded?.message ?? '';
-      if (succeeded?.status === 'True' && status?.output) {
-        if (last !== status.output.digest) onStep({ type: 'built', ...status.output, commit: status.source?.commit });
-        last = status.output.digest;
-      } else if (succeeded?.status === 'False') {
-        onStep({ type: 'build-failed', message, log: status?.log ?? '' });
-        throw new Error(`the build of ${key.name} failed: ${succeeded.reason}: ${message}`);
-      } else if (message !== '' && message !== last) {
-        onStep({ type: 'build-step', message });
-        last = message;
-      }
+    for await (const event of client.watch(BuildKind, { namespace, signal })) {
+      if (event.type !== 'BOOKMARK' && event.type !== 'DELETED') await observe(event.object);
     }
     await new Promise(() => {}); // The watch ended because the other side has: let that one decide.
   })();
   failure.catch(messageOf); // It may fail after the race is decided, when nobody listens.
-  return { failure, lastMessage: () => last };
+  return {
+    failure,
+    /** Tells what the build's own watch has not told yet, so that steps come in their order. */
+    async catchUp() {
+      for (const build of (await client.list(BuildKind, { namespace })).items) await observe(build);
+    },
+    lastMessage: () => last,
+  };
 }
 
 async function isNewestBuildOf(client: Client, key: Key, build: Build): Promise<boolean> {

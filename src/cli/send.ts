@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { sendEvent } from '../eventing/index.ts';
+import { messageOf } from '../lib/errors.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { print } from './terminal.ts';
 
@@ -22,6 +23,7 @@ export async function send(common: CommonOptions, options: SendOptions): Promise
   const extensions = Object.fromEntries((options.extension ?? []).map(parseExtension));
   const url = `${addresses.brokerUrl}/${options.namespace}/${options.broker}`;
   const data = options.data === undefined ? undefined : readData(options.data);
+  if (data !== undefined && options.contentType === 'application/json') checkJson(data);
   await sendEvent(url, {
     attributes: {
       specversion: '1.0',
@@ -40,6 +42,16 @@ export async function send(common: CommonOptions, options: SendOptions): Promise
 /** `@FILE` reads a file, all else is itself. */
 export function readData(data: string): Buffer {
   return data.startsWith('@') ? readFileSync(data.slice(1)) : Buffer.from(data);
+}
+
+function checkJson(data: Buffer): void {
+  try {
+    JSON.parse(data.toString());
+  } catch (error) {
+    throw new Error(
+      `--data is not JSON: ${messageOf(error)}; say --content-type text/plain when it is not meant to be`,
+    );
+  }
 }
 
 function parseExtension(text: string): [string, string] {

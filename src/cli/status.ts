@@ -16,8 +16,14 @@ export async function status(common: CommonOptions): Promise<void> {
     const pods = revisions.items
       .filter((r) => r.metadata.namespace === namespace && r.metadata.labels?.['serving.knative.dev/service'] === name)
       .reduce((sum, revision) => sum + (revision.status?.actualReplicas ?? 0), 0);
-    const why = ready?.status === 'True' ? '' : (ready?.message ?? '');
+    const why = ready?.status === 'True' ? '' : firstLine(ready?.message ?? ready?.reason ?? '');
     return [namespace ?? '', name, ready?.status ?? 'Unknown', String(pods), service.status?.url ?? '', why];
   });
   printTable([['NAMESPACE', 'SERVICE', 'READY', 'PODS', 'URL', ''], ...rows]);
+}
+
+/** A table has one line a row: the whole message is in `kittiwake get ksvc NAME -o yaml`. */
+function firstLine(text: string): string {
+  const [line = '', ...more] = text.split('\n');
+  return more.length > 0 ? `${line} …` : line;
 }

@@ -1,7 +1,8 @@
 /** What all commands say in the same way. Results go to standard output, all else to standard error. */
 import { KittiwakeError, messageOf } from '../lib/errors.ts';
 
-const isColoured = process.stderr.isTTY && process.env.NO_COLOR === undefined;
+// One answer for both streams: what goes to a file or a pipe holds no colours.
+const isColoured = process.stdout.isTTY && process.stderr.isTTY && !process.env.NO_COLOR;
 const paint = (code: number) => (text: string) => (isColoured ? `\u001b[${code}m${text}\u001b[0m` : text);
 export const bold = paint(1);
 export const dim = paint(2);

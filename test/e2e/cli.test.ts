@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+
+const launcher = fileURLToPath(new URL('../../bin/kittiwake', import.meta.url));
+const { dataDir, remove } = newDataDir();
+const apps = mkdtempSync(join(tmpdir(), 'kittiwake-apps-'));
+let platform: TestPlatform;
+const kw = (...args: string[]) => kittiwake(dataDir, ...args);
+
+before(async () => {
+  platform = await startTestPlatform(dataDir);
+});
+after(async () => {
+  await platform.stop();
+  remove();
+  rmSync(apps, { recursive: true, force: true });
+});
+
+test('a JavaScript server in a folder becomes a URL, which is all that standard output holds', async () => {
+  const folder = write('greeter', { 'package.json': '{"name": "@me/greeter"}', 'index.js': server('"hello"') });
+  const deployed = await kw('deploy', '--env', 'MOOD=fine', folder);
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(deployed.stdout, /^http:\/\/greeter\.default\.localhost:\d+\n$/);
+  const steps = deployed.stderr.match(/source uploaded|image in the registry|revision greeter-00001|ready/g);
+  assert.deepEqual(steps, ['source uploaded', 'image in the registry', 'revision greeter-00001', 'ready']);
+
+  const reply = await kw('invoke', 'greeter', '-p', '/a?b=1');
+  assert.deepEqual([reply.code, reply.stdout], [0, 'hello fine /a?b=1\n']);
+  assert.match(reply.stderr, /^HTTP 200 in \d+ ms\n$/);
+});
+
+test('a change that does not start says what the app printed, and the previous revision keeps serving', async () => {
+  const folder = write('greeter', { 'index.js': 'createServr();' });
+  const deployed = await kw('deploy', folder);
+  assert.equal(deployed.code, 1);
+  assert.equal(deployed.stdout, '');
+  assert.match(
+    deployed.stderr,
+    /revision greeter-00001 keeps serving\nerror: .*RevisionFailed[\s\S]*createServr is not/,
+  );
+  assert.match((await kw('invoke', 'greeter')).stdout, /hello fine/);
+  assert.match(
+    (await kw('status')).stdout,
+    /default +greeter +False +\d+ +http:\S+ +Revision "greeter-00002" failed.*…\n/,
+  );
+});
+
+test('a TypeScript function replies, and its log can be read and followed', async () => {
+  const handle =
+    'export const handle = (_: unknown, body: { n: number }) => { console.log("got", body.n); return body; };';
+  const deployed = await kw('deploy', write('echo', { 'index.ts': handle }));
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.equal((await kw('invoke', 'echo', '-d', '{"n": 7}')).stdout, '{"n":7}');
+  await eventually('the line in the log', async () => /got 7/.test((await kw('logs', 'echo')).stdout) || undefined);
+
+  const following = spawn(launcher, ['--data-dir', dataDir, 'logs', 'echo', '--follow', '--tail', '1']);
+  const lines = createInterface({ input: following.stdout })[Symbol.asyncIterator]();
+  assert.equal((await lines.next()).value, 'got 7');
+  await kw('invoke', 'echo', '-d', '{"n": 8}');
+  assert.match((await lines.next()).value ?? '', /got 8/);
+  following.kill('SIGINT');
+});
+
+test('an event that is sent reaches a function with a trigger', async () => {
+  const func = { 'func.yaml': 'name: taker\ninvoke: cloudevent\n', 'package.json': '{"type": "module"}' };
+  const handle = 'export const handle = (context, event) => { console.log("took", event.type, event.data.n); };';
+  const folder = write('taker', { ...func, 'index.js': handle });
+  assert.equal((await kw('deploy', folder)).code, 0);
+  const manifest = write('eventing', { 'app.yaml': eventing });
+  assert.equal((await kw('apply', '-f', join(manifest, 'app.yaml'))).code, 0);
+  await eventually('the trigger', async () => / True/.test((await kw('get', 'trigger/taker')).stdout) || undefined);
+
+  const sent = await kw('send', '--type', 'thing.made', '--data', '{"n": 3}');
+  assert.match(sent.stdout, /^[\w-]{36}\n$/, sent.stderr);
+  await eventually('the event', async () => /took thing\.made 3/.test((await kw('logs', 'taker')).stdout) || undefined);
+  assert.match((await kw('send', '--type', 't', '--data', '{bad')).stderr, /--data is not JSON: .*--content-type/);
+  assert.match((await kw('send', '--type', 't', '--broker', 'none')).stderr, /there is no broker "none"/);
+});
+
+test('a build that fails shows its log once, and keeps it', async () => {
+  const folder = write('broken', { 'package.json': '{"name": "broken", "main": "gone.js"}' });
+  const deployed = await kw('deploy', folder);
+  assert.equal(deployed.code, 1);
+  assert.equal(deployed.stderr.match(/there is no entry point/g)?.length, 1);
+  assert.match(deployed.stderr, /error: the build of broken failed: EntryPointNotFound/);
+  assert.match((await kw('logs', 'broken', '--build')).stdout, /there is no entry point/);
+});
+
+test('a service that is not ready in time is an error that says what is missing', async () => {
+  const folder = write('deaf', { 'index.js': 'setInterval(() => {}, 1000);' });
+  const deployed = await kw('deploy', folder, '--timeout', '2');
+  assert.deepEqual([deployed.code, deployed.stdout], [1, '']);
+  assert.match(deployed.stderr, /error: gave up waiting for service deaf: /);
+});
+
+test('objects are listed, shown and deleted by any of their names', async () => {
+  const names = await kw('get', 'ksvc,triggers', '-o', 'name');
+  assert.match(
+    names.stdout,
+    /service\.serving\.knative\.dev\/greeter\n[\s\S]*trigger\.eventing\.knative\.dev\/taker\n/,
+  );
+  assert.equal(JSON.parse((await kw('get', 'ksvc', 'echo', '-o', 'json')).stdout).metadata.name, 'echo');
+  assert.match((await kw('get', 'ksvc/echo', '-o', 'yaml')).stdout, /^apiVersion: serving\.knative\.dev\/v1\n/);
+  assert.match((await kw('get', 'ksvc', '-A')).stdout, /^NAMESPACE +NAME +URL/);
+  assert.match((await kw('get', 'thing')).stderr, /there is no kind "thing"/);
+
+  assert.equal((await kw('delete', 'ksvc/deaf')).stdout, 'service "deaf" deleted\n');
+  assert.equal((await kw('get', 'ksvc', 'deaf')).code, 1);
+  assert.match((await kw('invoke', 'deaf')).stderr, /there is no service deaf in namespace default/);
+});
+
+test('what is written wrongly is said before anything happens', async () => {
+  const folder = write('fine', { 'index.js': server('1') });
+  const cases: [string[], RegExp][] = [
+    [['deploy', join(apps, 'none')], /none is not a folder/],
+    [['deploy', folder, '--name', '9x'], /--name is "9x": .*starts with a letter/],
+    [['deploy', folder, '--env', 'X'], /--env is "X": write NAME=value/],
+    [['logs', 'echo', '--tail', 'x'], /--tail is "x"/],
+    [['get', 'ksvc', '-o', 'xml'], /Allowed choices are yaml, json, name, wide.*\n.*kittiwake get --help/],
+    [['apply', '-f', join(apps, 'none.yaml')], /no such file.*none\.yaml/],
+  ];
+  for (const [args, message] of cases) {
+    const result = await kw(...args);
+    assert.equal(result.code, 1, args.join(' '));
+    assert.match(result.stderr, message);
+  }
+});
+
+test('doctor checks the machine, each on a line', async () => {
+  const { stdout } = await kw('doctor');
+  assert.match(stdout, /^ok {3}Node\.js >= 24\.12: v\d+/);
+  assert.match(stdout, /ok {3}data folder: /);
+  assert.match(stdout, /ok {3}ports: in use by the running platform/);
+});
+
+const eventing = `
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata: {name: default}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {name: taker}
+spec:
+  broker: default
+  filter: {attributes: {type: thing.made}}
+  subscriber: {ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: taker}}
+`;
+
+function server(greeting: string): string {
+  return `const reply = (q, r) => r.end(${greeting} + ' ' + process.env.MOOD + ' ' + q.url + '\\n');
+require('http').createServer(reply).listen(process.env.PORT);`;
+}
+
+function write(name: string, files: Record<string, string>): string {
+  const folder = join(apps, name);
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true });
+    writeFileSync(join(folder, file), text);
+  }
+  return folder;
+}
