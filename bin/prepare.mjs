@@ -1,4 +1,5 @@
-// Installs exactly what package-lock.json says, unless that is what is there already. Plain JavaScript: it runs on Node 20.
+// Installs exactly what package-lock.json says, unless that is there already.
+// Plain JavaScript: it runs on Node 20.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';

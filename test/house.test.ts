@@ -19,8 +19,9 @@ const isTest = (file: string) => file.endsWith('.test.ts') || file.startsWith('t
 
 /** A folder of src/ imports only from itself and from those before it. */
 const floors = [
-  'lib', 'observe', 'api', 'kube', 'registry', 'serving', 'gateway', 'build', 'eventing', 'functions', 'cluster', 'server', 'cli',
-]; // biome-ignore format: one line reads as the list it is
+  ...['lib', 'observe', 'api', 'kube', 'registry', 'serving', 'gateway'],
+  ...['build', 'eventing', 'functions', 'cluster', 'server', 'cli'],
+];
 const belowTheSeam = { folder: 'cluster', mayImport: ['lib', 'observe', 'api', 'kube', 'registry', 'cluster'] };
 
 /** Files longer than 500 lines, each with the reason why splitting would make it worse. */

@@ -4,7 +4,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds that only ever grow, for measuring durations. */
   monotonic(): number;
-  /** Runs `task` once after `delayMs`; the returned function cancels it. A pending timer does not keep the process alive. */
+  /** Runs `task` once after `delayMs`; the returned function cancels it. It does not keep the process alive. */
   after(delayMs: number, task: () => void): () => void;
 }
 

@@ -23,13 +23,15 @@ const catalogue = {
     status: 500,
     fault: 'user',
     message: (p) =>
-      `the data folder ${p.dataDir} is in use by process ${p.pid}: stop it with 'kittiwake down', or choose another with --data-dir`,
+      `the data folder ${p.dataDir} is in use by process ${p.pid}: ` +
+      `stop it with 'kittiwake down', or choose another with --data-dir`,
   },
   DATA_DIR_TOO_NEW: {
     status: 500,
     fault: 'user',
     message: (p) =>
-      `the data folder ${p.dataDir} has format ${p.found}, this version reads up to ${p.known}: upgrade kittiwake, or choose another with --data-dir`,
+      `the data folder ${p.dataDir} has format ${p.found}, this version reads up to ${p.known}: ` +
+      `upgrade kittiwake, or choose another with --data-dir`,
   },
   DISK_FULL: {
     status: 507,
@@ -61,7 +63,8 @@ const catalogue = {
     status: 415,
     fault: 'user',
     message: (p) =>
-      `content type ${p.contentType} is not supported: send one event a request, in binary mode or as application/cloudevents+json`,
+      `content type ${p.contentType} is not supported: ` +
+      `send one event a request, in binary mode or as application/cloudevents+json`,
   },
   EVENT_TOO_LARGE: {
     status: 413,
@@ -87,7 +90,8 @@ const catalogue = {
     status: 503,
     fault: 'system',
     message: (p) =>
-      `the log of broker ${p.broker} holds ${p.heldBytes} bytes, its limit is ${p.limitBytes}: its triggers are behind (${p.slowest}); nothing was accepted, try again`,
+      `the log of broker ${p.broker} holds ${p.heldBytes} bytes, its limit is ${p.limitBytes}: ` +
+      `its triggers are behind (${p.slowest}); nothing was accepted, try again`,
   },
   EVENT_LOG_TOO_NEW: {
     status: 500,

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** A clock that stands still until `advance` moves it: timers fire in order of their due time, then of their creation. */
+/** A clock that stands still until `advance` moves it: timers fire as they are due, then as they were created. */
 export class VirtualClock implements Clock {
   #nowMs: number;
   #sequence = 0;
@@ -24,7 +24,7 @@ export class VirtualClock implements Clock {
     return () => this.#timers.delete(id);
   }
 
-  /** Moves time by `byMs`, running each timer at its due time; awaits a macrotask after each so that promises settle. */
+  /** Moves time by `byMs`, running each timer at its due time; a macrotask after each lets promises settle. */
   async advance(byMs: number): Promise<void> {
     const endMs = this.#nowMs + byMs;
     for (;;) {

@@ -25,7 +25,7 @@ const aliasesMax = 100;
 
 export interface YamlDocument {
   value: unknown;
-  /** The line (from 1) where the field at `path` stands, for example `spec.traffic[1].percent`; its nearest parent's if absent. */
+  /** The line (from 1) where the field at `path` stands, for example `spec.traffic[1].percent`; else its parent's. */
   lineOf(path: string): number;
 }
 

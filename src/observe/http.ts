@@ -12,7 +12,7 @@ export interface ObserveOptions {
   role: string;
 }
 
-/** Serves a role's `/metrics` (Prometheus text), `/healthz` (the process lives) and `/readyz` (it serves) on loopback. */
+/** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves) on loopback. */
 export async function serveObservability(options: ObserveOptions): Promise<Server> {
   const { metrics, notReady, port, role } = options;
   const server = createServer(async (request, response) => {

@@ -8,7 +8,7 @@ export function isTraceparent(value: string | undefined): value is string {
   return value !== undefined && traceparentPattern.test(value);
 }
 
-/** The traceparent to send on: the same trace with a new parent id; a new, unsampled trace when there is none to continue. */
+/** The traceparent to send on: the same trace with a new parent id; a new, unsampled one when there is none. */
 export function nextTraceparent(incoming: string | undefined): string {
   const parentId = randomHex(8);
   if (!isTraceparent(incoming)) return `00-${randomHex(16)}-${parentId}-00`;

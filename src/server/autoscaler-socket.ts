@@ -5,7 +5,7 @@ import { join } from 'node:path';
 /** The kernel's bound on a Unix socket's path is 104 to 108 bytes. */
 const socketPathBytesMax = 100;
 
-/** Where the gateway reports demand: in the data folder, or under a short name when that path is too long for a socket. */
+/** Where the gateway reports demand: in the data folder, or a short name where that path is too long for a socket. */
 export function autoscalerSocket(dataDir: string): string {
   const path = join(dataDir, 'run', 'autoscaler.sock');
   if (Buffer.byteLength(path) <= socketPathBytesMax) return path;

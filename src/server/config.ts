@@ -1,7 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-/** The platform's listeners, all on 127.0.0.1. 0 means any free port, chosen at start and kept while the platform runs. */
+/** The platform's listeners, all on 127.0.0.1. 0 is any free port, chosen at start and kept while it runs. */
 export interface Ports {
   gateway: number;
   broker: number;

@@ -1,4 +1,4 @@
-/** Assembles the control plane: registry, API server, node agent, controllers and autoscaler, in the order they need. */
+/** Assembles the control plane: registry, API server, node agent, controllers and autoscaler in their order. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { platformKinds } from '../api/platform.ts';

@@ -13,7 +13,7 @@ export interface DataPathParts {
   metrics: Metrics;
 }
 
-/** What gateway and broker have in common: metrics, readiness, and a client of the API server with a name of its own. */
+/** What gateway and broker have in common: metrics, readiness, and an API client with a name of its own. */
 export async function startDataPathRole(
   name: 'gateway' | 'broker',
   { dataDir, ports }: Config,

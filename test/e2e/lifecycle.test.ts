@@ -13,7 +13,7 @@ const anyPort = ['--broker-port', '--registry-port', '--api-port', '--control-me
   .concat(['--gateway-metrics-port', '--broker-metrics-port'])
   .flatMap((flag) => [flag, '0']);
 
-test('Ctrl-C stops everything within 2 s, leaves no process, and the next start resumes from what was there', async () => {
+test('Ctrl-C stops everything within 2 s, leaves no process, and the next start resumes', async () => {
   const first = await startTestPlatform(dataDir);
   const pids = Object.values(roleProcesses(first.process.pid ?? 0));
   assert.equal(pids.length, 3);

@@ -7,7 +7,7 @@ export interface Reply {
   body: string;
 }
 
-/** One request through the gateway to a service in `default`, by its public or (when it has none) cluster-local name. */
+/** One request through the gateway to a service in `default`, by its public or else its cluster-local name. */
 export function fetchThroughGateway(
   { addresses }: Pick<TestPlatform, 'addresses'>,
   service: string,

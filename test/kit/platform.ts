@@ -1,4 +1,4 @@
-/** A platform of a test's or bench's own: `kittiwake up` as a user runs it, on a data folder and free ports of its own. */
+/** A platform of a test's or bench's own: `kittiwake up` as a user runs it, on its own data folder and free ports. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

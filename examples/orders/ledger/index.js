@@ -1,4 +1,4 @@
-/** Books each receipt, and closes the day when the nightly ping asks for it. Returns nothing: the pipeline ends here. */
+/** Books each receipt, and closes the day when the nightly ping asks for it. Returns nothing: it is the last. */
 export function handle(context, event) {
   if (event.type === 'receipt.issued') {
     const { orderId, customer, amount } = event.data;

@@ -5,7 +5,7 @@ export interface OutgoingEvent {
   data: unknown;
 }
 
-/** Sends a CloudEvent in binary mode to K_SINK; resolves when the broker has it on disk. Throws when it does not take it. */
+/** Sends a CloudEvent in binary mode to K_SINK; resolves when the broker has it on disk. Throws when it is refused. */
 export async function emit(event: OutgoingEvent, traceparent: string | undefined): Promise<void> {
   const sink = process.env.K_SINK;
   if (sink === undefined) throw new Error('K_SINK is not set: bind this service to a sink with a SinkBinding');
