@@ -189,7 +189,7 @@ class BuildRuns {
     };
   }
 
-  /** Ends what an earlier run of the platform left behind when it was killed, and forgets the oldest of what it made. */
+  /** Ends what an earlier run of the platform left behind when it was killed; forgets the oldest of what it made. */
   async #prepare(): Promise<void> {
     const killed = await killLeftoverSteps(this.#folders.pids);
     if (killed > 0) this.#options.log.warn({ killed }, 'build steps of an earlier run were still there: killed');

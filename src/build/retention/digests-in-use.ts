@@ -1,4 +1,5 @@
 import { builtinKinds } from '../../api/builtin.ts';
+import { EventKind } from '../../api/core/event.ts';
 import { platformKinds } from '../../api/platform.ts';
 import type { Client } from '../../kube/client.ts';
 
@@ -7,10 +8,12 @@ const digestPattern = /\bsha256:[0-9a-f]{64}\b|\bsha512:[0-9a-f]{128}\b/g;
 /**
  * Every digest that stands anywhere in an object of the platform: in the image of a Revision or a pod, the output of a
  * Build, the source of a Configuration. More than what is needed rather than less: it says what must not be removed.
+ * Only Events are left out: they tell what was.
  */
 export async function digestsInUse(client: Client): Promise<ReadonlySet<string>> {
   const digests = new Set<string>();
   for (const kind of [...builtinKinds, ...platformKinds]) {
+    if (kind === EventKind) continue;
     const { items } = await client.list(kind);
     for (const object of items) {
       for (const [digest] of JSON.stringify(object).matchAll(digestPattern)) digests.add(digest);

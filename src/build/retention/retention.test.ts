@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openWorld } from '../../../test/world.ts';
 import { type Build, BuildKind } from '../../api/build/build.ts';
+import { type CoreEvent, EventKind } from '../../api/core/event.ts';
 import { controllerReference, type KubeObject } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
@@ -80,6 +81,15 @@ test('old builds of a configuration are deleted, and those of a revision only on
     const left = await world.untilAll(BuildKind, 'default', (builds) => builds.length === 11);
     assert.deepEqual(named(left), [1, ...generations(3, 12)]);
     assert.ok((await digestsInUse(world.client)).has(imageOf(1).slice(-71)));
+    await world.client.create(EventKind, {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: 'pulled', namespace: 'default' },
+      involvedObject: { kind: 'Pod', namespace: 'default', name: 'web' },
+      reason: 'Pulled',
+      message: `Successfully pulled image "${imageOf(1)}"`,
+      type: 'Normal',
+    } as CoreEvent);
 
     await world.client.delete(RevisionKind, { namespace: 'default', name: 'web-00001' });
     assert.deepEqual(named(await world.untilAll(BuildKind, 'default', (b) => b.length === 10)), generations(3, 12));

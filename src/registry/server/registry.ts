@@ -46,7 +46,7 @@ export interface Registry {
 }
 
 const sweepMs = 3_600_000;
-/** Soon, because many a platform is up for less than an hour at a time; not at once, because starting has enough to do. */
+/** Soon, because many a platform is up for less than an hour; not at once, because starting has enough to do. */
 const firstSweepMs = 60_000;
 /** Longer than any push takes from its first blob to its manifest. */
 const garbageGraceMs = 24 * 3_600_000;
