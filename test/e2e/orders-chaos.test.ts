@@ -31,7 +31,8 @@ import { appendFileSync } from 'node:fs';
 createServer(async (request, response) => {
   let body = '';
   for await (const chunk of request) body += chunk;
-  if (request.headers['ce-type'] === 'receipt.issued') appendFileSync(process.env.SEEN, JSON.parse(body).orderId + '\\n');
+  const isReceipt = request.headers['ce-type'] === 'receipt.issued';
+  if (isReceipt) appendFileSync(process.env.SEEN, JSON.parse(body).orderId + '\\n');
   response.end();
 }).listen(process.env.PORT);
 `;
@@ -122,7 +123,7 @@ function assertNoneRunsTwice(): void {
   );
 }
 
-/** Orders are placed by several clients at once until `isOver`; what got no 202 is not promised. Returns the ids that did. */
+/** Several clients place orders until `isOver`; a 202 adds to `accepted`, anything else is no promise. */
 async function placeOrders(isOver: () => boolean, accepted: string[]): Promise<void> {
   const client = async () => {
     while (!isOver()) {
