@@ -45,8 +45,12 @@ export async function startPlatform(config: Config, onEvent: (event: SupervisorE
     const running = roles.map((role) => new SupervisedRole(role, concrete, onEvent));
     const stop = async () => {
       removeAddresses(config.dataDir);
-      await Promise.all(running.map((role) => role.stop()));
-      dataDir.release();
+      try {
+        const ended = await Promise.all(running.map((role) => role.stop()));
+        if (ended.includes('killed')) await (await import('./left-pods.ts')).endLeftPods(config.dataDir);
+      } finally {
+        dataDir.release();
+      }
     };
     try {
       await Promise.all(running.map((role) => role.firstReady));
@@ -145,20 +149,21 @@ class SupervisedRole {
     return join(this.#config.dataDir, 'logs', `${this.#role}.log`);
   }
 
-  stop(): Promise<void> {
+  /** Ends the role: `killed` when it could not end by itself, and what it ran may have outlived it. */
+  stop(): Promise<'stopped' | 'killed'> {
     this.#isStopping = true;
     clearTimeout(this.#restartTimer);
     clearInterval(this.#logTimer);
     const child = this.#child;
-    if (!child) return Promise.resolve();
+    if (!child) return Promise.resolve('killed'); // It has died, and its restart will not come.
     return new Promise((resolve) => {
       const force = setTimeout(() => {
         this.#onEvent({ type: 'stopped-by-force', role: this.#role });
         child.kill('SIGKILL');
       }, stopTimeoutMs);
-      child.once('exit', () => {
+      child.once('exit', (code) => {
         clearTimeout(force);
-        resolve();
+        resolve(code === 0 ? 'stopped' : 'killed');
       });
       child.kill('SIGTERM');
     });

@@ -206,3 +206,9 @@ test('after the supervisor is killed, the next start has everything and runs eac
   );
   assert.equal(collectorProcesses().length, 1);
 });
+
+test('Ctrl-C leaves no pod, even when the control process was killed just before', async () => {
+  process.kill(roleProcesses(platform.process.pid ?? 0).control ?? 0, 'SIGKILL');
+  await platform.stop();
+  assert.deepEqual(collectorProcesses(), []);
+});
