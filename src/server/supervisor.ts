@@ -43,23 +43,20 @@ export async function startPlatform(config: Config, onEvent: (event: SupervisorE
     const ports = await resolvePorts(config.ports);
     const concrete = { ...config, ports };
     const running = roles.map((role) => new SupervisedRole(role, concrete, onEvent));
-    const stop = async () => {
+    const stopRoles = async () => {
       removeAddresses(config.dataDir);
-      try {
-        const ended = await Promise.all(running.map((role) => role.stop()));
-        if (ended.includes('killed')) await (await import('./left-pods.ts')).endLeftPods(config.dataDir);
-      } finally {
-        dataDir.release();
-      }
+      const ended = await Promise.all(running.map((role) => role.stop()));
+      if (ended.includes('killed')) await (await import('./left-pods.ts')).endLeftPods(config.dataDir);
     };
     try {
       await Promise.all(running.map((role) => role.firstReady));
     } catch (error) {
-      await stop();
+      await stopRoles();
       throw error;
     }
     const addresses = addressesOf(concrete);
     writeAddresses(config.dataDir, addresses);
+    const stop = () => stopRoles().finally(() => dataDir.release());
     return { addresses, readyMs: performance.now() - startedMs, stop };
   } catch (error) {
     dataDir.release();

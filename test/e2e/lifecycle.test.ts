@@ -70,6 +70,19 @@ test('a data folder written by a newer version is not touched', async () => {
   newer.remove();
 });
 
+test('a store that cannot be read is named by the start that fails, and is left as it was', async () => {
+  const damaged = newDataDir();
+  const file = join(damaged.dataDir, 'cluster', 'store.db');
+  mkdirSync(join(damaged.dataDir, 'cluster'), { recursive: true });
+  writeFileSync(file, 'this is no database\n'.repeat(1000));
+  const before = readFileSync(file);
+  const result = await kittiwake(damaged.dataDir, 'up', '--gateway-port', '0', ...anyPort);
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /store\.db could not be read or written: file is not a database/);
+  assert.deepEqual(readFileSync(file), before);
+  damaged.remove();
+});
+
 test('commands say how to start the platform when none runs', async () => {
   const result = await kittiwake(dataDir, 'status');
   assert.equal(result.code, 1);
