@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:f
 import { availableParallelism, freemem } from 'node:os';
 import { promisify } from 'node:util';
 import { missingIsolation } from '../cluster/node/index.ts';
+import { messageOf } from '../lib/errors.ts';
 import { readAddresses } from '../server/addresses.ts';
 import { portDefinitions } from '../server/config.ts';
 import { resolvePorts } from '../server/ports.ts';
@@ -59,7 +60,7 @@ function folder(dataDir: string): Check {
     return { what: 'data folder', isOk: true, found: dataDir };
   } catch (error) {
     const remedy = 'make it writable, or choose another with --data-dir';
-    return { what: 'data folder', isOk: false, found: String(error), remedy };
+    return { what: 'data folder', isOk: false, found: messageOf(error), remedy };
   }
 }
 

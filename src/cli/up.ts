@@ -3,6 +3,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
 import type { Config } from '../server/config.ts';
+import { unusable } from '../server/data-dir.ts';
 import { type Platform, type SupervisorEvent, startPlatform } from '../server/supervisor.ts';
 import type { CommonOptions } from './platform.ts';
 import { bold, dim, duration, green, print, red, say } from './terminal.ts';
@@ -42,7 +43,12 @@ export function printAddresses(addresses: Addresses, readyMs?: number): void {
   print(`  broker      ${addresses.brokerUrl}`);
   print(`  registry    ${addresses.registryUrl}`);
   print(`  metrics     ${Object.values(addresses.metricsUrls).join('  ')}`);
-  print(`  ${bold(`export KUBECONFIG=${addresses.kubeconfig}`)}`);
+  print(`  ${bold(`export KUBECONFIG=${quoted(addresses.kubeconfig)}`)}`);
+}
+
+/** Ready to paste into a shell. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function sayEvent(event: SupervisorEvent): void {
@@ -59,7 +65,11 @@ function sayEvent(event: SupervisorEvent): void {
 
 /** Starts this same command in the background, and waits until it is ready or has said why it is not. */
 async function upDetached({ dataDir }: CommonOptions): Promise<void> {
-  mkdirSync(join(dataDir, 'logs'), { recursive: true });
+  try {
+    mkdirSync(join(dataDir, 'logs'), { recursive: true });
+  } catch (error) {
+    throw unusable(dataDir, error);
+  }
   const logFile = join(dataDir, 'logs', 'supervisor.log');
   const log = openSync(logFile, 'w', 0o600);
   const args = process.argv.slice(1).filter((arg) => arg !== '-d' && arg !== '--detach');
@@ -79,4 +89,5 @@ async function upDetached({ dataDir }: CommonOptions): Promise<void> {
   const addresses = readAddresses(dataDir);
   child.unref();
   if (addresses) printAddresses(addresses, performance.now() - startedMs);
+  say(dim("'kittiwake down' stops everything."));
 }

@@ -1,7 +1,7 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { KittiwakeError } from '../lib/errors.ts';
+import { KittiwakeError, messageOf } from '../lib/errors.ts';
 
 /** The layout of the data folder that this version writes; a folder with a higher one is not touched. */
 const formatVersion = 1;
@@ -12,11 +12,22 @@ const formatVersion = 1;
  * Throws DATA_DIR_TOO_NEW or DATA_DIR_IN_USE.
  */
 export function openDataDir(dataDir: string): { release(): void } {
-  mkdirSync(dataDir, { recursive: true });
+  try {
+    mkdirSync(dataDir, { recursive: true });
+    accessSync(dataDir, constants.W_OK);
+  } catch (error) {
+    throw unusable(dataDir, error);
+  }
   checkFormat(dataDir);
   chmodSync(dataDir, 0o700); // It holds private keys and everybody's secrets.
   for (const folder of ['run', 'logs']) mkdirSync(join(dataDir, folder), { recursive: true });
   return lock(dataDir);
+}
+
+/** What to say of a data folder that cannot be created or written. */
+export function unusable(dataDir: string, cause: unknown): Error {
+  const remedy = 'make it writable, or choose another with --data-dir';
+  return new Error(`the data folder ${dataDir} cannot be used: ${messageOf(cause)}: ${remedy}`, { cause });
 }
 
 function checkFormat(dataDir: string): void {
