@@ -3,6 +3,7 @@ import type { Schema } from '../../../api/schema.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import { formatError } from './formats.ts';
 import { childPath, isJsonObject, type JsonObject } from './json.ts';
+import { matchPattern } from './pattern.ts';
 
 /** What `schema` says against `value`, in the words of Kubernetes' API server. Unknown fields are no matter here. */
 export function validate(value: unknown, schema: Schema, path = ''): FieldError[] {
@@ -66,8 +67,15 @@ function checkString(value: string, schema: Schema, path: string, errors: FieldE
     const message = `Too long: may not be more than ${maxLength} bytes`;
     errors.push({ field: path, reason: 'FieldValueInvalid', message });
   }
-  if (pattern !== undefined && !patternOf(pattern).test(value)) {
-    errors.push(invalidValue(path, value, `${path} in body should match '${pattern}'`));
+  if (pattern !== undefined) {
+    const outcome = matchPattern(pattern, value);
+    if (outcome === 'no') errors.push(invalidValue(path, value, `${path} in body should match '${pattern}'`));
+    if (outcome === 'undecided') {
+      const remedy = 'give a shorter value, or a simpler pattern';
+      errors.push(
+        invalidValue(path, value, `${path} in body could not be matched with '${pattern}' in time: ${remedy}`),
+      );
+    }
   }
   const wrong = format === undefined ? undefined : formatError(format, value);
   if (wrong !== undefined)
@@ -170,29 +178,4 @@ function lengthOf(text: string): number {
   let length = 0;
   for (const _ of text) length++;
   return length;
-}
-
-const patterns = new Map<string, RegExp>();
-
-function patternOf(source: string): RegExp {
-  let pattern = patterns.get(source);
-  if (!pattern) {
-    pattern = compile(source);
-    if (patterns.size > 1000) patterns.clear();
-    patterns.set(source, pattern);
-  }
-  return pattern;
-}
-
-/** Go's syntax is RE2's; most of it is the same here, some only without the strictness of the u flag. */
-function compile(source: string): RegExp {
-  try {
-    return new RegExp(source, 'u');
-  } catch {
-    try {
-      return new RegExp(source);
-    } catch {
-      return /(?:)/; // A pattern that only Go understands is not checked: refusing every value would be worse.
-    }
-  }
 }
