@@ -4,6 +4,7 @@ import { conditionsSchema, integer, map, object, string } from '../schema.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations, labels } from './names.ts';
+import { validateObjectName } from './object-name.ts';
 import { validateOwnerLabel } from './revision.ts';
 import { setTrafficDefaults, type TrafficTarget, trafficSchema, validateTraffic } from './traffic.ts';
 
@@ -62,6 +63,7 @@ export const RouteKind = defineKind<Route>({
 
   validate(route) {
     return [
+      ...validateObjectName(route),
       ...validateNoAutoscalingAnnotations(route.metadata.annotations),
       ...validateOwnerLabel(route, labels.service, 'Service'),
       ...validateWholeSeconds(route.metadata.annotations, annotations.rolloutDuration, 'metadata.annotations'),

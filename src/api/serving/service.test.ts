@@ -55,6 +55,13 @@ test('the defaults are those of Knative', () => {
   assert.deepEqual(again, object, 'defaults of what has its defaults change nothing');
 });
 
+test('a name that cannot be that of a core Service is refused', () => {
+  for (const name of ['9x', 'a.b', 'Bad']) {
+    const errors = admit(service(plain, { name }));
+    assert.match(errors[0] ?? '', new RegExp(`^metadata.name: Invalid value: "${name}": not a DNS 1035 label`));
+  }
+});
+
 test('several containers without names are numbered, and only the one with the port is probed', () => {
   const object = service('template: {spec: {containers: [{image: a, ports: [{containerPort: 80}]}, {image: b}]}}');
   assert.deepEqual(admit(object), []);

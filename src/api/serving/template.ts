@@ -6,6 +6,7 @@ import { dnsLabel1035Rule, isDnsLabel1035 } from '../names.ts';
 import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations, buildOutputImage } from './names.ts';
+import { validateObjectName } from './object-name.ts';
 import type { RevisionTemplate } from './revision.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
@@ -62,12 +63,13 @@ export function setTemplateDefaults(spec: TemplateHolder, old: TemplateHolder | 
   if (spec.template?.spec) setRevisionSpecDefaults(spec.template.spec);
 }
 
-/** Knative's rules for `spec.template` of `owner`, and those of `spec.build`. */
+/** Knative's rules for the name and `spec.template` of `owner`, and those of `spec.build`. */
 export function validateTemplate(owner: KubeObject & { spec: TemplateHolder }): FieldError[] {
   const { build, template } = owner.spec;
   const path = 'spec.template';
   const metadata = template?.metadata;
   return [
+    ...validateObjectName(owner),
     ...(build ? validateBuildSpec(build, 'spec.build') : []),
     ...validateRevisionSpec(template?.spec ?? { containers: [] }, `${path}.spec`, { hasBuild: Boolean(build) }),
     ...validateAutoscalingAnnotations(metadata?.annotations, `${path}.metadata.annotations`),
