@@ -9,9 +9,18 @@ const formatVersion = 1;
 /**
  * Creates the data folder when there is none, checks that this version can read it, and takes it for this process.
  * The lock is SQLite's exclusive file lock, which the system releases when the process dies, however it dies.
- * Throws DATA_DIR_TOO_NEW or DATA_DIR_IN_USE.
+ * Throws DATA_DIR_TOO_NEW, DATA_DIR_IN_USE or DISK_FULL.
  */
 export function openDataDir(dataDir: string): { release(): void } {
+  try {
+    return open(dataDir);
+  } catch (error) {
+    const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC' || /database or disk is full/.test(String(error));
+    throw isFull ? new KittiwakeError('DISK_FULL', { path: dataDir }, { cause: error }) : error;
+  }
+}
+
+function open(dataDir: string): { release(): void } {
   try {
     mkdirSync(dataDir, { recursive: true });
     accessSync(dataDir, constants.W_OK);

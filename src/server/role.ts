@@ -20,11 +20,15 @@ const assemblies: Record<RoleName, () => Promise<{ start: typeof import('./contr
   broker: () => import('./broker.ts'),
 };
 
+let isReady = false;
 let isStopping = false;
 const starting = assemblies[name]().then((assembly) => assembly.start(config, log));
 
 starting.then(
-  () => tellParent({ type: 'ready' }),
+  () => {
+    isReady = true;
+    tellParent({ type: 'ready' });
+  },
   (error) => {
     log.error({ err: error }, 'the role cannot start');
     tellParent({ type: 'failed', message: error.message });
@@ -40,6 +44,8 @@ async function stop() {
   if (isStopping) return;
   isStopping = true;
   log.info({}, 'stopping');
+  // A data path that is not ready has served nobody: it waits for an API server that may never come.
+  if (!isReady && name !== 'control') process.exit(0);
   try {
     await (await starting).stop();
     process.exit(0);
