@@ -120,6 +120,7 @@ const wrong: [string, () => Promise<Reply>, number, RegExp][] = [
   ['a label selector that cannot be read', () => ask(`${maps}?labelSelector=a%3D%3D%3Db`), 400, /a===b/],
   ['a field that cannot be selected by', () => ask(`${maps}?fieldSelector=data.a%3Db`), 400, /data\.a/],
   ['a limit that is no number', () => ask(`${maps}?limit=ten`), 400, /limit is "ten"/],
+  ['a limit below zero', () => ask(`${maps}?limit=-5`), 400, /limit is "-5"/],
   [
     'an unknown field validation',
     () => post(map('x'), 'application/json', '?fieldValidation=Some'),

@@ -19,11 +19,11 @@ export const selectors = (query: URLSearchParams) => ({
   fieldSelector: query.get('fieldSelector') || undefined,
 });
 
-/** A parameter that is a whole number, undefined when it is absent or empty. Throws ApiError 400 otherwise. */
+/** A parameter that is a whole number from 0, undefined when it is absent or empty. Throws ApiError 400 otherwise. */
 export function numberOf(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
   if (text === null || text === '') return undefined;
-  if (!/^-?\d{1,15}$/.test(text)) throw badRequest(`the parameter ${name} is "${text}": it must be a whole number`);
+  if (!/^\d{1,15}$/.test(text)) throw badRequest(`the parameter ${name} is "${text}": give a whole number from 0`);
   return Number(text);
 }
 
