@@ -53,7 +53,7 @@ export function buildControllers(options: BuildControllerOptions): Controller[] 
     reconcile: async (build, context) => runs.ensure(build, context),
     onGone: (key) => runs.cancel(key),
   };
-  return [controller as unknown as Controller, buildRetentionController() as unknown as Controller];
+  return [controller, buildRetentionController()];
 }
 
 interface Run {

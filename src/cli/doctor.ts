@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { missingIsolation } from '../cluster/node/index.ts';
 import { messageOf } from '../lib/errors.ts';
 import { readAddresses } from '../server/addresses.ts';
-import { portDefinitions } from '../server/config.ts';
+import { defaultConfig } from '../server/config.ts';
 import { resolvePorts } from '../server/ports.ts';
 import type { CommonOptions } from './platform.ts';
 import { dim, green, print, red } from './terminal.ts';
@@ -80,9 +80,9 @@ function disk(dataDir: string): Check {
 /** Whether the default ports are free; those of a platform that runs on this data folder are its own. */
 async function ports(dataDir: string): Promise<Check[]> {
   if (readAddresses(dataDir)) return [{ what: 'ports', isOk: true, found: 'in use by the running platform' }];
-  const defaults = Object.fromEntries(Object.entries(portDefinitions).map(([name, { port }]) => [name, port]));
+  const defaults = defaultConfig().ports;
   try {
-    await resolvePorts(defaults as unknown as Parameters<typeof resolvePorts>[0]);
+    await resolvePorts(defaults);
     return [{ what: 'ports', isOk: true, found: Object.values(defaults).join(', ') }];
   } catch (error) {
     return [{ what: 'ports', isOk: false, found: error instanceof Error ? error.message : String(error) }];

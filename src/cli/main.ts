@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { defaultConfig, defaultDataDir, portDefinitions } from '../server/config.ts';
+import { defaultConfig, defaultDataDir, portDefinitions, portsBy } from '../server/config.ts';
 import type { CommonOptions } from './platform.ts';
 import { printError } from './terminal.ts';
 
@@ -157,10 +157,9 @@ function parsePort(flag: string) {
 function configOf(options: Record<string, unknown>) {
   const config = defaultConfig();
   config.dataDir = common().dataDir;
-  for (const [name, { flag }] of Object.entries(portDefinitions)) {
-    const camel = flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-    config.ports[name as keyof typeof portDefinitions] = options[camel] as number;
-  }
+  // Commander names an option's value in camel case, and parsePort has made it a number.
+  const optionOf = (flag: string) => flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+  config.ports = portsBy((name) => options[optionOf(portDefinitions[name].flag)] as number);
   if (typeof options.domain === 'string') config.domain = options.domain;
   if (typeof options.logLevel === 'string') config.logLevel = options.logLevel as typeof config.logLevel;
   return config;

@@ -18,10 +18,10 @@ export function eventingControllers(options: PingOptions): Controller[] {
     pingSourceController(options),
     sinkBindingController(options),
   ];
-  return controllers as unknown as Controller[];
+  return controllers;
 }
 
 /** What Eventing changes of objects on their way in. */
 export function eventingAdmission(options: SinkBindingAdmissionOptions): Admission[] {
-  return [sinkBindingAdmission(options) as unknown as Admission];
+  return [sinkBindingAdmission(options)];
 }

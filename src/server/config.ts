@@ -35,8 +35,21 @@ export interface Config {
 }
 
 export function defaultConfig(): Config {
-  const ports = Object.fromEntries(Object.entries(portDefinitions).map(([name, { port }]) => [name, port]));
-  return { dataDir: defaultDataDir(), domain: 'localhost', ports: ports as unknown as Ports, logLevel: 'info' };
+  const ports = portsBy((name) => portDefinitions[name].port);
+  return { dataDir: defaultDataDir(), domain: 'localhost', ports, logLevel: 'info' };
+}
+
+/** Each port as `portOf` says. */
+export function portsBy(portOf: (name: PortName) => number): Ports {
+  return {
+    gateway: portOf('gateway'),
+    broker: portOf('broker'),
+    registry: portOf('registry'),
+    api: portOf('api'),
+    controlMetrics: portOf('controlMetrics'),
+    gatewayMetrics: portOf('gatewayMetrics'),
+    brokerMetrics: portOf('brokerMetrics'),
+  };
 }
 
 /** `$XDG_DATA_HOME/kittiwake`, or `~/.local/share/kittiwake` (XDG Base Directory Specification). */

@@ -1,19 +1,19 @@
 import { createServer } from 'node:net';
 import { KittiwakeError } from '../lib/errors.ts';
-import { type PortName, type Ports, portDefinitions } from './config.ts';
+import { type PortName, type Ports, portDefinitions, portsBy } from './config.ts';
 
 /**
  * Replaces each 0 by a free port, and checks that the others are free, so that a port that is taken is reported at
  * once, with its flag, rather than by a role that dies. Throws PORT_IN_USE.
  */
 export async function resolvePorts(ports: Ports): Promise<Ports> {
-  const resolved = await Promise.all(
-    (Object.keys(portDefinitions) as PortName[]).map(async (name) => {
-      const { role, flag } = portDefinitions[name];
-      return [name, await probe(ports[name], role, flag)] as const;
-    }),
-  );
-  return Object.fromEntries(resolved) as unknown as Ports;
+  const resolved = new Map<PortName, number>();
+  const probes = Object.entries(portDefinitions).map(async ([key, { role, flag }]) => {
+    const name = key as PortName;
+    resolved.set(name, await probe(ports[name], role, flag));
+  });
+  await Promise.all(probes);
+  return portsBy((name) => resolved.get(name) ?? 0);
 }
 
 function probe(port: number, role: string, flag: string): Promise<number> {

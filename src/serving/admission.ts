@@ -12,7 +12,7 @@ type Authored = Service | Configuration | Route;
 /** Who made an object and who last changed its spec, as annotations that nobody else can write. */
 const authorship: Admission<Authored> = {
   name: 'serving-authorship',
-  kinds: [ServiceKind, ConfigurationKind, RouteKind] as unknown as Admission<Authored>['kinds'],
+  kinds: [ServiceKind, ConfigurationKind, RouteKind],
 
   mutate({ operation, object, old, user }) {
     // What a Service owns has the Service's annotations.
@@ -39,7 +39,7 @@ const authorship: Admission<Authored> = {
 };
 
 /** What Serving checks and changes of objects on their way in, beyond what their kinds do. */
-export const servingAdmission: readonly Admission[] = [authorship as unknown as Admission];
+export const servingAdmission: readonly Admission[] = [authorship];
 
 const isOwned = (object: KubeObject): boolean => (object.metadata.ownerReferences?.length ?? 0) > 0;
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { defineKind, type Kind } from '../../../api/kind.ts';
+import { defineKind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import { anything, array, conditionsSchema, integer, intOrString, map, object, string } from '../../../api/schema.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
@@ -76,7 +76,7 @@ export interface OpenApi {
 export async function openApi(t: TestContext, options: Partial<ApiServerOptions> = {}): Promise<OpenApi> {
   const dataDir = await mkdtemp(join(tmpdir(), 'kittiwake-api-'));
   const clock = new VirtualClock();
-  const kinds = [WidgetKind as unknown as Kind];
+  const kinds = [WidgetKind];
   const api = await openApiServer({ dataDir, clock, log: silentLogger, kinds, ...options });
   t.after(async () => {
     await api.stop();

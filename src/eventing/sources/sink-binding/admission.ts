@@ -1,4 +1,3 @@
-import type { Kind } from '../../../api/kind.ts';
 import { type SinkBinding, SinkBindingKind } from '../../../api/sources/sink-binding.ts';
 import type { Admission, AdmissionRequest } from '../../../kube/admission.ts';
 import type { Client } from '../../../kube/client.ts';
@@ -25,7 +24,7 @@ async function mutate({ operation, kind, object }: AdmissionRequest<PodSpecable>
   const { namespace } = object.metadata;
   if (operation === 'DELETE' || namespace === undefined || object.metadata.deletionTimestamp !== undefined) return;
   const { items } = await resolver.client.list(SinkBindingKind, { namespace });
-  const binding = bindingOf(items, kind as unknown as Kind, object);
+  const binding = bindingOf(items, kind, object);
   const variables = binding && (await sinkVariables(binding, resolver));
   if (variables) injectSink(object, variables);
 }

@@ -39,11 +39,11 @@ export function sinkBindingController(options: ControlOptions): Controller<SinkB
 
 function subjectWatch(kind: Kind<PodSpecable>): Watch {
   return {
-    kind: kind as unknown as Kind,
+    kind: kind,
     keys: (object, cache) =>
       cache
         .list(SinkBindingKind, object.metadata.namespace === undefined ? {} : { namespace: object.metadata.namespace })
-        .filter((binding) => isSubject(binding, kind as unknown as Kind, object))
+        .filter((binding) => isSubject(binding, kind, object))
         .map(keyOf),
   };
 }
@@ -97,7 +97,7 @@ async function reconcile(
     }
     const bindings = context.cache.list(SinkBindingKind, { namespace: binding.metadata.namespace ?? '' });
     const other = subjects
-      .map((object) => bindingOf(bindings, kind as unknown as Kind, object))
+      .map((object) => bindingOf(bindings, kind, object))
       .find((winner) => winner?.metadata.uid !== binding.metadata.uid);
     if (other) {
       const message = `the subject is bound by the older SinkBinding "${other.metadata.name}": delete one of the two`;
@@ -125,7 +125,7 @@ function subjectsOf(binding: SinkBinding, kind: Kind<PodSpecable>, { cache }: Re
   return cache
     .list(kind, namespace === undefined ? {} : { namespace })
     .filter((object) => object.metadata.deletionTimestamp === undefined)
-    .filter((object) => isSubject(binding, kind as unknown as Kind, object));
+    .filter((object) => isSubject(binding, kind, object));
 }
 
 /** Writes the subject only when `apply` changes something, so that nothing comes of a binding that is in place. */

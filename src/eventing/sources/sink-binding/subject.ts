@@ -7,10 +7,7 @@ import type { SinkBinding } from '../../../api/sources/sink-binding.ts';
 import type { PodSpecable } from './inject.ts';
 
 /** The kinds whose pods a SinkBinding can change. */
-export const subjectKinds: readonly Kind<PodSpecable>[] = [
-  ServiceKind as unknown as Kind<PodSpecable>,
-  DeploymentKind as unknown as Kind<PodSpecable>,
-];
+export const subjectKinds: readonly Kind<PodSpecable>[] = [ServiceKind, DeploymentKind];
 
 /** The kind that the binding's subject names, if it is one that can be bound. */
 export function subjectKindOf(binding: SinkBinding): Kind<PodSpecable> | undefined {
