@@ -110,6 +110,12 @@ test('files have at most 500 lines, and lines at most 120 characters', () => {
   assert.deepEqual({ long, wide }, { long: [], wide: [] });
 });
 
+test('hooks of unit tests belong to a suite: all files run in one process', () => {
+  const unit = sources.filter((f) => f.endsWith('.test.ts') && !/^test\/(e2e|kubectl)\//.test(f));
+  const loose = unit.filter((file) => /^(before|after|beforeEach|afterEach)\(/m.test(read(file)));
+  assert.deepEqual(loose, []);
+});
+
 test('only the command line prints with console', () => {
   const printing = sources.filter(
     (f) => f.startsWith('src/') && !f.startsWith('src/cli/') && !isTest(f) && /\bconsole\.\w+\(/.test(read(f)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { digestOf, mediaTypes } from '../../registry/index.ts';
@@ -16,145 +16,150 @@ import { subTree, treeDigest } from './tree.ts';
 let world: BuildWorld;
 const signal = new AbortController().signal;
 
-before(async () => {
-  world = await openBuildWorld();
-});
-after(() => world.stop());
-
-const fails = (reason: string, message: RegExp) => (error: BuildFailure) => {
-  assert.equal(error.reason, reason, error.message);
-  assert.match(error.message, message);
-  return true;
-};
-
-test('an uploaded folder comes back as it was, and equal folders have one digest', async () => {
-  const files = { 'package.json': '{}', 'src/a.js': 'a', 'bin/run': '#!/bin/sh\n' };
-  const [one, two] = [await world.folder(files), await world.folder(files)];
-  for (const folder of [one, two]) {
-    await chmod(join(folder, 'bin/run'), 0o755);
-    await symlink('src/a.js', join(folder, 'link.js'));
-    await mkdir(join(folder, 'node_modules/x'), { recursive: true });
-    await writeFile(join(folder, 'node_modules/x/y.js'), folder);
-  }
-  const upload = (folder: string) =>
-    uploadFolder({ folder, reference: 'registry.localhost/test/source', registry: world.client });
-  const { image, digest } = await upload(one);
-  assert.equal((await upload(two)).digest, digest);
-  assert.equal(image, `registry.localhost/test/source@${digest}`);
-  const tree = await treeOfArtifact(image, world.client, signal);
-  assert.deepEqual([...tree.keys()], ['bin/run', 'link.js', 'package.json', 'src/a.js']);
-  assert.deepEqual(tree.get('link.js'), { type: 'symlink', target: 'src/a.js' });
-  const run = tree.get('bin/run');
-  assert.ok(run?.type === 'file' && run.isExecutable);
-  assert.equal(treeDigest(tree), treeDigest(await treeOfFolder(one)));
-});
-
-test('what .dockerignore names is not uploaded', async () => {
-  const table: [string, string[], string[]][] = [
-    ['*.log', ['a.log'], ['b/a.log', 'a.txt']],
-    ['**/*.log', ['a.log', 'b/c/a.log'], ['a.txt']],
-    ['dist', ['dist', 'dist/a/b'], ['distance', 'a/dist']],
-    ['# comment\n\n/secret/\n', ['secret/key'], ['a/secret']],
-    ['docs\n!docs/keep.md', ['docs/a.md'], ['docs/keep.md']],
-    ['a?c', ['abc'], ['a/c', 'abbc']],
-    ['', ['node_modules/a/b.js', 'x/node_modules/y', '.git/config'], ['src/node.ts']],
-    ['a.b', ['a.b'], ['aXb']],
-  ];
-  for (const [rules, ignored, kept] of table) {
-    const isIgnored = ignoreRules(rules);
-    for (const path of ignored) assert.equal(isIgnored(path), true, `${rules}: ${path}`);
-    for (const path of kept) assert.equal(isIgnored(path), false, `${rules}: ${path}`);
-  }
-  const folder = await world.folder({
-    '.dockerignore': 'drafts\n!drafts/keep.md',
-    'a.js': '',
-    'drafts/a.md': '',
-    'drafts/keep.md': '',
+describe('sources', () => {
+  before(async () => {
+    world = await openBuildWorld();
   });
-  assert.deepEqual([...(await treeOfFolder(folder)).keys()], ['.dockerignore', 'a.js', 'drafts/keep.md']);
-});
+  after(() => world.stop());
 
-test('a folder that is not there, a file, and an empty folder are said so', async () => {
-  const folder = await world.folder({ 'a.js': '' });
-  await assert.rejects(treeOfFolder(join(folder, 'none')), fails('SourceNotFound', /there is no folder .*none/));
-  await assert.rejects(treeOfFolder(join(folder, 'a.js')), fails('SourceNotFound', /not a folder/));
-  await assert.rejects(
-    treeOfFolder(await world.folder({ 'node_modules/x.js': '' })),
-    fails('SourceNotFound', /no files/),
-  );
-});
-
-test('symbolic links out of the source and huge files are refused, with their path', async () => {
-  const linked = await world.folder({ 'a.js': '' });
-  await symlink('/etc/passwd', join(linked, 'passwd'));
-  await assert.rejects(treeOfFolder(linked), fails('SourceInvalid', /passwd is a symbolic link out of the source/));
-  const climbing = await world.folder({ 'a/b.js': '' });
-  await symlink('../../x', join(climbing, 'a/up'));
-  await assert.rejects(treeOfFolder(climbing), fails('SourceInvalid', /a\/up/));
-  const huge = await world.folder({ 'big.bin': '' });
-  await truncate(join(huge, 'big.bin'), 10 * 1024 ** 3);
-  await assert.rejects(treeOfFolder(huge), fails('SourceTooLarge', /big\.bin has 10737418240 bytes.*\.dockerignore/));
-});
-
-test('an artifact whose archive leaves its folder, links out of it or explodes is refused', async () => {
-  type Header = Parameters<ReturnType<typeof pack>['entry']>[0];
-  const pushed = async (...entries: [Header, string?][]) => {
-    const archive = pack();
-    for (const [header, text] of entries) archive.entry(header, text ?? '');
-    archive.finalize();
-    const chunks: Buffer[] = [];
-    for await (const chunk of archive) chunks.push(chunk as Buffer);
-    const content = gzipSync(Buffer.concat(chunks));
-    const config = Buffer.from('{}');
-    const descriptors = [mediaTypes.empty, mediaTypes.layerGzip].map((mediaType, i) => {
-      const bytes = i === 0 ? config : content;
-      return { mediaType, digest: digestOf(bytes), size: bytes.length };
-    });
-    const [configDescriptor, layer] = descriptors;
-    assert.ok(configDescriptor && layer);
-    const manifest = {
-      schemaVersion: 2 as const,
-      mediaType: mediaTypes.manifest,
-      config: configDescriptor,
-      layers: [layer],
-    };
-    const blobs = [
-      { descriptor: configDescriptor, content: config },
-      { descriptor: layer, content },
-    ];
-    const name = 'registry.localhost/test/evil';
-    return `${name}@${await world.client.push(name, { manifest, blobs })}`;
+  const fails = (reason: string, message: RegExp) => (error: BuildFailure) => {
+    assert.equal(error.reason, reason, error.message);
+    assert.match(error.message, message);
+    return true;
   };
-  const table: [string, RegExp, [Header, string?][]][] = [
-    ['SourceInvalid', /"\.\.\/\.\.\/etc\/cron"/, [[{ name: '../../etc/cron' }, 'x']]],
-    ['SourceInvalid', /"\/etc\/cron"/, [[{ name: '/etc/cron' }, 'x']]],
-    ['SourceInvalid', /"a\/\.\.\/\.\.\/b"/, [[{ name: 'source/a/../../b' }, 'x']]],
-    ['SourceInvalid', /\.git\/hooks/, [[{ name: 'source/.git/hooks/post-checkout' }, 'x']]],
-    ['SourceInvalid', /a is a symbolic link out/, [[{ name: 'source/a', type: 'symlink', linkname: '/etc' }]]],
-    [
-      'SourceInvalid',
-      /a\/b lies under a, which is not a folder/,
-      [[{ name: 'source/a', type: 'symlink', linkname: 'c' }], [{ name: 'source/a/b' }, 'x']],
-    ],
-    ['SourceInvalid', /character-device/, [[{ name: 'source/dev', type: 'character-device' }]]],
-    ['SourceTooLarge', /zeros has 300 bytes/, [[{ name: 'source/zeros' }, '0'.repeat(300)]]],
-  ];
-  const limits = { filesMax: 10, fileBytesMax: 200, totalBytesMax: 1000 };
-  for (const [reason, message, entries] of table) {
-    const image = await pushed(...entries);
-    await assert.rejects(treeOfArtifact(image, world.client, signal, limits), fails(reason, message));
-  }
-});
 
-test('an artifact that the registry does not have is said so, with the remedy', async () => {
-  const image = `registry.localhost/test/none@${digestOf('none')}`;
-  await assert.rejects(treeOfArtifact(image, world.client, signal), fails('SourceNotFound', /upload the folder again/));
-});
+  test('an uploaded folder comes back as it was, and equal folders have one digest', async () => {
+    const files = { 'package.json': '{}', 'src/a.js': 'a', 'bin/run': '#!/bin/sh\n' };
+    const [one, two] = [await world.folder(files), await world.folder(files)];
+    for (const folder of [one, two]) {
+      await chmod(join(folder, 'bin/run'), 0o755);
+      await symlink('src/a.js', join(folder, 'link.js'));
+      await mkdir(join(folder, 'node_modules/x'), { recursive: true });
+      await writeFile(join(folder, 'node_modules/x/y.js'), folder);
+    }
+    const upload = (folder: string) =>
+      uploadFolder({ folder, reference: 'registry.localhost/test/source', registry: world.client });
+    const { image, digest } = await upload(one);
+    assert.equal((await upload(two)).digest, digest);
+    assert.equal(image, `registry.localhost/test/source@${digest}`);
+    const tree = await treeOfArtifact(image, world.client, signal);
+    assert.deepEqual([...tree.keys()], ['bin/run', 'link.js', 'package.json', 'src/a.js']);
+    assert.deepEqual(tree.get('link.js'), { type: 'symlink', target: 'src/a.js' });
+    const run = tree.get('bin/run');
+    assert.ok(run?.type === 'file' && run.isExecutable);
+    assert.equal(treeDigest(tree), treeDigest(await treeOfFolder(one)));
+  });
 
-test('subPath makes a folder the root, and hides what is above it', () => {
-  const tree = treeOfFiles({ 'a/b/index.js': '1', 'a/c.js': '2', 'ab/d.js': '3' });
-  assert.deepEqual([...subTree(tree, './a/').keys()], ['b/index.js', 'c.js']);
-  assert.deepEqual([...subTree(tree, 'a/b').keys()], ['index.js']);
-  assert.equal(subTree(tree, '.'), tree);
-  assert.throws(() => subTree(tree, 'none'), fails('SubPathNotFound', /no folder none/));
+  test('what .dockerignore names is not uploaded', async () => {
+    const table: [string, string[], string[]][] = [
+      ['*.log', ['a.log'], ['b/a.log', 'a.txt']],
+      ['**/*.log', ['a.log', 'b/c/a.log'], ['a.txt']],
+      ['dist', ['dist', 'dist/a/b'], ['distance', 'a/dist']],
+      ['# comment\n\n/secret/\n', ['secret/key'], ['a/secret']],
+      ['docs\n!docs/keep.md', ['docs/a.md'], ['docs/keep.md']],
+      ['a?c', ['abc'], ['a/c', 'abbc']],
+      ['', ['node_modules/a/b.js', 'x/node_modules/y', '.git/config'], ['src/node.ts']],
+      ['a.b', ['a.b'], ['aXb']],
+    ];
+    for (const [rules, ignored, kept] of table) {
+      const isIgnored = ignoreRules(rules);
+      for (const path of ignored) assert.equal(isIgnored(path), true, `${rules}: ${path}`);
+      for (const path of kept) assert.equal(isIgnored(path), false, `${rules}: ${path}`);
+    }
+    const folder = await world.folder({
+      '.dockerignore': 'drafts\n!drafts/keep.md',
+      'a.js': '',
+      'drafts/a.md': '',
+      'drafts/keep.md': '',
+    });
+    assert.deepEqual([...(await treeOfFolder(folder)).keys()], ['.dockerignore', 'a.js', 'drafts/keep.md']);
+  });
+
+  test('a folder that is not there, a file, and an empty folder are said so', async () => {
+    const folder = await world.folder({ 'a.js': '' });
+    await assert.rejects(treeOfFolder(join(folder, 'none')), fails('SourceNotFound', /there is no folder .*none/));
+    await assert.rejects(treeOfFolder(join(folder, 'a.js')), fails('SourceNotFound', /not a folder/));
+    await assert.rejects(
+      treeOfFolder(await world.folder({ 'node_modules/x.js': '' })),
+      fails('SourceNotFound', /no files/),
+    );
+  });
+
+  test('symbolic links out of the source and huge files are refused, with their path', async () => {
+    const linked = await world.folder({ 'a.js': '' });
+    await symlink('/etc/passwd', join(linked, 'passwd'));
+    await assert.rejects(treeOfFolder(linked), fails('SourceInvalid', /passwd is a symbolic link out of the source/));
+    const climbing = await world.folder({ 'a/b.js': '' });
+    await symlink('../../x', join(climbing, 'a/up'));
+    await assert.rejects(treeOfFolder(climbing), fails('SourceInvalid', /a\/up/));
+    const huge = await world.folder({ 'big.bin': '' });
+    await truncate(join(huge, 'big.bin'), 10 * 1024 ** 3);
+    await assert.rejects(treeOfFolder(huge), fails('SourceTooLarge', /big\.bin has 10737418240 bytes.*\.dockerignore/));
+  });
+
+  test('an artifact whose archive leaves its folder, links out of it or explodes is refused', async () => {
+    type Header = Parameters<ReturnType<typeof pack>['entry']>[0];
+    const pushed = async (...entries: [Header, string?][]) => {
+      const archive = pack();
+      for (const [header, text] of entries) archive.entry(header, text ?? '');
+      archive.finalize();
+      const chunks: Buffer[] = [];
+      for await (const chunk of archive) chunks.push(chunk as Buffer);
+      const content = gzipSync(Buffer.concat(chunks));
+      const config = Buffer.from('{}');
+      const descriptors = [mediaTypes.empty, mediaTypes.layerGzip].map((mediaType, i) => {
+        const bytes = i === 0 ? config : content;
+        return { mediaType, digest: digestOf(bytes), size: bytes.length };
+      });
+      const [configDescriptor, layer] = descriptors;
+      assert.ok(configDescriptor && layer);
+      const manifest = {
+        schemaVersion: 2 as const,
+        mediaType: mediaTypes.manifest,
+        config: configDescriptor,
+        layers: [layer],
+      };
+      const blobs = [
+        { descriptor: configDescriptor, content: config },
+        { descriptor: layer, content },
+      ];
+      const name = 'registry.localhost/test/evil';
+      return `${name}@${await world.client.push(name, { manifest, blobs })}`;
+    };
+    const table: [string, RegExp, [Header, string?][]][] = [
+      ['SourceInvalid', /"\.\.\/\.\.\/etc\/cron"/, [[{ name: '../../etc/cron' }, 'x']]],
+      ['SourceInvalid', /"\/etc\/cron"/, [[{ name: '/etc/cron' }, 'x']]],
+      ['SourceInvalid', /"a\/\.\.\/\.\.\/b"/, [[{ name: 'source/a/../../b' }, 'x']]],
+      ['SourceInvalid', /\.git\/hooks/, [[{ name: 'source/.git/hooks/post-checkout' }, 'x']]],
+      ['SourceInvalid', /a is a symbolic link out/, [[{ name: 'source/a', type: 'symlink', linkname: '/etc' }]]],
+      [
+        'SourceInvalid',
+        /a\/b lies under a, which is not a folder/,
+        [[{ name: 'source/a', type: 'symlink', linkname: 'c' }], [{ name: 'source/a/b' }, 'x']],
+      ],
+      ['SourceInvalid', /character-device/, [[{ name: 'source/dev', type: 'character-device' }]]],
+      ['SourceTooLarge', /zeros has 300 bytes/, [[{ name: 'source/zeros' }, '0'.repeat(300)]]],
+    ];
+    const limits = { filesMax: 10, fileBytesMax: 200, totalBytesMax: 1000 };
+    for (const [reason, message, entries] of table) {
+      const image = await pushed(...entries);
+      await assert.rejects(treeOfArtifact(image, world.client, signal, limits), fails(reason, message));
+    }
+  });
+
+  test('an artifact that the registry does not have is said so, with the remedy', async () => {
+    const image = `registry.localhost/test/none@${digestOf('none')}`;
+    await assert.rejects(
+      treeOfArtifact(image, world.client, signal),
+      fails('SourceNotFound', /upload the folder again/),
+    );
+  });
+
+  test('subPath makes a folder the root, and hides what is above it', () => {
+    const tree = treeOfFiles({ 'a/b/index.js': '1', 'a/c.js': '2', 'ab/d.js': '3' });
+    assert.deepEqual([...subTree(tree, './a/').keys()], ['b/index.js', 'c.js']);
+    assert.deepEqual([...subTree(tree, 'a/b').keys()], ['index.js']);
+    assert.equal(subTree(tree, '.'), tree);
+    assert.throws(() => subTree(tree, 'none'), fails('SubPathNotFound', /no folder none/));
+  });
 });

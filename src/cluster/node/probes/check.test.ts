@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import type { Probe } from '../../../api/core/pod-spec.ts';
 import type { RunningContainer } from '../driver.ts';
 import { checkOf, portOf } from './check.ts';
@@ -13,53 +13,59 @@ const http = createServer((request, response) => {
   response.end(request.headers['x-probe'] ?? '');
 });
 const silent = createTcpServer(() => {});
-let httpPort: number;
-let silentPort: number;
+describe('a check of a probe', () => {
+  let httpPort: number;
+  let silentPort: number;
 
-before(async () => {
-  await Promise.all([http, silent].map((server) => once(server.listen(0, '127.0.0.1'), 'listening')));
-  httpPort = (http.address() as AddressInfo).port;
-  silentPort = (silent.address() as AddressInfo).port;
-});
-after(() => {
-  http.closeAllConnections();
-  http.close();
-  silent.close();
-});
-
-function check(probe: Probe) {
-  const running = {
-    ports: { 8080: httpPort, 9: silentPort },
-    exec: async (command: readonly string[]) => ({ exitCode: Number(command[0]), output: 'said so\n' }),
-  } as unknown as RunningContainer;
-  const container = { name: 'c', ports: [{ name: 'web', containerPort: 8080 }] };
-  return checkOf({ probe, container, running, podIP: '127.0.0.1' })();
-}
-
-for (const [what, probe, expected] of [
-  ['200', { httpGet: { path: '/200', port: 8080 } }, undefined],
-  ['a redirect', { httpGet: { path: '/302', port: 'web' } }, undefined],
-  ['404', { httpGet: { path: '/404', port: 8080 } }, /statuscode: 404/],
-  ['no answer in time', { httpGet: { path: '/silent', port: 8080 }, timeoutSeconds: 0.05 }, /no answer within 50 ms/],
-  ['no HTTP', { httpGet: { path: '/', port: 9 }, timeoutSeconds: 0.05 }, /no answer/],
-  ['a TCP listener', { tcpSocket: { port: 8080 } }, undefined],
-  ['no listener', { tcpSocket: { port: 1 } }, /connection refused: the program must listen on the port that PORT says/],
-  ['a command that succeeds', { exec: { command: ['0'] } }, undefined],
-  ['a command that fails', { exec: { command: ['3'] } }, /said so/],
-  ['a grpc probe', { grpc: { port: 8080 } }, /not supported/],
-  ['no action at all', {}, undefined],
-] as const) {
-  test(`a probe that meets ${what} ${expected ? 'fails' : 'succeeds'}`, async () => {
-    const result = await check(probe as Probe);
-    assert.equal(result.isSuccess, expected === undefined);
-    if (expected && !result.isSuccess) assert.match(result.message, expected);
+  before(async () => {
+    await Promise.all([http, silent].map((server) => once(server.listen(0, '127.0.0.1'), 'listening')));
+    httpPort = (http.address() as AddressInfo).port;
+    silentPort = (silent.address() as AddressInfo).port;
   });
-}
+  after(() => {
+    http.closeAllConnections();
+    http.close();
+    silent.close();
+  });
 
-test('a port is found by number or name, and mapped', () => {
-  const container = { ports: [{ name: 'web', containerPort: 8080 }] };
-  assert.equal(portOf('web', container, { 8080: 4 }), 4);
-  assert.equal(portOf(8080, container, {}), 8080);
-  assert.equal(portOf('9000', container, {}), 9000);
-  assert.equal(portOf('nope', container, {}), 0);
+  function check(probe: Probe) {
+    const running = {
+      ports: { 8080: httpPort, 9: silentPort },
+      exec: async (command: readonly string[]) => ({ exitCode: Number(command[0]), output: 'said so\n' }),
+    } as unknown as RunningContainer;
+    const container = { name: 'c', ports: [{ name: 'web', containerPort: 8080 }] };
+    return checkOf({ probe, container, running, podIP: '127.0.0.1' })();
+  }
+
+  for (const [what, probe, expected] of [
+    ['200', { httpGet: { path: '/200', port: 8080 } }, undefined],
+    ['a redirect', { httpGet: { path: '/302', port: 'web' } }, undefined],
+    ['404', { httpGet: { path: '/404', port: 8080 } }, /statuscode: 404/],
+    ['no answer in time', { httpGet: { path: '/silent', port: 8080 }, timeoutSeconds: 0.05 }, /no answer within 50 ms/],
+    ['no HTTP', { httpGet: { path: '/', port: 9 }, timeoutSeconds: 0.05 }, /no answer/],
+    ['a TCP listener', { tcpSocket: { port: 8080 } }, undefined],
+    [
+      'no listener',
+      { tcpSocket: { port: 1 } },
+      /connection refused: the program must listen on the port that PORT says/,
+    ],
+    ['a command that succeeds', { exec: { command: ['0'] } }, undefined],
+    ['a command that fails', { exec: { command: ['3'] } }, /said so/],
+    ['a grpc probe', { grpc: { port: 8080 } }, /not supported/],
+    ['no action at all', {}, undefined],
+  ] as const) {
+    test(`a probe that meets ${what} ${expected ? 'fails' : 'succeeds'}`, async () => {
+      const result = await check(probe as Probe);
+      assert.equal(result.isSuccess, expected === undefined);
+      if (expected && !result.isSuccess) assert.match(result.message, expected);
+    });
+  }
+
+  test('a port is found by number or name, and mapped', () => {
+    const container = { ports: [{ name: 'web', containerPort: 8080 }] };
+    assert.equal(portOf('web', container, { 8080: 4 }), 4);
+    assert.equal(portOf(8080, container, {}), 8080);
+    assert.equal(portOf('9000', container, {}), 9000);
+    assert.equal(portOf('nope', container, {}), 0);
+  });
 });
