@@ -15,7 +15,8 @@ const tracked = execFileSync('git', ['ls-files', '--cached', '--others', '--excl
   .split('\n')
   .filter((file) => file !== '' && existsSync(root + file));
 const sources = tracked.filter((file) => /\.(ts|js|mjs)$/.test(file));
-const isTest = (file: string) => file.endsWith('.test.ts') || file.startsWith('test/');
+/** What only tests run: tests, the folder test/, and the folders `testing/` beside the code that they are for. */
+const isTest = (file: string) => /\.test\.ts$|^test\/|\/testing\//.test(file);
 
 /** A folder of src/ imports only from itself and from those before it. */
 const floors = [
@@ -108,6 +109,16 @@ test('files have at most 500 lines, and lines at most 120 characters', () => {
       .flatMap((line, i) => (line.length > 120 ? [`${file}:${i + 1}`] : [])),
   );
   assert.deepEqual({ long, wide }, { long: [], wide: [] });
+});
+
+test('no product code imports what is only for tests', () => {
+  const product = sources.filter((file) => /^(src|runtimes)\//.test(file) && !isTest(file));
+  const wrong = product.flatMap((file) =>
+    importsOf(file)
+      .filter((specifier) => /(^|\/)testing\/|\.test\.ts$|\.\.\/test\//.test(specifier))
+      .map((specifier) => `${file} imports ${specifier}`),
+  );
+  assert.deepEqual(wrong, []);
 });
 
 test('hooks of unit tests belong to a suite: all files run in one process', () => {

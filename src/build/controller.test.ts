@@ -10,9 +10,9 @@ import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import { buildControllers } from './controller.ts';
 import { uploadFolder } from './index.ts';
-import { type GitServer, startGitServer } from './kit/git-server.ts';
-import { type BuildWorld, openBuildWorld } from './kit/world.ts';
 import { keepNewest } from './layers/layer-cache.ts';
+import { type GitServer, startGitServer } from './testing/git-server.ts';
+import { type BuildWorld, openBuildWorld } from './testing/world.ts';
 
 describe('the Build controller', () => {
   let kit: BuildWorld;

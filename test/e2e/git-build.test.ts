@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { BuildKind } from '../../src/api/build/build.ts';
 import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { type Service, ServiceKind } from '../../src/api/serving/service.ts';
-import { type GitServer, startGitServer } from '../../src/build/kit/git-server.ts';
+import { type GitServer, startGitServer } from '../../src/build/testing/git-server.ts';
 import { conditionOf, isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
 import { eventually, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { digestOf, mediaTypes } from '../../registry/index.ts';
 import type { BuildFailure } from '../failure.ts';
-import { type BuildWorld, openBuildWorld } from '../kit/world.ts';
+import { type BuildWorld, openBuildWorld } from '../testing/world.ts';
 import { treeOfArtifact, uploadFolder } from './artifact.ts';
 import { treeOfFiles } from './files.ts';
 import { treeOfFolder } from './folder.ts';

@@ -3,8 +3,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { delivery, removeDir, startSubscriber, testDir, triggerTo, until } from './fixture.ts';
 import { writeKnown } from './known.ts';
+import { delivery, removeDir, startSubscriber, testDir, triggerTo, until } from './testing/fixture.ts';
 
 test('kill -9 at any moment loses no event that was acknowledged, nor a reply to one', async () => {
   const dir = await testDir();
@@ -59,7 +59,7 @@ test('kill -9 at any moment loses no event that was acknowledged, nor a reply to
 });
 
 async function startChild(dir: string): Promise<{ child: ChildProcess; port: number }> {
-  const child = fork(join(import.meta.dirname, 'crash-child.ts'), [dir], { execArgv: [] });
+  const child = fork(join(import.meta.dirname, 'testing', 'crash-child.ts'), [dir], { execArgv: [] });
   const [{ port }] = (await once(child, 'message')) as [{ port: number }];
   return { child, port };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
+import { outcomeOf } from './outcome.ts';
 import {
   type Answer,
   delivery,
@@ -11,8 +12,7 @@ import {
   startTestBroker,
   triggerTo,
   until,
-} from './fixture.ts';
-import { outcomeOf } from './outcome.ts';
+} from './testing/fixture.ts';
 
 const idOf = ({ event }: { event: CloudEvent }) => event.attributes.id;
 const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r', 'ce-type': 'replied' };

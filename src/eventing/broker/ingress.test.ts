@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import { removeDir, startTestBroker, type TestBroker } from './fixture.ts';
+import { removeDir, startTestBroker, type TestBroker } from './testing/fixture.ts';
 
 describe('the ingress', () => {
   let broker: TestBroker;

@@ -1,6 +1,6 @@
 import { test } from 'node:test';
 import { Metrics } from '../../observe/metrics.ts';
-import { removeDir, startSubscriber, startTestBroker, triggerTo, until } from './fixture.ts';
+import { removeDir, startSubscriber, startTestBroker, triggerTo, until } from './testing/fixture.ts';
 
 test('the broker counts what it accepts, refuses, delivers and drops, and how far each trigger is behind', async () => {
   const metrics = new Metrics('broker');

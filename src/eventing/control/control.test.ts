@@ -7,8 +7,8 @@ import type { Condition } from '../../api/meta.ts';
 import { type PingSource, PingSourceKind } from '../../api/sources/ping-source.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../observe/log.ts';
-import { removeDir, startSubscriber, testDir, until } from '../broker/fixture.ts';
 import { type RunningBroker, startBroker } from '../broker/index.ts';
+import { removeDir, startSubscriber, testDir, until } from '../broker/testing/fixture.ts';
 import { eventingControllers } from '../index.ts';
 import { sendEvent } from '../send.ts';
 

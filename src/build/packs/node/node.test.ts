@@ -9,8 +9,8 @@ import { extract } from 'tar-stream';
 import type { BuildSpec } from '../../../api/build/build.ts';
 import { buildImage } from '../../build-image.ts';
 import type { BuildFailure } from '../../failure.ts';
-import { type BuildWorld, openBuildWorld } from '../../kit/world.ts';
 import { createLayerCache } from '../../layers/layer-cache.ts';
+import { type BuildWorld, openBuildWorld } from '../../testing/world.ts';
 import { nodePack } from './index.ts';
 
 /** These install from npm's registry: one small package without dependencies. */

@@ -6,14 +6,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Client, WatchOptions } from '../../kube/client.ts';
-import { type Clock, systemClock } from '../../lib/clock.ts';
-import { silentLogger } from '../../observe/log.ts';
-import type { CloudEvent } from '../cloudevents/event.ts';
-import { decodeHttp } from '../cloudevents/http.ts';
-import type { DeliveryConfig, TriggerConfig } from './config.ts';
-import { type BrokerOptions, type RunningBroker, startBroker } from './index.ts';
-import { writeKnown } from './known.ts';
+import type { Client, WatchOptions } from '../../../kube/client.ts';
+import { type Clock, systemClock } from '../../../lib/clock.ts';
+import { silentLogger } from '../../../observe/log.ts';
+import type { CloudEvent } from '../../cloudevents/event.ts';
+import { decodeHttp } from '../../cloudevents/http.ts';
+import type { DeliveryConfig, TriggerConfig } from '../config.ts';
+import { type BrokerOptions, type RunningBroker, startBroker } from '../index.ts';
+import { writeKnown } from '../known.ts';
 
 /** An API server that is away. */
 export const awayClient = {
