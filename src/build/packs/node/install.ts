@@ -122,9 +122,12 @@ function leavesTheApp(inner: string, target: string): boolean {
   return target.startsWith('/') || resolved === '..' || resolved.startsWith('../');
 }
 
-/** Where packages come from, as this machine's user has set it up for npm. */
+/**
+ * Where packages come from, as this machine's user has set it up for npm; and which git fetches those that are
+ * repositories: a project's .npmrc could name a program of its own, which would run although scripts are off.
+ */
 function registrySettings(): Record<string, string> {
-  const settings: Record<string, string> = {};
+  const settings: Record<string, string> = { npm_config_git: 'git' };
   const userConfig = process.env.npm_config_userconfig ?? join(homedir(), '.npmrc');
   if (existsSync(userConfig)) settings.npm_config_userconfig = userConfig;
   for (const name of ['npm_config_registry', 'NPM_CONFIG_REGISTRY', 'npm_config_cafile', 'npm_config_strict_ssl']) {

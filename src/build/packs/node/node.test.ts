@@ -133,6 +133,24 @@ describe('the Node pack', () => {
     assert.match(withScripts.log, /postinstall/);
   });
 
+  test('a program that .npmrc names as git does not run: scripts are off', async () => {
+    const folder = await world.folder({ 'evil.sh': '#!/bin/sh\ntouch "$(dirname "$0")/ran"\nexit 1\n' });
+    await chmod(join(folder, 'evil.sh'), 0o755);
+    const repository = `git+file://${folder}/nowhere.git`;
+    const resolved = `${repository}#${'a'.repeat(40)}`;
+    const files = {
+      'package.json': JSON.stringify({ dependencies: { x: repository } }),
+      'package-lock.json': JSON.stringify({
+        lockfileVersion: 3,
+        packages: { '': { dependencies: { x: repository } }, 'node_modules/x': { version: '1.0.0', resolved } },
+      }),
+      '.npmrc': `git=${join(folder, 'evil.sh')}\n`,
+      'index.js': 'exports.handle = () => 1;',
+    };
+    await assert.rejects(build(files, 'npmrc'), { reason: 'InstallFailed' });
+    assert.equal(existsSync(join(folder, 'ran')), false);
+  });
+
   test('a project that compiles gets its development dependencies, and the image does not', async () => {
     const packageJson = JSON.stringify({
       devDependencies: dependency,
