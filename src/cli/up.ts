@@ -24,7 +24,7 @@ export async function startInForeground(config: Config): Promise<Platform> {
     if (isStopping) return;
     isStopping = true;
     say('\nstopping …');
-    const platform = await starting.catch(() => undefined);
+    const platform = await starting.catch(() => undefined); // A start that failed has nothing to stop, and says so.
     await platform?.stop();
     say('stopped; the next start resumes from here');
     process.exit(0);
