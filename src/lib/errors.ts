@@ -104,6 +104,13 @@ const catalogue = {
     fault: 'system',
     message: (p) => `the event log ${p.path} is in use by another process: stop the other broker`,
   },
+  CROSS_SITE: {
+    status: 403,
+    fault: 'user',
+    message: (p) =>
+      `refused: a browser sent this for a web page of ${p.origin}, which is another site than ${p.host}: ` +
+      `send it from a program, or from a page of the same host and port`,
+  },
   API_UNREACHABLE: {
     status: 503,
     fault: 'system',

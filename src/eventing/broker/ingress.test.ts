@@ -68,6 +68,31 @@ describe('the ingress', () => {
     assert.equal(response.headers.get('webhook-allowed-rate'), '*');
   });
 
+  test('what a browser sends for a page of another site is refused, whatever it is', async () => {
+    const strangers = [
+      'Origin: http://evil.test',
+      'Origin: null',
+      'Sec-Fetch-Site: same-site',
+      'Sec-Fetch-Site: cross-site',
+    ];
+    const tail = `Content-Length: 0\r\nConnection: close\r\n${heads(event)}\r\n`;
+    const preflight = 'Origin: http://evil.test\r\nAccess-Control-Request-Method: POST';
+    for (const header of strangers) {
+      const answer = await raw(`POST /default/b HTTP/1.1\r\nHost: b\r\n${header}\r\n${tail}`);
+      assert.match(
+        answer,
+        /^HTTP\/1.1 403 [\s\S]*CROSS_SITE: .*web page of (http:\/\/evil\.test|null|another site)/,
+        header,
+      );
+    }
+    const asked = await raw(`OPTIONS /default/b HTTP/1.1\r\nHost: b\r\n${preflight}\r\n${tail}`);
+    assert.match(asked, /^HTTP\/1.1 403 /);
+    assert.doesNotMatch(asked, /access-control/i);
+    for (const header of ['Sec-Fetch-Site: none', 'Origin: http://b', 'User-Agent: curl']) {
+      assert.match(await raw(`POST /default/b HTTP/1.1\r\nHost: b\r\n${header}\r\n${tail}`), /^HTTP\/1.1 202 /, header);
+    }
+  });
+
   test('a body without a length is cut off at the limit', async () => {
     const answer = await raw(
       `POST /default/b HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n${heads(event)}\r\n` +

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
+import { isCrossSite } from '../../lib/cross-site.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -24,7 +25,8 @@ export interface IngressOptions {
 
 /**
  * The HTTP server that producers post to, at `/<namespace>/<broker>`. It answers 202 once the event is on disk, and
- * otherwise as Knative's ingress does: 405 for other methods, 404 for an unknown broker, 400 for what is no event.
+ * otherwise as Knative's ingress does: 405 for other methods, 404 for an unknown broker, 400 for what is no event. What
+ * a browser sends for a page of another site gets 403, and there is no CORS: no page has a broker's own origin.
  */
 export function createIngress(options: IngressOptions): Server {
   const ingress = new Ingress(options);
@@ -45,7 +47,10 @@ class Ingress {
   }
 
   handle(request: IncomingMessage, response: ServerResponse, mustContinue = false): void {
-    if (request.method === 'OPTIONS') {
+    if (isCrossSite(request.headers)) {
+      const { origin = 'another site', host = '' } = request.headers;
+      this.#refuseWith(new KittiwakeError('CROSS_SITE', { origin, host }), response);
+    } else if (request.method === 'OPTIONS') {
       answerHandshake(response);
     } else if (request.method !== 'POST') {
       response.setHeader('allow', 'POST, OPTIONS');
