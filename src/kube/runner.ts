@@ -79,6 +79,7 @@ function reconcileQueue(controller: Controller, context: ReconcileContext, obser
   const { clock, log, cache } = context;
   const queue: WorkQueue = new WorkQueue({
     clock,
+    log,
     concurrency: controller.concurrency ?? concurrencyDefault,
     async process(text) {
       const key = parseKeyText(text);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { VirtualClock } from '../lib/virtual-clock.ts';
+import { silentLogger } from '../observe/log.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** A queue whose work ends when the test says so. */
@@ -12,6 +14,7 @@ function controlled(concurrency: number) {
   const queue = new WorkQueue({
     clock,
     concurrency,
+    log: silentLogger,
     process(key) {
       started.push(key);
       return new Promise((resolve) => ends.set(key, resolve));
@@ -106,4 +109,87 @@ test('stopping waits for what runs, and starts nothing more', async () => {
   await end('a');
   await stopping;
   assert.deepEqual(started, ['a']);
+});
+
+test('a key that adds itself for ever, and ends at once, leaves timers and I/O their turns', async () => {
+  let runs = 0;
+  const queue: WorkQueue = new WorkQueue({
+    clock: new VirtualClock(),
+    concurrency: 2,
+    log: silentLogger,
+    async process(key) {
+      runs++;
+      // The limit is for a queue that gives no turns: it ends, and the order below says that it failed.
+      if (runs < 100_000) queue.add(key);
+    },
+  });
+  queue.start();
+  queue.add('a');
+  queue.add('b');
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const runsBeforeTimer = runs;
+  await readFile(import.meta.filename);
+  const runsBeforeRead = runs;
+  assert.ok(runsBeforeTimer > 0 && runsBeforeTimer < 100_000, `${runsBeforeTimer} runs before a timer`);
+  assert.ok(runsBeforeRead < 100_000, `${runsBeforeRead} runs before a file was read`);
+  await queue.stop();
+});
+
+test('all keys run, however many wait, the first of them within the tick', async () => {
+  let runs = 0;
+  const queue = new WorkQueue({
+    clock: new VirtualClock(),
+    concurrency: 8,
+    log: silentLogger,
+    async process() {
+      runs++;
+    },
+  });
+  queue.start();
+  for (let i = 0; i < 1_000; i++) queue.add(`key ${i}`);
+  await Promise.resolve();
+  await Promise.resolve();
+  assert.ok(runs > 0, 'nothing ran within the tick');
+  while (queue.depth > 0) await setImmediate();
+  await queue.stop();
+  assert.equal(runs, 1_000);
+});
+
+for (const [how, fail] of [
+  ['throws', () => assert.fail('not today')],
+  ['rejects', () => Promise.reject(new Error('not today'))],
+] as const) {
+  test(`work that ${how} is logged and tried again, and holds up no other key`, async () => {
+    const clock = new VirtualClock();
+    const runs: string[] = [];
+    const logged: { key: string; reason: string }[] = [];
+    const queue = new WorkQueue({
+      clock,
+      concurrency: 1,
+      log: { ...silentLogger, error: (fields) => logged.push(fields as (typeof logged)[number]) },
+      process(key) {
+        runs.push(key);
+        return key === 'bad' && runs.length === 1 ? fail() : Promise.resolve();
+      },
+    });
+    queue.start();
+    queue.add('bad');
+    queue.add('good');
+    await setImmediate();
+    assert.deepEqual(runs, ['bad', 'good']);
+    assert.deepEqual([logged.length, logged[0]?.key, logged[0]?.reason], [1, 'bad', 'not today']);
+    await clock.advance(10);
+    assert.deepEqual(runs, ['bad', 'good', 'bad']);
+    await queue.stop();
+  });
+}
+
+test('nothing comes back after the queue was stopped', async () => {
+  const { clock, queue, started } = controlled(1);
+  queue.start();
+  await queue.stop();
+  queue.retry('a');
+  queue.addAfter('b', 1);
+  await clock.advance(60_000);
+  assert.deepEqual([started, queue.depth], [[], 0]);
 });

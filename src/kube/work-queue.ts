@@ -1,8 +1,12 @@
 import { type BackoffPolicy, jitteredBackoffDelayMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Logger } from '../observe/log.ts';
 
 /** Between retries of one key: 5 ms, 10 ms, 20 ms … 30 s. */
 const retryBackoff: BackoffPolicy = { firstMs: 5, maxMs: 30_000, factor: 2 };
+/** This many keys start before timers and I/O have a turn: keys that end at once would otherwise follow for ever. */
+const startsPerTurnMax = 32;
 
 /**
  * Keys to be worked on. A key is never worked on twice at once; one that is added while it is being worked on is worked
@@ -13,10 +17,13 @@ const retryBackoff: BackoffPolicy = { firstMs: 5, maxMs: 30_000, factor: 2 };
  *                    ▲                │ add ▼                ▲
  *                    └── end ── running, dirty               │
  *   addAfter / retry: a timer, then add ─────────────────────┘
+ *
+ * The first keys run within the tick in which they are added; whatever keys do, the event loop gets its turns.
  */
 export class WorkQueue {
   readonly #process: (key: string) => Promise<void>;
   readonly #clock: Clock;
+  readonly #log: Logger;
   readonly #concurrency: number;
   readonly #waiting = new Set<string>();
   readonly #running = new Set<string>();
@@ -24,13 +31,24 @@ export class WorkQueue {
   readonly #timers = new Map<string, () => void>();
   readonly #attempts = new Map<string, number>();
   #isPaused = true;
+  #isStopped = false;
   #isScheduled = false;
+  #startsThisTurn = 0;
   #onIdle: (() => void) | undefined;
 
-  /** `process` must not throw: it decides itself whether to call `retry`. Nothing runs before `start`. */
-  constructor(options: { process: (key: string) => Promise<void>; clock: Clock; concurrency: number }) {
+  /**
+   * `process` decides itself whether to call `retry`; when it throws, that is logged as an error and the key retried.
+   * Nothing runs before `start`.
+   */
+  constructor(options: {
+    process: (key: string) => Promise<void>;
+    clock: Clock;
+    log: Logger;
+    concurrency: number;
+  }) {
     this.#process = options.process;
     this.#clock = options.clock;
+    this.#log = options.log;
     this.#concurrency = options.concurrency;
   }
 
@@ -42,6 +60,7 @@ export class WorkQueue {
   /** Starts nothing more; resolves when what runs has ended. */
   async stop(): Promise<void> {
     this.#isPaused = true;
+    this.#isStopped = true;
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     if (this.#running.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
@@ -56,6 +75,7 @@ export class WorkQueue {
   /** Adds the key after `delayMs`; replaces an earlier timer of the same key. */
   addAfter(key: string, delayMs: number): void {
     this.cancelTimer(key);
+    if (this.#isStopped) return;
     const cancel = this.#clock.after(delayMs, () => {
       this.#timers.delete(key);
       this.add(key);
@@ -100,10 +120,28 @@ export class WorkQueue {
   #pump(): void {
     for (const key of this.#waiting) {
       if (this.#isPaused || this.#running.size >= this.#concurrency) return;
+      if (this.#startsThisTurn >= startsPerTurnMax) return;
+      if (this.#startsThisTurn++ === 0) setImmediate(this.#beginTurn);
       this.#waiting.delete(key);
       this.#running.add(key);
-      void this.#process(key).finally(() => this.#end(key));
+      void this.#run(key); // Catches whatever `process` throws.
     }
+  }
+
+  readonly #beginTurn = () => {
+    this.#startsThisTurn = 0;
+    this.#pump();
+  };
+
+  async #run(key: string): Promise<void> {
+    try {
+      await this.#process(key);
+    } catch (error) {
+      const retryInMs = Math.round(this.retry(key));
+      const stack = error instanceof Error ? error.stack : undefined;
+      this.#log.error({ key, reason: messageOf(error), stack, retryInMs }, 'work on a key failed: trying again');
+    }
+    this.#end(key);
   }
 
   #end(key: string): void {

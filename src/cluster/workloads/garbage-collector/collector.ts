@@ -21,7 +21,8 @@ export class GarbageCollector {
   /** Works until the context's signal aborts. */
   constructor(context: ReconcileContext) {
     this.#context = context;
-    this.#queue = new WorkQueue({ clock: context.clock, concurrency, process: (uid) => this.#process(uid) });
+    const { clock, log } = context;
+    this.#queue = new WorkQueue({ clock, log, concurrency, process: (uid) => this.#process(uid) });
     this.#queue.start();
     context.signal.addEventListener('abort', () => void this.#queue.stop(), { once: true });
   }
