@@ -16,12 +16,13 @@ export const ownableKinds: readonly Kind[] = staticKinds.filter(
   (kind) => kind.group !== '' || kind.kind !== EventKind.kind,
 );
 
+const staticByGroupKind = new Map(staticKinds.map((kind) => [groupKind(kind), kind]));
+
 /** Every kind that the server has now, those of other people's CustomResourceDefinitions included. */
 export function allKinds(cache: Cache): Kind[] {
-  const known = new Set(staticKinds.map(groupKind));
   const custom = cache
     .list(CustomResourceDefinitionKind)
-    .filter((d) => !known.has(`${d.spec.names.kind}.${d.spec.group}`));
+    .filter((d) => !staticByGroupKind.has(`${d.spec.names.kind}.${d.spec.group}`));
   return [...staticKinds, ...custom.flatMap((definition) => kindOfDefinition(definition) ?? [])];
 }
 
@@ -39,12 +40,19 @@ export function kindOfDefinition({ spec }: CustomResourceDefinition): Kind | und
   });
 }
 
-export const groupKind = (kind: Pick<Kind, 'group' | 'kind'>) => `${kind.kind}.${kind.group}`;
+export function groupKind(kind: Pick<Kind, 'group' | 'kind'>): string {
+  return `${kind.kind}.${kind.group}`;
+}
 
-/** The group and kind of an owner reference, whatever its version. */
-export function groupKindOfReference(reference: { apiVersion: string; kind: string }): string {
+/** The kind of which an owner reference tells, whatever its version; undefined when it is not served. */
+export function kindOfReference(cache: Cache, reference: { apiVersion: string; kind: string }): Kind | undefined {
   const slash = reference.apiVersion.indexOf('/');
-  return `${reference.kind}.${slash < 0 ? '' : reference.apiVersion.slice(0, slash)}`;
+  const group = slash < 0 ? '' : reference.apiVersion.slice(0, slash);
+  const known = staticByGroupKind.get(groupKind({ group, kind: reference.kind }));
+  if (known) return known;
+  const isMeant = ({ spec }: CustomResourceDefinition) => spec.group === group && spec.names.kind === reference.kind;
+  const definition = cache.list(CustomResourceDefinitionKind).find(isMeant);
+  return definition && kindOfDefinition(definition);
 }
 
 export const kindId = (kind: Kind) => `${apiVersionOf(kind)}/${kind.kind}`;

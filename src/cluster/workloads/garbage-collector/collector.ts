@@ -1,13 +1,14 @@
 import type { Kind } from '../../../api/kind.ts';
-import type { Key, KubeObject, OwnerReference } from '../../../api/meta.ts';
-import { isNotFound } from '../../../api/status.ts';
+import { type Key, type KubeObject, keyOf, keyText, type OwnerReference } from '../../../api/meta.ts';
+import { isConflict, isNotFound } from '../../../api/status.ts';
 import type { ReconcileContext } from '../../../kube/reconciler.ts';
 import { WorkQueue } from '../../../kube/work-queue.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import { allKinds, groupKind, groupKindOfReference } from '../kinds.ts';
-import { type GraphNode, OwnershipGraph } from './graph.ts';
+import { kindOfReference } from '../kinds.ts';
+import { type GraphNode, mayOwn, OwnershipGraph } from './graph.ts';
 
 const concurrency = 8;
+const orphansAtOnce = 32;
 
 /**
  * Deletes what has lost its last owner, and carries out foreground and orphaning deletions (Kubernetes' garbage
@@ -44,7 +45,10 @@ export class GarbageCollector {
     } catch (error) {
       if (signal.aborted) return;
       const retryInMs = Math.round(this.#queue.retry(uid));
-      log.debug({ uid, reason: messageOf(error), retryInMs }, 'garbage collection failed: trying again');
+      const node = this.#graph.get(uid);
+      const fields = { kind: node?.kind.kind, key: node && keyText(node.key), reason: messageOf(error), retryInMs };
+      if (isConflict(error)) log.debug(fields, 'the object changed meanwhile: looking at it again');
+      else log.warn(fields, 'garbage collection failed: trying again');
     }
   }
 
@@ -53,59 +57,81 @@ export class GarbageCollector {
     const object = await client.get(node.kind, node.key);
     if (object?.metadata.uid !== node.uid) return;
     if (node.isOrphaning) return await this.#orphanDependents(node, object);
-    if (node.isForeground) return await this.#deleteDependents(node, object);
+    if (node.isForeground) {
+      // Foreground: dependents go first; each was looked at when its owner began to wait.
+      if (!this.#graph.mustWait(node.uid)) await this.#removeFinalizer(node, object, 'foregroundDeletion');
+      return;
+    }
     if (object.metadata.deletionTimestamp !== undefined) return;
     const owners = object.metadata.ownerReferences ?? [];
     if (owners.length === 0) return;
     const states = await Promise.all(owners.map((owner) => this.#stateOf(owner, object)));
     const lost = owners.filter((_owner, i) => states[i] !== 'solid');
     if (lost.length === 0) return;
-    if (lost.length < owners.length) {
-      const ownerReferences = owners.filter((owner) => !lost.includes(owner));
-      await client.update(node.kind, { ...object, metadata: { ...object.metadata, ownerReferences } });
+    const solid = owners.filter((owner) => !lost.includes(owner));
+    if (solid.length > 0 && (await this.#isHeld(node.uid, solid))) {
+      await client.update(node.kind, { ...object, metadata: { ...object.metadata, ownerReferences: solid } });
       return;
     }
     // The last owner waits for its dependents: then what depends on this one must be gone first, too.
-    const isAwaited = states.includes('waiting') && this.#graph.dependentsOf(node.uid).length > 0;
+    const isAwaited = states.includes('waiting') && this.#graph.hasDependents(node.uid);
     await client.delete(node.kind, node.key, {
       propagationPolicy: isAwaited ? 'Foreground' : 'Background',
       preconditions: { uid: node.uid },
     });
   }
 
+  /**
+   * Whether, of the `owners` that an object has left, one is held by something else than the object itself: following
+   * owners upwards, an object is found that nobody owns, or that is not known well enough to delete on its account.
+   */
+  async #isHeld(uid: string, owners: readonly OwnerReference[]): Promise<boolean> {
+    const seen = new Set([uid]);
+    const above = owners.map((owner) => owner.uid);
+    for (let next = above.pop(); next !== undefined; next = above.pop()) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      const node = this.#graph.get(next);
+      if (!node) return true;
+      const { metadata } = (await this.#context.client.get(node.kind, node.key)) ?? {};
+      if (metadata?.uid !== next) continue;
+      if (metadata.deletionTimestamp !== undefined && node.isForeground) continue;
+      if (!metadata.ownerReferences?.length) return true;
+      above.push(...metadata.ownerReferences.map((owner) => owner.uid));
+    }
+    return false;
+  }
+
   async #stateOf(owner: OwnerReference, dependent: KubeObject): Promise<'solid' | 'waiting' | 'absent'> {
-    const known = this.#graph.get(owner.uid);
-    if (known?.isForeground) return 'waiting';
-    const kind = allKinds(this.#context.cache).find((k) => groupKind(k) === groupKindOfReference(owner));
+    const kind = kindOfReference(this.#context.cache, owner);
     // An owner of a kind that is not served now may come back: nothing is deleted on a guess.
     if (!kind) return 'solid';
     const { namespace } = dependent.metadata;
     if (kind.isNamespaced && namespace === undefined) return 'solid';
     const key = kind.isNamespaced && namespace !== undefined ? { namespace, name: owner.name } : { name: owner.name };
+    const known = this.#graph.get(owner.uid);
+    if (known?.isForeground && mayOwn(known.key, keyOf(dependent))) return 'waiting';
     const found = await this.#context.client.get(kind, key);
     if (found?.metadata.uid !== owner.uid) return 'absent';
     const isWaiting = found.metadata.deletionTimestamp && found.metadata.finalizers?.includes('foregroundDeletion');
     return isWaiting ? 'waiting' : 'solid';
   }
 
-  /** Foreground: dependents go first; the owner, once none is left that blocks it. */
-  async #deleteDependents(node: GraphNode, object: KubeObject): Promise<void> {
-    const dependents = this.#graph.dependentsOf(node.uid);
-    const blocking = dependents.filter((dependent) => isBlocking(dependent, node.uid));
-    for (const dependent of dependents) this.#queue.add(dependent.uid);
-    if (blocking.length === 0) await this.#removeFinalizer(node, object, 'foregroundDeletion');
-  }
-
   /** Orphan: dependents stay, without this owner. */
   async #orphanDependents(node: GraphNode, object: KubeObject): Promise<void> {
-    const { client } = this.#context;
-    for (const dependent of this.#graph.dependentsOf(node.uid)) {
-      const stored = await client.get(dependent.kind, dependent.key);
-      if (!stored) continue;
-      const ownerReferences = (stored.metadata.ownerReferences ?? []).filter((owner) => owner.uid !== node.uid);
-      await client.update(dependent.kind, { ...stored, metadata: { ...stored.metadata, ownerReferences } });
+    const dependents = this.#graph.dependentsOf(node.uid);
+    for (let i = 0; i < dependents.length; i += orphansAtOnce) {
+      await Promise.all(dependents.slice(i, i + orphansAtOnce).map((dependent) => this.#disown(dependent, node.uid)));
     }
     await this.#removeFinalizer(node, object, 'orphan');
+  }
+
+  async #disown(dependent: GraphNode, owner: string): Promise<void> {
+    const { client } = this.#context;
+    const stored = await client.get(dependent.kind, dependent.key);
+    if (stored?.metadata.uid !== dependent.uid) return;
+    const ownerReferences = (stored.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner);
+    await client.update(dependent.kind, { ...stored, metadata: { ...stored.metadata, ownerReferences } });
   }
 
   async #removeFinalizer(node: GraphNode, object: KubeObject, finalizer: string): Promise<void> {
@@ -117,6 +143,3 @@ export class GarbageCollector {
     }
   }
 }
-
-const isBlocking = (dependent: GraphNode, owner: string) =>
-  dependent.owners.some((reference) => reference.uid === owner && reference.blockOwnerDeletion);

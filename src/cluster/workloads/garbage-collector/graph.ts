@@ -39,17 +39,15 @@ export class OwnershipGraph {
       isForeground: isDeleting && finalizers.includes('foregroundDeletion'),
       isOrphaning: isDeleting && finalizers.includes('orphan'),
     };
-    for (const { uid: owner } of old?.owners ?? []) this.#dependents.get(owner)?.delete(uid);
+    for (const { uid: owner } of old?.owners ?? []) this.#disown(owner, uid);
     for (const { uid: owner } of node.owners)
       this.#dependents.set(owner, (this.#dependents.get(owner) ?? new Set()).add(uid));
     this.#nodes.set(uid, node);
     this.#uids.set(name, uid);
-    // Owners may have changed, or a foreground owner have become blocked or free.
     const hasChanged = !old || !sameOwners(old, node);
-    if (node.owners.length > 0 && hasChanged) attention.push(uid);
-    if (node.isForeground || node.isOrphaning) attention.push(uid);
-    if (hasChanged)
-      for (const { uid: owner } of old?.owners ?? []) if (this.#nodes.get(owner)?.isForeground) attention.push(owner);
+    if ((node.owners.length > 0 && hasChanged) || node.isForeground || node.isOrphaning) attention.push(uid);
+    if (node.isForeground && !old?.isForeground) attention.push(...(this.#dependents.get(uid) ?? []));
+    if (old && hasChanged) attention.push(...this.#waitingFor(old));
     return attention;
   }
 
@@ -61,14 +59,10 @@ export class OwnershipGraph {
     this.#uids.delete(name);
     const node = this.#nodes.get(uid);
     this.#nodes.delete(uid);
-    const attention = this.dependentsOf(uid).map((dependent) => dependent.uid);
-    for (const { uid: owner } of node?.owners ?? []) {
-      const siblings = this.#dependents.get(owner);
-      siblings?.delete(uid);
-      if (siblings?.size === 0) this.#dependents.delete(owner);
-      if (this.#nodes.get(owner)?.isForeground) attention.push(owner);
-    }
-    return attention;
+    const attention = [...(this.#dependents.get(uid) ?? [])];
+    if (!node) return attention;
+    for (const { uid: owner } of node.owners) this.#disown(owner, uid);
+    return [...attention, ...this.#waitingFor(node)];
   }
 
   get(uid: string): GraphNode | undefined {
@@ -78,7 +72,76 @@ export class OwnershipGraph {
   dependentsOf(uid: string): GraphNode[] {
     return [...(this.#dependents.get(uid) ?? [])].flatMap((dependent) => this.#nodes.get(dependent) ?? []);
   }
+
+  hasDependents(uid: string): boolean {
+    return this.#dependents.has(uid);
+  }
+
+  /** Whether dependents must go before the object may: those that block it, unless it is in a circle with them. */
+  mustWait(uid: string): boolean {
+    for (const _ of this.#blocking(uid)) return !this.#isInCircle(uid);
+    return false;
+  }
+
+  /**
+   * Whether the object waits for itself, and for nothing that could still go first: all that it waits for, and they
+   * wait for, are objects that wait, too. Then none of them would ever be the first to go.
+   *
+   *   a ──▶ b ──▶ c ──▶ a        a circle: each may go
+   *         └───▶ d              as long as d is there, none
+   *
+   * Depth first: what is no circle is found out at the first object that waits for nothing.
+   */
+  #isInCircle(uid: string): boolean {
+    const seen = new Set<string>();
+    const path = [this.#blocking(uid)];
+    let isClosed = false;
+    for (let dependents = path.at(-1); dependents; dependents = path.at(-1)) {
+      const { value: dependent, done } = dependents.next();
+      if (done) {
+        path.pop();
+        continue;
+      }
+      isClosed ||= dependent.uid === uid;
+      if (seen.has(dependent.uid)) continue;
+      seen.add(dependent.uid);
+      if (!dependent.isForeground || this.#isFree(dependent.uid)) return false;
+      path.push(this.#blocking(dependent.uid));
+    }
+    return isClosed;
+  }
+
+  #isFree(uid: string): boolean {
+    for (const _ of this.#blocking(uid)) return false;
+    return true;
+  }
+
+  /** The dependents for which `uid` waits when it is deleted in the foreground; one at a time, as there may be many. */
+  *#blocking(uid: string): Generator<GraphNode, undefined> {
+    const owner = this.#nodes.get(uid);
+    for (const dependentUid of this.#dependents.get(uid) ?? []) {
+      const dependent = this.#nodes.get(dependentUid);
+      if (!dependent || !owner || !mayOwn(owner.key, dependent.key)) continue;
+      if (dependent.owners.some((r) => r.uid === uid && r.blockOwnerDeletion)) yield dependent;
+    }
+  }
+
+  /** The owners that wait, or waited, for `node`. */
+  #waitingFor(node: GraphNode): string[] {
+    const blocked = node.owners.filter((r) => r.blockOwnerDeletion && this.#nodes.get(r.uid)?.isForeground);
+    return blocked.map(({ uid }) => uid);
+  }
+
+  #disown(owner: string, dependent: string): void {
+    const siblings = this.#dependents.get(owner);
+    siblings?.delete(dependent);
+    if (siblings?.size === 0) this.#dependents.delete(owner);
+  }
 }
+
+/** An owner is in the namespace of what it owns, or in none (Kubernetes' documentation, "Owners and Dependents"). */
+export const mayOwn = (owner: Key, dependent: Key) =>
+  owner.namespace === undefined || owner.namespace === dependent.namespace;
 
 const nameOf = (kind: Kind, key: Key) => `${kindId(kind)}/${keyText(key)}`;
 
