@@ -23,6 +23,11 @@ export interface GatewayOptions {
   host?: string;
   /** 0 is any free one. */
   port: number;
+  /**
+   * What is bound to the port already, in a form that `net.Server.listen` takes; lent by who keeps it open, so that
+   * connections wait there while gateways come and go. `host` and `port` are not looked at then.
+   */
+  handle?: unknown;
   autoscaler: AutoscalerAddress;
   /** Names this gateway among others in reports. */
   id: string;
@@ -36,7 +41,10 @@ export interface GatewayOptions {
 
 export interface Gateway {
   port: number;
-  /** Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). */
+  /**
+   * Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). A lent handle stays open
+   * for who else has it.
+   */
   stop(options?: { graceMs?: number }): Promise<void>;
 }
 
@@ -73,7 +81,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const source = sourceOf(options);
   // Without routes every host is unknown: a gateway that starts again must not answer 404 for services that exist.
   await source.start((snapshot) => router.swap(snapshot));
-  const port = await listener.listen(options.host ?? '127.0.0.1', options.port).catch(async (error) => {
+  const { host = '127.0.0.1', port: wantedPort, handle } = options;
+  const port = await listener.listen({ host, port: wantedPort, handle }).catch(async (error) => {
     await source.stop();
     throw error;
   });

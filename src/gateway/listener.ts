@@ -8,6 +8,15 @@ import { replyText, tooManyConnections } from './replies.ts';
 /** Deadlines are looked at this often: a timer for each request would cost more than the requests. */
 const sweepMs = 100;
 const idleSweepMs = 1_000;
+/** Connections that the kernel holds until they are accepted; it cuts this down to net.core.somaxconn. */
+const backlog = 4_096;
+
+/** An address to bind, or what is bound already (then only `handle` counts). */
+export interface ListenAt {
+  host: string;
+  port: number;
+  handle: unknown;
+}
 
 /** Accepts clients, sweeps deadlines, and drains. */
 export class Listener {
@@ -22,7 +31,7 @@ export class Listener {
   }
 
   /** Returns the port; throws PORT_IN_USE. */
-  listen(host: string, port: number): Promise<number> {
+  listen({ host, port, handle }: ListenAt): Promise<number> {
     const server = this.#server;
     return new Promise((resolve, reject) => {
       const onError = (error: NodeJS.ErrnoException) => {
@@ -30,12 +39,14 @@ export class Listener {
         reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', where, { cause: error }) : error);
       };
       server.once('error', onError);
-      server.listen({ host, port, backlog: 1024 }, () => {
+      const onListening = () => {
         server.off('error', onError);
         server.on('error', (error) => this.#context.log.error({ err: error }, 'accepting connections failed'));
         const address = server.address();
         resolve(typeof address === 'object' && address !== null ? address.port : port);
-      });
+      };
+      if (handle === undefined) server.listen({ host, port, backlog }, onListening);
+      else server.listen(handle, backlog, onListening);
     });
   }
 

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net, { createServer } from 'node:net';
+import { describe, it } from 'node:test';
+import { systemClock } from '../lib/clock.ts';
+import { silentLogger } from '../observe/log.ts';
+import { startGateway } from './index.ts';
+import { startChildGateway } from './testing/child-gateway.ts';
+import { exchange, RawClient, requestText, snapshotOf, startReplyOrigin, statusOf } from './testing/fixture.ts';
+
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+const closing = 'Connection: close\r\n';
+
+/** A socket that is bound and nothing more, as a supervisor has it; undocumented, and what node:cluster lends. */
+function boundHandle(): { close(): void } {
+  const create = (net as unknown as { _createServerHandle(host: string, port: number, type: 4): { close(): void } })
+    ._createServerHandle;
+  return create('127.0.0.1', 0, 4);
+}
+
+describe('a gateway on a lent socket', () => {
+  it('leaves connections waiting there when it is killed, and the next gateway answers them', async () => {
+    const origin = await startReplyOrigin(ok);
+    const handle = boundHandle();
+    const first = await startChildGateway([origin.port], { handle });
+    assert.equal(statusOf(await exchange(first.port, requestText('GET /', closing))), 200);
+    await first.kill();
+    const clients = Array.from({ length: 50 }, () => new RawClient(first.port).send(requestText('GET /', closing)));
+    await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
+    assert.ok(clients.every(({ text, isEnded }) => text === '' && !isEnded));
+    const second = await startChildGateway([origin.port], { handle });
+    assert.equal(second.port, first.port);
+    for (const client of clients) assert.equal(statusOf(await client.ended()), 200);
+    await second.kill();
+    handle.close();
+    origin.close();
+  });
+
+  it('closes only its own hold of it when it stops', async () => {
+    const origin = await startReplyOrigin(ok);
+    const handle = boundHandle();
+    const other = await startChildGateway([origin.port], { handle });
+    const gateway = await startGateway({
+      source: { start: async (onSnapshot) => onSnapshot(snapshotOf([origin.port])), stop() {} },
+      port: 0,
+      handle,
+      autoscaler: { url: 'http://127.0.0.1:9' },
+      id: 'lent',
+      clock: systemClock,
+      log: silentLogger,
+    });
+    assert.equal(gateway.port, other.port);
+    await gateway.stop();
+    assert.equal(statusOf(await exchange(other.port, requestText('GET /', closing))), 200);
+    await other.kill();
+    origin.close();
+  });
+
+  it('takes a server that listens already, too', async () => {
+    const origin = await startReplyOrigin(ok);
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const gateway = await startGateway({
+      source: { start: async (onSnapshot) => onSnapshot(snapshotOf([origin.port])), stop() {} },
+      port: 0,
+      handle: server,
+      autoscaler: { url: 'http://127.0.0.1:9' },
+      id: 'lent',
+      clock: systemClock,
+      log: silentLogger,
+    });
+    assert.equal(statusOf(await exchange(gateway.port, requestText('GET /', closing))), 200);
+    await gateway.stop();
+    origin.close();
+  });
+});
