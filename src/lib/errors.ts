@@ -93,6 +93,13 @@ const catalogue = {
       `the log of broker ${p.broker} holds ${p.heldBytes} bytes, its limit is ${p.limitBytes}: ` +
       `its triggers are behind (${p.slowest}); nothing was accepted, try again`,
   },
+  EVENT_LOG_FAILED: {
+    status: 503,
+    fault: 'system',
+    message: (p) =>
+      `the event log ${p.path} could not be read or written: ${p.why}; ` +
+      `if the file is damaged, put a copy back, or move it away to begin with an empty log`,
+  },
   EVENT_LOG_TOO_NEW: {
     status: 500,
     fault: 'user',

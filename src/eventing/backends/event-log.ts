@@ -15,6 +15,8 @@ export interface StoredEvent extends NewEvent {
   /** Milliseconds since 1970. */
   arrivedAt: number;
   sizeBytes: number;
+  /** Why the log cannot tell what the event was, where it cannot: then it has no attributes. */
+  damage?: string;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { KittiwakeError } from '../../lib/errors.ts';
+import { assert, KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Attributes } from '../cloudevents/event.ts';
 import type { NewEvent, Offset, StoredEvent } from './event-log.ts';
 import { Progress } from './progress.ts';
@@ -10,9 +10,31 @@ const format = 1;
 const sqliteFull = 13;
 const sqliteBusy = 5;
 
+/** `fs.fdatasync`. */
+export type Flush = (fd: number, done: (error: Error | null) => void) => void;
+
+/** An event as it will be written. */
+export interface NewRow extends NewEvent {
+  head: string;
+  sizeBytes: number;
+}
+
+/** Throws when there is something in the event that cannot be written: before it is in a batch with others. */
+export function rowOf({ event, headers }: NewEvent): NewRow {
+  const head = JSON.stringify([event.attributes, headers]);
+  return { event, headers, head, sizeBytes: head.length + (event.data?.length ?? 0) + 64 };
+}
+
 export interface CursorRow {
   consumer: string;
   progress: Progress;
+}
+
+/** Offsets from `first` up to before `end`. */
+interface Extent {
+  first: Offset;
+  end: Offset;
+  bytes: number;
 }
 
 /**
@@ -23,33 +45,51 @@ export interface CursorRow {
  */
 export class SqliteFile {
   readonly #path: string;
+  readonly #flush: Flush;
   readonly #db: DatabaseSync;
   readonly #walFd: number;
   readonly #insert: StatementSync;
   readonly #select: StatementSync;
 
   /** Opens or creates the file, and locks it against other processes until `close`. */
-  constructor(path: string, options: { pageCountMax?: number } = {}) {
+  constructor(path: string, options: { pageCountMax?: number; fdatasync?: Flush } = {}) {
     this.#path = path;
-    mkdirSync(dirname(path), { recursive: true });
-    this.#db = new DatabaseSync(path, { timeout: 0 });
+    this.#flush = options.fdatasync ?? fdatasync;
+    try {
+      mkdirSync(dirname(path), { recursive: true });
+      this.#db = new DatabaseSync(path, { timeout: 0 });
+    } catch (error) {
+      throw errorOf(error, path);
+    }
+    let walFd: number | undefined;
     try {
       prepare(this.#db, path);
       if (options.pageCountMax !== undefined) this.#db.exec(`PRAGMA max_page_count = ${options.pageCountMax}`);
-      this.#walFd = openSync(`${path}-wal`, 'r+');
+      walFd = openSync(`${path}-wal`, 'r+');
+      syncFolder(dirname(path));
+      this.#insert = this.#db.prepare('INSERT INTO events (offset, arrived, size, head, data) VALUES (?, ?, ?, ?, ?)');
+      this.#select = this.#db.prepare(
+        'SELECT offset, arrived, size, head, data FROM events WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?',
+      );
     } catch (error) {
       this.#db.close();
+      if (walFd !== undefined) closeSync(walFd);
       throw errorOf(error, path);
     }
-    syncFolder(dirname(path));
-    this.#insert = this.#db.prepare('INSERT INTO events (offset, arrived, size, head, data) VALUES (?, ?, ?, ?, ?)');
-    this.#select = this.#db.prepare(
-      'SELECT offset, arrived, size, head, data FROM events WHERE offset >= ? AND offset < ? ORDER BY offset LIMIT ?',
-    );
+    this.#walFd = walFd;
   }
 
-  /** What the log holds: offsets from `first` up to before `end`. */
-  extent(): { first: Offset; end: Offset; bytes: number } {
+  /** What the log holds; when it cannot be read, the file is closed again. */
+  contents(): { extent: Extent; cursors: CursorRow[] } {
+    try {
+      return { extent: this.#extent(), cursors: this.#cursors() };
+    } catch (error) {
+      this.close();
+      throw errorOf(error, this.#path);
+    }
+  }
+
+  #extent(): Extent {
     const row = this.#db
       .prepare(
         `SELECT (SELECT value FROM counters WHERE name = 'end') AS end, min(offset) AS first, total(size) AS bytes
@@ -57,10 +97,11 @@ export class SqliteFile {
       )
       .get();
     const end = Number(row?.end);
+    assert(Number.isSafeInteger(end) && end > 0, `the end of the log is ${row?.end}`);
     return { end, first: Number(row?.first ?? end), bytes: Number(row?.bytes) };
   }
 
-  cursors(): CursorRow[] {
+  #cursors(): CursorRow[] {
     const rows = this.#db.prepare('SELECT consumer, position, ranges FROM cursors').all();
     return rows.map((row) => ({
       consumer: String(row.consumer),
@@ -69,10 +110,10 @@ export class SqliteFile {
   }
 
   /** Commits the events, from `first` on, in one transaction: all of them or, when it throws, none. */
-  append(first: Offset, arrivedAt: number, events: readonly NewEvent[]): StoredEvent[] {
+  append(first: Offset, arrivedAt: number, rows: readonly NewRow[]): StoredEvent[] {
     return this.#transaction(() => {
-      const stored = events.map((event, i) => this.#insertOne(first + i, arrivedAt, event));
-      this.#db.prepare(`UPDATE counters SET value = ? WHERE name = 'end'`).run(first + events.length);
+      const stored = rows.map((row, i) => this.#insertOne(first + i, arrivedAt, row));
+      this.#db.prepare(`UPDATE counters SET value = ? WHERE name = 'end'`).run(first + rows.length);
       return stored;
     });
   }
@@ -80,11 +121,15 @@ export class SqliteFile {
   read(from: Offset, end: Offset, limit: number, bytesMax: number): StoredEvent[] {
     const events: StoredEvent[] = [];
     let bytes = 0;
-    for (const row of this.#select.iterate(from, end, limit)) {
-      const event = storedEvent(row);
-      events.push(event);
-      bytes += event.sizeBytes;
-      if (bytes >= bytesMax) break;
+    try {
+      for (const row of this.#select.iterate(from, end, limit)) {
+        const event = storedEvent(row);
+        events.push(event);
+        bytes += event.sizeBytes;
+        if (bytes >= bytesMax) break;
+      }
+    } catch (error) {
+      throw errorOf(error, this.#path);
     }
     return events;
   }
@@ -119,7 +164,7 @@ export class SqliteFile {
   /** Resolves when everything that was committed before is on disk. */
   sync(): Promise<void> {
     return new Promise((resolve, reject) => {
-      fdatasync(this.#walFd, (error) => (error ? reject(error) : resolve()));
+      this.#flush(this.#walFd, (error) => (error ? reject(failureOf(error, this.#path)) : resolve()));
     });
   }
 
@@ -128,9 +173,7 @@ export class SqliteFile {
     closeSync(this.#walFd);
   }
 
-  #insertOne(offset: Offset, arrivedAt: number, { event, headers }: NewEvent): StoredEvent {
-    const head = JSON.stringify([event.attributes, headers]);
-    const sizeBytes = head.length + (event.data?.length ?? 0) + 64;
+  #insertOne(offset: Offset, arrivedAt: number, { event, headers, head, sizeBytes }: NewRow): StoredEvent {
     this.#insert.run(offset, arrivedAt, sizeBytes, head, event.data ?? null);
     return { offset, arrivedAt, sizeBytes, event, headers };
   }
@@ -167,7 +210,21 @@ function prepare(db: DatabaseSync, path: string): void {
     PRAGMA user_version = ${format};
     COMMIT;
   `);
-  if (found === 0) db.exec('PRAGMA wal_checkpoint(FULL)');
+  settle(db);
+}
+
+/**
+ * Moves what recovery found in the write-ahead log into the file, durably. After a crash, or a flush that failed, it
+ * may have been in the page cache alone; nothing may be appended behind frames that a disk never got.
+ */
+function settle(db: DatabaseSync): void {
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    // On a full disk it stays where it is, and what is there can still be read and delivered.
+    if (error instanceof Error && 'errcode' in error && Number(error.errcode) === sqliteFull) return;
+    throw error;
+  }
 }
 
 /** Makes the names of new files in `folder` durable. */
@@ -181,24 +238,37 @@ function syncFolder(folder: string): void {
 }
 
 function storedEvent(row: Record<string, unknown>): StoredEvent {
-  const [attributes, headers] = JSON.parse(String(row.head)) as [Attributes, string[]];
   const { data } = row;
-  return {
-    offset: Number(row.offset),
-    arrivedAt: Number(row.arrived),
-    sizeBytes: Number(row.size),
-    headers,
-    event:
-      data instanceof Uint8Array
-        ? { attributes, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) }
-        : { attributes },
-  };
+  const place = { offset: Number(row.offset), arrivedAt: Number(row.arrived), sizeBytes: Number(row.size) };
+  let head: [Attributes, string[]];
+  try {
+    head = headOf(String(row.head));
+  } catch (error) {
+    return { ...place, headers: [], event: { attributes: {} }, damage: messageOf(error) };
+  }
+  const [attributes, headers] = head;
+  if (!(data instanceof Uint8Array)) return { ...place, headers, event: { attributes } };
+  return { ...place, headers, event: { attributes, data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) } };
 }
 
-function errorOf(error: unknown, path: string): unknown {
-  // The primary code is the low byte of an extended one.
-  const code = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
-  if (code === sqliteFull) return new KittiwakeError('DISK_FULL', { path }, { cause: error });
-  if (code === sqliteBusy) return new KittiwakeError('EVENT_LOG_IN_USE', { path }, { cause: error });
-  return error;
+/** What a row says of its event. It may not be as it was written: then only that event is lost, not those after it. */
+function headOf(text: string): [Attributes, string[]] {
+  const [attributes, headers] = JSON.parse(text);
+  assert(typeof attributes === 'object' && attributes !== null, 'there are no attributes');
+  assert(Array.isArray(headers) && headers.every((value) => typeof value === 'string'), 'there are no headers');
+  return [attributes, headers];
+}
+
+function errorOf(error: unknown, path: string): KittiwakeError {
+  if (error instanceof KittiwakeError) return error;
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  // SQLite's primary code is the low byte of an extended one.
+  const primary = Number(errcode ?? 0) & 0xff;
+  if (primary === sqliteFull || code === 'ENOSPC') return new KittiwakeError('DISK_FULL', { path }, { cause: error });
+  if (primary === sqliteBusy) return new KittiwakeError('EVENT_LOG_IN_USE', { path }, { cause: error });
+  return failureOf(error, path);
+}
+
+function failureOf(error: unknown, path: string): KittiwakeError {
+  return new KittiwakeError('EVENT_LOG_FAILED', { path, why: messageOf(error) }, { cause: error });
 }

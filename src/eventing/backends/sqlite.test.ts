@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -98,6 +98,135 @@ describe('a log in SQLite', () => {
     assert.equal((await copy.cursor('c')).position, 1);
   });
 
+  test('cursors are given while producers append without a pause', async () => {
+    const log = open();
+    let isDone = false;
+    const producers = Array.from({ length: 8 }, async (_, i) => {
+      while (!isDone) await log.append([event(i)]);
+    });
+    for (let i = 0; i < 50; i++) {
+      const cursor = await log.cursor(`c${i}`);
+      assert.ok(cursor.position <= log.end);
+    }
+    isDone = true;
+    await Promise.all(producers);
+  });
+
+  test('an append is acknowledged and read only once it is flushed, and so is a cursor', async () => {
+    const disk = heldDisk();
+    const log = open({ fdatasync: disk.fdatasync });
+    const seen: string[] = [];
+    log.onAppend(() => seen.push('heard'));
+    const asked = log.cursor('c').then(() => seen.push('cursor'));
+    const again = log.cursor('c').then(() => seen.push('cursor again'));
+    await disk.isAsked(1);
+    assert.equal(seen.length, 0);
+    disk.release();
+    await Promise.all([asked, again]);
+    assert.equal(seen.join(), 'cursor,cursor again');
+    const appended = log.append([event(1)]).then(() => seen.push('acknowledged'));
+    const other = log.append([event(2)]).then(() => seen.push('acknowledged'));
+    await disk.isAsked(2);
+    assert.equal(seen.length, 2);
+    assert.equal(log.end, 1);
+    assert.equal(ids(await log.read(1, 10)), '');
+    disk.release();
+    await Promise.all([appended, other]);
+    assert.equal(seen.slice(2).join(), 'heard,acknowledged,acknowledged');
+    assert.equal(log.end, 3);
+    assert.equal(ids(await log.read(1, 10)), '1,2');
+    disk.letGo();
+  });
+
+  test('a flush that fails acknowledges nothing, shows nothing, and ends the log with the reason', async () => {
+    const disk = heldDisk();
+    const failures: unknown[] = [];
+    const log = open({ fdatasync: disk.fdatasync, onFailure: (error) => failures.push(error) });
+    const first = log.append([event(1)]);
+    const refused = assert.rejects(first, { code: 'EVENT_LOG_FAILED', status: 503, message: /log\.db .*no space/ });
+    await disk.isAsked(1);
+    const waiting = assert.rejects(log.append([event(2)]), { code: 'EVENT_LOG_FAILED' });
+    const place = assert.rejects(log.cursor('c'), { code: 'EVENT_LOG_FAILED' });
+    disk.release(Object.assign(new Error('no space'), { code: 'ENOSPC' }));
+    await Promise.all([refused, waiting, place]);
+    assert.equal(failures.length, 1);
+    assert.equal(log.end, 1);
+    assert.equal(ids(await log.read(1, 10)), '');
+    await assert.rejects(log.append([event(3)]), { code: 'BROKER_NOT_READY' });
+    await assert.rejects(log.cursor('c'), { code: 'BROKER_NOT_READY' });
+  });
+
+  test('a cursor that is not on disk is no cursor: the next attempt begins anew', async () => {
+    const log = open({ pageCountMax: 16 });
+    await assert.rejects(
+      async () => {
+        for (;;) await log.append([event(1, 'x'.repeat(3000))]);
+      },
+      { code: 'DISK_FULL' },
+    );
+    const names = Array.from({ length: 200 }, (_, i) => `consumer ${i} ${'x'.repeat(200)}`);
+    const first = await Promise.allSettled(names.map((name) => log.cursor(name)));
+    assert.ok(first.every(({ status }) => status === 'rejected'));
+    const second = await Promise.allSettled(names.map((name) => log.cursor(name)));
+    assert.ok(second.every(({ status }) => status === 'rejected'));
+    await log.close();
+    const after = open();
+    await after.append([event(2)]);
+    assert.equal((await after.cursor(names[0] ?? '')).position, after.end);
+  });
+
+  test('a consumer that is gone and comes back before that is on disk is a consumer', async () => {
+    const log = open();
+    await log.cursor('c');
+    log.retain(() => false);
+    await log.cursor('c');
+    await log.append([event(1)]);
+    await log.close();
+    assert.equal((await open().cursor('c')).position, 1);
+  });
+
+  test('events that cannot be read any more are told as such, and those around them are there', async () => {
+    const log = open();
+    await log.cursor('c');
+    await log.append([event(1), event(2), event(3), event(4)]);
+    await log.close();
+    const db = new DatabaseSync(join(dir, 'log.db'));
+    db.exec(`UPDATE events SET head = '{' WHERE offset = 2; UPDATE events SET head = '[null,[7]]' WHERE offset = 3`);
+    db.close();
+    const events = await open().read(1, 10);
+    assert.equal(ids(events), '1,,,4');
+    assert.deepEqual(
+      events.map(({ damage }) => damage !== undefined),
+      [false, true, true, false],
+    );
+  });
+
+  test('an event that cannot be written is refused alone', async () => {
+    const log = open();
+    const hostile = { event: { attributes: { id: 1n as unknown as number } }, headers: [] };
+    const [first, second, third] = await Promise.allSettled([
+      log.append([event(1)]),
+      log.append([hostile]),
+      log.append([event(2)]),
+    ]);
+    assert.deepEqual([first?.status, second?.status, third?.status], ['fulfilled', 'rejected', 'fulfilled']);
+  });
+
+  test('a damaged file is an error that names it, and its lock is let go of', async () => {
+    const path = join(dir, 'log.db');
+    writeFileSync(path, 'not a database, but long enough to have a header'.repeat(100));
+    for (let i = 0; i < 2; i++) assert.throws(() => open(), { code: 'EVENT_LOG_FAILED', message: /log\.db .*move it/ });
+    rmSync(path);
+    await open().close();
+    const db = new DatabaseSync(path);
+    db.exec(`INSERT INTO cursors VALUES ('c', 5, '3-2')`);
+    db.close();
+    for (let i = 0; i < 2; i++) assert.throws(() => open(), { code: 'EVENT_LOG_FAILED', message: /range 3-2/ });
+    rmSync(path);
+    writeFileSync(join(dir, 'file'), '');
+    assert.throws(() => open({ path: join(dir, 'file', 'log.db') }), { code: 'EVENT_LOG_FAILED' });
+  });
+
   test('what every consumer is done with is removed, slice by slice, and what one still needs is not', async () => {
     const log = open();
     const [fast, slow] = await Promise.all([log.cursor('fast'), log.cursor('slow')]);
@@ -187,6 +316,36 @@ describe('a log in SQLite', () => {
     await assert.rejects(log.append([event(2)]), /is closed/);
   });
 });
+
+/** A disk whose flushes end when the test says so, and as it says. */
+function heldDisk() {
+  const pending: (() => void)[] = [];
+  let isHeld = true;
+  let asked = 0;
+  let result: Error | null = null;
+  const fdatasync: SqliteLogOptions['fdatasync'] = (_fd, done) => {
+    asked++;
+    pending.push(() => done(result));
+    if (!isHeld) release();
+  };
+  const release = (error: Error | null = null) => {
+    result = error;
+    for (const end of pending.splice(0)) end();
+  };
+  return {
+    fdatasync,
+    release,
+    letGo() {
+      isHeld = false;
+      release();
+    },
+    async isAsked(count: number) {
+      while (asked < count) await new Promise((resolve) => setImmediate(resolve));
+      // What does not wait for the disk has had its turn.
+      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
 
 /** Moves the clock, so that the log tidies up, until `isSo`; the disk's own time passes in between. */
 async function tidiedOn(clock: VirtualClock, log: SqliteLog, isSo: () => boolean): Promise<void> {

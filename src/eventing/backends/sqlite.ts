@@ -1,9 +1,9 @@
 import type { Clock } from '../../lib/clock.ts';
-import { assert, KittiwakeError } from '../../lib/errors.ts';
+import { KittiwakeError } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from './event-log.ts';
 import { Progress } from './progress.ts';
-import { SqliteFile } from './sqlite-file.ts';
+import { type Flush, type NewRow, rowOf, SqliteFile } from './sqlite-file.ts';
 import { Tail } from './tail.ts';
 
 export interface SqliteLogOptions {
@@ -17,6 +17,8 @@ export interface SqliteLogOptions {
   onFailure(error: unknown): void;
   /** For tests of a full disk. */
   pageCountMax?: number;
+  /** For tests of a disk that is slow, or fails. */
+  fdatasync?: Flush;
 }
 
 export interface LogLimits {
@@ -31,10 +33,11 @@ const batchBytesMax = 8 * 1024 * 1024;
 const readBytesMax = 4 * 1024 * 1024;
 const queueBytesMax = 32 * 1024 * 1024;
 const tidyDelayMs = 50;
+const tidyRetryMs = 1000;
 const trimCountMax = 2000;
 
 interface Append {
-  events: readonly NewEvent[];
+  rows: readonly NewRow[];
   bytes: number;
   resolve(offset: Offset): void;
   reject(error: unknown): void;
@@ -50,12 +53,17 @@ export class SqliteLog implements EventLog {
   readonly #tail = new Tail();
   readonly #cursors = new Map<string, LogCursor>();
   readonly #dirty = new Set<LogCursor>();
-  #gone: string[] = [];
+  /** Consumers that are new, until their places are on disk. */
+  readonly #opening = new Map<string, Promise<Cursor>>();
+  readonly #gone = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #queue: Append[] = [];
   #queuedBytes = 0;
-  /** The one commit or tidying at a time. */
-  #work: Promise<void> | undefined;
+  /** The one writer, while there is something to write; it never rejects. */
+  #writing: Promise<void> | undefined;
+  /** Set while somebody asks for a tidying that has not begun. */
+  #asked: PromiseWithResolvers<void> | undefined;
+  #closing: Promise<void> | undefined;
   #cancelTidy: (() => void) | undefined;
   #cancelExpiry: (() => void) | undefined;
   #state: 'open' | 'closing' | 'failed' = 'open';
@@ -66,11 +74,11 @@ export class SqliteLog implements EventLog {
   constructor(options: SqliteLogOptions) {
     this.#options = options;
     this.#file = new SqliteFile(options.path, options);
-    const { first, end, bytes } = this.#file.extent();
-    this.#first = first;
-    this.#end = end;
-    this.#heldBytes = bytes;
-    for (const { consumer, progress } of this.#file.cursors()) this.#addCursor(consumer, progress);
+    const { extent, cursors } = this.#file.contents();
+    this.#first = extent.first;
+    this.#end = extent.end;
+    this.#heldBytes = extent.bytes;
+    for (const { consumer, progress } of cursors) this.#addCursor(consumer, progress);
     this.#scheduleExpiry();
   }
 
@@ -82,12 +90,13 @@ export class SqliteLog implements EventLog {
     return this.#heldBytes;
   }
 
-  append(events: readonly NewEvent[], options = { isReply: false }): Promise<Offset> {
-    const bytes = events.reduce((sum, { event }) => sum + (event.data?.length ?? 0) + 512, 0);
+  async append(events: readonly NewEvent[], options = { isReply: false }): Promise<Offset> {
+    const rows = events.map(rowOf);
+    const bytes = rows.reduce((sum, row) => sum + row.sizeBytes, 0);
     const refusal = this.#refusal(bytes, options.isReply);
-    if (refusal) return Promise.reject(refusal);
+    if (refusal) throw refusal;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ events, bytes, resolve, reject });
+      this.#queue.push({ rows, bytes, resolve, reject });
       this.#queuedBytes += bytes;
       this.#wake();
     });
@@ -95,21 +104,22 @@ export class SqliteLog implements EventLog {
 
   async read(from: Offset, limit: number): Promise<readonly StoredEvent[]> {
     if (from >= this.#end || this.#state === 'failed') return [];
-    return this.#tail.read(from, limit) ?? this.#file.read(from, this.#end, limit, readBytesMax);
+    try {
+      return this.#tail.read(from, limit) ?? this.#file.read(from, this.#end, limit, readBytesMax);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
   }
 
   async cursor(consumer: string): Promise<Cursor> {
+    const opening = this.#opening.get(consumer);
+    if (opening) return opening;
     const known = this.#cursors.get(consumer);
     if (known) return known;
-    this.#gone = this.#gone.filter((name) => name !== consumer);
-    const cursor = this.#addCursor(consumer, new Progress(this.#end));
-    this.#dirty.add(cursor);
-    while (this.#dirty.has(cursor)) {
-      await this.#work;
-      if (this.#state !== 'open') throw new Error(`the event log ${this.#options.path} is closed`);
-      if (this.#dirty.has(cursor)) await this.#run(() => this.#tidy());
-    }
-    return cursor;
+    const opened = this.#openCursor(consumer).finally(() => this.#opening.delete(consumer));
+    this.#opening.set(consumer, opened);
+    return opened;
   }
 
   retain(isKept: (consumer: string) => boolean): void {
@@ -117,7 +127,7 @@ export class SqliteLog implements EventLog {
       if (isKept(consumer)) continue;
       this.#cursors.delete(consumer);
       this.#dirty.delete(cursor);
-      this.#gone.push(consumer);
+      this.#gone.add(consumer);
     }
     this.#scheduleTidy();
   }
@@ -127,21 +137,30 @@ export class SqliteLog implements EventLog {
     return () => this.#listeners.delete(listener);
   }
 
-  async close(): Promise<void> {
-    if (this.#state === 'closing') return;
-    const wasOpen = this.#state === 'open';
-    this.#state = 'closing';
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'open') this.#state = 'closing';
     this.#cancelTidy?.();
     this.#cancelExpiry?.();
     this.#cancelTidy = undefined;
-    while (this.#work || (wasOpen && this.#queue.length > 0)) await (this.#work ?? this.#run(() => this.#commit()));
-    if (wasOpen) await this.#run(() => this.#tidy());
+    await this.#writing;
+    if (this.#state === 'closing') {
+      try {
+        await this.#tidy();
+      } catch (error) {
+        this.#options.log.warn({ err: error }, 'cursors not written: some events will come a second time');
+      }
+    }
     this.#file.close();
   }
 
   #refusal(bytes: number, isReply: boolean): Error | undefined {
-    const { broker, limits, path } = this.#options;
-    if (this.#state !== 'open') return new Error(`the event log ${path} is closed`);
+    const { broker, limits } = this.#options;
+    if (this.#state !== 'open') return this.#closedError();
     if (this.#queuedBytes + bytes > queueBytesMax) {
       return new KittiwakeError('BROKER_BUSY', { heldBytes: this.#queuedBytes });
     }
@@ -157,48 +176,52 @@ export class SqliteLog implements EventLog {
     return slowest ? `${slowest.consumer} by ${this.#end - slowest.position} events` : 'there are none';
   }
 
-  /** Runs the next commit once the appends of this turn of the event loop are in. */
+  #closedError(): KittiwakeError {
+    return new KittiwakeError('BROKER_NOT_READY', { broker: this.#options.broker, why: 'its event log is closed' });
+  }
+
   #wake(): void {
-    if (this.#work || this.#state === 'failed') return;
-    this.#work = new Promise<void>((resolve) => setImmediate(resolve)).then(() => this.#commit());
-    this.#settle();
+    if (this.#state !== 'failed') this.#writing ??= this.#write();
   }
 
-  /** Starts `work` alone, when nothing else runs. */
-  #run(work: () => Promise<void>): Promise<void> {
-    assert(!this.#work, 'one write at a time');
-    this.#work = work();
-    return this.#settle();
+  /** Commits and tidyings, one at a time and in turn: however many come of the one, the other is not kept waiting. */
+  async #write(): Promise<void> {
+    while (this.#state !== 'failed' && (this.#asked || this.#queue.length > 0)) {
+      // The appends of this turn of the event loop share a commit.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      const asked = this.#asked;
+      this.#asked = undefined;
+      if (asked) await this.#tidy().then(asked.resolve, asked.reject);
+      try {
+        await this.#commit();
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    this.#writing = undefined;
   }
 
-  #settle(): Promise<void> {
-    const work = this.#work?.finally(() => {
-      this.#work = undefined;
-      if (this.#queue.length > 0) this.#wake();
-    });
-    this.#work = work;
-    return work ?? Promise.resolve();
+  /** Resolves after a tidying that begins from now on; rejects with why it failed. */
+  #tidied(): Promise<void> {
+    if (this.#state !== 'open') return Promise.reject(this.#closedError());
+    this.#asked ??= Promise.withResolvers();
+    this.#wake();
+    return this.#asked.promise;
   }
 
   async #commit(): Promise<void> {
+    if (this.#state === 'failed') return;
     const batch = this.#takeBatch();
     if (batch.length === 0) return;
-    const events = batch.flatMap((append) => append.events);
-    let stored: StoredEvent[];
+    const rows = batch.flatMap((append) => append.rows);
     try {
-      stored = this.#file.append(this.#end, this.#options.clock.now(), events);
-    } catch (error) {
-      for (const append of batch) append.reject(error);
-      if (!(error instanceof KittiwakeError)) this.#fail(error);
-      return;
-    }
-    try {
+      const stored = this.#file.append(this.#end, this.#options.clock.now(), rows);
       await this.#file.sync();
+      this.#accept(batch, stored);
     } catch (error) {
       for (const append of batch) append.reject(error);
-      return this.#fail(error);
+      if (!isHarmless(error)) throw error;
     }
-    this.#accept(batch, stored);
   }
 
   #accept(batch: readonly Append[], stored: readonly StoredEvent[]): void {
@@ -208,7 +231,7 @@ export class SqliteLog implements EventLog {
     if (this.#cursors.size > 0) this.#tail.push(stored);
     else this.#scheduleTidy();
     for (const append of batch) {
-      offset += append.events.length;
+      offset += append.rows.length;
       append.resolve(offset - 1);
     }
     for (const listener of this.#listeners) listener();
@@ -219,8 +242,8 @@ export class SqliteLog implements EventLog {
     let bytes = 0;
     let taken = 0;
     for (const append of this.#queue) {
-      if (taken > 0 && (count + append.events.length > batchCountMax || bytes + append.bytes > batchBytesMax)) break;
-      count += append.events.length;
+      if (taken > 0 && (count + append.rows.length > batchCountMax || bytes + append.bytes > batchBytesMax)) break;
+      count += append.rows.length;
       bytes += append.bytes;
       taken++;
     }
@@ -238,25 +261,38 @@ export class SqliteLog implements EventLog {
     return cursor;
   }
 
-  #scheduleTidy(): void {
-    if (this.#cancelTidy || this.#state !== 'open') return;
-    this.#cancelTidy = this.#options.clock.after(tidyDelayMs, () => {
-      this.#cancelTidy = undefined;
-      void this.#tidyWhenFree();
-    });
+  async #openCursor(consumer: string): Promise<Cursor> {
+    const cursor = this.#addCursor(consumer, new Progress(this.#end));
+    this.#gone.delete(consumer);
+    this.#dirty.add(cursor);
+    try {
+      await this.#tidied();
+      return cursor;
+    } catch (error) {
+      // Nobody may believe that it has a place: who asks again starts anew.
+      this.#cursors.delete(consumer);
+      this.#dirty.delete(cursor);
+      throw error;
+    }
   }
 
-  async #tidyWhenFree(): Promise<void> {
-    while (this.#work) await this.#work;
-    if (this.#state === 'open') await this.#run(() => this.#tidy());
+  #scheduleTidy(delayMs = tidyDelayMs): void {
+    if (this.#cancelTidy || this.#state !== 'open') return;
+    this.#cancelTidy = this.#options.clock.after(delayMs, () => {
+      this.#cancelTidy = undefined;
+      this.#tidied().catch((error) => {
+        this.#options.log.warn({ err: error }, 'cursors not written, trying again');
+        this.#scheduleTidy(tidyRetryMs);
+      });
+    });
   }
 
   /** Writes what changed of the cursors, and removes a slice of what nobody needs. */
   async #tidy(): Promise<void> {
     const cursors = [...this.#dirty];
-    const gone = this.#gone;
+    const gone = [...this.#gone];
     this.#dirty.clear();
-    this.#gone = [];
+    this.#gone.clear();
     const needed = Math.min(this.#end, ...[...this.#cursors.values()].map((cursor) => cursor.position));
     const keepFrom = Math.min(needed, this.#first + trimCountMax);
     if (cursors.length === 0 && gone.length === 0 && keepFrom <= this.#first) return;
@@ -267,12 +303,10 @@ export class SqliteLog implements EventLog {
       this.#file.shrink();
       await this.#file.sync();
     } catch (error) {
-      for (const cursor of cursors) this.#dirty.add(cursor);
-      this.#gone.push(...gone);
-      if (!(error instanceof KittiwakeError)) return this.#fail(error);
-      this.#options.log.warn({ err: error }, 'cursors not written, trying again');
-      this.#options.clock.after(1000, () => this.#scheduleTidy());
-      return;
+      for (const cursor of cursors) if (this.#cursors.get(cursor.consumer) === cursor) this.#dirty.add(cursor);
+      for (const consumer of gone) if (!this.#cursors.has(consumer)) this.#gone.add(consumer);
+      if (!isHarmless(error)) this.#fail(error);
+      throw error;
     }
     if (needed > this.#first || this.#dirty.size > 0) this.#scheduleTidy();
   }
@@ -281,8 +315,12 @@ export class SqliteLog implements EventLog {
     const ageMaxMs = this.#options.limits?.ageMaxMs;
     if (ageMaxMs === undefined) return;
     this.#cancelExpiry = this.#options.clock.after(Math.max(1000, Math.min(60_000, ageMaxMs / 10)), () => {
-      this.#expire(this.#options.clock.now() - ageMaxMs);
-      this.#scheduleExpiry();
+      try {
+        this.#expire(this.#options.clock.now() - ageMaxMs);
+        this.#scheduleExpiry();
+      } catch (error) {
+        this.#fail(error);
+      }
     });
   }
 
@@ -301,11 +339,19 @@ export class SqliteLog implements EventLog {
   }
 
   #fail(error: unknown): void {
+    if (this.#state === 'failed') return;
     this.#state = 'failed';
     for (const append of this.#queue.splice(0)) append.reject(error);
     this.#queuedBytes = 0;
+    this.#asked?.reject(error);
+    this.#asked = undefined;
     this.#options.onFailure(error);
   }
+}
+
+/** Whether the file is as it was before, and the next attempt may do better. */
+function isHarmless(error: unknown): boolean {
+  return error instanceof KittiwakeError && (error.code === 'DISK_FULL' || error.code === 'EVENT_LOG_IN_USE');
 }
 
 class LogCursor implements Cursor {
