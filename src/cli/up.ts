@@ -58,6 +58,9 @@ function sayEvent(event: SupervisorEvent): void {
         `the ${event.role} process ended (${event.exit}): started again in ${event.delayMs} ms; see ${event.logFile}`,
       ),
     );
+  } else if (event.type === 'set-aside') {
+    say(red(`"${event.name}" ended the ${event.role} process twice and is set aside (${event.reason}):`));
+    say(red(`give it back with 'kittiwake release ${event.role} ${JSON.stringify(event.name)}'`));
   } else {
     say(red(`the ${event.role} process did not stop in time and was killed`));
   }

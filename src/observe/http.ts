@@ -32,18 +32,30 @@ export async function serveObservability(options: ObserveOptions): Promise<Serve
   return server;
 }
 
-/** Listens on 127.0.0.1; a port that is taken is PORT_IN_USE, naming the role and the flag that chooses another. */
+/** Connections that wait to be accepted, while the process that listens is started again, too. */
+const backlog = 1024;
+
+/** A bound socket of the supervisor's: whatever `net.Server.listen(handle)` takes. */
+export type ListenHandle = object;
+
+/**
+ * Listens on 127.0.0.1, or on the socket that is lent; a port that is taken is PORT_IN_USE, naming the role and the
+ * flag that chooses another.
+ */
 export function listenOnLoopback(
-  server: { listen(port: number, host: string, done: () => void): unknown; once: Server['once']; off: Server['off'] },
-  where: { port: number; role: string; flag: string },
+  server: { listen: Server['listen']; once: Server['once']; off: Server['off'] },
+  where: { port: number; role: string; flag: string; handle?: ListenHandle | undefined },
 ): Promise<void> {
+  const { handle, ...named } = where;
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', where, { cause: error }) : error);
+      reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', named, { cause: error }) : error);
     server.once('error', onError);
-    server.listen(where.port, '127.0.0.1', () => {
+    const onListening = () => {
       server.off('error', onError);
       resolve();
-    });
+    };
+    if (handle) server.listen(handle, backlog, onListening);
+    else server.listen(where.port, '127.0.0.1', backlog, onListening);
   });
 }

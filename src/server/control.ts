@@ -12,18 +12,18 @@ import type { Client } from '../kube/client.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
 import { serveObservability } from '../observe/http.ts';
-import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { embeddedRegistryHost, RegistryClient, startRegistry } from '../registry/index.ts';
 import { servingAdmission, servingControllers, startAutoscaler } from '../serving/index.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
-import type { Config } from './config.ts';
-import type { Role } from './role.ts';
+import type { Role, RoleContext } from './role.ts';
+import { exposeQuarantine } from './role-metrics.ts';
 
-export async function start(config: Config, log: Logger): Promise<Role> {
+export async function start({ config, log, quarantine, sockets }: RoleContext): Promise<Role> {
   const { dataDir, ports } = config;
   const clock = systemClock;
   const metrics = new Metrics('control');
+  exposeQuarantine(metrics, quarantine);
   let notReady: string | undefined = 'starting';
   const observability = await serveObservability({
     port: ports.controlMetrics,
@@ -35,6 +35,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
   const distribution = await startRegistry({
     dir: folder(dataDir, 'registry'),
     port: ports.registry,
+    handle: sockets.registry,
     clock,
     log,
     metrics,
@@ -66,7 +67,7 @@ export async function start(config: Config, log: Logger): Promise<Role> {
     driver: processDriver({ dataDir: folder(dataDir, 'node'), log, clock }),
     registry,
   });
-  await api.listen({ port: ports.api });
+  await api.listen({ port: ports.api, handle: sockets.api });
 
   const controllers = await runControllers(
     [

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import type { Client } from '../kube/client.ts';
 import { serveObservability } from '../observe/http.ts';
-import type { Logger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
-import type { Config } from './config.ts';
 import { connectToApi } from './connect.ts';
-import type { Role } from './role.ts';
+import type { Role, RoleContext } from './role.ts';
+import { exposeQuarantine } from './role-metrics.ts';
 
 export interface DataPathParts {
   /** With the role's own credentials. */
@@ -16,11 +15,11 @@ export interface DataPathParts {
 /** What gateway and broker have in common: metrics, readiness, and an API client with a name of its own. */
 export async function startDataPathRole(
   name: 'gateway' | 'broker',
-  { dataDir, ports }: Config,
-  log: Logger,
+  { config: { dataDir, ports }, log, quarantine }: RoleContext,
   start: (parts: DataPathParts) => Promise<{ stop(): Promise<void> }>,
 ): Promise<Role> {
   const metrics = new Metrics(name);
+  exposeQuarantine(metrics, quarantine);
   let notReady: string | undefined = 'waiting for the API server';
   const observability = await serveObservability({
     port: ports[`${name}Metrics`],

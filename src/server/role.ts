@@ -1,8 +1,21 @@
 /** The main module of a role's process: `role.ts control|gateway|broker`, forked by the supervisor. */
-import { createLogger } from '../observe/log.ts';
+import { writeFileSync } from 'node:fs';
+import { Quarantine } from '../lib/quarantine.ts';
+import type { ListenHandle } from '../observe/http.ts';
+import { createLogger, type Logger } from '../observe/log.ts';
+import type { Config, PortName } from './config.ts';
+import type { RoleName } from './roles.ts';
+import { beatMs, crashFile, type FromRole, type RoleStart, type ToRole, workBoardFile } from './supervision.ts';
+import { FileWorkBoard } from './work-board.ts';
 
-export type RoleName = 'control' | 'gateway' | 'broker';
-export type RoleMessage = { type: 'ready' } | { type: 'failed'; message: string };
+/** What a role's assembly gets. */
+export interface RoleContext {
+  config: Config;
+  log: Logger;
+  quarantine: Quarantine;
+  /** Listening sockets that the supervisor holds: connections wait in them while a role is started again. */
+  sockets: Partial<Record<PortName, ListenHandle>>;
+}
 
 /** What a role's assembly gives back: how to end it within 1.5 s. */
 export interface Role {
@@ -10,19 +23,44 @@ export interface Role {
 }
 
 const name = process.argv[2] as RoleName;
-const config = JSON.parse(process.env.KITTIWAKE_CONFIG ?? '{}');
-delete process.env.KITTIWAKE_CONFIG;
+const start: RoleStart = JSON.parse(process.env.KITTIWAKE_ROLE ?? '{}');
+delete process.env.KITTIWAKE_ROLE;
+const { config } = start;
 const log = createLogger(name, config.logLevel);
+const quarantine = new Quarantine({
+  setAside: start.setAside,
+  suspects: start.suspects,
+  isCareful: start.isCareful,
+  board: new FileWorkBoard(workBoardFile(config.dataDir, name)),
+});
+if (start.suspects.length > 0) log.warn({ suspects: start.suspects }, 'what was under way at the last end runs alone');
+if (start.setAside.length > 0) log.warn({ setAside: start.setAside }, 'set aside: it ended this role twice');
 
-const assemblies: Record<RoleName, () => Promise<{ start: typeof import('./control.ts').start }>> = {
+const assemblies: Record<RoleName, () => Promise<{ start: (context: RoleContext) => Promise<Role> }>> = {
   control: () => import('./control.ts'),
   gateway: () => import('./gateway.ts'),
   broker: () => import('./broker.ts'),
 };
 
+const sockets: RoleContext['sockets'] = {};
+const isComplete = Promise.withResolvers<void>();
+process.on('message', (message: ToRole, handle) => {
+  if (message.type === 'socket') sockets[message.port] = handle as ListenHandle;
+  else if (message.type === 'start') isComplete.resolve();
+  else quarantine.update(message.setAside);
+});
+// The loop turns: whoever does not say so for a while is ended and started again.
+setInterval(() => tellParent({ type: 'beat' }), beatMs).unref();
+process.on('uncaughtExceptionMonitor', (error: unknown) => {
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  writeFileSync(crashFile(config.dataDir, name), text, { mode: 0o600 });
+});
+
 let isReady = false;
 let isStopping = false;
-const starting = assemblies[name]().then((assembly) => assembly.start(config, log));
+const starting = Promise.all([assemblies[name](), isComplete.promise]).then(([assembly]) =>
+  assembly.start({ config, log, quarantine, sockets }),
+);
 
 starting.then(
   () => {
@@ -55,6 +93,6 @@ async function stop() {
   }
 }
 
-function tellParent(message: RoleMessage): void {
+function tellParent(message: FromRole): void {
   if (process.connected) process.send?.(message);
 }

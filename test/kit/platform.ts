@@ -73,9 +73,9 @@ export function kittiwake(
 /** The process ids of the roles: the children of the supervisor, by their command lines. Linux only. */
 export function roleProcesses(supervisorPid: number): Record<string, number> {
   const children = readFileSync(`/proc/${supervisorPid}/task/${supervisorPid}/children`, 'utf8').trim().split(/\s+/);
-  return Object.fromEntries(
-    children.map((pid) => [readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').at(-2) ?? '', Number(pid)]),
-  );
+  const lines = children.map((pid) => [pid, readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')] as const);
+  const roles = lines.filter(([, args]) => args.some((arg) => arg.endsWith('server/role.ts')));
+  return Object.fromEntries(roles.map(([pid, args]) => [args.at(-2) ?? '', Number(pid)]));
 }
 
 /** Calls `probe` until it gives something, at most for `timeoutMs`; throws `what` with its last error after that. */

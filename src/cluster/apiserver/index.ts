@@ -5,6 +5,7 @@ import type { Kind } from '../../api/kind.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
+import type { ListenHandle } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
@@ -38,7 +39,7 @@ export interface ApiServer {
   client: Client;
   pipeline: Pipeline;
   /** Serves the API over TLS on loopback. Errors: PORT_IN_USE. */
-  listen(where: { port: number }): Promise<{ url: string; kubeconfigPath: string }>;
+  listen(where: { port: number; handle?: ListenHandle | undefined }): Promise<{ url: string; kubeconfigPath: string }>;
   stop(): Promise<void>;
 }
 
@@ -80,8 +81,8 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   return {
     client,
     pipeline,
-    async listen({ port }) {
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, port });
+    async listen({ port, handle }) {
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, port, handle });
       listeners.push(listener);
       return listener;
     },

@@ -7,7 +7,7 @@ import type { Client } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
-import { listenOnLoopback } from '../../observe/http.ts';
+import { type ListenHandle, listenOnLoopback } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LogLimits } from '../backends/sqlite.ts';
@@ -24,6 +24,8 @@ export interface BrokerOptions {
   dir: string;
   /** 0 is any free one. */
   port: number;
+  /** A bound socket to listen on instead, which outlives this process. */
+  handle?: ListenHandle | undefined;
   /** Dialled for subscribers under `.svc.cluster.local`. */
   gatewayUrl?: string;
   clock: Clock;
@@ -75,7 +77,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     clock,
     log,
   });
-  await listenOnLoopback(server, { port: options.port, role: 'broker', flag: '--broker-port' });
+  await listenOnLoopback(server, { port: options.port, role: 'broker', flag: '--broker-port', handle: options.handle });
   const stopFollowing = follow(client, brokers, clock, log);
   const { port } = server.address() as AddressInfo;
   return {

@@ -1,9 +1,10 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
+import { type ListenHandle, listenOnLoopback } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
@@ -19,6 +20,8 @@ export interface RegistryOptions {
   dir: string;
   /** On 127.0.0.1; 0 takes any free one. */
   port: number;
+  /** A bound socket to listen on instead, which outlives this process. */
+  handle?: ListenHandle | undefined;
   clock: Clock;
   log: Logger;
   metrics?: Metrics;
@@ -68,7 +71,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     });
     serve(registry, request, response).catch((error) => fail(dir, error, request, response, log));
   });
-  await listen(server, port);
+  await listenOnLoopback(server, { port, role: 'registry', flag: '--registry-port', handle: options.handle });
   const stopSweeping = repeat(clock, firstSweepMs, sweepMs, () => {
     sweep(registry, options).catch((err) => log.warn({ err }, 'the registry could not be swept'));
   });
@@ -176,16 +179,6 @@ function asRegistryError(dir: string, error: unknown): RegistryError {
   }
   if (hasCode(error, 'ENAMETOOLONG')) return new RegistryError('NAME_INVALID', 'the name is too long');
   return new RegistryError('UNKNOWN', 'the registry failed: its log says why');
-}
-
-function listen(server: Server, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error) => {
-      const isTaken = hasCode(error, 'EADDRINUSE');
-      reject(isTaken ? new KittiwakeError('PORT_IN_USE', { port, role: 'registry', flag: '--registry-port' }) : error);
-    });
-    server.listen(port, '127.0.0.1', resolve);
-  });
 }
 
 function repeat(clock: Clock, firstMs: number, everyMs: number, task: () => void): () => void {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
-import { listenOnLoopback } from '../../../observe/http.ts';
+import { type ListenHandle, listenOnLoopback } from '../../../observe/http.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
 import type { PodLogs } from '../../pod-logs.ts';
@@ -28,6 +28,8 @@ export interface ListenerOptions {
   podLogs?: PodLogs | undefined;
   /** 0: any free port. */
   port: number;
+  /** A bound socket to listen on instead, which outlives this process. */
+  handle?: ListenHandle | undefined;
 }
 
 export interface Listener {
@@ -48,7 +50,7 @@ const headersBytesMax = 64 * 1024;
 
 /** Serves the Kubernetes API on loopback, over TLS, to clients that hold a certificate of its authority. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { clock, dataDir, log, metrics, pipeline, podLogs, port } = options;
+  const { clock, dataDir, handle, log, metrics, pipeline, podLogs, port } = options;
   const pkiDir = join(dataDir, 'pki');
   let pki = ensurePki(pkiDir, clock);
   const server = createSecureServer({
@@ -126,7 +128,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     await sendError(exchange, error);
   }
 
-  await listenOnLoopback(server as unknown as Server, { port, role: 'api', flag: '--api-port' });
+  await listenOnLoopback(server as unknown as Server, { port, role: 'api', flag: '--api-port', handle });
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const kubeconfigPath = writeKubeconfigs(dataDir, url, pki);
   let cancelRenewal = clock.after(renewalCheckMs, renew);

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Quarantine, SetAsideError, type WorkBoard, workName, workNameLengthMax } from './quarantine.ts';
+
+/** A board that remembers what was begun and ended, in order. */
+function recordingBoard(): WorkBoard & { lines: string[] } {
+  const lines: string[] = [];
+  return {
+    lines,
+    begin(name, isSuspect) {
+      lines.push(`${isSuspect ? 'suspect' : 'begin'} ${name}`);
+      return lines.length - 1;
+    },
+    end(slot) {
+      lines.push(`end ${lines[slot]?.split(' ')[1]}`);
+    },
+  };
+}
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test('what runs is on the board from before its first step until it has ended', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board });
+  const result = await quarantine.run('a', async () => {
+    assert.deepEqual(board.lines, ['begin a']);
+    return 7;
+  });
+  assert.equal(result, 7);
+  assert.deepEqual(board.lines, ['begin a', 'end a']);
+});
+
+test('work that throws has ended too, and the caller gets its error', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board });
+  const failing = quarantine.run('a', () => Promise.reject(new Error('no')));
+  await assert.rejects(failing, /^Error: no$/);
+  assert.deepEqual(board.lines, ['begin a', 'end a']);
+});
+
+test('what is set aside is not run, until it is released', async () => {
+  const quarantine = new Quarantine({ setAside: ['a', 'b'] });
+  const released: string[] = [];
+  const ran: string[] = [];
+  quarantine.onRelease((name) => released.push(name));
+  const run = (name: string) => quarantine.run(name, async () => void ran.push(name));
+  await assert.rejects(run('a'), SetAsideError);
+  await run('c');
+  assert.deepEqual(ran, ['c']);
+  quarantine.update(['b']);
+  assert.deepEqual(released, ['a']);
+  await run('a');
+  await assert.rejects(run('b'), /"b" is set aside.*kittiwake release/);
+  assert.deepEqual(ran, ['c', 'a']);
+  assert.equal(quarantine.size, 1);
+});
+
+test('a suspect waits for the others, runs alone, and is cleared when it ends', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['bad'], aloneMsMax: 60_000 });
+  const first = Promise.withResolvers<void>();
+  const bad = Promise.withResolvers<void>();
+  const running = [quarantine.run('first', () => first.promise)];
+  await turn();
+  running.push(
+    quarantine.run('bad', () => bad.promise),
+    quarantine.run('later', async () => {}),
+  );
+  await turn();
+  assert.deepEqual(board.lines, ['begin first'], 'the suspect waits, and who comes after it does too');
+  first.resolve();
+  await turn();
+  assert.deepEqual(board.lines, ['begin first', 'end first', 'suspect bad']);
+  bad.resolve();
+  await Promise.all(running);
+  assert.deepEqual(board.lines.slice(3), ['end bad', 'begin later', 'end later']);
+  await quarantine.run('bad', async () => {});
+  assert.deepEqual(board.lines.slice(6), ['begin bad', 'end bad'], 'cleared: among the others again');
+});
+
+test('a suspect that does not end holds up the others for a bounded time only, and stays marked', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['bad'], aloneMsMax: 1 });
+  const bad = Promise.withResolvers<void>();
+  const running = quarantine.run('bad', () => bad.promise);
+  await quarantine.run('other', async () => {});
+  assert.deepEqual(board.lines, ['suspect bad', 'begin other', 'end other']);
+  bad.resolve();
+  await running;
+});
+
+test('two suspects never run at the same time', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['a', 'b'], aloneMsMax: 60_000 });
+  await Promise.all([quarantine.run('a', turn), quarantine.run('b', turn)]);
+  assert.deepEqual(board.lines, ['suspect a', 'end a', 'suspect b', 'end b']);
+});
+
+test('what is entered is on the board only after a death, marked as suspect, and asked for its name only then', () => {
+  const board = recordingBoard();
+  const calm = new Quarantine({ board });
+  calm.enter(() => assert.fail('not asked'));
+  calm.leave();
+  const careful = new Quarantine({ board, isCareful: true });
+  careful.enter(() => 'GET a');
+  careful.leave();
+  assert.deepEqual(board.lines, ['suspect GET a', 'end GET']);
+});
+
+test('names are of one line and bounded, and long ones keep both ends', () => {
+  assert.equal(workName('revision default/a'), 'revision default/a');
+  assert.equal(workName('a\nb\0c'), 'a b c');
+  const long = workName(`start${'x'.repeat(1000)}end`);
+  assert.ok(long.length <= workNameLengthMax);
+  assert.match(long, /^startx+…x+end$/);
+});

@@ -1,0 +1,182 @@
+/**
+ * What this process is at, one piece of work at a time, so that the one that ends the process is found and set aside.
+ *
+ *     run ──▶ under way ──ends──▶ done
+ *                │ the process dies or hangs: whatever was under way is suspect
+ *                ▼
+ *     next start: each suspect runs alone ──ends──▶ cleared
+ *                │ the process dies again
+ *                ▼
+ *             set aside: `run` throws SetAsideError, until somebody releases it
+ *
+ * The supervisor keeps the books (src/server/quarantine-files.ts); a Quarantine made without options knows of nothing
+ * and costs a set's look-up.
+ */
+export class Quarantine {
+  readonly #board: WorkBoard;
+  readonly #aloneMsMax: number;
+  readonly #listeners = new Set<(released: string) => void>();
+  #setAside: Set<string>;
+  readonly #suspects: Set<string>;
+  #runningCount = 0;
+  #onIdle: (() => void) | undefined;
+  readonly #isCareful: boolean;
+  #entered = -1;
+  /** While a suspect runs alone; resolves when others may run again. */
+  #alone: Promise<void> | undefined;
+
+  constructor(options: QuarantineOptions = {}) {
+    this.#board = options.board ?? noBoard;
+    this.#aloneMsMax = options.aloneMsMax ?? 2_000;
+    this.#setAside = new Set(options.setAside);
+    this.#suspects = new Set(options.suspects);
+    this.#isCareful = options.isCareful ?? false;
+  }
+
+  /**
+   * Runs `work` and gives what it gives. `name` says what it is about in words that a user can paste, and is the same
+   * each time: `revision default/a`. Throws SetAsideError, without running it, when it is set aside.
+   */
+  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const bounded = workName(name);
+    if (this.#setAside.has(bounded)) throw new SetAsideError(bounded);
+    if (this.#suspects.size > 0 || this.#alone) return this.#runCarefully(bounded, work);
+    return this.#runAmongOthers(bounded, work);
+  }
+
+  /**
+   * For work that cannot be run again and does its dangerous part in one turn of the event loop, such as parsing a
+   * request: `enter` before it, `leave` after it. Does nothing unless the process before this one died, so it costs
+   * nothing. `name` is asked for only then.
+   */
+  enter(name: () => string): void {
+    if (this.#isCareful) this.#entered = this.#board.begin(workName(name()), true);
+  }
+
+  leave(): void {
+    if (!this.#isCareful) return;
+    this.#board.end(this.#entered);
+    this.#entered = -1;
+  }
+
+  isSetAside(name: string): boolean {
+    return this.#setAside.has(workName(name));
+  }
+
+  /** How many pieces of work are set aside. */
+  get size(): number {
+    return this.#setAside.size;
+  }
+
+  get names(): readonly string[] {
+    return [...this.#setAside];
+  }
+
+  /** Calls `listener` with the name of each piece of work that is given back. Returns how to stop that. */
+  onRelease(listener: (released: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** What is set aside from now on; what is no longer among it is released. */
+  update(setAside: Iterable<string>): void {
+    const before = this.#setAside;
+    this.#setAside = new Set(setAside);
+    for (const name of before) {
+      if (!this.#setAside.has(name)) for (const listener of this.#listeners) listener(name);
+    }
+  }
+
+  async #runAmongOthers<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const slot = this.#board.begin(name, false);
+    this.#runningCount++;
+    try {
+      return await work();
+    } finally {
+      this.#board.end(slot);
+      this.#runningCount--;
+      if (this.#runningCount === 0) this.#onIdle?.();
+    }
+  }
+
+  async #runCarefully<T>(name: string, work: () => Promise<T>): Promise<T> {
+    while (this.#alone) await this.#alone;
+    if (!this.#suspects.delete(name)) return this.#runAmongOthers(name, work);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const letOthersRun = () => {
+      if (this.#alone === promise) this.#alone = undefined;
+      resolve();
+    };
+    this.#alone = promise;
+    // A suspect that takes its time does not hold up the others for ever; it stays marked until it ends.
+    const timer = setTimeout(letOthersRun, 2 * this.#aloneMsMax);
+    try {
+      await this.#untilIdle();
+      const slot = this.#board.begin(name, true);
+      try {
+        return await work();
+      } finally {
+        this.#board.end(slot);
+      }
+    } finally {
+      clearTimeout(timer);
+      letOthersRun();
+    }
+  }
+
+  /** Waits for what runs already, for a bounded time. */
+  async #untilIdle(): Promise<void> {
+    if (this.#runningCount === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, this.#aloneMsMax);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#onIdle = undefined;
+  }
+}
+
+export interface QuarantineOptions {
+  setAside?: Iterable<string>;
+  /** What was under way when the process before this one died. */
+  suspects?: Iterable<string>;
+  board?: WorkBoard;
+  /** The process before this one died of its own doing: `enter` writes down what is entered. */
+  isCareful?: boolean;
+  /** How long a suspect waits for the others to end, and then has the process for itself; 2 s unless given. */
+  aloneMsMax?: number;
+}
+
+/** Where it is written down what is under way, so that it can be read after the process has died. */
+export interface WorkBoard {
+  /** Returns the place to give back, or -1 when the board is full. */
+  begin(name: string, isSuspect: boolean): number;
+  end(slot: number): void;
+}
+
+const noBoard: WorkBoard = { begin: () => -1, end() {} };
+
+/** The work has ended the process twice; it is left alone until it is released. */
+export class SetAsideError extends Error {
+  override readonly name = 'SetAsideError';
+  readonly work: string;
+
+  constructor(work: string) {
+    super(`"${work}" is set aside: it ended the process twice; give it back with 'kittiwake release'`);
+    this.work = work;
+  }
+}
+
+/** In UTF-16 units; longer names keep both ends. */
+export const workNameLengthMax = 160;
+
+/** The name as it is kept: bounded, and of one line. */
+export function workName(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get into a list of names.
+  const line = /[\u0000-\u001f]/.test(text) ? text.replaceAll(/[\u0000-\u001f]/g, ' ') : text;
+  if (line.length <= workNameLengthMax) return line;
+  const half = workNameLengthMax / 2 - 1;
+  return `${line.slice(0, half)}…${line.slice(-half)}`;
+}

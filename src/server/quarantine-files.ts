@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type RoleName, roleNames } from './roles.ts';
+
+/** One piece of work that ended its role's process twice, and is left alone since. */
+export interface SetAside {
+  role: RoleName;
+  /** As the role names it: `revision default/a`. */
+  name: string;
+  /** How the process ended. */
+  reason: string;
+  /** How often it ended the process. */
+  times: number;
+  /** RFC 3339. */
+  since: string;
+}
+
+/** `<data>/quarantine/ROLE/HASH.json`: a file an entry, so that releasing one is removing its file. */
+const folderOf = (dataDir: string, role: RoleName) => join(dataDir, 'quarantine', role);
+const fileOf = (dataDir: string, role: RoleName, name: string) =>
+  join(folderOf(dataDir, role), `${createHash('sha256').update(name).digest('hex').slice(0, 32)}.json`);
+
+export function setAside(dataDir: string, entry: SetAside): void {
+  const file = fileOf(dataDir, entry.role, entry.name);
+  mkdirSync(folderOf(dataDir, entry.role), { recursive: true });
+  writeFileSync(`${file}.tmp`, `${JSON.stringify(entry, undefined, 2)}\n`, { mode: 0o600 });
+  renameSync(`${file}.tmp`, file);
+}
+
+/** What is set aside, the oldest first; of one role, or of all. A file that cannot be read as an entry is none. */
+export function listSetAside(dataDir: string, role?: RoleName): SetAside[] {
+  const roles = role === undefined ? roleNames : [role];
+  return roles
+    .flatMap((each) => filesIn(folderOf(dataDir, each)).flatMap((file) => entryOf(file) ?? []))
+    .toSorted((a, b) => (a.since < b.since ? -1 : 1));
+}
+
+/** Gives one piece of work back; the role that runs hears of it at once. False when it is not set aside. */
+export function release(dataDir: string, role: RoleName, name: string): boolean {
+  const found = listSetAside(dataDir, role).some((entry) => entry.name === name);
+  rmSync(fileOf(dataDir, role, name), { force: true });
+  return found;
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => join(folder, name));
+  } catch {
+    return []; // Nothing was ever set aside for this role.
+  }
+}
+
+function entryOf(file: string): SetAside | undefined {
+  try {
+    const entry: Partial<SetAside> | null = JSON.parse(readFileSync(file, 'utf8'));
+    if (typeof entry?.name !== 'string' || typeof entry.role !== 'string') return undefined;
+    return { reason: '', times: 2, since: '', ...entry } as SetAside;
+  } catch {
+    return undefined; // Removed meanwhile, or not written by us.
+  }
+}

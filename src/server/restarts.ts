@@ -1,0 +1,33 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { RoleName } from './roles.ts';
+
+/** One time that a role's process ended by itself, or was ended because it did not answer. */
+export interface Restart {
+  role: RoleName;
+  /** RFC 3339. */
+  at: string;
+  /** How the process ended, and its last error where there was one. */
+  why: string;
+}
+
+const keptCountMax = 50;
+const fileOf = (dataDir: string) => join(dataDir, 'run', 'restarts.json');
+
+/** Remembers a restart, for `kittiwake status`; the newest are kept. */
+export function recordRestart(dataDir: string, restart: Restart): void {
+  const kept = [...listRestarts(dataDir), restart].slice(-keptCountMax);
+  const file = fileOf(dataDir);
+  writeFileSync(`${file}.tmp`, JSON.stringify(kept), { mode: 0o600 });
+  renameSync(`${file}.tmp`, file);
+}
+
+/** The last restarts, the newest last. */
+export function listRestarts(dataDir: string): Restart[] {
+  try {
+    const found: unknown = JSON.parse(readFileSync(fileOf(dataDir), 'utf8'));
+    return Array.isArray(found) ? found : [];
+  } catch {
+    return []; // None yet.
+  }
+}

@@ -1,0 +1,74 @@
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import type { WorkBoard } from '../lib/quarantine.ts';
+
+/** Enough for what a role has under way at once; what does not fit is not recorded. */
+const slotCount = 256;
+/** A mark, the name of up to 160 characters in UTF-8, and spaces to the end. */
+const slotBytes = 512;
+const mark = { among: '+', suspect: '!', ended: '-' } as const;
+
+/**
+ * A file in which a role writes what it is at, before it begins: 1 µs a write, nothing is flushed. The system keeps it
+ * whatever ends the process (an exception, no memory, a kill), and the supervisor reads it then. The end of ordinary
+ * work is not written: a name that stays behind is suspected once more than needed, and cleared by running well.
+ */
+export class FileWorkBoard implements WorkBoard {
+  readonly #fd: number;
+  readonly #free: number[] = Array.from({ length: slotCount }, (_, i) => slotCount - 1 - i);
+  readonly #suspects = new Set<number>();
+  readonly #line = Buffer.alloc(slotBytes);
+
+  constructor(path: string) {
+    this.#fd = openSync(path, 'w', 0o600);
+  }
+
+  begin(name: string, isSuspect: boolean): number {
+    const slot = this.#free.pop();
+    if (slot === undefined) return -1;
+    if (isSuspect) this.#suspects.add(slot);
+    this.#write(slot, isSuspect ? mark.suspect : mark.among, name);
+    return slot;
+  }
+
+  end(slot: number): void {
+    if (slot < 0) return;
+    this.#free.push(slot);
+    if (this.#suspects.delete(slot)) this.#write(slot, mark.ended, '');
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  #write(slot: number, how: string, name: string): void {
+    const line = this.#line;
+    const length = line.write(how + name, 0, slotBytes - 1, 'utf8');
+    line.fill(0x20, length, slotBytes - 1);
+    line[slotBytes - 1] = 0x0a;
+    writeSync(this.#fd, line, 0, slotBytes, slot * slotBytes);
+  }
+}
+
+export interface UnderWay {
+  /** What ran alone because it was suspect. */
+  suspects: string[];
+  others: string[];
+}
+
+/** What a process that has died was at, as far as its board tells. A board that cannot be read tells nothing. */
+export function readWorkBoard(path: string): UnderWay {
+  const found: UnderWay = { suspects: [], others: [] };
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return found; // The role died before it made one.
+  }
+  for (const line of text.split('\n')) {
+    const name = line.slice(1).trimEnd();
+    if (name === '') continue;
+    if (line.startsWith(mark.suspect)) found.suspects.push(name);
+    else if (line.startsWith(mark.among)) found.others.push(name);
+  }
+  return { suspects: [...new Set(found.suspects)], others: [...new Set(found.others)] };
+}
