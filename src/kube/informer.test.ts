@@ -6,6 +6,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { silentLogger } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
 import type { Client, WatchEvent, WatchOptions } from './client.ts';
 import { Informer } from './informer.ts';
 
@@ -27,12 +28,15 @@ function scripted(...scripts: Step[][]) {
   // Only watch is called by an informer.
   const client = { watch: (_kind: unknown, options: WatchOptions) => watch(options) } as unknown as Client;
   const clock = new VirtualClock();
-  const informer = new Informer(client, ConfigMapKind, { clock, log: silentLogger });
+  const logged: object[] = [];
+  const metrics = new Metrics('test');
+  const log = { ...silentLogger, error: (fields: object) => void logged.push(fields) };
+  const informer = new Informer(client, ConfigMapKind, { clock, log, metrics });
   const changes: string[] = [];
   informer.onChange((type, object) =>
     changes.push(`${type} ${object.metadata.name}@${object.metadata.resourceVersion}`),
   );
-  return { informer, changes, asked, clock };
+  return { informer, changes, asked, clock, logged, metrics };
 }
 
 function configMap(name: string, version: number, extra: Partial<KubeObject['metadata']> = {}): ConfigMap {
@@ -157,3 +161,58 @@ test('objects are found by namespace, label and owner', async () => {
   assert.deepEqual(names(informer.ownedBy('x1')), ['b']);
   await informer.stop();
 });
+
+test('what one handler fails at is told to all later ones, logged and counted', async () => {
+  const { informer, logged, metrics, clock } = scripted(
+    [added(configMap('a', 1)), bookmark(1), { type: 'MODIFIED', object: configMap('a', 2) }, 'end'],
+    [expired],
+    [added(configMap('b', 7)), bookmark(8), 'hang'],
+  );
+  const told: string[] = [];
+  informer.onChange((type, { metadata }) => {
+    throw new Error(`${type} ${metadata.name} is too much`);
+  });
+  informer.onChange((type, { metadata }) => told.push(`${type} ${metadata.name}`));
+  informer.start();
+  await informer.synced;
+  await pass(clock, 10);
+  assert.deepEqual(told, ['ADDED a', 'MODIFIED a', 'ADDED b', 'DELETED a']);
+  assert.deepEqual(logged.map((fields) => ({ ...fields, stack: undefined })).slice(0, 1), [
+    { kind: 'ConfigMap', key: 'n/a', type: 'ADDED', reason: 'ADDED a is too much', stack: undefined },
+  ]);
+  assert.equal(logged.length, 4);
+  assert.match(await metrics.text(), /kittiwake_informer_failures_total\{kind="ConfigMap",what="handler",.*\} 4/);
+  await informer.stop();
+});
+
+test('an object that is none is left out, logged and counted, and holds up no other', async () => {
+  // Whatever a server sends, typed or not.
+  const nonsense = [null, {}, { metadata: null }, { metadata: { name: 5 } }] as unknown as ConfigMap[];
+  const odd = configMap('odd', 3, { ownerReferences: {} as [] });
+  const { informer, changes, asked, logged, metrics, clock } = scripted(
+    [...nonsense.map(added), added(odd), bookmark(4), ...nonsense.map(added), added(configMap('a', 5)), 'end'],
+    ['hang'],
+  );
+  informer.start();
+  await informer.synced;
+  await pass(clock, 10);
+  assert.deepEqual(changes, ['ADDED odd@3', 'ADDED a@5']);
+  assert.deepEqual(asked, [undefined, '5']);
+  assert.equal(logged.length, 8);
+  assert.match(await metrics.text(), /kittiwake_informer_failures_total\{kind="ConfigMap",what="object",.*\} 8/);
+  await informer.stop();
+});
+
+for (const [what, last] of [
+  ['ends at once, whatever it said before', 'end'],
+  ['says at once that the version is too old', expired],
+] as const) {
+  test(`a server whose watch ${what} is asked less and less often`, async () => {
+    const script: Step[] = [added(configMap('a', 1)), bookmark(1), last];
+    const { informer, asked, clock } = scripted(...Array.from({ length: 500 }, () => script));
+    informer.start();
+    await pass(clock, 60);
+    assert.ok(asked.length > 10 && asked.length < 35, `${asked.length} watches in a minute`);
+    await informer.stop();
+  });
+}

@@ -5,7 +5,9 @@ import { type BackoffPolicy, jitteredBackoffDelayMs } from '../lib/backoff.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../observe/log.ts';
-import type { Client, WatchOptions } from './client.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Client, WatchEvent, WatchOptions } from './client.ts';
+import { informerMetrics } from './informer-metrics.ts';
 
 export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED';
 export type ChangeHandler<T> = (type: ChangeType, object: T, old: T | undefined) => void;
@@ -17,16 +19,19 @@ export interface InformerOptions {
   fieldSelector?: string;
   clock: Clock;
   log: Logger;
+  /** Counts what handlers and objects fail at. */
+  metrics?: Metrics | undefined;
 }
 
 /** Between watches that fail: a server that restarts is back in a second, one that is gone is not hammered. */
 const watchBackoff: BackoffPolicy = { firstMs: 50, maxMs: 5_000, factor: 2 };
-/** A watch that ends this soon with nothing said is a failure; later, it is the server's own timeout. */
+/** A watch that ends this soon is not asked for again at once each time, whatever it said. */
 const shortWatchMs = 1_000;
 
 /**
  * A local copy of the objects of one kind, kept up to date by a watch (client-go's reflector): it resumes from the last
- * version seen, and starts over when that is too old. A change is in the copy before its handlers run.
+ * version seen, and starts over when that is too old. A change is in the copy before its handlers run; what one
+ * handler or one object fails at is logged and counted, and nothing to the others.
  */
 export class Informer<T extends KubeObject> {
   readonly kind: Kind<T>;
@@ -39,6 +44,7 @@ export class Informer<T extends KubeObject> {
   readonly #byOwner = new Map<string, Map<string, T>>();
   readonly #handlers: ChangeHandler<T>[] = [];
   readonly #abort = new AbortController();
+  readonly #failed: (what: 'handler' | 'object') => void;
   #running: Promise<void> | undefined;
   #resourceVersion: string | undefined;
   /** While everything is being read anew: the keys seen so far. */
@@ -49,6 +55,7 @@ export class Informer<T extends KubeObject> {
     this.kind = kind;
     this.#client = client;
     this.#options = options;
+    this.#failed = informerMetrics(options.metrics, kind.kind);
     this.synced = new Promise((resolve) => {
       this.#markSynced = resolve;
     });
@@ -93,28 +100,26 @@ export class Informer<T extends KubeObject> {
     for (let failures = 0; !signal.aborted; ) {
       const startedMs = clock.monotonic();
       try {
-        const count = await this.#watchOnce();
-        if (count > 0 || clock.monotonic() - startedMs >= shortWatchMs) {
-          failures = 0;
-          continue;
-        }
-        log.debug({ kind: this.kind.kind }, 'watch ended at once');
+        await this.#watchOnce();
+        log.debug({ kind: this.kind.kind }, 'the server ended the watch: asking again');
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof ApiError && error.code === 410 && this.#resourceVersion !== undefined) {
           this.#resourceVersion = undefined;
-          continue;
-        }
-        log.warn({ kind: this.kind.kind, reason: messageOf(error) }, 'watch failed: trying again');
+          log.debug({ kind: this.kind.kind, reason: error.message }, 'the version is too old: reading all anew');
+        } else log.warn({ kind: this.kind.kind, reason: messageOf(error) }, 'watch failed: trying again');
       }
-      const delayMs = jitteredBackoffDelayMs(watchBackoff, failures++, Math.random());
+      if (clock.monotonic() - startedMs >= shortWatchMs) failures = 0;
+      // The first time at once: a server that restarts, or forgot the version, is usual.
+      const delayMs = failures === 0 ? 0 : jitteredBackoffDelayMs(watchBackoff, failures - 1, Math.random());
+      failures++;
       // Rejects only when stopped, which the loop's condition sees.
       await sleep(clock, delayMs, signal).catch(() => {});
     }
   }
 
-  /** Follows one watch to its end; returns how many events it brought. */
-  async #watchOnce(): Promise<number> {
+  /** Follows one watch to its end. */
+  async #watchOnce(): Promise<void> {
     const { namespace, labelSelector, fieldSelector } = this.#options;
     const options: WatchOptions = { signal: this.#abort.signal };
     if (namespace !== undefined) options.namespace = namespace;
@@ -122,20 +127,29 @@ export class Informer<T extends KubeObject> {
     if (fieldSelector !== undefined) options.fieldSelector = fieldSelector;
     if (this.#resourceVersion !== undefined) options.resourceVersion = this.#resourceVersion;
     this.#seen = this.#resourceVersion === undefined ? new Set() : undefined;
-    let count = 0;
     for await (const event of this.#client.watch(this.kind, options)) {
-      count++;
-      if (this.#abort.signal.aborted) break;
-      if (event.type === 'BOOKMARK') {
-        if (event.isInitialEnd) this.#endInitial();
-        this.#advance(event.resourceVersion);
-      } else {
-        if (event.type === 'DELETED') this.#remove(event.object);
-        else this.#store(event.object);
-        this.#advance(event.object.metadata.resourceVersion);
+      if (this.#abort.signal.aborted) return;
+      try {
+        this.#take(event);
+      } catch (error) {
+        this.#failed('object');
+        const fields = { kind: this.kind.kind, key: nameOf(event), reason: messageOf(error) };
+        this.#options.log.error(fields, 'an object from the server could not be taken in: it is left out');
       }
     }
-    return count;
+  }
+
+  #take(event: WatchEvent<T>): void {
+    if (event.type === 'BOOKMARK') {
+      if (event.isInitialEnd) this.#endInitial();
+      this.#advance(event.resourceVersion);
+      return;
+    }
+    const { name, resourceVersion } = event.object.metadata;
+    this.#advance(resourceVersion);
+    if (typeof name !== 'string') throw new TypeError('it has no name');
+    if (event.type === 'DELETED') this.#remove(event.object);
+    else this.#store(event.object);
   }
 
   /** The initial list comes in no order of versions: only after its end can a version be resumed from. */
@@ -174,17 +188,37 @@ export class Informer<T extends KubeObject> {
 
   #index(key: string, object: T): void {
     addTo(this.#byNamespace, object.metadata.namespace ?? '', key, object);
-    for (const { uid } of object.metadata.ownerReferences ?? []) addTo(this.#byOwner, uid, key, object);
+    for (const { uid } of ownersOf(object)) addTo(this.#byOwner, uid, key, object);
   }
 
   #unindex(key: string, object: T): void {
     removeFrom(this.#byNamespace, object.metadata.namespace ?? '', key);
-    for (const { uid } of object.metadata.ownerReferences ?? []) removeFrom(this.#byOwner, uid, key);
+    for (const { uid } of ownersOf(object)) removeFrom(this.#byOwner, uid, key);
   }
 
   #tell(type: ChangeType, object: T, old: T | undefined): void {
-    for (const handler of this.#handlers) handler(type, object, old);
+    for (const handler of this.#handlers) {
+      try {
+        handler(type, object, old);
+      } catch (error) {
+        this.#failed('handler');
+        const stack = error instanceof Error ? error.stack : undefined;
+        const fields = { kind: this.kind.kind, key: keyText(keyOf(object)), type, reason: messageOf(error), stack };
+        this.#options.log.error(fields, 'a handler of a change failed: the others are told of it');
+      }
+    }
   }
+}
+
+/** What an event that could not be taken in is about, as far as it says so: it may lack anything. */
+function nameOf(event: WatchEvent<KubeObject>): string | undefined {
+  const object: Partial<KubeObject> | null | undefined = event.type === 'BOOKMARK' ? undefined : event.object;
+  return object?.metadata && keyText(object.metadata);
+}
+
+/** A server may send what no server should: it must not be half taken in. */
+function ownersOf({ metadata: { ownerReferences } }: KubeObject) {
+  return Array.isArray(ownerReferences) ? ownerReferences : [];
 }
 
 function addTo<T>(index: Map<string, Map<string, T>>, under: string, key: string, object: T): void {

@@ -4,7 +4,7 @@ import { openWorld, type World } from '../../test/world.ts';
 import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
 import { type Secret, SecretKind } from '../api/core/secret.ts';
 import { ensure, NotOwnedError } from './ensure.ts';
-import { type Controller, owned, type ReconcileContext, TerminalError } from './reconciler.ts';
+import { type Controller, owned, type ReconcileContext, TerminalError, type Watch } from './reconciler.ts';
 
 const configMap = (name: string, data: Record<string, string> = {}): ConfigMap => ({
   apiVersion: 'v1',
@@ -35,8 +35,11 @@ async function withController(
           }
         },
         onGone(key) {
-          controller.onGone?.(key);
-          wake();
+          try {
+            controller.onGone?.(key);
+          } finally {
+            wake();
+          }
         },
       } satisfies Controller<ConfigMap>,
     ],
@@ -123,6 +126,73 @@ describe('the runner', () => {
         await until(() => found.at(-1)?.length === 1);
         await client.delete(SecretKind, { namespace: 'default', name: 'child' });
         await until(() => found.at(-1)?.length === 0);
+      },
+    );
+  });
+
+  test('a watch whose mapping throws holds up neither other copies nor other watches', async () => {
+    const calls: string[] = [];
+    const fragile: Watch = {
+      kind: SecretKind,
+      keys({ metadata: { labels } }) {
+        if (labels?.broken) throw new Error('cannot be mapped');
+        return [{ namespace: 'default', name: 'by-old' }];
+      },
+    };
+    const sturdy: Watch = { kind: SecretKind, keys: () => [{ namespace: 'default', name: 'by-other' }] };
+    await withController(
+      {
+        watches: [fragile, sturdy],
+        async reconcile({ metadata: { name } }) {
+          calls.push(name);
+        },
+      },
+      async ({ client }, until) => {
+        for (const name of ['by-old', 'by-other']) await client.create(ConfigMapKind, configMap(name));
+        const stored = await client.create(SecretKind, secret('s'));
+        await until(() => calls.length >= 4);
+        calls.length = 0;
+        await client.update(SecretKind, {
+          ...stored,
+          metadata: { ...stored.metadata, labels: { broken: 'yes' } },
+        });
+        await until(() => calls.length >= 2);
+        assert.deepEqual(calls.sort(), ['by-old', 'by-other']);
+      },
+    );
+  });
+
+  test('forgetting an object is tried again when it fails', async () => {
+    let attempts = 0;
+    await withController(
+      {
+        async reconcile() {},
+        onGone() {
+          if (++attempts < 3) throw new Error('not yet');
+        },
+      },
+      async ({ client }, until) => {
+        await client.create(ConfigMapKind, configMap('a'));
+        await client.delete(ConfigMapKind, { namespace: 'default', name: 'a' });
+        await until(() => attempts === 3);
+      },
+    );
+  });
+
+  test('a reconcile that runs out of stack is a failed reconcile', async () => {
+    const attempts: Record<string, number> = {};
+    const deepen = (depth: number): number => deepen(depth + 1) + 1;
+    await withController(
+      {
+        async reconcile({ metadata: { name } }) {
+          attempts[name] = (attempts[name] ?? 0) + 1;
+          if (name === 'deep' && attempts[name] < 3) deepen(0);
+        },
+      },
+      async ({ client }, until) => {
+        await client.create(ConfigMapKind, configMap('deep'));
+        await client.create(ConfigMapKind, configMap('flat'));
+        await until(() => attempts.deep === 3 && attempts.flat === 1);
       },
     );
   });

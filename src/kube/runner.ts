@@ -8,6 +8,7 @@ import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Client } from './client.ts';
 import { Informer } from './informer.ts';
+import { type ReconcileMetrics, type ReconcileResult, reconcileMetrics } from './reconcile-metrics.ts';
 import { type Cache, type Controller, type ReconcileContext, TerminalError } from './reconciler.ts';
 import { WorkQueue } from './work-queue.ts';
 
@@ -36,7 +37,7 @@ export async function runControllers(
 ): Promise<RunningControllers> {
   const { client, clock, log } = options;
   const abort = new AbortController();
-  const informers = new Informers(client, clock, log);
+  const informers = new Informers(client, clock, log, options.metrics);
   const observe = reconcileMetrics(options.metrics);
   const queues: { name: string; queue: WorkQueue }[] = [];
   for (const controller of controllers) {
@@ -50,7 +51,7 @@ export async function runControllers(
     };
     const queue = reconcileQueue(controller, context, observe);
     queues.push({ name: controller.name, queue });
-    connect(controller, informers, queue);
+    connect(controller, informers, queue, context.log, observe);
   }
   observe.watchDepths(queues);
 
@@ -65,15 +66,36 @@ export async function runControllers(
   };
 }
 
-function connect(controller: Controller, informers: Informers, queue: WorkQueue): void {
+function connect(
+  controller: Controller,
+  informers: Informers,
+  queue: WorkQueue,
+  log: Logger,
+  observe: ReconcileMetrics,
+): void {
   informers.of(controller.kind).onChange((_type, object) => queue.add(keyText(keyOf(object))));
   for (const watch of controller.watches ?? []) {
+    // One copy that cannot be mapped keeps neither the other, nor other controllers, from being so.
+    const concern = (object: KubeObject) => {
+      try {
+        for (const key of watch.keys(object, informers)) queue.add(keyText(key));
+      } catch (error) {
+        observe.unmapped(controller.name, watch.kind.kind);
+        const fields = { kind: watch.kind.kind, key: keyText(keyOf(object)), ...causeOf(error) };
+        log.error(fields, 'whom a change concerns could not be found out: nobody is reconciled for it');
+      }
+    };
     informers.of(watch.kind).onChange((_type, object, old) => {
-      for (const key of watch.keys(object, informers)) queue.add(keyText(key));
-      if (old) for (const key of watch.keys(old, informers)) queue.add(keyText(key));
+      concern(object);
+      if (old) concern(old);
     });
   }
 }
+
+const causeOf = (error: unknown) => ({
+  reason: messageOf(error),
+  stack: error instanceof Error ? error.stack : undefined,
+});
 
 function reconcileQueue(controller: Controller, context: ReconcileContext, observe: ReconcileMetrics): WorkQueue {
   const { clock, log, cache } = context;
@@ -85,15 +107,15 @@ function reconcileQueue(controller: Controller, context: ReconcileContext, obser
       const key = parseKeyText(text);
       const object = cache.get(controller.kind, key);
       queue.cancelTimer(text);
-      if (!object) {
-        queue.forget(text);
-        controller.onGone?.(key);
-        return;
-      }
       const startedMs = clock.monotonic();
       const end = (result: ReconcileResult) =>
         observe.reconciled(controller.name, result, (clock.monotonic() - startedMs) / 1000);
       try {
+        if (!object) {
+          controller.onGone?.(key);
+          queue.forget(text);
+          return;
+        }
         const requeue = await controller.reconcile(object, context);
         queue.forget(text);
         if (requeue) queue.addAfter(text, requeue.requeueAfterMs);
@@ -116,8 +138,7 @@ function reconcileQueue(controller: Controller, context: ReconcileContext, obser
       log.debug({ key, retryInMs: Math.round(retryInMs) }, 'the object changed meanwhile: reconciling again');
       return 'conflict';
     }
-    const stack = error instanceof Error ? error.stack : undefined;
-    log.warn({ key, reason: messageOf(error), stack, retryInMs: Math.round(retryInMs) }, 'reconcile failed');
+    log.warn({ key, ...causeOf(error), retryInMs: Math.round(retryInMs) }, 'reconcile failed');
     return 'error';
   }
 
@@ -135,19 +156,22 @@ class Informers implements Cache {
   readonly #client: Client;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #metrics: Metrics | undefined;
   readonly #byKind = new Map<string, Informer<KubeObject>>();
 
-  constructor(client: Client, clock: Clock, log: Logger) {
+  constructor(client: Client, clock: Clock, log: Logger, metrics: Metrics | undefined) {
     this.#client = client;
     this.#clock = clock;
     this.#log = log;
+    this.#metrics = metrics;
   }
 
   of<T extends KubeObject>(kind: Kind<T>): Informer<T> {
     const id = idOf(kind);
     let informer = this.#byKind.get(id);
     if (!informer) {
-      informer = new Informer<KubeObject>(this.#client, kind, { clock: this.#clock, log: this.#log });
+      const options = { clock: this.#clock, log: this.#log, metrics: this.#metrics };
+      informer = new Informer<KubeObject>(this.#client, kind, options);
       this.#byKind.set(id, informer);
     }
     // The map is keyed by the kind, so what is found under it holds objects of that kind.
@@ -190,34 +214,3 @@ class Informers implements Cache {
 }
 
 const idOf = (kind: Kind) => `${apiVersionOf(kind)}/${kind.kind}`;
-
-type ReconcileResult = 'ok' | 'conflict' | 'error' | 'terminal' | 'stopped';
-
-interface ReconcileMetrics {
-  reconciled(controller: string, result: ReconcileResult, seconds: number): void;
-  watchDepths(queues: readonly { name: string; queue: WorkQueue }[]): void;
-}
-
-function reconcileMetrics(metrics: Metrics | undefined): ReconcileMetrics {
-  if (!metrics) return { reconciled() {}, watchDepths() {} };
-  const total = metrics.counter('kittiwake_reconciles_total', 'Reconciles, by how they ended.', [
-    'controller',
-    'result',
-  ]);
-  const duration = metrics.histogram('kittiwake_reconcile_seconds', 'How long a reconcile took.', ['controller']);
-  const depth = metrics.gauge('kittiwake_reconcile_queue_depth', 'Keys that wait to be reconciled.', ['controller']);
-  return {
-    reconciled(controller, result, seconds) {
-      total.inc({ controller, result });
-      duration.observe({ controller }, seconds);
-    },
-    watchDepths(queues) {
-      // Read when scraped: no work on the hot path.
-      Object.assign(depth, {
-        collect() {
-          for (const { name, queue } of queues) depth.set({ controller: name }, queue.depth);
-        },
-      });
-    },
-  };
-}

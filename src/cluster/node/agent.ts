@@ -83,7 +83,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   const runners = new Map<string, PodRunner>();
   const recovered = Map.groupBy(await driver.recover(), (running) => running.id.podUid);
 
-  const pods = new Informer(client, PodKind, { clock, log });
+  const pods = new Informer(client, PodKind, { clock, log, metrics });
   let isStopped = false;
   pods.onChange((type, pod) => {
     if (isStopped) return;

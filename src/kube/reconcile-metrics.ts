@@ -1,0 +1,41 @@
+import type { Metrics } from '../observe/metrics.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+export type ReconcileResult = 'ok' | 'conflict' | 'error' | 'terminal' | 'stopped';
+
+export interface ReconcileMetrics {
+  reconciled(controller: string, result: ReconcileResult, seconds: number): void;
+  /** A controller could not say whom a change of `kind` concerns. */
+  unmapped(controller: string, kind: string): void;
+  watchDepths(queues: readonly { name: string; queue: WorkQueue }[]): void;
+}
+
+export function reconcileMetrics(metrics: Metrics | undefined): ReconcileMetrics {
+  if (!metrics) return { reconciled() {}, unmapped() {}, watchDepths() {} };
+  const total = metrics.counter('kittiwake_reconciles_total', 'Reconciles, by how they ended.', [
+    'controller',
+    'result',
+  ]);
+  const duration = metrics.histogram('kittiwake_reconcile_seconds', 'How long a reconcile took.', ['controller']);
+  const unmapped = metrics.counter(
+    'kittiwake_reconcile_unmapped_total',
+    'Changes of other kinds for which a controller failed to say whom they concern.',
+    ['controller', 'kind'],
+  );
+  const depth = metrics.gauge('kittiwake_reconcile_queue_depth', 'Keys that wait to be reconciled.', ['controller']);
+  return {
+    reconciled(controller, result, seconds) {
+      total.inc({ controller, result });
+      duration.observe({ controller }, seconds);
+    },
+    unmapped: (controller, kind) => unmapped.inc({ controller, kind }),
+    watchDepths(queues) {
+      // Read when scraped: no work on the hot path.
+      Object.assign(depth, {
+        collect() {
+          for (const { name, queue } of queues) depth.set({ controller: name }, queue.depth);
+        },
+      });
+    },
+  };
+}
