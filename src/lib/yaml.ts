@@ -10,18 +10,20 @@ import {
   EVENT_SCALAR,
   EVENT_SEQUENCE,
   type Event,
-  getScalarValue,
   intYaml11Tag,
   mergeTag,
   parseEvents,
   YAMLException,
 } from 'js-yaml';
+import { documentLines, type LineNode, nearestLine } from './yaml-lines.ts';
 
 /** Kubernetes reads YAML 1.1 scalars (`0644` is octal, `yes` is true) but leaves dates as strings, as JSON has none. */
 const schema = CORE_SCHEMA.withTags(boolYaml11Tag, intYaml11Tag, mergeTag);
 
-/** A manifest of more aliases than this is an alias bomb, not configuration. */
-const aliasesMax = 100;
+/** Aliases may add this many characters to what the text itself holds: an API server takes no object of that size. */
+const aliasedCharsMax = 4 << 20;
+/** How deep collections nest, those that aliases bring included: whoever walks the value may do so recursively. */
+const depthMax = 100;
 
 export interface YamlDocument {
   value: unknown;
@@ -34,16 +36,22 @@ export class YamlError extends Error {
   override readonly name = 'YamlError';
 }
 
-/** All documents of a YAML stream, without the empty ones. Throws YamlError naming `file`, line and column. */
+/**
+ * All documents of a YAML stream, without the empty ones. Throws YamlError naming `file`, line and column. What comes
+ * of it is a tree of bounded size and depth, whatever the aliases say.
+ */
 export function parseYaml(text: string, file: string): YamlDocument[] {
   try {
-    const events = parseEvents(text, { filename: file });
-    const aliases = events.filter((event) => event.type === EVENT_ALIAS).length;
-    if (aliases > aliasesMax) throw new YamlError(`${file}: ${aliases} aliases: at most ${aliasesMax} are allowed`);
+    const events = parseEvents(text, { filename: file, maxDepth: depthMax });
+    checkAliases(events, text, file);
     const values = constructFromEvents(events, { source: text, schema, filename: file });
-    const lines = documentLines(events, text);
+    let lines: LineNode[] | undefined; // Found when the first error asks: most documents have none.
+    const lineOf = (i: number) => (path: string) => {
+      lines ??= documentLines(events, text);
+      return nearestLine(lines[i], path);
+    };
     return values
-      .map((value, i) => ({ value, lineOf: (path: string) => nearestLine(lines[i] ?? new Map(), path) }))
+      .map((value, i) => ({ value, lineOf: lineOf(i) }))
       .filter((document) => document.value !== null && document.value !== undefined);
   } catch (error) {
     if (!(error instanceof YAMLException)) throw error;
@@ -59,73 +67,58 @@ export function toYaml(value: unknown): string {
   return dump(value, { indent: 2, lineWidth: -1, noRefs: true });
 }
 
-/** For each document, the line of every path. Walks the parser's events with a stack of open collections. */
-function documentLines(events: readonly Event[], text: string): Map<string, number>[] {
-  const documents: Map<string, number>[] = [];
-  const lineAt = lineFinder(text);
-  type Open = { path: string; isMapping: boolean; index: number; key: string | undefined };
-  const stack: Open[] = [];
+/** What a value holds once its aliases are replaced by what they stand for. */
+interface Extent {
+  /** Characters of its scalars, and one for each value. */
+  chars: number;
+  /** Collections in each other; 0 of a scalar. */
+  height: number;
+}
 
-  /** The path at which the next value stands; undefined when it is a mapping's key. */
-  const nextPath = (scalar: string | undefined): string | undefined => {
-    const top = stack.at(-1);
-    if (!top) return '';
-    if (!top.isMapping) return `${top.path}[${top.index++}]`;
-    if (top.key === undefined) {
-      top.key = scalar ?? '';
-      return undefined;
-    }
-    const path = top.path === '' ? top.key : `${top.path}.${top.key}`;
-    top.key = undefined;
-    return path;
+/**
+ * An alias stands for its anchor's value, which may hold aliases: ten lines can say more than any memory holds. Nothing
+ * is expanded here, only counted. Throws YAMLException at the alias that goes too far.
+ */
+function checkAliases(events: readonly Event[], text: string, file: string): void {
+  if (!events.some((event) => event.type === EVENT_ALIAS)) return;
+  let anchors = new Map<string, Extent | 'open'>();
+  let aliasedChars = 0;
+  const open: (Extent & { anchor: string })[] = [];
+  const close = (anchor: string, extent: Extent) => {
+    if (anchor !== '') anchors.set(anchor, extent);
+    const parent = open.at(-1);
+    if (!parent) return;
+    parent.chars += extent.chars;
+    parent.height = Math.max(parent.height, extent.height + 1);
   };
-
   for (const event of events) {
-    const lines = documents.at(-1);
     if (event.type === EVENT_DOCUMENT) {
-      documents.push(new Map());
-      stack.push({ path: '', isMapping: true, index: 0, key: '' }); // A document holds one value, at the path ''.
-    } else if (event.type === EVENT_POP) {
-      stack.pop();
-    } else if (event.type === EVENT_MAPPING || event.type === EVENT_SEQUENCE) {
-      const path = nextPath(undefined)?.replace(/^\./, '') ?? '';
-      if (!lines?.has(path)) lines?.set(path, lineAt(event.start));
-      stack.push({ path, isMapping: event.type === EVENT_MAPPING, index: 0, key: undefined });
+      anchors = new Map();
+      open.push({ anchor: '', chars: 0, height: 0 });
+    } else if (event.type === EVENT_SEQUENCE || event.type === EVENT_MAPPING) {
+      const anchor = event.anchorStart < 0 ? '' : text.slice(event.anchorStart, event.anchorEnd);
+      if (anchor !== '') anchors.set(anchor, 'open');
+      open.push({ anchor, chars: 1, height: 1 });
     } else if (event.type === EVENT_SCALAR) {
-      const path = nextPath(getScalarValue(text, event));
-      const top = stack.at(-1);
-      if (path === undefined && top) {
-        const full = top.path === '' ? (top.key ?? '') : `${top.path}.${top.key}`;
-        lines?.set(full, lineAt(event.valueStart));
-      } else if (path !== undefined && !lines?.has(path)) {
-        lines?.set(path, lineAt(event.valueStart));
-      }
+      const anchor = event.anchorStart < 0 ? '' : text.slice(event.anchorStart, event.anchorEnd);
+      close(anchor, { chars: 1 + event.valueEnd - event.valueStart, height: 0 });
     } else if (event.type === EVENT_ALIAS) {
-      nextPath(undefined);
+      const name = text.slice(event.anchorStart, event.anchorEnd);
+      const refuse = (why: string) => YAMLException.throwAt(text, event.anchorStart - 1, why, file);
+      const extent = anchors.get(name);
+      if (extent === undefined) refuse(`there is no anchor &${name} before the alias *${name}`);
+      else if (extent === 'open') refuse(`the alias *${name} stands for a value that holds it`);
+      else {
+        aliasedChars += extent.chars;
+        if (aliasedChars > aliasedCharsMax)
+          refuse(`with the alias *${name}, aliases stand for more than ${aliasedCharsMax} characters: write them out`);
+        if (open.length - 1 + extent.height > depthMax)
+          refuse(`with the alias *${name}, collections nest deeper than ${depthMax}`);
+        close('', extent);
+      }
+    } else if (event.type === EVENT_POP) {
+      const { anchor, ...extent } = open.pop() ?? { anchor: '', chars: 0, height: 0 };
+      close(anchor, extent);
     }
   }
-  return documents;
-}
-
-function nearestLine(lines: Map<string, number>, path: string): number {
-  for (let at = path; at !== ''; at = at.replace(/(\.[^.[]*|\[\d+\]|^[^.[]+)$/, '')) {
-    const line = lines.get(at);
-    if (line !== undefined) return line;
-  }
-  return lines.get('') ?? 1;
-}
-
-function lineFinder(text: string): (position: number) => number {
-  const starts = [0];
-  for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n', at + 1)) starts.push(at + 1);
-  return (position) => {
-    let low = 0;
-    let high = starts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((starts[middle] ?? 0) <= position) low = middle;
-      else high = middle - 1;
-    }
-    return low + 1;
-  };
 }
