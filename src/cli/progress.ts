@@ -1,8 +1,16 @@
+import { setTimeout } from 'node:timers/promises';
 import { type Build, BuildKind } from '../api/build/build.ts';
-import type { Key } from '../api/meta.ts';
+import type { Kind } from '../api/kind.ts';
+import type { Key, KubeObject } from '../api/meta.ts';
+import { ConfigurationKind } from '../api/serving/configuration.ts';
+import { labels } from '../api/serving/names.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
-import type { Client } from '../kube/client.ts';
+import type { Client, ListOptions } from '../kube/client.ts';
 import { messageOf } from '../lib/errors.ts';
+import { isObserved, isWanted, judge, type Observation, type Verdict } from './readiness.ts';
+
+/** A server that ends every watch at once is asked no more often than this. */
+const watchAgainMs = 200;
 
 /** What happened to a service on its way to Ready, in order. */
 export type Step =
@@ -43,30 +51,51 @@ async function followReadiness(
   signal: AbortSignal,
 ): Promise<void> {
   /** The newest revision told; before that the one that was there at first, which is no news. */
-  let created: string | undefined;
-  let isFirst = true;
-  for await (const service of changes<Service>(client, key, signal)) {
-    const { status } = service;
-    if (isFirst) created = status?.latestCreatedRevisionName;
-    isFirst = false;
-    if (status?.observedGeneration !== service.metadata.generation) continue;
-    if (status?.latestCreatedRevisionName !== undefined && status.latestCreatedRevisionName !== created) {
+  let created: { name: string | undefined } | undefined;
+  let verdict: Verdict | undefined;
+  const services = changes(client, key, signal);
+  const nextChange = () => {
+    const next = services.next();
+    next.catch(messageOf); // It may fail after the outcome is known, when nobody waits for it any more.
+    return next;
+  };
+  let next = nextChange();
+  while (!signal.aborted) {
+    const due = verdict?.type === 'doubtful' ? verdict.againAtMs : undefined;
+    const change = await Promise.race([next, ...(due === undefined ? [] : [until(due, signal)])]);
+    if (change?.done) return;
+    if (change) next = nextChange();
+    const observed = await observe(client, key, change?.value);
+    if (!observed) continue; // Its deletion is the next change.
+    const { service, configuration } = observed;
+    const name = configuration?.status?.latestCreatedRevisionName;
+    created ??= { name: service.status?.latestCreatedRevisionName };
+    const isNews = configuration && isWanted(service, configuration) && isObserved(configuration);
+    if (isNews && name !== undefined && name !== created.name) {
       await buildFirst();
-      created = status.latestCreatedRevisionName;
-      onStep({ type: 'revision-created', name: created });
+      created = { name };
+      onStep({ type: 'revision-created', name });
     }
-    const ready = status?.conditions?.find((condition) => condition.type === 'Ready');
-    if (ready?.status === 'True' && created !== undefined) {
-      await buildFirst();
-      onStep({ type: 'ready', url: status?.url ?? '', revision: created });
-      return;
-    }
-    // A failed build reports itself, with its log.
-    if (ready?.status === 'False' && !/build/i.test(ready.reason ?? '')) {
-      await buildFirst();
-      throw new Error(`service ${key.name} is not ready: ${ready.reason}: ${ready.message}`);
+    verdict = judge(observed, verdict);
+    if (verdict.type === 'ready' || verdict.type === 'failed') {
+      await buildFirst(); // A failed build reports itself, with its log.
+      if (verdict.type === 'failed') throw new Error(`service ${key.name} is not ready: ${verdict.why}`);
+      return onStep(verdict);
     }
   }
+}
+
+/** The service, as it is now unless it is given, and then its Configuration. */
+async function observe(client: Client, key: Key, given?: Service): Promise<Observation | undefined> {
+  const service = given ?? (await client.get(ServiceKind, key));
+  const configuration = await client.get(ConfigurationKind, key);
+  return service && { service, configuration, atMs: performance.now() };
+}
+
+async function until(atMs: number, signal: AbortSignal): Promise<undefined> {
+  await setTimeout(Math.max(0, atMs - performance.now()), undefined, { signal }).catch(() => {
+    // Aborted: whoever waits sees that by itself.
+  });
 }
 
 /** What to say when patience has ended before the service was ready. */
@@ -81,7 +110,7 @@ async function whyNotReady(client: Client, key: Key, lastBuildMessage: string): 
 function followBuild(client: Client, key: Key, onStep: (step: Step) => void, signal: AbortSignal) {
   const namespace = key.namespace ?? 'default';
   let last = '';
-  const observe = async (build: Build) => {
+  const tell = async (build: Build) => {
     if (!(await isNewestBuildOf(client, key, build))) return;
     const { status } = build;
     const succeeded = status?.conditions?.find((condition) => condition.type === 'Succeeded');
@@ -101,8 +130,8 @@ function followBuild(client: Client, key: Key, onStep: (step: Step) => void, sig
     }
   };
   const failure = (async () => {
-    for await (const event of client.watch(BuildKind, { namespace, signal })) {
-      if (event.type !== 'BOOKMARK' && event.type !== 'DELETED') await observe(event.object);
+    for await (const event of watchOn(client, BuildKind, { namespace }, signal)) {
+      if (event.type !== 'BOOKMARK' && event.type !== 'DELETED') await tell(event.object);
     }
     await new Promise(() => {}); // The watch ended because the other side has: let that one decide.
   })();
@@ -111,28 +140,34 @@ function followBuild(client: Client, key: Key, onStep: (step: Step) => void, sig
     failure,
     /** Tells what the build's own watch has not told yet, so that steps come in their order. */
     async catchUp() {
-      for (const build of (await client.list(BuildKind, { namespace })).items) await observe(build);
+      for (const build of (await client.list(BuildKind, { namespace })).items) await tell(build);
     },
     lastMessage: () => last,
   };
 }
 
+/** Whether the Build is of the Configuration's generation, and that of what the Service asks for now. */
 async function isNewestBuildOf(client: Client, key: Key, build: Build): Promise<boolean> {
   const owner = build.metadata.ownerReferences?.find((reference) => reference.controller);
-  if (owner?.kind !== 'Configuration' || owner.name !== key.name) return false;
-  const service = await client.get(ServiceKind, key);
-  return build.metadata.name === `${key.name}-${String(service?.metadata.generation ?? 0).padStart(5, '0')}`;
+  if (owner?.kind !== ConfigurationKind.kind || owner.name !== key.name) return false;
+  const { service, configuration } = (await observe(client, key)) ?? {};
+  if (!service || !configuration || !isWanted(service, configuration)) return false;
+  return build.metadata.labels?.[labels.configurationGeneration] === String(configuration.metadata.generation);
 }
 
 /** The service as it is and after each change; ends when it is deleted or `signal` aborts. */
-async function* changes<T extends Service>(client: Client, key: Key, signal: AbortSignal): AsyncIterable<T> {
-  const fieldSelector = `metadata.name=${key.name}`;
-  for await (const event of client.watch(ServiceKind, {
-    namespace: key.namespace ?? 'default',
-    fieldSelector,
-    signal,
-  })) {
+async function* changes(client: Client, key: Key, signal: AbortSignal): AsyncGenerator<Service> {
+  const scope = { namespace: key.namespace ?? 'default', fieldSelector: `metadata.name=${key.name}` };
+  for await (const event of watchOn(client, ServiceKind, scope, signal)) {
     if (event.type === 'DELETED') throw new Error(`service ${key.name} was deleted`);
-    if (event.type !== 'BOOKMARK') yield event.object as T;
+    if (event.type !== 'BOOKMARK') yield event.object;
+  }
+}
+
+/** A server ends each watch some time: the next one begins with what is there then. Ends when `signal` aborts. */
+async function* watchOn<T extends KubeObject>(client: Client, kind: Kind<T>, scope: ListOptions, signal: AbortSignal) {
+  while (!signal.aborted) {
+    yield* client.watch(kind, { ...scope, signal });
+    await until(performance.now() + watchAgainMs, signal);
   }
 }

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { ServiceKind } from '../../src/api/serving/service.ts';
 import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/kittiwake', import.meta.url));
@@ -91,6 +92,31 @@ test('a build that fails shows its log once, and keeps it', async () => {
   assert.equal(deployed.stderr.match(/there is no entry point/g)?.length, 1);
   assert.match(deployed.stderr, /error: the build of broken failed: EntryPointNotFound/);
   assert.match((await kw('logs', 'broken', '--build')).stdout, /there is no entry point/);
+});
+
+test('an app that is mended is deployed, whatever its service still says of the one before', async () => {
+  for (let round = 1; round <= 5; round++) {
+    const name = `mended-${round}`;
+    const broken = await kw('deploy', write(name, { 'index.js': 'console.log("no database"); process.exit(3);' }));
+    assert.equal(broken.code, 1);
+    assert.match(broken.stderr, /error: service .* is not ready: RevisionFailed: [\s\S]*no database/);
+    const mended = await kw('deploy', write(name, { 'index.js': server('"fine"') }));
+    assert.deepEqual([mended.code, mended.stderr.match(/error: .*/)?.[0]], [0, undefined], `round ${round}`);
+    assert.match((await kw('invoke', name)).stdout, /^fine /);
+  }
+});
+
+test('a build that fails is told also when the traffic has been edited since the one before', async () => {
+  const folder = write('edited', { 'index.js': server('"fine"') });
+  assert.equal((await kw('deploy', folder)).code, 0);
+  const traffic = [{ tag: 'now', latestRevision: true, percent: 100 }];
+  const key = { namespace: 'default', name: 'edited' };
+  await platform.client.patch(ServiceKind, key, { type: 'merge', patch: { spec: { traffic } } });
+  write('edited', { 'package.json': '{"name": "edited", "main": "gone.js"}' });
+  rmSync(join(folder, 'index.js'));
+  const deployed = await kw('deploy', folder);
+  assert.equal(deployed.code, 1);
+  assert.match(deployed.stderr, /there is no entry point[\s\S]*error: the build of edited failed: EntryPointNotFound/);
 });
 
 test('a service that is not ready in time is an error that says what is missing', async () => {
