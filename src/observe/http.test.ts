@@ -27,3 +27,23 @@ test('a role serves its metrics, its health, and why it is not ready', async () 
     server.closeAllConnections();
   }
 });
+
+test('metrics that cannot be told are an error of that answer, and of nothing else', async () => {
+  const metrics = new Metrics('broker');
+  let isBroken = true;
+  metrics.addSource(() => {
+    if (isBroken) throw new Error('no such log');
+    return '';
+  });
+  const server = await serveObservability({ port: 0, metrics, notReady: () => undefined, role: 'broker' });
+  const { port } = server.address() as { port: number };
+  try {
+    const broken = await fetch(`http://127.0.0.1:${port}/metrics`);
+    assert.deepEqual([broken.status, await broken.text()], [500, 'the answer failed: no such log\n']);
+    isBroken = false;
+    assert.equal((await fetch(`http://127.0.0.1:${port}/metrics`)).status, 200);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});

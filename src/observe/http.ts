@@ -1,5 +1,5 @@
-import type { Server } from 'node:http';
-import { KittiwakeError } from '../lib/errors.ts';
+import type { Server, ServerResponse } from 'node:http';
+import { KittiwakeError, messageOf } from '../lib/errors.ts';
 import { createServer } from '../lib/node-http.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -14,22 +14,28 @@ export interface ObserveOptions {
 
 /** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves) on loopback. */
 export async function serveObservability(options: ObserveOptions): Promise<Server> {
-  const { metrics, notReady, port, role } = options;
-  const server = createServer(async (request, response) => {
-    const path = request.url?.split('?')[0];
-    if (path === '/metrics') {
-      response.setHeader('content-type', metrics.contentType).end(await metrics.text());
-    } else if (path === '/healthz') {
-      response.end('ok\n');
-    } else if (path === '/readyz') {
-      const why = notReady();
-      response.writeHead(why === undefined ? 200 : 503).end(`${why ?? 'ok'}\n`);
-    } else {
-      response.writeHead(404).end('not found: /metrics, /healthz and /readyz are here\n');
-    }
+  const { port, role } = options;
+  const server = createServer((request, response) => {
+    answer(options, request.url?.split('?')[0] ?? '', response).catch((error) => {
+      response.writeHead(500).end(`the answer failed: ${messageOf(error)}\n`);
+    });
   });
   await listenOnLoopback(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port` });
   return server;
+}
+
+async function answer({ metrics, notReady }: ObserveOptions, path: string, response: ServerResponse): Promise<void> {
+  if (path === '/metrics') {
+    const text = await metrics.text();
+    response.setHeader('content-type', metrics.contentType).end(text);
+  } else if (path === '/healthz') {
+    response.end('ok\n');
+  } else if (path === '/readyz') {
+    const why = notReady();
+    response.writeHead(why === undefined ? 200 : 503).end(`${why ?? 'ok'}\n`);
+  } else {
+    response.writeHead(404).end('not found: /metrics, /healthz and /readyz are here\n');
+  }
 }
 
 /** Connections that wait to be accepted, while the process that listens is started again, too. */

@@ -6,11 +6,12 @@ import { startDataPathRole } from './data-path-role.ts';
 import type { Role, RoleContext } from './role.ts';
 
 export function start(context: RoleContext): Promise<Role> {
-  const { config, log } = context;
+  const { config, log, sockets } = context;
   return startDataPathRole('gateway', context, ({ client, metrics }) =>
     startGateway({
       client,
       port: config.ports.gateway,
+      handle: sockets.gateway,
       autoscaler: { socketPath: autoscalerSocket(config.dataDir) },
       id: `gateway-${process.pid}`,
       clock: systemClock,

@@ -1,0 +1,81 @@
+/** A role that hangs, or whose supervisor is gone, is noticed from outside; what restarts refuses nobody meanwhile. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { ConfigMapKind } from '../../src/api/core/config-map.ts';
+import { listSetAside } from '../../src/server/quarantine-files.ts';
+import { listRestarts } from '../../src/server/restarts.ts';
+import { eventually, newDataDir, roleProcesses, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+
+const { dataDir, remove } = newDataDir();
+let platform: TestPlatform;
+
+before(async () => {
+  platform = await startTestPlatform(dataDir);
+});
+after(async () => {
+  await platform.stop();
+  remove();
+});
+
+const roles = () => roleProcesses(platform.process.pid ?? 0);
+
+test('a control process that does not answer any more is ended and started again, and the restart is remembered', async () => {
+  const before = roles().control ?? 0;
+  process.kill(before, 'SIGSTOP'); // Nothing in it turns, as in an endless loop.
+  await eventually('another control process', async () => ((roles().control ?? before) === before ? undefined : true));
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'after', namespace: 'default' }, data: {} };
+  await eventually('an answer of the API', async () => platform.client.create(ConfigMapKind, map));
+  const last = listRestarts(dataDir).at(-1);
+  assert.equal(last?.role, 'control');
+  assert.match(last?.why ?? '', /did not answer/);
+  assert.deepEqual(listSetAside(dataDir), [], 'once is not enough to set anything aside');
+});
+
+test('while gateway and broker are killed and started again, no connection is refused', async () => {
+  let answered = 0;
+  let isOver = false;
+  const refused: string[] = [];
+  const clients = [platform.addresses.gatewayUrl, `${platform.addresses.brokerUrl}/none/none`].map(async (url) => {
+    while (!isOver) {
+      // Each request a connection of its own; one that was under way when its process died is reset, none is refused.
+      await fetch(url, { method: 'POST', headers: { connection: 'close' } }).then(
+        () => answered++,
+        (error) => {
+          if (error.cause?.code === 'ECONNREFUSED') refused.push(url);
+        },
+      );
+    }
+  });
+  for (const role of ['gateway', 'broker', 'gateway', 'broker']) {
+    const before = roles()[role] ?? 0;
+    const answeredBefore = answered;
+    process.kill(before, 'SIGKILL');
+    await eventually(`another ${role}`, async () => ((roles()[role] ?? before) === before ? undefined : true));
+    await eventually('answers', async () => (answered > answeredBefore + 20 ? true : undefined));
+  }
+  isOver = true;
+  await Promise.all(clients);
+  assert.deepEqual(refused, []);
+});
+
+test('roles that cannot end by themselves end when their supervisor was killed', async () => {
+  const left = roles();
+  for (const pid of Object.values(left)) process.kill(pid, 'SIGSTOP');
+  platform.process.kill('SIGKILL');
+  await eventually('the end of all roles', async () => {
+    const alive = Object.values(left).filter(isRunning);
+    return alive.length === 0 ? true : undefined;
+  });
+  platform = await startTestPlatform(dataDir);
+  assert.ok(await platform.client.get(ConfigMapKind, { namespace: 'default', name: 'after' }));
+});
+
+/** Runs, and is no zombie. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false; // No such process.
+  }
+}
