@@ -121,6 +121,18 @@ test('no product code imports what is only for tests', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('no async function is a callback of what does not wait for it: its rejection would end the process', () => {
+  const callers =
+    /(\.(on|once|addListener|addEventListener|forEach)|\b(setTimeout|setInterval|setImmediate|createServer))$/;
+  const product = sources.filter((file) => /^(src|runtimes)\//.test(file) && !isTest(file));
+  const wrong = product.flatMap((file) =>
+    [...read(file).matchAll(/([.\w]+)\((?:[^()]|\([^()]*\))*?\basync\b(?! \*)/g)]
+      .filter((match) => callers.test(match[1] ?? ''))
+      .map((match) => `${file}: ${match[0].split('\n')[0]}`),
+  );
+  assert.deepEqual(wrong, []);
+});
+
 test('hooks of unit tests belong to a suite: all files run in one process', () => {
   const unit = sources.filter((f) => f.endsWith('.test.ts') && !/^test\/(e2e|kubectl)\//.test(f));
   const loose = unit.filter((file) => /^(before|after|beforeEach|afterEach)\(/m.test(read(file)));

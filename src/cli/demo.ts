@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -152,22 +153,21 @@ function bookedOrders(platform: RunningPlatform): { until(orderId: string): Prom
   };
 }
 
-function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string; tookMs: number }> {
+async function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string; tookMs: number }> {
   const startedMs = performance.now();
-  return new Promise((resolve, reject) => {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const outgoing = request(`${addresses.gatewayUrl}/orders`, {
       method: 'POST',
       headers: { host: `orders.${namespace}.${addresses.domain}`, 'content-type': 'application/json' },
     });
     outgoing.once('error', reject);
-    outgoing.once('response', async (response) => {
-      let body = '';
-      for await (const chunk of response) body += chunk;
-      if (response.statusCode !== 202) return reject(new Error(`orders answered ${response.statusCode}: ${body}`));
-      resolve({ id: JSON.parse(body).id, tookMs: performance.now() - startedMs });
-    });
+    outgoing.once('response', resolve);
     outgoing.end(JSON.stringify(order));
   });
+  let body = '';
+  for await (const chunk of response) body += chunk;
+  if (response.statusCode !== 202) throw new Error(`orders answered ${response.statusCode}: ${body}`);
+  return { id: JSON.parse(body).id, tookMs: performance.now() - startedMs };
 }
 
 const hostOf = (name: string, { domain, ports }: Config) => `${name}.${namespace}.${domain}:${ports.gateway}`;

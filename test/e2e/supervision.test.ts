@@ -20,7 +20,7 @@ after(async () => {
 
 const roles = () => roleProcesses(platform.process.pid ?? 0);
 
-test('a control process that does not answer any more is ended and started again, and the restart is remembered', async () => {
+test('a control process that does not answer is ended and started again, and that is remembered', async () => {
   const before = roles().control ?? 0;
   process.kill(before, 'SIGSTOP'); // Nothing in it turns, as in an endless loop.
   await eventually('another control process', async () => ((roles().control ?? before) === before ? undefined : true));
