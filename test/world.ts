@@ -13,7 +13,9 @@ import type { Client } from '../src/kube/client.ts';
 import type { Cache, Controller } from '../src/kube/reconciler.ts';
 import { runControllers } from '../src/kube/runner.ts';
 import { type Clock, systemClock } from '../src/lib/clock.ts';
-import { silentLogger } from '../src/observe/log.ts';
+import type { Quarantine } from '../src/lib/quarantine.ts';
+import { type Logger, silentLogger } from '../src/observe/log.ts';
+import type { Metrics } from '../src/observe/metrics.ts';
 
 export interface WorldOptions {
   /** `platformKinds` unless given. */
@@ -22,6 +24,10 @@ export interface WorldOptions {
   admission?: readonly Admission[];
   /** The system's unless given. On a virtual one retries, too, wait for the test to move it. */
   clock?: Clock;
+  quarantine?: Quarantine;
+  metrics?: Metrics;
+  /** Of the controllers. */
+  log?: Logger;
 }
 
 export interface World {
@@ -56,7 +62,13 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const server = await openApiServer({ dataDir, clock, log: silentLogger, kinds, admission });
   const { client } = server;
   await ensureNamespace(client, 'default');
-  const running = await runControllers(controllers, { client, clock, log: silentLogger });
+  const running = await runControllers(controllers, {
+    client,
+    clock,
+    log: options.log ?? silentLogger,
+    ...(options.quarantine === undefined ? {} : { quarantine: options.quarantine }),
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+  });
 
   async function untilAll<T extends KubeObject>(
     kind: Kind<T>,

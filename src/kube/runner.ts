@@ -4,12 +4,14 @@ import { type Key, type KubeObject, keyOf, keyText } from '../api/meta.ts';
 import { isConflict } from '../api/status.ts';
 import type { Clock } from '../lib/clock.ts';
 import { assert, messageOf } from '../lib/errors.ts';
+import { Quarantine, SetAsideError, workName } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Client } from './client.ts';
 import { Informer } from './informer.ts';
 import { type ReconcileMetrics, type ReconcileResult, reconcileMetrics } from './reconcile-metrics.ts';
 import { type Cache, type Controller, type ReconcileContext, TerminalError } from './reconciler.ts';
+import { SetAsideNotices } from './set-aside.ts';
 import { WorkQueue } from './work-queue.ts';
 
 export interface RunnerOptions {
@@ -17,6 +19,9 @@ export interface RunnerOptions {
   clock: Clock;
   log: Logger;
   metrics?: Metrics;
+  /** What ended this process before; `role` is what it is called there. */
+  quarantine?: Quarantine;
+  role?: string;
 }
 
 export interface RunningControllers {
@@ -26,6 +31,8 @@ export interface RunningControllers {
 }
 
 const concurrencyDefault = 8;
+/** A reconcile that runs this long is told of, and again each time that the time has doubled. */
+const overdueAfterMs = 30_000;
 
 /**
  * Runs controllers over shared informers, one for each kind that some controller reconciles or watches. Resolves when
@@ -35,10 +42,15 @@ export async function runControllers(
   controllers: readonly Controller[],
   options: RunnerOptions,
 ): Promise<RunningControllers> {
-  const { client, clock, log } = options;
+  const { client, clock, log, quarantine = new Quarantine(), role = 'control' } = options;
   const abort = new AbortController();
   const informers = new Informers(client, clock, log, options.metrics);
   const observe = reconcileMetrics(options.metrics);
+  const guard: Guard = {
+    quarantine,
+    notices: new SetAsideNotices({ client, clock, quarantine, role }),
+    left: new Map(),
+  };
   const queues: { name: string; queue: WorkQueue }[] = [];
   for (const controller of controllers) {
     const context: ReconcileContext = {
@@ -49,11 +61,13 @@ export async function runControllers(
       log: log.child({ controller: controller.name }),
       signal: abort.signal,
     };
-    const queue = reconcileQueue(controller, context, observe);
+    const queue = reconcileQueue(controller, context, observe, guard);
     queues.push({ name: controller.name, queue });
     connect(controller, informers, queue, context.log, observe);
   }
   observe.watchDepths(queues);
+  observe.watchSetAside(controllers, quarantine);
+  const stopListening = quarantine.onRelease((work) => guard.left.get(work)?.());
 
   await informers.start();
   for (const { queue } of queues) queue.start();
@@ -61,6 +75,7 @@ export async function runControllers(
     cache: informers,
     async stop() {
       abort.abort();
+      stopListening();
       await Promise.all([informers.stop(), ...queues.map(({ queue }) => queue.stop())]);
     },
   };
@@ -97,7 +112,20 @@ const causeOf = (error: unknown) => ({
   stack: error instanceof Error ? error.stack : undefined,
 });
 
-function reconcileQueue(controller: Controller, context: ReconcileContext, observe: ReconcileMetrics): WorkQueue {
+/** What keeps a reconcile that ends the process from doing so each time. */
+interface Guard {
+  quarantine: Quarantine;
+  notices: SetAsideNotices;
+  /** How to come back to what was left alone, by the work's name. */
+  left: Map<string, () => void>;
+}
+
+function reconcileQueue(
+  controller: Controller,
+  context: ReconcileContext,
+  observe: ReconcileMetrics,
+  guard: Guard,
+): WorkQueue {
   const { clock, log, cache } = context;
   const queue: WorkQueue = new WorkQueue({
     clock,
@@ -106,25 +134,58 @@ function reconcileQueue(controller: Controller, context: ReconcileContext, obser
     async process(text) {
       const key = parseKeyText(text);
       const object = cache.get(controller.kind, key);
+      const work = workName(`${controller.name} ${text}`);
       queue.cancelTimer(text);
       const startedMs = clock.monotonic();
       const end = (result: ReconcileResult) =>
         observe.reconciled(controller.name, result, (clock.monotonic() - startedMs) / 1000);
+      const cancelOverdue = noticeOverdue(text, overdueAfterMs);
       try {
         if (!object) {
           controller.onGone?.(key);
+          guard.notices.forget(work);
           queue.forget(text);
           return;
         }
-        const requeue = await controller.reconcile(object, context);
+        // Its own write calls again, with the object as it is then.
+        if (await guard.notices.clear(controller.kind, object)) return;
+        const requeue = await guard.quarantine.run(work, async () => await controller.reconcile(object, context));
         queue.forget(text);
         if (requeue) queue.addAfter(text, requeue.requeueAfterMs);
         end('ok');
       } catch (error) {
-        end(onFailure(error, text));
+        const isSetAside = error instanceof SetAsideError && error.work === work && object !== undefined;
+        end(isSetAside ? await leaveAlone(object, work, text) : onFailure(error, text));
+      } finally {
+        cancelOverdue();
       }
     },
   });
+
+  async function leaveAlone(object: KubeObject, work: string, text: string): Promise<ReconcileResult> {
+    guard.left.set(work, () => {
+      guard.left.delete(work);
+      guard.notices.forget(work);
+      queue.add(text);
+    });
+    try {
+      await guard.notices.tell(controller.kind, object, work, log);
+      queue.forget(text);
+      return 'set-aside';
+    } catch (error) {
+      return onFailure(error, text);
+    }
+  }
+
+  /** Nothing is ended: what it does may be right, and take its time. Returns how to cancel it. */
+  function noticeOverdue(key: string, afterMs: number): () => void {
+    let cancel = clock.after(afterMs, () => {
+      observe.overdue(controller.name);
+      log.warn({ key }, `reconcile still running after ${Math.round(afterMs / 1000)} s`);
+      cancel = noticeOverdue(key, afterMs * 2);
+    });
+    return () => cancel();
+  }
 
   function onFailure(error: unknown, key: string): ReconcileResult {
     if (context.signal.aborted) return 'stopped';

@@ -79,7 +79,7 @@ export async function start({ config, log, quarantine, sockets }: RoleContext): 
         gatewayUrl: `http://127.0.0.1:${ports.gateway}`,
       }),
     ],
-    { client, clock, log, metrics },
+    { client, clock, log, metrics, quarantine },
   );
   const autoscaler = await startAutoscaler({
     client,

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { type CoreEvent, EventKind } from '../api/core/event.ts';
+import { apiVersionOf, type Kind } from '../api/kind.ts';
+import { type Condition, type Conditioned, type KubeObject, timestamp } from '../api/meta.ts';
+import { isAlreadyExists, isConflict } from '../api/status.ts';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
+import type { Quarantine } from '../lib/quarantine.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Client } from './client.ts';
+
+type WithConditions = KubeObject & { status?: Conditioned };
+
+const conditionType = 'Reconciled';
+const conditionReason = 'SetAside';
+
+/**
+ * Says at an object that one of its reconciles is set aside: in the condition `Reconciled`, where the kind has
+ * conditions, and by an Event. Both name the way back.
+ */
+export class SetAsideNotices {
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #quarantine: Quarantine;
+  readonly #role: string;
+  /** By the work's name, the UID of the object that says so: another controller may write the status without it. */
+  readonly #told = new Map<string, string>();
+
+  constructor(options: { client: Client; clock: Clock; quarantine: Quarantine; role: string }) {
+    this.#client = options.client;
+    this.#clock = options.clock;
+    this.#quarantine = options.quarantine;
+    this.#role = options.role;
+  }
+
+  /** Once for each object and process. Throws what the API does: then it is not told yet. */
+  async tell(kind: Kind, object: WithConditions, work: string, log: Logger): Promise<void> {
+    const { uid = '' } = object.metadata;
+    if (this.#told.get(work) === uid) return;
+    const message =
+      `reconciling it ended the process twice, so it is left alone; once the cause is mended, ` +
+      `give it back with: kittiwake release ${this.#role} ${JSON.stringify(work)}`;
+    log.error({ work, kind: kind.kind, uid }, message);
+    if (hasConditions(kind)) await this.#writeCondition(kind, object, message);
+    await this.#record(kind, object, work, message, log);
+    this.#told.set(work, uid);
+  }
+
+  /** Takes the condition away when what it names was released. Returns whether it did: then the object has changed. */
+  async clear(kind: Kind, object: WithConditions): Promise<boolean> {
+    const condition = object.status?.conditions?.find(isNotice);
+    if (!condition) return false;
+    const { message = '' } = condition;
+    if (this.#quarantine.names.some((name) => message.endsWith(JSON.stringify(name)))) return false;
+    await this.#writeStatus(kind, object, others(object));
+    return true;
+  }
+
+  forget(work: string): void {
+    this.#told.delete(work);
+  }
+
+  async #writeCondition(kind: Kind, object: WithConditions, message: string): Promise<void> {
+    const old = object.status?.conditions?.find(isNotice);
+    if (old?.message === message) return;
+    const lastTransitionTime = old?.lastTransitionTime ?? timestamp(this.#clock.now());
+    const notice: Condition = {
+      type: conditionType,
+      status: 'False',
+      reason: conditionReason,
+      message,
+      lastTransitionTime,
+    };
+    await this.#writeStatus(kind, object, [...others(object), notice]);
+  }
+
+  async #writeStatus(kind: Kind, object: WithConditions, conditions: Condition[]): Promise<void> {
+    const next: WithConditions = { ...object, status: { ...object.status, conditions } };
+    await this.#client.update(kind as Kind<WithConditions>, next, 'status');
+  }
+
+  /** The same Event for the same object and work, so that restarts do not pile them up. */
+  async #record(kind: Kind, object: KubeObject, work: string, message: string, log: Logger): Promise<void> {
+    const { namespace, name, uid = '' } = object.metadata;
+    if (kind.kind === EventKind.kind) return;
+    const at = timestamp(this.#clock.now());
+    const hash = createHash('sha256').update(`${uid} ${work}`).digest('hex').slice(0, 16);
+    const event: CoreEvent = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `${name.slice(0, 200)}.${hash}`, namespace: namespace ?? 'default' },
+      involvedObject: {
+        apiVersion: apiVersionOf(kind),
+        kind: kind.kind,
+        name,
+        ...(namespace === undefined ? {} : { namespace }),
+        uid,
+      },
+      type: 'Warning',
+      reason: conditionReason,
+      message,
+      source: { component: `kittiwake-${this.#role}` },
+      firstTimestamp: at,
+      lastTimestamp: at,
+      count: 1,
+    };
+    try {
+      await this.#client.create(EventKind, event);
+    } catch (error) {
+      if (isAlreadyExists(error)) return;
+      if (isConflict(error)) throw error;
+      // The condition and the log say it already; an Event that is refused would be refused again.
+      log.warn({ work, reason: messageOf(error) }, 'the Event that says so was refused');
+    }
+  }
+}
+
+const isNotice = ({ type, reason }: Condition) => type === conditionType && reason === conditionReason;
+
+const others = (object: WithConditions) =>
+  (object.status?.conditions ?? []).filter(({ type }) => type !== conditionType);
+
+const hasConditions = (kind: Kind) => kind.schema.properties?.status?.properties?.conditions !== undefined;
