@@ -1,7 +1,7 @@
 /**
- * Runs a suite by name: `bin/node test/run.ts [check|unit|e2e|kubectl …]`. Without a name: all that must pass on a bare
- * machine (check, unit, e2e). Suites that need more than Node, npm and git are run only by name; each says in its own
- * output when what it needs is missing.
+ * Runs a suite by name: `bin/node test/run.ts [check|unit|e2e|kubectl|power-loss …]`. Without a name: all that must
+ * pass on a bare machine (check, unit, e2e). Suites that need more than Node, npm and git are run only by name; each
+ * says in its own output when what it needs is missing.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -19,6 +19,7 @@ const suites: Record<string, () => boolean> = {
     ]) && run('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', '.']),
   unit: () => tests('unit', ['--test-isolation=none'], ['src/**/*.test.ts', 'runtimes/**/*.test.ts', 'test/*.test.ts']),
   e2e: () => tests('e2e', ['--test-concurrency=1'], ['test/e2e/*.test.ts']),
+  'power-loss': () => tests('power-loss', ['--test-concurrency=2'], ['test/power-loss/*.test.ts']),
   kubectl: () => tests('kubectl', ['--test-concurrency=1'], ['test/kubectl/*.test.ts']),
 };
 const suitesOnBareMachine = ['check', 'unit', 'e2e'];

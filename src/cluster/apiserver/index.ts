@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { builtinKinds } from '../../api/builtin.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
+import { makeFolder } from '../../lib/durable.ts';
 import type { ListenHandle } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -50,7 +50,7 @@ export interface ApiServer {
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { dataDir, clock, log, kinds, admission = [], metrics, podLogs } = options;
   const folder = join(dataDir, 'cluster');
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const { storePagesMax } = options;
   const store = await Store.open({
     file: join(folder, 'store.db'),

@@ -1,6 +1,7 @@
-import { closeSync, fdatasync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { makeFolder, syncFolder } from '../../lib/durable.ts';
 import { assert, KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Attributes } from '../cloudevents/event.ts';
 import type { NewEvent, Offset, StoredEvent } from './event-log.ts';
@@ -56,7 +57,7 @@ export class SqliteFile {
     this.#path = path;
     this.#flush = options.fdatasync ?? fdatasync;
     try {
-      mkdirSync(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       this.#db = new DatabaseSync(path, { timeout: 0 });
     } catch (error) {
       throw errorOf(error, path);
@@ -224,16 +225,6 @@ function settle(db: DatabaseSync): void {
     // On a full disk it stays where it is, and what is there can still be read and delivered.
     if (error instanceof Error && 'errcode' in error && Number(error.errcode) === sqliteFull) return;
     throw error;
-  }
-}
-
-/** Makes the names of new files in `folder` durable. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { makeFolder, replaceFile } from './durable.ts';
+
+// That they survive power loss is tested in test/power-loss.
+
+function inFolder(run: (folder: string) => void): void {
+  const folder = mkdtempSync(join(tmpdir(), 'kittiwake-durable-'));
+  try {
+    run(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+test('a folder is made with those above it, and made again without a word', () => {
+  inFolder((folder) => {
+    makeFolder(join(folder, 'a', 'b', 'c'), { mode: 0o700 });
+    makeFolder(join(folder, 'a', 'b', 'c'));
+    assert.equal(statSync(join(folder, 'a', 'b', 'c')).mode & 0o777, 0o700);
+  });
+});
+
+test('a file is replaced as a whole, with the rights that were asked for', () => {
+  inFolder((folder) => {
+    const path = join(folder, 'f');
+    replaceFile(path, 'old and long');
+    replaceFile(path, 'new', { mode: 0o600 });
+    assert.equal(readFileSync(path, 'utf8'), 'new');
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.deepEqual(readdirSync(folder), ['f']);
+  });
+});
+
+test('a file that cannot be replaced stays, and nothing is left beside it', () => {
+  inFolder((folder) => {
+    makeFolder(join(folder, 'f'));
+    assert.throws(() => replaceFile(join(folder, 'f'), 'x'), { code: 'EISDIR' });
+    assert.deepEqual(readdirSync(folder), ['f']);
+  });
+});

@@ -1,0 +1,33 @@
+import { SqliteLog } from '../../src/eventing/backends/sqlite.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { silentLogger } from '../../src/observe/log.ts';
+import { integrity } from './integrity.ts';
+import type { Found } from './ledger.ts';
+
+/** What a broker's log owes to each consumer, as `CONSUMER: ID`. */
+export async function owedIn(path: string, consumers: readonly string[]): Promise<Found> {
+  const onFailure = (error: unknown) => {
+    throw error;
+  };
+  const found: Found = { states: new Map(), floors: new Map(), broken: [] };
+  const log = new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
+  found.floors?.set('offset', log.end);
+  for (const consumer of consumers) {
+    const cursor = await log.cursor(consumer);
+    for (let from = cursor.position; from < log.end; ) {
+      const events = await log.read(from, 1000);
+      if (events.length === 0) found.broken.push(`the log ends at ${log.end}, but nothing is there from ${from} on`);
+      if (events.length === 0) break;
+      for (const { offset, event } of events) {
+        const id = String(event.attributes.id);
+        if (offset !== from) found.broken.push(`after offset ${from - 1} comes ${offset}`);
+        if (event.data?.toString().replaceAll(id, '')) found.broken.push(`${id} is made of several events`);
+        if (!cursor.isDone(offset)) found.states.set(`${consumer}: ${id}`, 'owed');
+        from = offset + 1;
+      }
+    }
+  }
+  await log.close();
+  found.broken.push(...integrity(path));
+  return found;
+}

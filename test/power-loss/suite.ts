@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { explore, lossText, type Subject } from './crash.ts';
+import { keptSeeds } from './kept-seeds.ts';
+import { type Mutant, whyNot } from './recorder.ts';
+
+export interface PromisesOptions {
+  /** How many disks are looked at for each seed; POWER_LOSS_DISKS says otherwise. */
+  disks: number;
+  /** Each a way to break the promises, by name: every one must be noticed. */
+  mutants: Record<string, Mutant>;
+}
+
+/**
+ * The tests of one component: its promises hold on every disk that a power loss may leave, for a seed of its own
+ * (POWER_LOSS_SEED says otherwise) and for those that lost something once; and they do not hold when syncs lie.
+ */
+export function testPromises(subject: Subject, options: PromisesOptions): void {
+  const skip = whyNot() ?? false;
+  const seed = Number(process.env.POWER_LOSS_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const disks = Number(process.env.POWER_LOSS_DISKS ?? options.disks);
+
+  describe(`power loss: ${subject.name}`, { skip }, () => {
+    for (const kept of [seed, ...(keptSeeds[subject.name] ?? [])]) {
+      test(`what was acknowledged survives power loss (seed ${kept})`, async () => {
+        const losses = await explore(subject, { seed: kept, disks, secondCrashes: Math.ceil(disks / 20) });
+        assert.ok(losses.length === 0, `${losses.length} of ${disks} disks break a promise:\n  ${lossText(losses)}`);
+      });
+    }
+
+    for (const drop of ['files', 'folders'] as const) {
+      test(`losses are noticed when syncs of ${drop} do nothing`, async () => {
+        const losses = await explore(subject, { seed, disks: noticed, stopAtFirst: true, drop });
+        assert.ok(losses.length > 0);
+      });
+    }
+    for (const [name, mutant] of Object.entries(options.mutants)) {
+      test(`losses are noticed with the mutant: ${name}`, async () => {
+        const losses = await explore(subject, { seed, disks: noticed, stopAtFirst: true, mutant });
+        assert.ok(losses.length > 0);
+      });
+    }
+  });
+}
+
+/** So many disks that a broken promise shows on one of them whatever the seed. */
+const noticed = 400;

@@ -1,0 +1,86 @@
+/**
+ * A broker's log alone: eight producers, consumers that are done with events in any order, one that comes late, one
+ * that is forgotten. An event is owed to each consumer that has its place, until the consumer is done with it.
+ */
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Cursor, NewEvent } from '../../../src/eventing/backends/event-log.ts';
+import { SqliteLog } from '../../../src/eventing/backends/sqlite.ts';
+import { systemClock } from '../../../src/lib/clock.ts';
+import { silentLogger } from '../../../src/observe/log.ts';
+import { note } from '../notes.ts';
+import { Random } from '../random.ts';
+
+const path = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs', 'default.b.uid.db');
+
+function open(): SqliteLog {
+  const onFailure = (error: unknown) => {
+    throw error;
+  };
+  return new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
+}
+
+if (process.argv[2] === 'open') await open().close();
+else for (let session = 0; session < 2; session++) await work(session);
+
+async function work(session: number): Promise<void> {
+  const random = new Random(Number(process.argv[2]) + session);
+  const log = open();
+  const cursors: Cursor[] = [];
+  const join = async (consumer: string) => cursors.push(await log.cursor(consumer));
+  for (const consumer of ['quick', 'slow', ...(session === 0 ? ['forgotten'] : ['late'])]) await join(consumer);
+  let serial = session * 1_000_000;
+
+  const append = async () => {
+    const ids = Array.from({ length: random.pick([1, 1, 1, 3]) }, () => `${++serial}`);
+    const owed = ids.flatMap((id) => cursors.map(({ consumer }) => `${consumer}: ${id}`));
+    for (const key of owed) note({ tried: key, value: 'owed' });
+    const events = ids.map((id) => eventOf(id, random.pick([0, 1, 50, 2000])));
+    const offset = await log.append(events, { isReply: random.next() < 0.2 });
+    for (const key of owed) note({ done: key, value: 'owed' });
+    note({ floor: 'offset', value: offset + 1 });
+  };
+  const producer = async () => {
+    for (let i = 0; i < 50; i++) await append();
+  };
+  const consume = async ({ done }: { done: () => boolean }) => {
+    while (!done()) {
+      for (const cursor of cursors) {
+        const events = await log.read(cursor.position, 64);
+        for (const { offset, event } of events) {
+          if (cursor.isDone(offset) || random.next() < (cursor.consumer === 'quick' ? 0.1 : 0.8)) continue;
+          note({ tried: `${cursor.consumer}: ${event.attributes.id}`, value: null });
+          cursor.done(offset);
+        }
+      }
+      await pause(10);
+    }
+  };
+  let isDone = false;
+  const consuming = consume({ done: () => isDone });
+  await Promise.all(Array.from({ length: 8 }, producer));
+  if (session === 0) {
+    const last = Array.from({ length: serial }, (_, i) => `forgotten: ${i + 1}`);
+    for (const key of last) note({ tried: key, value: null });
+    cursors.splice(
+      cursors.findIndex(({ consumer }) => consumer === 'forgotten'),
+      1,
+    );
+    log.retain((consumer) => consumer !== 'forgotten');
+    await join('late');
+  }
+  await Promise.all(Array.from({ length: 8 }, producer));
+  isDone = true;
+  await consuming;
+  await log.close();
+}
+
+function eventOf(id: string, repeats: number): NewEvent {
+  return {
+    event: {
+      attributes: { specversion: '1.0', id, source: '/power-loss', type: 'test' },
+      ...(repeats > 0 && { data: Buffer.from(id.repeat(repeats)) }),
+    },
+    headers: [],
+  };
+}
