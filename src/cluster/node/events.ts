@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { type CoreEvent, EventKind } from '../../api/core/event.ts';
 import type { Pod } from '../../api/core/pod.ts';
 import { apiVersionOf } from '../../api/kind.ts';
-import { timestamp } from '../../api/meta.ts';
+import { keyOf, keyText, timestamp } from '../../api/meta.ts';
+import { isConflict, isNotFound } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
@@ -28,6 +29,8 @@ const refillMs = 300_000;
 const retentionMs = 3_600_000;
 const keptMax = 1_000;
 const messageMax = 1024;
+/** With a dot and 16 digits an event's name is at most 253 characters long. */
+const podNameMax = 236;
 
 interface Waiting {
   pod: Pod;
@@ -53,7 +56,8 @@ export class EventRecorder {
   readonly #tokens = new Map<string, { left: number; atMs: number }>();
   readonly #queue: Waiting[] = [];
   #working: Promise<void> | undefined;
-  #cancelDelay = () => {};
+  #cancelDelay: (() => void) | undefined;
+  #isClosed = false;
   #dropped = 0;
 
   constructor(options: EventRecorderOptions) {
@@ -67,11 +71,12 @@ export class EventRecorder {
       return;
     }
     this.#queue.push({ pod, type, reason, message: message.slice(0, messageMax), atMs: clock.now() });
-    if (this.#queue.length === 1 && !this.#working) {
-      this.#cancelDelay = clock.after(delayMs, () => {
-        this.#working = this.#work();
-      });
-    }
+    this.#schedule();
+  }
+
+  /** Resolves when nothing is being written. */
+  async idle(): Promise<void> {
+    await this.#working;
   }
 
   /** Forgets the limits of a pod that is gone. */
@@ -83,35 +88,49 @@ export class EventRecorder {
   async adopt(): Promise<void> {
     const { client, nodeName, clock } = this.#options;
     const { items } = await client.list(EventKind, {});
-    for (const event of items) {
-      if (event.source?.component !== 'kubelet' || event.source.host !== nodeName) continue;
-      const createdMs = Date.parse(event.lastTimestamp ?? '') || clock.now();
-      this.#kept.set(`${event.metadata.namespace}/${event.metadata.name}`, { event, createdMs });
-    }
+    const ours = items
+      .filter(({ source }) => source?.component === 'kubelet' && source.host === nodeName)
+      .map((event): Kept => ({ event, createdMs: Date.parse(event.lastTimestamp ?? '') || clock.now() }))
+      .sort((a, b) => a.createdMs - b.createdMs);
+    for (const kept of ours) this.#kept.set(keyText(keyOf(kept.event)), kept);
     await this.#prune();
   }
 
   async close(): Promise<void> {
-    this.#cancelDelay();
+    this.#isClosed = true;
+    this.#cancelDelay?.();
     this.#queue.length = 0;
     await this.#working;
   }
 
+  /** While something waits, it is either being written or a timer runs to that end. */
+  #schedule(): void {
+    if (this.#isClosed || this.#working || this.#cancelDelay || this.#queue.length === 0) return;
+    this.#cancelDelay = this.#options.clock.after(delayMs, () => {
+      this.#cancelDelay = undefined;
+      this.#working = this.#work().finally(() => {
+        this.#working = undefined;
+        this.#schedule();
+      });
+    });
+  }
+
+  /** Never rejects: an event that cannot be written is lost, and said so. */
   async #work(): Promise<void> {
     const { log } = this.#options;
-    try {
-      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        try {
-          await this.#write(next);
-        } catch (error) {
-          log.debug({ reason: messageOf(error), event: next.reason }, 'an event could not be recorded');
-        }
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+      try {
+        await this.#write(next);
+      } catch (error) {
+        log.debug({ reason: messageOf(error), event: next.reason }, 'an event could not be recorded');
       }
-      if (this.#dropped > 0) log.info({ dropped: this.#dropped }, 'events were dropped: there were too many');
-      this.#dropped = 0;
+    }
+    if (this.#dropped > 0) log.info({ dropped: this.#dropped }, 'events were dropped: there were too many');
+    this.#dropped = 0;
+    try {
       await this.#prune();
-    } finally {
-      this.#working = undefined;
+    } catch (error) {
+      log.debug({ reason: messageOf(error) }, 'an old event could not be deleted: with the next ones');
     }
   }
 
@@ -124,13 +143,21 @@ export class EventRecorder {
     if (before) {
       const counted = { ...before.event, count: (before.event.count ?? 1) + 1, lastTimestamp: time };
       this.#kept.delete(key); // To the end: it is the youngest again.
-      this.#kept.set(key, { event: await client.update(EventKind, counted), createdMs: atMs });
-      return;
+      try {
+        this.#kept.set(key, { event: await client.update(EventKind, counted), createdMs: atMs });
+        return;
+      } catch (error) {
+        // Deleted, by a user or by the API's own limit, or changed: this is the first of a new one.
+        if (!isNotFound(error) && !isConflict(error)) throw error;
+      }
     }
     const event = await client.create(EventKind, {
       apiVersion: apiVersionOf(EventKind),
       kind: EventKind.kind,
-      metadata: { name: `${name}.${randomBytes(8).toString('hex')}`, namespace },
+      metadata: {
+        name: `${name.slice(0, podNameMax).replace(/[.-]+$/, '')}.${randomBytes(8).toString('hex')}`,
+        namespace,
+      },
       involvedObject: { apiVersion: 'v1', kind: 'Pod', name, namespace, uid },
       type,
       reason,
@@ -149,9 +176,9 @@ export class EventRecorder {
     const { client, clock } = this.#options;
     for (const [key, { event, createdMs }] of this.#kept) {
       if (this.#kept.size <= keptMax && clock.now() - createdMs < retentionMs) return;
-      this.#kept.delete(key);
       const { namespace = 'default', name } = event.metadata;
       await client.delete(EventKind, { namespace, name });
+      this.#kept.delete(key);
     }
   }
 
