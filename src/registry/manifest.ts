@@ -35,6 +35,7 @@ export interface ImageConfig {
     Labels?: Record<string, string>;
     ExposedPorts?: Record<string, object>;
     User?: string;
+    StopSignal?: string;
   };
   rootfs: { type: 'layers'; diff_ids: string[] };
   history?: { created_by?: string; created?: string; comment?: string; empty_layer?: boolean }[];

@@ -142,11 +142,13 @@ describe('the node agent', () => {
       received += chunk;
     });
     const receives = (text: string) =>
-      new Promise<void>((resolve) => {
+      new Promise<void>((resolve, reject) => {
         const look = () => received.includes(text) && resolve();
         socket.on('data', look);
+        socket.once('close', () => reject(new Error(`the connection ended after ${JSON.stringify(received)}`)));
         look();
       });
+    socket.on('error', () => {}); // Its close follows, and says so.
     socket.write('POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n');
     await receives('\r\na');
     await node.client.delete(PodKind, { namespace: 'default', name: 'slow' });

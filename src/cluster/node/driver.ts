@@ -74,10 +74,17 @@ export interface RunningContainer {
   readonly startedAtMs: number;
   /** Resolves when the container's program has ended and nothing of it is left. Never rejects. */
   readonly exited: Promise<ContainerExit>;
-  /** Sends a signal to all processes of the container; nothing when it has ended. */
-  signal(signal: 'SIGTERM' | 'SIGKILL' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR1' | 'SIGUSR2'): void;
-  /** Runs a command beside the container's program; killed after `timeoutMs`, which counts as exit code 124. */
-  exec(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }>;
+  /** Sends a signal, by name or number, to all processes of the container; nothing when it has ended. */
+  signal(signal: 'SIGTERM' | 'SIGKILL' | number): void;
+  /**
+   * Runs a command beside the container's program. It is killed after `timeoutMs` or when `signal` aborts, which counts
+   * as exit code 124. Never rejects: what cannot be run has exit code 127, and the output says why.
+   */
+  exec(
+    command: readonly string[],
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<{ exitCode: number; output: string }>;
 }
 
 export interface ContainerExit {

@@ -15,6 +15,8 @@ export interface ImageConfig {
   env: readonly string[];
   workingDir: string;
   labels: Readonly<Record<string, string>>;
+  /** As the image says it, for example `SIGTERM` or `15`; it may be none that this machine has. */
+  stopSignal?: string;
   /** `os/architecture`, for example `linux/amd64`. */
   platform: string;
 }

@@ -258,7 +258,7 @@ async function download(blob: Readable, { digest, size, path }: { digest: string
 }
 
 function configOf(oci: OciConfig): ImageConfig {
-  const { Entrypoint, Cmd, Env, WorkingDir, Labels } = oci.config ?? {};
+  const { Entrypoint, Cmd, Env, WorkingDir, Labels, StopSignal } = oci.config ?? {};
   return {
     entrypoint: Entrypoint ?? [],
     cmd: Cmd ?? [],
@@ -266,6 +266,7 @@ function configOf(oci: OciConfig): ImageConfig {
     workingDir: WorkingDir || '/',
     labels: Labels ?? {},
     platform: platformText(oci),
+    ...(StopSignal ? { stopSignal: StopSignal } : {}),
   };
 }
 

@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+import type { LifecycleHandler } from '../../../api/core/container.ts';
 import type { ContainerState, ContainerStatus, Pod } from '../../../api/core/pod.ts';
 import type { Container, Probe } from '../../../api/core/pod-spec.ts';
 import { timestamp } from '../../../api/meta.ts';
@@ -8,39 +10,67 @@ import { StartError } from '../driver.ts';
 import { ImagePullError } from '../images/image.ts';
 import { checkOf } from '../probes/check.ts';
 import { runProbe } from '../probes/prober.ts';
+import { runHook } from './hooks.ts';
 import type { NodeContext } from './node-context.ts';
 import { createBackoffMs, goSeconds, pullBackoffMs, RestartBackoff, shouldRestart } from './restart.ts';
-import type { ContainerView } from './status.ts';
+import type { ContainerRole, ContainerView } from './status.ts';
+import { signalNumber } from './stop-signal.ts';
 
 export interface ContainerRunnerOptions {
   pod: Pod;
   container: Container;
-  isInit: boolean;
+  role: ContainerRole;
   node: NodeContext;
   podIP: string;
   /** From the pod's status, when an earlier agent ran it. */
   before: ContainerStatus | undefined;
-  start(restart: number, signal: AbortSignal): Promise<{ running: RunningContainer; imageId: string }>;
+  start(restart: number, signal: AbortSignal): Promise<Run>;
   /** Something that the pod's status shows has changed. */
   onChange(): void;
+}
+
+/** A run of a container, and what is known of its image: nothing when that is gone. */
+export interface Run {
+  running: RunningContainer;
+  imageId: string;
+  stopSignal: string | undefined;
+}
+
+export interface StopOptions {
+  /** From now to the container's SIGKILL. */
+  graceMs: number;
+  /** The stop signal waits for it, as long as there is grace. Never rejects. */
+  turn?: Promise<unknown>;
 }
 
 const waiting = (reason: string, message?: string): ContainerState => ({
   waiting: message === undefined ? { reason } : { reason, message },
 });
 
+/** However long the preStop hook took, the program has this long between its stop signal and SIGKILL (as in kubelet). */
+const minimumGraceMs = 2_000;
+
 /**
  * Runs one container of a pod, again and again as its restart policy says:
  *
- *     waiting ──start──▶ running ──exit──▶ terminated ──policy, back-off──▶ waiting …
+ *     waiting ──start, postStart──▶ running ──exit──▶ terminated ──policy, back-off──▶ waiting …
  *        ▲ └─ErrImagePull, CreateContainerError…: back-off─┘
+ *
+ * and ends it: preStop, its turn, the stop signal, SIGKILL when the grace period is over.
  */
 export class ContainerRunner {
   readonly #options: ContainerRunnerOptions;
+  /** Resolves when the container has started for the first time, startup probe and all, or never will. */
+  readonly hasStarted: Promise<void>;
+  readonly #tellStarted: () => void;
   readonly #stopping = new AbortController();
+  readonly #killing = new AbortController();
   readonly #backoff = new RestartBackoff();
   #running: RunningContainer | undefined;
   #imageId = '';
+  #stopSignal: string | undefined;
+  /** The run that is being ended: each only once. */
+  #ending: { running: RunningContainer; ended: Promise<void> } | undefined;
   #containerId: string | undefined;
   #state: ContainerState = waiting('ContainerCreating');
   #lastState: ContainerState | undefined;
@@ -52,21 +82,25 @@ export class ContainerRunner {
 
   constructor(options: ContainerRunnerOptions) {
     this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.hasStarted = promise;
+    this.#tellStarted = resolve;
     this.#restartCount = options.before?.restartCount ?? 0;
     this.#nextRestart = options.before ? this.#restartCount + 1 : 0;
     this.#lastState = options.before?.lastState;
-    if (options.isInit) this.#state = waiting('PodInitializing');
+    if (options.role !== 'main') this.#state = waiting('PodInitializing');
     // Only its end is still true: whether it runs will be seen.
     if (options.before?.state?.terminated) {
       this.#state = options.before.state;
       this.#imageId = options.before.imageID;
-      this.#isReady = options.isInit && options.before.state.terminated.exitCode === 0;
+      this.#isReady = options.role === 'init' && options.before.state.terminated.exitCode === 0;
     }
   }
 
   get view(): ContainerView {
     return {
       container: this.#options.container,
+      role: this.#options.role,
       imageId: this.#imageId,
       containerId: this.#containerId,
       state: this.#state,
@@ -81,93 +115,162 @@ export class ContainerRunner {
     return this.#options.container;
   }
 
+  get role(): ContainerRole {
+    return this.#options.role;
+  }
+
+  /** An earlier agent has run it. */
+  get hasRun(): boolean {
+    return this.#options.before !== undefined;
+  }
+
   get running(): RunningContainer | undefined {
     return this.#running;
   }
 
+  /** Init containers run to their end, sidecars for as long as the pod does, whatever the pod's policy. */
+  runsAgainAfter(exitCode: number): boolean {
+    const { role, pod } = this.#options;
+    const { restartPolicy } = pod.spec;
+    if (role === 'sidecar') return true;
+    return shouldRestart(role === 'init' && restartPolicy !== 'Never' ? 'OnFailure' : restartPolicy, exitCode);
+  }
+
   /**
-   * Resolves when the container has ended and will not run again. `adopted` is a run that an earlier agent started;
+   * Resolves when the container has ended and will not run again; never rejects. `adopted` is a run that an earlier agent started;
    * `wasRunning` says that there was one, and that it is gone.
    */
-  async run(adopted: { running: RunningContainer; imageId: string } | undefined, wasRunning = false): Promise<void> {
+  async run(adopted: Run | undefined, wasRunning = false): Promise<void> {
+    try {
+      await this.#runAgainAndAgain(adopted, wasRunning);
+    } finally {
+      this.#tellStarted();
+    }
+  }
+
+  async #runAgainAndAgain(adopted: Run | undefined, wasRunning: boolean): Promise<void> {
     let first = adopted;
     if (wasRunning && !adopted) {
       const exit: ContainerExit = { exitCode: 137, isUnknown: true, finishedAtMs: this.#options.node.clock.now() };
       if (!(await this.#afterExit(exit, undefined))) return;
     }
     for (let failures = 0; !this.#stopping.signal.aborted; ) {
-      let started: { running: RunningContainer; imageId: string };
       try {
-        started = first ?? (await this.#options.start(this.#nextRestart, this.#stopping.signal));
+        const isAdopted = first !== undefined;
+        const started = first ?? (await this.#options.start(this.#nextRestart, this.#stopping.signal));
+        first = undefined;
+        if (!(await this.#follow(started, isAdopted))) return;
+        failures = 0;
       } catch (error) {
+        first = undefined;
+        await this.#killBroken();
         if (this.#stopping.signal.aborted) return;
         await this.#failedToStart(error, failures++);
-        continue;
       }
-      failures = 0;
-      const isAdopted = first !== undefined;
-      first = undefined;
-      if (!(await this.#follow(started, isAdopted))) return;
     }
   }
 
-  /** SIGTERM, then SIGKILL after `graceMs`; resolves when nothing of the container is left. It does not run again. */
-  async stop(graceMs: number): Promise<void> {
-    this.#stopping.abort();
+  /** What cannot be followed may not go on running unseen. */
+  async #killBroken(): Promise<void> {
+    const running = this.#running;
+    if (!running) return;
+    running.signal('SIGKILL');
+    await running.exited;
+    this.#running = undefined;
+  }
+
+  /** Resolves when nothing of the container is left. It does not run again. */
+  async stop(options: StopOptions): Promise<void> {
+    this.abandon();
     this.#isReady = false;
-    await this.#end(graceMs);
+    await this.#end(options);
   }
 
   /** The container does not run again when it ends; what runs is left alone. */
   abandon(): void {
     this.#stopping.abort();
+    this.#tellStarted();
   }
 
+  /** SIGKILL at once, whatever is under way. */
   kill(): void {
-    this.#stopping.abort();
+    this.abandon();
+    this.#killing.abort();
     this.#running?.signal('SIGKILL');
   }
 
   /** One run from its start to its end; false when it was the last. */
-  async #follow({ running, imageId }: { running: RunningContainer; imageId: string }, isAdopted: boolean) {
-    const { node, pod, container, onChange, isInit, before } = this.#options;
+  async #follow({ running, imageId, stopSignal }: Run, isAdopted: boolean): Promise<boolean> {
+    const { node, pod, container } = this.#options;
     this.#running = running;
     this.#imageId = imageId;
+    this.#stopSignal = stopSignal;
     this.#restartCount = running.id.restart;
     this.#nextRestart = running.id.restart + 1;
     this.#containerId = `${node.driver.name}://${running.id.podUid}/${container.name}/${running.id.restart}`;
-    this.#state = { running: { startedAt: timestamp(running.startedAtMs) } };
-    // What an earlier agent found stays true until a probe says otherwise: a new agent interrupts no traffic.
-    this.#isStarted = isAdopted && (before?.started ?? false);
-    this.#isReady = isAdopted && (before?.ready ?? false);
     node.logs.opened(running.logPath);
     if (!isAdopted) node.events.record(pod, 'Normal', 'Started', `Started container ${container.name}`);
     if (this.#stopping.signal.aborted) running.signal('SIGKILL');
 
-    const probing = new AbortController();
-    if (isInit) this.#isStarted = true;
-    else this.#probe(running, probing.signal);
-    onChange();
+    const life = new AbortController();
+    const { postStart } = container.lifecycle ?? {};
+    if (isAdopted || !postStart) this.#isUp(running, isAdopted, life.signal);
+    else void this.#postStart(postStart, running, life.signal); // Never rejects.
     const exit = await running.exited;
-    probing.abort();
+    life.abort();
     node.logs.closed(running.logPath);
     this.#running = undefined;
     return this.#afterExit(exit, running);
   }
 
+  /** The hook has run, if there is one: the container counts as running, and is probed. */
+  #isUp(running: RunningContainer, isAdopted: boolean, signal: AbortSignal): void {
+    const { role, before, onChange } = this.#options;
+    this.#state = { running: { startedAt: timestamp(running.startedAtMs) } };
+    // What an earlier agent found stays true until a probe says otherwise: a new agent interrupts no traffic.
+    this.#isStarted = isAdopted && (before?.started ?? false);
+    this.#isReady = isAdopted && (before?.ready ?? false);
+    if (role === 'init') this.#isStarted = true;
+    else this.#probe(running, signal);
+    onChange();
+  }
+
+  async #postStart(handler: LifecycleHandler, running: RunningContainer, signal: AbortSignal): Promise<void> {
+    const error = await this.#hook('PostStart', handler, running, signal, Number.POSITIVE_INFINITY);
+    if (signal.aborted) return;
+    if (error === undefined) this.#isUp(running, false, signal);
+    else await this.#end({ graceMs: this.#graceMs() });
+  }
+
+  /** What went wrong with a lifecycle hook, which an event says too. Never rejects. */
+  async #hook(
+    name: 'PostStart' | 'PreStop',
+    handler: LifecycleHandler,
+    running: RunningContainer,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<string | undefined> {
+    const { node, pod, container, podIP } = this.#options;
+    try {
+      await runHook({ handler, container, running, podIP, clock: node.clock, timeoutMs, signal });
+      return undefined;
+    } catch (error) {
+      if (this.#running !== running) return messageOf(error); // It has ended: that is said by itself.
+      node.events.record(pod, 'Warning', `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
+      return messageOf(error);
+    }
+  }
+
   /** Records how a run ended and waits until the next is due; false when there is none. */
   async #afterExit(exit: ContainerExit, running: RunningContainer | undefined): Promise<boolean> {
-    const { node, pod, container, isInit, onChange } = this.#options;
+    const { node, pod, container, role, onChange } = this.#options;
     const { signal } = this.#stopping;
     const startedAtMs = running?.startedAtMs ?? exit.finishedAtMs;
     this.#isReady = false;
     this.#isStarted = false;
     this.#state = terminatedState(exit, startedAtMs, this.#containerId, running && node.logs.tail(running.logPath));
-    const policy = pod.spec.restartPolicy;
-    const runsAgain =
-      !signal.aborted && shouldRestart(isInit && policy === 'Always' ? 'OnFailure' : policy, exit.exitCode);
-    if (!runsAgain) {
-      if (isInit && exit.exitCode === 0) this.#isReady = true;
+    if (signal.aborted || !this.runsAgainAfter(exit.exitCode)) {
+      if (role === 'init' && exit.exitCode === 0) this.#isReady = true;
       onChange();
       return false;
     }
@@ -218,12 +321,13 @@ export class ContainerRunner {
     const { startupProbe, readinessProbe, livenessProbe } = container;
     const afterStartup = () => {
       this.#isStarted = true;
+      this.#tellStarted();
       if (readinessProbe) {
         this.#runProbe('Readiness', readinessProbe, running, signal, (isSuccess) => this.#setReady(isSuccess, running));
       } else this.#setReady(true, running);
       if (livenessProbe) {
         this.#runProbe('Liveness', livenessProbe, running, signal, (isSuccess) => {
-          if (!isSuccess) void this.#restartUnhealthy('liveness', livenessProbe);
+          if (!isSuccess) this.#restartUnhealthy('liveness', livenessProbe, running);
         });
       }
     };
@@ -238,7 +342,7 @@ export class ContainerRunner {
       if (isSuccess) {
         afterStartup();
         this.#options.onChange();
-      } else void this.#restartUnhealthy('startup', startupProbe);
+      } else this.#restartUnhealthy('startup', startupProbe, running);
     });
   }
 
@@ -269,24 +373,70 @@ export class ContainerRunner {
     this.#options.onChange();
   }
 
-  async #restartUnhealthy(probeName: string, probe: Probe): Promise<void> {
+  #restartUnhealthy(probeName: string, probe: Probe, running: RunningContainer): void {
     const { node, pod, container } = this.#options;
+    if (this.#running !== running || this.#ending?.running === running) return;
     const message = `Container ${container.name} failed ${probeName} probe, will be restarted`;
     node.events.record(pod, 'Normal', 'Killing', message);
-    const graceSeconds = probe.terminationGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds ?? 30;
-    await this.#end(graceSeconds * 1000);
+    const graceSeconds = probe.terminationGracePeriodSeconds;
+    // Never rejects.
+    void this.#end({ graceMs: graceSeconds === undefined ? this.#graceMs() : graceSeconds * 1000 });
   }
 
-  async #end(graceMs: number): Promise<void> {
-    const { clock } = this.#options.node;
+  #graceMs(): number {
+    return (this.#options.pod.spec.terminationGracePeriodSeconds ?? 30) * 1000;
+  }
+
+  /** Ends what runs, if anything does; resolves when nothing of it is left. Never rejects. */
+  async #end(options: StopOptions): Promise<void> {
     const running = this.#running;
     if (!running) return;
-    running.signal(
-      graceMs > 0 ? ((this.#options.container.lifecycle?.stopSignal as 'SIGTERM') ?? 'SIGTERM') : 'SIGKILL',
-    );
-    const cancel = clock.after(graceMs, () => running.signal('SIGKILL'));
-    await running.exited;
-    cancel();
+    if (this.#ending?.running !== running) {
+      this.#ending = { running, ended: this.#endRun(running, options) };
+      return this.#ending.ended;
+    }
+    // It is being ended already, for a failed probe say: that goes on, but no longer than this grace.
+    const cancelKill = this.#options.node.clock.after(options.graceMs, () => running.signal('SIGKILL'));
+    await this.#ending.ended;
+    cancelKill();
+  }
+
+  async #endRun(running: RunningContainer, { graceMs, turn }: StopOptions): Promise<void> {
+    const { clock } = this.#options.node;
+    const endsAtMs = clock.monotonic() + graceMs;
+    const leftMs = () => Math.max(0, endsAtMs - clock.monotonic());
+    // What comes before the signal is waited for until the container has ended, is killed, or its grace is over.
+    const asking = new AbortController();
+    const giveUp = () => asking.abort();
+    const cancelGrace = clock.after(graceMs, giveUp);
+    this.#killing.signal.addEventListener('abort', giveUp, { once: true });
+    if (this.#killing.signal.aborted || graceMs <= 0) giveUp();
+    const exited = running.exited.then(giveUp);
+    const { preStop } = this.#options.container.lifecycle ?? {};
+    if (preStop && !asking.signal.aborted) {
+      await Promise.race([this.#hook('PreStop', preStop, running, asking.signal, leftMs()), aborted(asking.signal)]);
+    }
+    if (turn && !asking.signal.aborted) await Promise.race([turn, aborted(asking.signal)]);
+    cancelGrace();
+    const isKilled = this.#killing.signal.aborted || graceMs <= 0;
+    running.signal(isKilled ? 'SIGKILL' : this.#stopSignalNumber());
+    const graceLeftMs = Math.max(leftMs(), Math.min(minimumGraceMs, graceMs));
+    const cancelKill = clock.after(graceLeftMs, () => running.signal('SIGKILL'));
+    await exited;
+    cancelKill();
+    this.#killing.signal.removeEventListener('abort', giveUp);
+  }
+
+  /** The pod's stop signal, or its image's; SIGTERM when there is none, or none that this machine knows. */
+  #stopSignalNumber(): number {
+    const { node, pod, container } = this.#options;
+    const asked = container.lifecycle?.stopSignal ?? this.#stopSignal;
+    const number = signalNumber(asked ?? 'SIGTERM');
+    if (number !== undefined) return number;
+    const whose = container.lifecycle?.stopSignal === undefined ? "image's" : "pod's";
+    const message = `Container ${container.name}: the ${whose} stopSignal ${JSON.stringify(asked)} is no signal of this machine: it gets SIGTERM`;
+    node.events.record(pod, 'Warning', 'UnknownStopSignal', message);
+    return constants.signals.SIGTERM;
   }
 
   /** False when the runner was stopped meanwhile. */
@@ -295,6 +445,13 @@ export class ContainerRunner {
     await sleep(this.#options.node.clock, delayMs, signal).catch(() => undefined); // Stopped: said below.
     return !signal.aborted;
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 function terminatedState(

@@ -27,6 +27,11 @@ export class HostPorts {
     return ports;
   }
 
+  /** Whether a pod has one of these ports. */
+  isTaken(ports: PortMap): boolean {
+    return Object.values(ports).some((port) => this.#taken.has(port));
+  }
+
   /** Marks ports as taken that a pod has from before. */
   hold(ports: PortMap): void {
     for (const port of Object.values(ports)) this.#taken.add(port);
@@ -49,8 +54,25 @@ export class HostPorts {
   }
 }
 
+/** The ports that an annotation says; undefined when it says nothing of the kind (anybody may write it). */
+export function parsePorts(text: string): PortMap | undefined {
+  const isPort = (value: unknown) => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 65535;
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    const isMap = Object.entries(value).every(([port, hostPort]) => isPort(Number(port)) && isPort(hostPort));
+    return isMap ? (value as PortMap) : undefined;
+  } catch {
+    return undefined; // Not JSON.
+  }
+}
+
+export async function arePortsFree(ports: PortMap): Promise<boolean> {
+  return (await Promise.all(Object.values(ports).map(isPortFree))).every((isFree) => isFree);
+}
+
 /** Whether a program could listen on `port` on all addresses. */
-export async function isPortFree(port: number): Promise<boolean> {
+async function isPortFree(port: number): Promise<boolean> {
   const canListen = (host: string) =>
     new Promise<boolean>((resolve, reject) => {
       const server = createServer();

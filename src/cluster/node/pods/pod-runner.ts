@@ -13,15 +13,17 @@ import { commandOf } from './command.ts';
 import { drained } from './connections.ts';
 import { ContainerRunner } from './container-runner.ts';
 import { environmentOf } from './environment.ts';
-import { isPortFree } from './host-ports.ts';
+import { arePortsFree, parsePorts } from './host-ports.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
-import { type ContainerView, podStatusOf } from './status.ts';
+import { createBackoffMs } from './restart.ts';
+import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
 import { makeVolumes, mountsOf } from './volumes.ts';
 
 /** A status that only says that containers are on their way waits this long for one that says more. */
 const idleStatusDelayMs = 250;
 const writeRetryMs = 500;
+const releaseRetryMs = 5_000;
 
 export interface PodRunnerOptions {
   node: NodeContext;
@@ -56,7 +58,9 @@ export class PodRunner {
   #writing: Promise<void> | undefined;
   #cancelIdleWrite: (() => void) | undefined;
   #terminating: Promise<void> | undefined;
-  #killAt = new AbortController();
+  /** Aborted when connections are no longer waited for. */
+  readonly #draining = new AbortController();
+  #endingGraceMs = Number.POSITIVE_INFINITY;
   #cancelKill = () => {};
   #isDetached = false;
   #hasBeenReady = false;
@@ -81,10 +85,19 @@ export class PodRunner {
 
   /** Claims the pod if it is nobody's yet, and runs it; returns at once. */
   start(): void {
-    this.#run().catch((error) => {
-      if (!this.#abort.signal.aborted)
-        this.#node.log.error({ err: error, pod: this.#pod.metadata.name }, 'a pod broke');
-    });
+    this.#run().catch((error) => this.#broke(error));
+  }
+
+  /** Where everything ends that should not have gone wrong with this pod: it is this pod that has failed. */
+  #broke(error: unknown): void {
+    if (this.#abort.signal.aborted || this.#terminating) return;
+    const { log, events } = this.#node;
+    log.error({ err: error, pod: this.#pod.metadata.name }, 'a pod broke');
+    events.record(this.#pod, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
+    this.#failure = { reason: 'NodeError', message: messageOf(error) };
+    for (const runner of [...this.#init, ...this.#main]) runner.abandon();
+    // Neither rejects.
+    void this.#stopContainers(this.#graceMs()).then(() => this.#publish());
   }
 
   /** The API has a newer pod. */
@@ -95,7 +108,7 @@ export class PodRunner {
 
   /** The API has the pod no longer: it was deleted by force, or by this runner. */
   gone(): void {
-    if (this.#terminating) this.#killAt.abort();
+    if (this.#terminating) this.#kill();
     else this.#terminating = this.#end(0);
   }
 
@@ -109,7 +122,7 @@ export class PodRunner {
   }
 
   async #run(): Promise<void> {
-    await this.#assignPorts();
+    if (!(await this.#hasPorts())) return;
     this.#prepareRunners();
     if (this.#pod.metadata.deletionTimestamp !== undefined) {
       for (const runner of [...this.#init, ...this.#main]) void this.#adopt(runner);
@@ -121,23 +134,38 @@ export class PodRunner {
     const running = this.#runContainers();
     this.#publish();
     await running;
-    if (!this.#abort.signal.aborted) await this.#release();
+    if (!this.#abort.signal.aborted && !this.#terminating) await this.#release();
   }
 
+  /** Init containers one after the other, then the main ones; sidecars run beside both, and end last. */
   async #runContainers(): Promise<void> {
+    const sidecars: Promise<void>[] = [];
+    const isInitialized = this.#main.some((runner) => runner.hasRun || this.#recovered.has(runner.container.name));
     for (const runner of this.#init) {
-      if (hasSucceeded(runner)) continue;
-      await this.#runContainer(runner);
-      if (!hasSucceeded(runner)) return; // The pod has failed, or is being stopped.
+      if (runner.role === 'sidecar') {
+        sidecars.push(this.#runContainer(runner));
+        // Once main containers have run, a new agent waits for no sidecar: they are looked after at once.
+        if (!isInitialized) await runner.hasStarted;
+      } else if (!hasSucceeded(runner)) {
+        await this.#runContainer(runner);
+        if (!hasSucceeded(runner)) break; // The pod has failed, or is being stopped.
+      }
     }
-    await Promise.all(this.#main.map((runner) => this.#runContainer(runner)));
+    if (this.#init.every((runner) => runner.role === 'sidecar' || hasSucceeded(runner))) {
+      await Promise.all(this.#main.map((runner) => this.#runContainer(runner)));
+    }
+    if (this.#isDetached || this.#terminating) return;
+    await this.#stopContainers(this.#graceMs());
+    await Promise.all(sidecars);
+    this.#publish();
   }
 
   async #runContainer(runner: ContainerRunner): Promise<void> {
     const before = this.#statusOf(runner.container);
     const adopting = this.#adopt(runner);
     if (adopting) return adopting;
-    if (before?.state?.terminated && this.#pod.spec.restartPolicy === 'Never') return;
+    const ended = before?.state?.terminated;
+    if (ended && !runner.runsAgainAfter(ended.exitCode)) return;
     return runner.run(undefined, before?.state?.running !== undefined);
   }
 
@@ -149,7 +177,23 @@ export class PodRunner {
     this.#recovered.delete(container.name);
     const image = this.#node.images.find(container.image ?? '');
     if (image) this.#images.set(image.digest, image);
-    return runner.run({ running, imageId: image ? imageIdOf(container, image) : '' });
+    const imageId = image ? imageIdOf(container, image) : '';
+    return runner.run({ running, imageId, stopSignal: image?.config.stopSignal });
+  }
+
+  /** Gets the pod its ports, trying again while the machine has none; false when it was stopped meanwhile. */
+  async #hasPorts(): Promise<boolean> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#assignPorts();
+        return !this.#abort.signal.aborted && !this.#terminating;
+      } catch (error) {
+        if (this.#abort.signal.aborted || this.#terminating) return false;
+        const message = `Failed to create pod sandbox: ${messageOf(error)}`;
+        this.#node.events.record(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
+        await sleep(this.#node.clock, createBackoffMs(attempt), this.#abort.signal).catch(() => undefined); // Seen next.
+      }
+    }
   }
 
   /** Ports that the pod has from before stay its own, unless somebody took them while it did not run. */
@@ -158,15 +202,13 @@ export class PodRunner {
     if (driver.network !== 'host') return;
     const [recovered] = this.#recovered.values();
     const annotated = this.#pod.metadata.annotations?.[portsAnnotation];
+    const before = annotated === undefined ? undefined : parsePorts(annotated);
     if (recovered) this.#ports = recovered.ports;
-    else if (annotated !== undefined) {
-      this.#ports = JSON.parse(annotated) as PortMap;
-      const areFree = await Promise.all(Object.values(this.#ports).map(isPortFree));
-      if (areFree.includes(false)) {
-        this.#ports = await hostPorts.assign(this.#pod.spec);
-        this.#mustClaim = true;
-      }
-    } else this.#ports = await hostPorts.assign(this.#pod.spec);
+    else if (before && !hostPorts.isTaken(before) && (await arePortsFree(before))) this.#ports = before;
+    else {
+      this.#ports = await hostPorts.assign(this.#pod.spec);
+      this.#mustClaim ||= annotated !== undefined;
+    }
     hostPorts.hold(this.#ports);
   }
 
@@ -207,13 +249,13 @@ export class PodRunner {
 
   #prepareRunners(): void {
     const node = this.#node;
-    const make = (container: Container, isInit: boolean) => {
+    const make = (container: Container, role: ContainerRole) => {
       const before = this.#statusOf(container);
       const hasRun = before?.state?.running ?? before?.state?.terminated ?? before?.lastState?.terminated;
       return new ContainerRunner({
         pod: this.#pod,
         container,
-        isInit,
+        role,
         node,
         podIP: node.addresses.podIP,
         before: before && hasRun ? before : undefined,
@@ -221,8 +263,10 @@ export class PodRunner {
         onChange: () => this.#publish(),
       });
     };
-    this.#init = (this.#pod.spec.initContainers ?? []).map((container) => make(container, true));
-    this.#main = this.#pod.spec.containers.map((container) => make(container, false));
+    this.#init = (this.#pod.spec.initContainers ?? []).map((container) =>
+      make(container, container.restartPolicy === 'Always' ? 'sidecar' : 'init'),
+    );
+    this.#main = this.#pod.spec.containers.map((container) => make(container, 'main'));
   }
 
   #statusOf(container: Container) {
@@ -258,7 +302,7 @@ export class PodRunner {
       metrics?.starts.inc({ result: 'ok' });
       events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
       for (const note of driver.notesOn(container)) events.record(pod, 'Normal', 'NotIsolated', note);
-      return { running, imageId: imageIdOf(container, image) };
+      return { running, imageId: imageIdOf(container, image), stopSignal: image.config.stopSignal };
     } catch (error) {
       metrics?.starts.inc({ result: 'failed' });
       throw error;
@@ -291,7 +335,7 @@ export class PodRunner {
   #isNews(): boolean {
     const { init, main } = this.#views();
     if (isPodReady(this.#pod) || this.#failure) return true;
-    if (main.every((c) => c.isReady)) return true;
+    if (main.every((c) => c.isReady) && init.every((c) => c.role === 'init' || c.isReady)) return true;
     return [...init, ...main].some(({ state }) => {
       if (state.terminated) return true;
       const reason = state.waiting?.reason;
@@ -343,7 +387,7 @@ export class PodRunner {
       const message = 'Pod was active on the node longer than the specified deadline';
       this.#failure = { reason: 'DeadlineExceeded', message };
       this.#node.events.record(this.#pod, 'Normal', 'DeadlineExceeded', message);
-      void Promise.all([...this.#init, ...this.#main].map((runner) => runner.stop(this.#graceMs())));
+      void this.#stopContainers(this.#graceMs()); // Never rejects.
     });
     this.#abort.signal.addEventListener('abort', cancel, { once: true });
   }
@@ -353,45 +397,74 @@ export class PodRunner {
     return (metadata.deletionGracePeriodSeconds ?? spec.terminationGracePeriodSeconds ?? 30) * 1000;
   }
 
-  /** Called again when the grace period was shortened. */
+  /** Called again with each change of the object: a grace period can be shortened. */
   #terminate(): void {
     if (this.#isDetached) return;
     const graceMs = this.#graceMs();
-    this.#cancelKill();
-    this.#cancelKill = this.#node.clock.after(graceMs, () => this.#killAt.abort());
+    if (this.#terminating && graceMs < this.#endingGraceMs) {
+      this.#cancelKill();
+      this.#cancelKill = this.#node.clock.after(graceMs, () => this.#kill());
+    }
+    this.#endingGraceMs = Math.min(this.#endingGraceMs, graceMs);
     this.#terminating ??= this.#end(graceMs);
   }
 
-  /**
-   * Drains, stops, removes. `graceMs` 0 kills at once; otherwise `#killAt` aborts when the time is over:
-   * until then connections may end by themselves, and programs may end after SIGTERM.
-   */
+  #kill(): void {
+    this.#draining.abort();
+    for (const runner of [...this.#init, ...this.#main]) runner.kill();
+  }
+
+  /** Drains, stops, removes; `graceMs` 0 kills at once. Never rejects: what goes wrong is tried again. */
   async #end(graceMs: number): Promise<void> {
-    const { clock, events } = this.#node;
-    const runners = [...this.#init, ...this.#main];
-    for (const runner of runners) {
+    const { events, log, clock } = this.#node;
+    for (const runner of [...this.#init, ...this.#main]) {
       runner.abandon();
       if (runner.running) {
-        const { name } = runner.view.container;
+        const { name } = runner.container;
         events.record(this.#pod, 'Normal', 'Killing', `Stopping container ${name}`);
       }
     }
-    if (graceMs === 0) this.#killAt.abort();
-    const onKill = () => {
-      for (const runner of runners) runner.kill();
-    };
-    this.#killAt.signal.addEventListener('abort', onKill, { once: true });
-    if (this.running.length > 0) await drained(Object.values(this.#ports), clock, this.#killAt.signal);
+    if (graceMs <= 0) this.#kill();
+    await this.#stopContainers(graceMs);
     this.#abort.abort();
-    await Promise.all(runners.map((runner) => runner.stop(this.#killAt.signal.aborted ? 0 : graceMs)));
     this.#cancelKill();
+    while (!this.#isDetached) {
+      try {
+        await this.#writing;
+        await this.#claimed;
+        await this.#release();
+        break;
+      } catch (error) {
+        const reason = messageOf(error);
+        log.warn({ pod: this.#pod.metadata.name, reason }, 'a pod has ended, but not all of it could be removed');
+        events.record(this.#pod, 'Warning', 'FailedKillPod', `error killing pod: ${reason}`);
+        await sleep(clock, releaseRetryMs);
+      }
+    }
     if (this.#isDetached) return;
-    await this.#writing;
-    await this.#claimed;
-    await this.#release();
     events.forget(this.uid);
     await this.#deleteObject();
     this.#onGone();
+  }
+
+  /**
+   * Ends all containers, as kubelet does: the main ones together, then the sidecars from the last to the first, all
+   * within `graceMs` from now (and 2 s each, if that is over). The main ones get their stop signal when no connection
+   * is left, at the latest after half of the grace period: the other half is theirs to end in. Never rejects.
+   */
+  async #stopContainers(graceMs: number): Promise<void> {
+    const isServing = this.#main.some((runner) => runner.running);
+    const cancelDrain = this.#node.clock.after(graceMs / 2, () => this.#draining.abort());
+    const quiet = isServing
+      ? drained(Object.values(this.#ports), this.#node.clock, this.#draining.signal)
+      : Promise.resolve();
+    const stops: Promise<void>[] = this.#main.map((runner) => runner.stop({ graceMs, turn: quiet }));
+    for (const runner of this.#init.toReversed()) {
+      stops.push(runner.stop(runner.role === 'sidecar' ? { graceMs, turn: Promise.all(stops.slice()) } : { graceMs }));
+    }
+    await Promise.all(stops);
+    cancelDrain();
+    this.#draining.abort();
   }
 
   /** The last write: with it the API forgets the pod. */
@@ -417,7 +490,9 @@ export class PodRunner {
   async #release(): Promise<void> {
     await this.#node.driver.removePod(this.uid);
     await rm(join(this.#node.volumesDir, this.uid), { recursive: true, force: true });
-    this.#node.hostPorts.release(this.#ports);
+    const ports = this.#ports;
+    this.#ports = {}; // Each is given back once: soon it may be another pod's.
+    this.#node.hostPorts.release(ports);
   }
 }
 

@@ -69,6 +69,7 @@ test('durations are printed as Go does', () => assert.deepEqual([10_000, 300_000
 
 const view = (state: ContainerView['state'], more: Partial<ContainerView> = {}): ContainerView => ({
   container: { name: 'c', image: 'i' },
+  role: 'main',
   imageId: 'i@sha256:0',
   containerId: undefined,
   state,
@@ -101,7 +102,7 @@ test('a pod that waits between two runs is Running, one whose init container has
   const pod = { spec: { containers: [] } };
   const between = view({ waiting: { reason: 'CrashLoopBackOff' } }, { lastState: ended(1) });
   assert.equal(phaseOf(pod, { init: [], main: [between] }), 'Running');
-  assert.equal(phaseOf(pod, { init: [view(running)], main: [view({ waiting: {} })] }), 'Pending');
+  assert.equal(phaseOf(pod, { init: [view(running, { role: 'init' })], main: [view({ waiting: {} })] }), 'Pending');
 });
 
 const addresses = { podIP: '127.0.0.1', hostIP: '127.0.0.1' };

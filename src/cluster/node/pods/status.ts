@@ -10,9 +10,13 @@ import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
 import type { Addresses } from './environment.ts';
 
+/** A sidecar is an init container that goes on running (`restartPolicy: Always`). */
+export type ContainerRole = 'init' | 'sidecar' | 'main';
+
 /** What the agent knows of one container of a pod. */
 export interface ContainerView {
   container: Container;
+  role: ContainerRole;
   imageId: string;
   containerId: string | undefined;
   state: ContainerState;
@@ -39,8 +43,9 @@ export function podStatusOf(
   addresses: Pick<Addresses, 'podIP' | 'hostIP'>,
 ): PodStatus {
   const phase = view.failure ? 'Failed' : phaseOf(pod, view);
-  const isInitialized = view.init.every(hasSucceeded);
-  const unready = view.main.filter((c) => !c.isReady).map((c) => c.container.name);
+  const isInitialized = hasBegun(view.main) || view.init.every(isDone);
+  const working = [...view.init.filter((c) => c.role === 'sidecar'), ...view.main];
+  const unready = working.filter((c) => !c.isReady).map((c) => c.container.name);
   const gates = (pod.spec.readinessGates ?? [])
     .map((gate) => gate.conditionType)
     .filter((type) => pod.status?.conditions?.find((c) => c.type === type)?.status !== 'True');
@@ -57,7 +62,7 @@ export function podStatusOf(
       {
         reason: 'ContainersNotInitialized',
         message: `containers with incomplete status: [${view.init
-          .filter((c) => !hasSucceeded(c))
+          .filter((c) => !isDone(c))
           .map((c) => c.container.name)
           .join(' ')}]`,
       },
@@ -92,19 +97,27 @@ export function podStatusOf(
 /** As Kubernetes' kubelet decides it (pkg/kubelet, getPhase): what runs, waits, or has ended for good. */
 export function phaseOf(pod: Pick<Pod, 'spec'>, { init, main }: Pick<PodView, 'init' | 'main'>): PodPhase {
   const policy = pod.spec.restartPolicy ?? 'Always';
-  const failedInit = init.find((c) => c.state.terminated && c.state.terminated.exitCode !== 0);
+  const failedInit = init.find((c) => c.role === 'init' && (c.state.terminated?.exitCode ?? 0) !== 0);
   if (failedInit && policy === 'Never') return 'Failed';
-  if (!init.every(hasSucceeded)) return 'Pending';
+  if (!hasBegun(main) && !init.every(isDone)) return 'Pending';
   if (main.some((c) => c.state.running)) return 'Running';
   if (main.some((c) => c.state.waiting && !c.lastState)) return 'Pending';
   if (main.some((c) => c.state.waiting)) return 'Running'; // Between two runs.
   if (policy === 'Always') return 'Running';
+  // Sidecars end when all others have: until then the pod is not over.
+  if (init.some((c) => c.role === 'sidecar' && c.state.running)) return 'Running';
   const codes = main.map((c) => c.state.terminated?.exitCode ?? 0);
   if (codes.every((code) => code === 0)) return 'Succeeded';
   return policy === 'Never' ? 'Failed' : 'Running';
 }
 
-const hasSucceeded = ({ state }: ContainerView) => state.terminated?.exitCode === 0;
+/** Whether the next container may start: an init container has ended well, a sidecar has started. */
+const isDone = ({ role, state, isStarted }: ContainerView) =>
+  role === 'sidecar' ? isStarted : state.terminated?.exitCode === 0;
+
+/** Once a main container has run, the pod stays initialized, whatever becomes of its sidecars. */
+const hasBegun = (main: readonly ContainerView[]) =>
+  main.some((c) => c.state.running ?? c.state.terminated ?? c.lastState);
 
 function containerStatusOf(view: ContainerView): ContainerStatus {
   const status: ContainerStatus = {

@@ -9,6 +9,25 @@ import { checkOf, portOf } from './check.ts';
 
 const http = createServer((request, response) => {
   if (request.url === '/silent') return;
+  if (request.url === '/interim') {
+    const more = () => {
+      for (let i = 0; i < 50 && !response.destroyed; i++) response.writeProcessing();
+      if (!response.destroyed) setImmediate(more);
+    };
+    return more();
+  }
+  if (request.url === '/endless') {
+    const more = () => {
+      while (!response.destroyed && response.write(Buffer.alloc(65_536)));
+    };
+    response.on('drain', more);
+    return more();
+  }
+  if (request.url === '/slow') {
+    const drip = setInterval(() => request.socket.write('HTTP/1.1 200 OK\r\nx: y'.slice(0, 1)), 5);
+    request.socket.on('close', () => clearInterval(drip));
+    return;
+  }
   response.writeHead(Number(request.url?.slice(1)) || 200, { location: '/500' });
   response.end(request.headers['x-probe'] ?? '');
 });
@@ -43,6 +62,18 @@ describe('a check of a probe', () => {
     ['404', { httpGet: { path: '/404', port: 8080 } }, /statuscode: 404/],
     ['no answer in time', { httpGet: { path: '/silent', port: 8080 }, timeoutSeconds: 0.05 }, /no answer within 50 ms/],
     ['no HTTP', { httpGet: { path: '/', port: 9 }, timeoutSeconds: 0.05 }, /no answer/],
+    ['interim answers without end', { httpGet: { path: '/interim', port: 8080 }, timeoutSeconds: 60 }, /interim/],
+    ['a body without end', { httpGet: { path: '/endless', port: 8080 } }, undefined],
+    ['a head that never ends', { httpGet: { path: '/slow', port: 8080 }, timeoutSeconds: 0.2 }, /Get "\/slow"/],
+    ['a port that there cannot be', { httpGet: { path: '/', port: 99_999 } }, /couldn't find port: 99999/],
+    ['a port that has no such name', { tcpSocket: { port: 'nope' } }, /couldn't find port: "nope"/],
+    ['a path that cannot be asked for', { httpGet: { path: '/a b\u20ac', port: 8080 } }, /unescaped characters/],
+    [
+      'a header that cannot be sent',
+      { httpGet: { port: 8080, httpHeaders: [{ name: 'a b', value: 'c\nd' }] } },
+      /must be a valid HTTP token/i,
+    ],
+    ['a timeout of years', { httpGet: { path: '/200', port: 8080 }, timeoutSeconds: 2 ** 31 }, undefined],
     ['a TCP listener', { tcpSocket: { port: 8080 } }, undefined],
     [
       'no listener',
@@ -66,6 +97,6 @@ describe('a check of a probe', () => {
     assert.equal(portOf('web', container, { 8080: 4 }), 4);
     assert.equal(portOf(8080, container, {}), 8080);
     assert.equal(portOf('9000', container, {}), 9000);
-    assert.equal(portOf('nope', container, {}), 0);
+    assert.throws(() => portOf('nope', container, {}), /couldn't find port: "nope"/);
   });
 });

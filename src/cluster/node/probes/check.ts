@@ -1,6 +1,9 @@
+import type { IncomingMessage } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { connect } from 'node:net';
-import type { Container, Probe, ProbeHandler } from '../../../api/core/pod-spec.ts';
+import type { HttpGetAction } from '../../../api/core/container.ts';
+import type { Container, Probe } from '../../../api/core/pod-spec.ts';
+import { messageOf } from '../../../lib/errors.ts';
 import { request } from '../../../lib/node-http.ts';
 import type { PortMap, RunningContainer } from '../driver.ts';
 
@@ -18,32 +21,53 @@ export interface CheckOptions {
 const success: ProbeResult = { isSuccess: true };
 const failure = (message: string): ProbeResult => ({ isSuccess: false, message });
 
-/** The probe's action as a function. A probe that names no action succeeds. */
-export function checkOf({ probe, container, running, podIP }: CheckOptions): Check {
-  const timeoutMs = (probe.timeoutSeconds || 1) * 1000;
+/** Timers take no more (24 days): a longer timeout would fire at once. */
+const timeoutMaxMs = 2 ** 31 - 1;
+/** An answer may announce itself this often (1xx) before it comes. */
+const interimMax = 100;
+
+/** The probe's action as a function that never rejects. A probe that names no action succeeds. */
+export function checkOf(options: CheckOptions): Check {
+  return async () => {
+    try {
+      return await check(options);
+    } catch (error) {
+      return failure(messageOf(error)); // What cannot even be asked for (a port, a path, a header) is a probe that failed.
+    }
+  };
+}
+
+async function check({ probe, container, running, podIP }: CheckOptions): Promise<ProbeResult> {
+  const timeoutMs = Math.min((probe.timeoutSeconds || 1) * 1000, timeoutMaxMs);
   const { exec, httpGet, tcpSocket, grpc } = probe;
   if (httpGet) {
     const port = portOf(httpGet.port, container, running.ports);
-    return () => checkHttp({ httpGet, port, host: httpGet.host || podIP, timeoutMs });
+    const answer = await getHttp({ httpGet, port, host: httpGet.host || podIP, timeoutMs });
+    if ('failure' in answer) return failure(answer.failure);
+    const { status } = answer;
+    return status >= 200 && status < 400 ? success : failure(`HTTP probe failed with statuscode: ${status}`);
   }
   if (tcpSocket) {
     const port = portOf(tcpSocket.port, container, running.ports);
-    return () => checkTcp(tcpSocket.host || podIP, port, timeoutMs);
+    return checkTcp(tcpSocket.host || podIP, port, timeoutMs);
   }
   if (exec) {
-    return async () => {
-      const { exitCode, output } = await running.exec(exec.command ?? [], timeoutMs);
-      return exitCode === 0 ? success : failure(output.trim() || `exit code ${exitCode}`);
-    };
+    const { exitCode, output } = await running.exec(exec.command ?? [], timeoutMs);
+    return exitCode === 0 ? success : failure(output.trim() || `exit code ${exitCode}`);
   }
-  if (grpc) return async () => failure('grpc probes are not supported on this node: use httpGet or tcpSocket');
-  return async () => success;
+  if (grpc) return failure('grpc probes are not supported on this node: use httpGet or tcpSocket');
+  return success;
 }
 
-/** The host's port for a container's port, by number or name; 0, on which nothing listens, when there is none. */
+/** The host's port for a container's port, by number or name. Throws when there is none. */
 export function portOf(port: number | string, container: Pick<Container, 'ports'>, ports: PortMap): number {
   const found = container.ports?.find((p) => p.name === port)?.containerPort ?? Number(port);
-  return ports[found] ?? (Number.isInteger(found) ? found : 0);
+  if (!Number.isInteger(found) || found < 1 || found > 65535) {
+    throw new Error(
+      `couldn't find port: ${JSON.stringify(port)}: name a port of the container, or a number up to 65535`,
+    );
+  }
+  return ports[found] ?? found;
 }
 
 function checkTcp(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
@@ -55,36 +79,48 @@ function checkTcp(host: string, port: number, timeoutMs: number): Promise<ProbeR
     };
     socket.setTimeout(timeoutMs, () => finish(failure(`dial tcp ${host}:${port}: i/o timeout`)));
     socket.once('connect', () => finish(success));
-    socket.once('error', (error) => finish(failure(describe(error, host, port))));
+    socket.on('error', (error) => finish(failure(describe(error, host, port))));
   });
 }
 
-interface HttpCheck {
-  httpGet: NonNullable<ProbeHandler['httpGet']>;
+export interface HttpGet {
+  httpGet: HttpGetAction;
   host: string;
   port: number;
   timeoutMs: number;
 }
 
-/** A status from 200 to 399 is success; redirects are not followed. */
-function checkHttp({ httpGet, host, port, timeoutMs }: HttpCheck): Promise<ProbeResult> {
+/** The status of the answer, whose body is not read; redirects are not followed. Throws what no request can be made of. */
+export function getHttp({
+  httpGet,
+  host,
+  port,
+  timeoutMs,
+}: HttpGet): Promise<{ status: number } | { failure: string }> {
   const isTls = httpGet.scheme === 'HTTPS';
   const path = httpGet.path || '/';
   const headers: Record<string, string> = { 'user-agent': 'kube-probe/1.34', accept: '*/*', connection: 'close' };
   for (const { name, value } of httpGet.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   return new Promise((resolve) => {
     const options = { host, port, path, headers, agent: false, rejectUnauthorized: false };
-    const outgoing = (isTls ? requestTls : request)(options, (response) => {
-      const status = response.statusCode ?? 0;
-      finish(status >= 200 && status < 400 ? success : failure(`HTTP probe failed with statuscode: ${status}`));
-    });
-    const timer = setTimeout(() => finish(failure(`Get "${path}": no answer within ${timeoutMs} ms`)), timeoutMs);
-    const finish = (result: ProbeResult) => {
+    const outgoing = (isTls ? requestTls : request)(options);
+    const finish = (result: { status: number } | { failure: string }) => {
       clearTimeout(timer);
       outgoing.destroy();
       resolve(result);
     };
-    outgoing.once('error', (error) => finish(failure(`Get "${path}": ${describe(error, host, port)}`)));
+    const fail = (why: string) => finish({ failure: `Get "${path}": ${why}` });
+    const timer = setTimeout(() => fail(`no answer within ${timeoutMs} ms`), Math.min(timeoutMs, timeoutMaxMs));
+    let interim = 0;
+    outgoing.on('information', () => {
+      if (++interim > interimMax) fail(`more than ${interimMax} interim answers (1xx)`);
+    });
+    outgoing.once('response', (response: IncomingMessage) => {
+      response.on('error', () => {}); // Cut off by us: its status is all that is asked for.
+      finish({ status: response.statusCode ?? 0 });
+    });
+    // Not once: destroying may report another, and what nobody listens to would be thrown.
+    outgoing.on('error', (error) => fail(describe(error, host, port)));
     outgoing.end();
   });
 }

@@ -26,6 +26,7 @@ export interface TestConfig {
   Env?: string[];
   WorkingDir?: string;
   Labels?: Record<string, string>;
+  StopSignal?: string;
   architecture?: string;
 }
 

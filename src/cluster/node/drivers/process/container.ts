@@ -1,15 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
+import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerExit, ContainerId, PortMap, RunningContainer } from '../../driver.ts';
-import { resolveCommand } from './executable.ts';
+import { runBeside } from './exec.ts';
 import { isRunning, killMarked, type ProcessIdentity, signalGroup } from './identity.ts';
 import type { ContainerRecord } from './record.ts';
 
 /** How often an adopted process, of which the agent is not the parent, is looked after. */
 const adoptedPollMs = 250;
-const maxExecOutputBytes = 64 * 1024;
 
 export interface ProcessContainerOptions {
   record: ContainerRecord;
@@ -17,6 +17,7 @@ export interface ProcessContainerOptions {
   /** The environment line that all processes of this start have. */
   marker: string;
   clock: Clock;
+  log: Logger;
   /** Called when nothing of it runs any more, before `exited` resolves. */
   onEnded(): void;
 }
@@ -31,10 +32,12 @@ export class ProcessContainer implements RunningContainer {
   readonly pid: number;
   readonly exited: Promise<ContainerExit>;
   readonly #record: ContainerRecord;
+  readonly #log: Logger;
   #hasExited = false;
 
-  constructor({ record, process, marker, clock, onEnded }: ProcessContainerOptions) {
+  constructor({ record, process, marker, clock, log, onEnded }: ProcessContainerOptions) {
     this.#record = record;
+    this.#log = log;
     this.id = record.id;
     this.ports = record.ports;
     this.logPath = record.logPath;
@@ -45,48 +48,31 @@ export class ProcessContainer implements RunningContainer {
     this.exited = ended.then(async (exit) => {
       this.#hasExited = true;
       // A container ends with its program: children that it left behind go too, even those with a group of their own.
-      signalGroup(this.pid, 'SIGKILL');
-      await killMarked(marker);
-      onEnded();
+      await this.#settle('processes may be left of it', async () => {
+        signalGroup(this.pid, 'SIGKILL');
+        await killMarked(marker);
+      });
+      await this.#settle('its working copy could not be used again', onEnded);
       return exit;
     });
   }
 
-  signal(signal: NodeJS.Signals): void {
+  signal(signal: NodeJS.Signals | number): void {
     if (!this.#hasExited) signalGroup(this.pid, signal);
   }
 
-  exec(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
+  exec(command: readonly string[], timeoutMs: number, signal?: AbortSignal) {
     const { environment, cwd } = this.#record;
-    let [program, ...args]: string[] = [];
+    return runBeside(command, { environment, cwd, timeoutMs, signal });
+  }
+
+  /** Whatever goes wrong after the end is said, and is no reason for the end not to be known. */
+  async #settle(what: string, work: () => void | Promise<void>): Promise<void> {
     try {
-      const search = { root: environment.KITTIWAKE_ROOT ?? cwd, cwd, path: undefined };
-      [program = '', ...args] = resolveCommand(command, search);
+      await work();
     } catch (error) {
-      return Promise.resolve({ exitCode: 127, output: messageOf(error) });
+      this.#log.warn({ container: this.id, reason: messageOf(error) }, `a container has ended, but ${what}`);
     }
-    return new Promise((resolve) => {
-      const child = spawn(program, args, { cwd, env: environment, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
-      let output = '';
-      const collect = (chunk: Buffer) => {
-        if (output.length < maxExecOutputBytes) output += chunk.toString('utf8');
-      };
-      child.stdout.on('data', collect);
-      child.stderr.on('data', collect);
-      let isLate = false;
-      const timer = setTimeout(() => {
-        isLate = true;
-        if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
-      }, timeoutMs);
-      const finish = (exitCode: number, text: string) => {
-        clearTimeout(timer);
-        resolve({ exitCode, output: text.slice(0, maxExecOutputBytes) });
-      };
-      child.once('error', (error) => finish(127, error.message));
-      child.once('close', (code) =>
-        isLate ? finish(124, `command timed out after ${timeoutMs} ms`) : finish(code ?? 137, output),
-      );
-    });
   }
 }
 

@@ -48,7 +48,7 @@ function bootId(): string {
 }
 
 /** Sends `signal` to each process of the group; false when the group is empty. */
-export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
+export function signalGroup(group: number, signal: NodeJS.Signals | number): boolean {
   try {
     process.kill(-group, signal);
     return true;

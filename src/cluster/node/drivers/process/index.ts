@@ -105,7 +105,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     const { podUid, container } = record.id;
     const place = join(podDirOf(podUid), container);
     const onEnded = () => copies.harvest(record.imageDigest, place);
-    return new ProcessContainer({ record, process, marker: markerOf(podUid, container), clock, onEnded });
+    return new ProcessContainer({ record, process, marker: markerOf(podUid, container), clock, log, onEnded });
   }
 
   async function recover(): Promise<RunningContainer[]> {
