@@ -145,6 +145,42 @@ test('what is wrong with a pod is said by field', () => {
     [{ volumes: [{ name: 'v', emptyDir: {}, secret: { secretName: 's' } }] }, ['spec.volumes[0].secret']],
     [{ volumes: [{ name: 'v' }, { name: 'v' }] }, ['spec.volumes[1].name']],
     [{ hostname: 'A.b' }, ['spec.hostname']],
+    ...(['../x', 'a/../../x', '/x', '..data', ''] as const).map((path): [object, string[]] => [
+      { volumes: [{ name: 'v', configMap: { name: 'c', items: [{ key: 'k', path }] } }] },
+      ['spec.volumes[0].configMap.items[0].path'],
+    ]),
+    [
+      { volumes: [{ name: 'v', secret: { secretName: 's', items: [{ key: '', path: 'a/b', mode: 0o1000 }] } }] },
+      ['spec.volumes[0].secret.items[0].key', 'spec.volumes[0].secret.items[0].mode'],
+    ],
+    [
+      { volumes: [{ name: 'v', projected: { sources: [{ downwardAPI: { items: [{ path: '../x' }] } }] } }] },
+      ['spec.volumes[0].projected.sources[0].downwardAPI.items[0].path'],
+    ],
+    [
+      {
+        volumes: [{ name: 'v', emptyDir: {} }],
+        containers: [{ ...container, volumeMounts: [{ name: 'v', mountPath: '/v', subPathExpr: 'a/../..' }] }],
+      },
+      ['spec.containers[0].volumeMounts[0].subPathExpr'],
+    ],
+    [{ containers: [{ ...container, restartPolicy: 'Always' }] }, ['spec.containers[0].restartPolicy']],
+    [
+      { initContainers: [{ ...container, name: 'i', restartPolicy: 'Never' }] },
+      ['spec.initContainers[0].restartPolicy'],
+    ],
+    [
+      {
+        initContainers: [
+          { ...container, name: 'i', restartPolicy: 'Always', livenessProbe: { tcpSocket: { port: 1 } } },
+        ],
+      },
+      [],
+    ],
+    [
+      { initContainers: [{ ...container, name: 'i', lifecycle: { preStop: { sleep: { seconds: -1 } } } }] },
+      ['spec.initContainers[0].lifecycle.preStop.sleep.seconds', 'spec.initContainers[0].lifecycle'],
+    ],
   ];
   for (const [spec, fields] of table) {
     assert.deepEqual(fieldsOf(PodKind.validate?.(podWith(spec), undefined)), fields, JSON.stringify(spec));

@@ -3,7 +3,7 @@ import { dnsLabelRule, dnsSubdomainRule, isDnsLabel, isDnsSubdomain, isEnvVarNam
 import type { Container, EnvVar, Probe, ProbeHandler, ResourceRequirements } from './container.ts';
 import type { PodSpec } from './pod-spec.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
-import type { Volume } from './volume.ts';
+import { validateSubPaths, validateVolume } from './volume-validation.ts';
 
 export const fieldDuplicate = (field: string, value: unknown): FieldError => ({
   field,
@@ -26,6 +26,7 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
     spec[list]?.forEach((container, i) => {
       const path = `${at}.${list}[${i}]`;
       errors.push(...validateContainer(container, path, volumeNames));
+      errors.push(...validateRole(container, path, list === 'initContainers'));
       if (container.name !== undefined && names.has(container.name)) {
         errors.push(fieldDuplicate(`${path}.name`, container.name));
       }
@@ -76,9 +77,7 @@ function validateContainer(container: Container, at: string, volumes: ReadonlySe
     }
     if (paths.has(mount.mountPath)) errors.push(fieldInvalid(`${path}.mountPath`, mount.mountPath, 'must be unique'));
     paths.add(mount.mountPath);
-    if (mount.subPath && (mount.subPath.startsWith('/') || mount.subPath.split('/').includes('..'))) {
-      errors.push(fieldInvalid(`${path}.subPath`, mount.subPath, "must be a relative path without '..'"));
-    }
+    errors.push(...validateSubPaths(mount, path));
   });
   for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
     const probe = container[name];
@@ -88,6 +87,23 @@ function validateContainer(container: Container, at: string, volumes: ReadonlySe
     const handler = container.lifecycle?.[hook];
     if (handler)
       errors.push(...validateHandler(handler, `${at}.lifecycle.${hook}`, ['exec', 'httpGet', 'tcpSocket', 'sleep']));
+  }
+  return errors;
+}
+
+/** What only some containers may have: an init container runs to its end unless it is a sidecar. */
+function validateRole(container: Container, at: string, isInit: boolean): FieldError[] {
+  const { restartPolicy } = container;
+  if (!isInit) {
+    if (restartPolicy === undefined) return [];
+    return [fieldForbidden(`${at}.restartPolicy`, 'may not be set for non-init containers')];
+  }
+  if (restartPolicy === 'Always') return [];
+  const errors =
+    restartPolicy === undefined ? [] : [fieldNotSupported(`${at}.restartPolicy`, restartPolicy, ['Always'])];
+  const remedy = 'may not be set for init containers without restartPolicy=Always';
+  for (const field of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
+    if (container[field]) errors.push(fieldForbidden(`${at}.${field}`, remedy));
   }
   return errors;
 }
@@ -198,6 +214,9 @@ function validateHandler(
   for (const extra of given.slice(1)) {
     errors.push(fieldForbidden(`${at}.${extra}`, 'may not specify more than 1 handler type'));
   }
+  if (handler.sleep && handler.sleep.seconds < 0) {
+    errors.push(fieldInvalid(`${at}.sleep.seconds`, handler.sleep.seconds, 'must be non-negative'));
+  }
   if (handler.exec && !handler.exec.command?.length) errors.push(fieldRequired(`${at}.exec.command`));
   if (handler.httpGet) errors.push(...validateTargetPort(handler.httpGet.port, `${at}.httpGet.port`));
   if (handler.tcpSocket) errors.push(...validateTargetPort(handler.tcpSocket.port, `${at}.tcpSocket.port`));
@@ -220,21 +239,4 @@ export function validateTargetPort(port: number | string | undefined, at: string
   if (port === undefined) return [fieldRequired(at)];
   if (typeof port === 'number') return isPortNumber(port) ? [] : [fieldInvalid(at, port, portRule)];
   return isPortName(port) ? [] : [fieldInvalid(at, port, portNameRule)];
-}
-
-function validateVolume(volume: Volume, at: string): FieldError[] {
-  const errors: FieldError[] = [];
-  if (!volume.name) errors.push(fieldRequired(`${at}.name`));
-  else if (!isDnsLabel(volume.name)) errors.push(fieldInvalid(`${at}.name`, volume.name, dnsLabelRule));
-  const sources = Object.keys(volume).filter((key) => key !== 'name');
-  for (const extra of sources.slice(1)) {
-    errors.push(fieldForbidden(`${at}.${extra}`, 'may not specify more than 1 volume type'));
-  }
-  if (volume.configMap && !volume.configMap.name) errors.push(fieldRequired(`${at}.configMap.name`));
-  if (volume.secret && !volume.secret.secretName) errors.push(fieldRequired(`${at}.secret.secretName`));
-  const size = volume.emptyDir?.sizeLimit;
-  if (size !== undefined && parseQuantity(size) === undefined) {
-    errors.push(fieldInvalid(`${at}.emptyDir.sizeLimit`, size, quantityRule));
-  }
-  return errors;
 }

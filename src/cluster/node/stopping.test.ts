@@ -20,7 +20,10 @@ process.on('SIGTERM', async () => { await say('term'); process.exit(0); });
 await say('start');
 if (ENDS) process.exit(0);
 if (MUTE) setInterval(() => {}, 1000);
-else createServer(async (request, response) => { await say(request.url.slice(1)); response.writeHead(500).end(); }).listen(PORT);
+else createServer(async (request, response) => {
+  await say(request.url.slice(1));
+  response.writeHead(500).end();
+}).listen(PORT);
 `;
 
 describe('how containers of a pod start and stop', () => {

@@ -47,7 +47,7 @@ const waiting = (reason: string, message?: string): ContainerState => ({
   waiting: message === undefined ? { reason } : { reason, message },
 });
 
-/** However long the preStop hook took, the program has this long between its stop signal and SIGKILL (as in kubelet). */
+/** However long the preStop hook took, this long is between the stop signal and SIGKILL (as in kubelet). */
 const minimumGraceMs = 2_000;
 
 /**
@@ -137,8 +137,8 @@ export class ContainerRunner {
   }
 
   /**
-   * Resolves when the container has ended and will not run again; never rejects. `adopted` is a run that an earlier agent started;
-   * `wasRunning` says that there was one, and that it is gone.
+   * Resolves when the container has ended and will not run again; never rejects. `adopted` is a run that an earlier
+   * agent started; `wasRunning` says that there was one, and that it is gone.
    */
   async run(adopted: Run | undefined, wasRunning = false): Promise<void> {
     try {
@@ -434,7 +434,8 @@ export class ContainerRunner {
     const number = signalNumber(asked ?? 'SIGTERM');
     if (number !== undefined) return number;
     const whose = container.lifecycle?.stopSignal === undefined ? "image's" : "pod's";
-    const message = `Container ${container.name}: the ${whose} stopSignal ${JSON.stringify(asked)} is no signal of this machine: it gets SIGTERM`;
+    const unknown = `the ${whose} stopSignal ${JSON.stringify(asked)} is no signal of this machine`;
+    const message = `Container ${container.name}: ${unknown}: it gets SIGTERM`;
     node.events.record(pod, 'Warning', 'UnknownStopSignal', message);
     return constants.signals.SIGTERM;
   }

@@ -191,7 +191,8 @@ export class PodRunner {
         if (this.#abort.signal.aborted || this.#terminating) return false;
         const message = `Failed to create pod sandbox: ${messageOf(error)}`;
         this.#node.events.record(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
-        await sleep(this.#node.clock, createBackoffMs(attempt), this.#abort.signal).catch(() => undefined); // Seen next.
+        // Stopped meanwhile: said next.
+        await sleep(this.#node.clock, createBackoffMs(attempt), this.#abort.signal).catch(() => undefined);
       }
     }
   }

@@ -32,7 +32,8 @@ export function checkOf(options: CheckOptions): Check {
     try {
       return await check(options);
     } catch (error) {
-      return failure(messageOf(error)); // What cannot even be asked for (a port, a path, a header) is a probe that failed.
+      // What cannot even be asked for (a port, a path, a header) is a probe that failed.
+      return failure(messageOf(error));
     }
   };
 }
@@ -90,7 +91,7 @@ export interface HttpGet {
   timeoutMs: number;
 }
 
-/** The status of the answer, whose body is not read; redirects are not followed. Throws what no request can be made of. */
+/** The answer's status; its body is not read, redirects are not followed. Throws when no request can be made of it. */
 export function getHttp({
   httpGet,
   host,
