@@ -1,5 +1,5 @@
 import type { Kind } from '../api/kind.ts';
-import type { Key, KubeObject } from '../api/meta.ts';
+import { type Key, type KubeObject, keyOf } from '../api/meta.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
@@ -74,6 +74,29 @@ export function owned(kind: Kind, owner: Pick<Kind, 'kind' | 'isNamespaced'>): W
       return [
         owner.isNamespaced && namespace !== undefined ? { namespace, name: reference.name } : { name: reference.name },
       ];
+    },
+  };
+}
+
+/**
+ * As `owned`; and an object that none of the owners it is meant for controls concerns all that want its name: when it
+ * is gone, or given up by whoever had it, the name is free.
+ */
+export function ownedByName<T extends KubeObject>(
+  kind: Kind,
+  owner: Kind<T>,
+  namesWanted: (owner: T) => readonly string[],
+): Watch {
+  const ofController = owned(kind, owner).keys;
+  return {
+    kind,
+    keys(object, cache) {
+      const { namespace, name } = object.metadata;
+      const wants = (candidate: T | undefined) => candidate !== undefined && namesWanted(candidate).includes(name);
+      const owners = ofController(object, cache);
+      if (owners.some((key) => wants(cache.get(owner, key)))) return owners;
+      const candidates = cache.list(owner, namespace === undefined ? {} : { namespace });
+      return [...owners, ...candidates.filter(wants).map(keyOf)];
     },
   };
 }

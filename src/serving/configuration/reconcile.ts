@@ -5,11 +5,11 @@ import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { ApiError, isAlreadyExists } from '../../api/status.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import { type Controller, owned, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
+import { type Controller, ownedByName, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { conditionOf, isReady, readyConditionOf } from '../ready.ts';
-import { makeBuild, makeRevision, revisionNameOf } from './resources.ts';
+import { generationName, makeBuild, makeRevision, revisionNameOf } from './resources.ts';
 
 /** Configuration → (Build →) Revision for each generation; which revision is the newest, and the newest ready one. */
 export function configurationController(): Controller<Configuration> {
@@ -17,7 +17,10 @@ export function configurationController(): Controller<Configuration> {
     name: 'configuration',
     kind: ConfigurationKind,
     reconcile: reconcileConfiguration,
-    watches: [owned(RevisionKind, ConfigurationKind), owned(BuildKind, ConfigurationKind)],
+    watches: [
+      ownedByName(RevisionKind, ConfigurationKind, (configuration) => [revisionNameOf(configuration)]),
+      ownedByName(BuildKind, ConfigurationKind, (configuration) => [generationName(configuration)]),
+    ],
   };
 }
 
@@ -55,11 +58,14 @@ async function buildImage(configuration: Configuration, context: ReconcileContex
   // A generation that has its revision needs no build any more, even when the Build is long gone.
   const revision = existingRevision(configuration, context);
   if (revision) return { image: undefined };
-  const build = await ensure(context, BuildKind, makeBuild(configuration), {
-    owner: configuration,
-    update: (current) => current,
-  });
-  return verdictOf(build);
+  try {
+    const update = (current: Build) => current;
+    return verdictOf(await ensure(context, BuildKind, makeBuild(configuration), { owner: configuration, update }));
+  } catch (error) {
+    if (!(error instanceof NotOwnedError)) throw error;
+    const message = `There is an existing Build "${generationName(configuration)}" that we do not own.`;
+    return { status: 'False', reason: 'NotOwned', message };
+  }
 }
 
 function verdictOf(build: Build): Progress {

@@ -9,7 +9,13 @@ import { type Revision, RevisionKind, type RevisionStatus } from '../../api/serv
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import { type Cache, type Controller, owned, type ReconcileContext, type Requeue } from '../../kube/reconciler.ts';
+import {
+  type Cache,
+  type Controller,
+  ownedByName,
+  type ReconcileContext,
+  type Requeue,
+} from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
@@ -19,6 +25,7 @@ import { deploymentCondition, diagnose } from './health.ts';
 import { reportAutoscaler } from './report-autoscaler.ts';
 import { makeDeployment, progressDeadlineMs, userPort } from './resources/deployment.ts';
 import { podSelector } from './resources/metadata.ts';
+import { deploymentName, podAutoscalerName, privateServiceName } from './resources/names.ts';
 import { makePodAutoscaler, reachabilityOf } from './resources/pod-autoscaler.ts';
 import { makePrivateService } from './resources/private-service.ts';
 
@@ -63,9 +70,9 @@ export function revisionController(options: RevisionControllerOptions): Controll
     kind: RevisionKind,
     reconcile: (revision, context) => reconcileRevision(list, revision, context),
     watches: [
-      owned(DeploymentKind, RevisionKind),
-      owned(PodAutoscalerKind, RevisionKind),
-      { kind: CoreServiceKind, keys: owned(CoreServiceKind, RevisionKind).keys },
+      ownedByName(DeploymentKind, RevisionKind, (revision) => [deploymentName(revision)]),
+      ownedByName(PodAutoscalerKind, RevisionKind, (revision) => [podAutoscalerName(revision)]),
+      ownedByName(CoreServiceKind, RevisionKind, (revision) => [privateServiceName(revision)]),
       { kind: PodKind, keys: revisionOfPod },
       { kind: RouteKind, keys: revisionsOfRoute },
       { kind: ConfigurationKind, keys: awaitedRevisions },

@@ -7,7 +7,7 @@ import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind, type RouteStatus } from '../../api/serving/route.ts';
 import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import { type Cache, type Controller, owned, type ReconcileContext } from '../../kube/reconciler.ts';
+import { type Cache, type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { configWatch } from '../config/config-map.ts';
 import { type DomainConfig, domainConfigName, domainConfigReader } from '../config/domain.ts';
@@ -15,7 +15,7 @@ import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { hostsOf, internalUrlOf, urlOf } from './domains.ts';
 import { makeIngress } from './resources/ingress.ts';
-import { makePlaceholderService } from './resources/placeholder-service.ts';
+import { makePlaceholderService, placeholderName } from './resources/placeholder-service.ts';
 import { type ResolvedTarget, resolveTraffic } from './traffic.ts';
 
 const conditions = conditionSet({
@@ -70,8 +70,8 @@ export function routeController(options: RouteControllerOptions): Controller<Rou
       }
     },
     watches: [
-      owned(IngressKind, RouteKind),
-      owned(CoreServiceKind, RouteKind),
+      ownedByName(IngressKind, RouteKind, (route) => [route.metadata.name]),
+      ownedByName(CoreServiceKind, RouteKind, placeholderNames),
       { kind: ConfigurationKind, keys: routesOfConfiguration },
       { kind: RevisionKind, keys: routesOfRevision },
       configWatch(domainConfigName, RouteKind),
@@ -107,23 +107,33 @@ function assignTraffic(run: RouteRun, context: ReconcileContext): void {
 /** A core Service for the Route and for each tag; those of tags that are gone go too. */
 async function ensurePlaceholders(run: RouteRun, context: ReconcileContext): Promise<void> {
   const { route } = run;
-  const tags = [undefined, ...new Set((route.spec.traffic ?? []).flatMap(({ tag }) => (tag ? [tag] : [])))];
-  const wanted = new Set<string>();
-  for (const tag of tags) {
+  const wanted = new Set(placeholderNames(route));
+  for (const tag of placeholderTags(route)) {
     const desired = makePlaceholderService(route, tag);
-    wanted.add(desired.metadata.name);
-    try {
-      await ensure(context, CoreServiceKind, desired, { owner: route, update: replaceMetadata });
-    } catch (error) {
-      if (error instanceof NotOwnedError) {
-        const message = `There is an existing placeholder Service "${desired.metadata.name}" that we do not own.`;
-        run.conditions.markFalse('IngressReady', 'NotOwned', message);
-      }
-      throw error;
-    }
+    await owning(`placeholder Service "${desired.metadata.name}"`, run, () =>
+      ensure(context, CoreServiceKind, desired, { owner: route, update: replaceMetadata }),
+    );
   }
   for (const service of context.cache.ownedBy(CoreServiceKind, route)) {
     if (!wanted.has(service.metadata.name)) await context.client.delete(CoreServiceKind, keyOf(service));
+  }
+}
+
+const placeholderTags = ({ spec }: Route) => [
+  undefined,
+  ...new Set((spec.traffic ?? []).flatMap(({ tag }) => tag || [])),
+];
+
+const placeholderNames = (route: Route) => placeholderTags(route).map((tag) => placeholderName(route, tag));
+
+async function owning<T>(what: string, run: RouteRun, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof NotOwnedError) {
+      run.conditions.markFalse('IngressReady', 'NotOwned', `There is an existing ${what} that we do not own.`);
+    }
+    throw error;
   }
 }
 
@@ -134,9 +144,13 @@ const replaceMetadata = (current: CoreService, desired: CoreService): CoreServic
 
 async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<void> {
   const { route, targets, domains } = run;
-  const ingress = targets
-    ? await ensure(context, IngressKind, makeIngress(route, targets, domains), { owner: route, update: replaceIngress })
-    : context.cache.get(IngressKind, keyOf(route));
+  const make = (assigned: ResolvedTarget[]) => {
+    const desired = makeIngress(route, assigned, domains);
+    return owning(`Ingress "${desired.metadata.name}"`, run, () =>
+      ensure(context, IngressKind, desired, { owner: route, update: replaceIngress }),
+    );
+  };
+  const ingress = targets ? await make(targets) : context.cache.get(IngressKind, keyOf(route));
   const ready = ingress && readyConditionOf(ingress);
   if (!ingress || !ready || ingress.status?.observedGeneration !== ingress.metadata.generation) {
     run.conditions.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');

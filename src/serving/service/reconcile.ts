@@ -7,7 +7,7 @@ import { type Service, ServiceKind, type ServiceStatus } from '../../api/serving
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
 import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import { type Controller, owned, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
+import { type Controller, ownedByName, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { exactMetadata } from '../exact-metadata.ts';
@@ -23,9 +23,11 @@ export function serviceController(): Controller<Service> {
     name: 'service',
     kind: ServiceKind,
     reconcile: reconcileService,
-    watches: [owned(ConfigurationKind, ServiceKind), owned(RouteKind, ServiceKind)],
+    watches: [ownedByName(ConfigurationKind, ServiceKind, ownName), ownedByName(RouteKind, ServiceKind, ownName)],
   };
 }
+
+const ownName = ({ metadata }: Service) => [metadata.name];
 
 export const reconcileService: Reconcile<Service> = async (service, context) => {
   if (service.metadata.deletionTimestamp) return;

@@ -10,6 +10,9 @@ export const gatewayHost = `kittiwake-gateway.${systemNamespace}.${clusterDomain
 
 const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
 
+export const placeholderName = ({ metadata: { name } }: Route, tag: string | undefined): string =>
+  tag === undefined ? name : `${tag}-${name}`;
+
 /** The core Service that gives a Route's cluster-local name to DNS: it points to the gateway. */
 export function makePlaceholderService(route: Route, tag: string | undefined): CoreService {
   const { name, namespace } = route.metadata;
@@ -18,7 +21,7 @@ export function makePlaceholderService(route: Route, tag: string | undefined): C
     apiVersion: apiVersionOf(CoreServiceKind),
     kind: CoreServiceKind.kind,
     metadata: {
-      name: tag === undefined ? name : `${tag}-${name}`,
+      name: placeholderName(route, tag),
       ...(namespace === undefined ? {} : { namespace }),
       labels: { ...route.metadata.labels, [labels.route]: name },
       annotations,
