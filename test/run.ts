@@ -17,10 +17,16 @@ const suites: Record<string, () => boolean> = {
       '--error-on-warnings',
       '--max-diagnostics=200',
     ]) && run('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', '.']),
-  unit: () => tests('unit', ['--test-isolation=none'], ['src/**/*.test.ts', 'runtimes/**/*.test.ts', 'test/*.test.ts']),
+  unit: () =>
+    tests(
+      'unit',
+      ['--test-isolation=none'],
+      ['src/**/*.test.ts', 'runtimes/**/*.test.ts', 'test/*.test.ts', 'test/mutation/*.test.ts'],
+    ),
   e2e: () => tests('e2e', ['--test-concurrency=1'], ['test/e2e/*.test.ts']),
   'power-loss': () => tests('power-loss', ['--test-concurrency=2'], ['test/power-loss/*.test.ts']),
   kubectl: () => tests('kubectl', ['--test-concurrency=1'], ['test/kubectl/*.test.ts']),
+  mutation: () => run('mutants of the core', ['--disable-warning=ExperimentalWarning', 'test/mutation/run.ts']),
 };
 const suitesOnBareMachine = ['check', 'unit', 'e2e'];
 

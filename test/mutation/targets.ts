@@ -1,0 +1,38 @@
+/** The core: each file with the tests that must notice its mutants, the fastest first. */
+export interface Target {
+  file: string;
+  tests: readonly string[];
+}
+
+const beside = (file: string, ...more: string[]): Target => ({
+  file,
+  tests: [file.replace(/\.ts$/, '.test.ts'), ...more],
+});
+
+export const targets: readonly Target[] = [
+  // Deciders
+  beside('src/serving/autoscaler/decider.ts'),
+  beside('src/serving/autoscaler/windows.ts'),
+  beside('src/serving/autoscaler/scaler.ts'),
+  // Filters, and what an outcome means
+  beside('src/eventing/filters/filter.ts'),
+  // The store
+  { file: 'src/cluster/store/table.ts', tests: ['src/cluster/store/store.test.ts'] },
+  { file: 'src/cluster/store/store.ts', tests: ['src/cluster/store/store.test.ts'] },
+  { file: 'src/cluster/store/writer.ts', tests: ['src/cluster/store/store.test.ts'] },
+  // The event log
+  { file: 'src/eventing/backends/progress.ts', tests: ['src/eventing/backends/progress.test.ts'] },
+  { file: 'src/eventing/backends/tail.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
+  { file: 'src/eventing/backends/sqlite.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
+  { file: 'src/eventing/backends/sqlite-file.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
+  // The parser
+  beside('src/gateway/http1/chunked.ts'),
+  beside('src/gateway/http1/request-head.ts'),
+  beside('src/gateway/http1/response-head.ts'),
+  // The breaker
+  beside('src/gateway/backend.ts'),
+  beside('src/gateway/policies.ts'),
+  // What finds the culprit
+  beside('src/lib/quarantine.ts'),
+  { file: 'src/server/supervision.ts', tests: ['src/server/work-board.test.ts'] },
+];
