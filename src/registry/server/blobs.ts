@@ -1,6 +1,8 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { isRepositoryName } from '../reference.ts';
+import { bodyOf } from './body.ts';
 import { RegistryError } from './error.ts';
 import type { Registry } from './registry.ts';
 import { parseContentRange, requireDigest, uploadHeaders } from './uploads.ts';
@@ -20,7 +22,8 @@ export async function serveBlob(
     return;
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed('GET, HEAD, DELETE');
-  const sizeBytes = await storage.blobSize(name, digest);
+  const isAsked = request.method === 'HEAD';
+  const sizeBytes = await (isAsked ? storage.blobSizeForPush(name, digest) : storage.blobSize(name, digest));
   if (sizeBytes === undefined) throw unknownBlob(name, digestText);
   const headers: Record<string, string> = {
     'content-type': 'application/octet-stream',
@@ -42,7 +45,7 @@ export async function serveBlob(
 
 /** POST: a mount, a whole blob at once, or a new upload. */
 export async function startUpload(
-  { storage, uploads }: Registry,
+  { storage, uploads, pace }: Registry,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
@@ -52,7 +55,11 @@ export async function startUpload(
   const mount = query.get('mount');
   if (mount !== null) {
     const digest = requireDigest(mount);
-    if (await storage.mountBlob(name, digest, query.get('from') ?? undefined)) {
+    const from = query.get('from') ?? undefined;
+    if (from !== undefined && !isRepositoryName(from)) {
+      throw new RegistryError('NAME_INVALID', `"${from}", to mount from, is no repository name`);
+    }
+    if (await storage.mountBlob(name, digest, from)) {
       response.writeHead(201, { ...blobHeaders(name, mount), 'content-length': 0 }).end();
       return;
     }
@@ -64,13 +71,13 @@ export async function startUpload(
     response.writeHead(202, { ...uploadHeaders(name, id, 0), 'content-length': 0 }).end();
     return;
   }
-  await uploads.receive(name, bodyOf(request), digest);
+  await uploads.receive(name, bodyOf(request, pace), digest);
   response.writeHead(201, { ...blobHeaders(name, whole ?? ''), 'content-length': 0 }).end();
 }
 
 /** PATCH adds, PUT finishes, GET says how far it is, DELETE gives up. */
 export async function continueUpload(
-  { uploads }: Registry,
+  { uploads, pace }: Registry,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
@@ -80,13 +87,13 @@ export async function continueUpload(
   const range = parseContentRange(request.headers['content-range']);
   switch (request.method) {
     case 'PATCH': {
-      const sizeBytes = await uploads.append(name, id, bodyOf(request), range);
+      const sizeBytes = await uploads.append(name, id, bodyOf(request, pace), range);
       response.writeHead(202, { ...uploadHeaders(name, id, sizeBytes), 'content-length': 0 }).end();
       return;
     }
     case 'PUT': {
       const digest = requireDigest(query.get('digest'));
-      await uploads.finish(name, id, bodyOf(request), digest, range);
+      await uploads.finish(name, id, bodyOf(request, pace), digest, range);
       const headers = blobHeaders(name, `${digest.algorithm}:${digest.hex}`);
       response.writeHead(201, { ...headers, 'content-length': 0 }).end();
       return;
@@ -101,11 +108,6 @@ export async function continueUpload(
     default:
       throw methodNotAllowed('PATCH, PUT, GET, DELETE');
   }
-}
-
-/** The body's chunks; leaving the loop early leaves the connection alone, so that the reason can still be answered. */
-export function bodyOf(request: IncomingMessage): AsyncIterable<Buffer> {
-  return request.iterator({ destroyOnReturn: false });
 }
 
 export function methodNotAllowed(allow: string): RegistryError {

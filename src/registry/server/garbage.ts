@@ -77,7 +77,7 @@ async function deleteBlobs(storage: Storage, name: string, beforeMs: number): Pr
   }
   for await (const { digest, changedMs } of storage.blobsOf(name)) {
     const isNeeded = needed.has(`${digest.algorithm}:${digest.hex}`);
-    if (!isNeeded && changedMs < beforeMs) await storage.deleteBlob(name, digest);
+    if (!isNeeded && changedMs < beforeMs) await storage.deleteOldBlob(name, digest, beforeMs);
   }
 }
 

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../../lib/errors.ts';
-import type { Mutexes } from '../../lib/mutexes.ts';
 import { digestOf, parseDigest } from '../digest.ts';
 import {
   type Descriptor,
@@ -11,7 +10,8 @@ import {
   requiredBlobs,
 } from '../manifest.ts';
 import { isTag } from '../reference.ts';
-import { bodyOf, methodNotAllowed } from './blobs.ts';
+import { methodNotAllowed } from './blobs.ts';
+import { bodyOf, type Pace } from './body.ts';
 import { RegistryError } from './error.ts';
 import type { Registry } from './registry.ts';
 import type { Storage } from './storage.ts';
@@ -22,12 +22,13 @@ import { requireDigest } from './uploads.ts';
  * manifest.
  */
 export async function serveManifest(
-  { storage, turns }: Registry,
+  registry: Registry,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
   reference: string,
 ): Promise<void> {
+  const { storage } = registry;
   const isDigest = reference.includes(':');
   if (isDigest) requireDigest(reference);
   else if (!isTag(reference))
@@ -37,7 +38,7 @@ export async function serveManifest(
     case 'HEAD':
       return getManifest(storage, request, response, name, reference);
     case 'PUT':
-      return putManifest(storage, turns, request, response, name, reference);
+      return putManifest(registry, request, response, name, reference);
     case 'DELETE':
       await deleteManifest(storage, name, reference);
       response.writeHead(202, { 'content-length': 0 }).end();
@@ -113,14 +114,13 @@ async function getManifest(
 }
 
 async function putManifest(
-  storage: Storage,
-  turns: Mutexes,
+  { storage, turns, pace }: Registry,
   request: IncomingMessage,
   response: ServerResponse,
   name: string,
   reference: string,
 ): Promise<void> {
-  const bytes = await readBody(request);
+  const bytes = await readBody(request, pace);
   const wanted = parseDigest(reference);
   const digestText = digestOf(bytes, wanted?.algorithm);
   if (wanted && digestText !== reference) {
@@ -199,10 +199,10 @@ function referrerOf(manifest: Manifest & { mediaType: string }, digest: string, 
   };
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+async function readBody(request: IncomingMessage, pace: Pace): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
-  for await (const chunk of bodyOf(request)) {
+  for await (const chunk of bodyOf(request, pace)) {
     sizeBytes += chunk.length;
     if (sizeBytes > maxManifestBytes) {
       throw new RegistryError('SIZE_INVALID', `a manifest may have ${maxManifestBytes} bytes`, { status: 413 });

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
+import { isCrossSite } from '../../lib/cross-site.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
@@ -9,6 +10,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
 import { continueUpload, methodNotAllowed, serveBlob, startUpload } from './blobs.ts';
+import type { Pace } from './body.ts';
 import { RegistryError } from './error.ts';
 import { collectGarbage } from './garbage.ts';
 import { serveCatalog, serveManifest, serveReferrers, serveTags } from './manifests.ts';
@@ -26,6 +28,7 @@ export interface RegistryOptions {
   log: Logger;
   metrics?: Metrics;
   limits?: Partial<UploadLimits>;
+  pace?: Partial<Omit<Pace, 'clock'>>;
   /**
    * The digests that someone outside names, asked for by the sweep. With it, a manifest that has no tag and that nobody
    * names for a day is removed; without it, manifests stay until they are deleted.
@@ -44,6 +47,8 @@ export interface RunningRegistry {
 export interface Registry {
   storage: Storage;
   uploads: Uploads;
+  /** At which a client must send what it began to send. */
+  pace: Pace;
   /** By the name of a repository: its sweep and the manifests that come take turns. */
   turns: Mutexes;
 }
@@ -54,6 +59,11 @@ const firstSweepMs = 60_000;
 /** Longer than any push takes from its first blob to its manifest. */
 const garbageGraceMs = 24 * 3_600_000;
 const discardedBytesMax = 16 * 1024 * 1024;
+const defaultPace = { bytesMin: 64 * 1024, everyMs: 60_000 };
+/** More than any client opens; each may hold the buffers of one request. */
+const connectionsMax = 1000;
+/** A connection on which nothing moves for this long, such as a download that nobody reads, is closed. */
+const socketIdleMs = 600_000;
 
 /**
  * Starts an OCI distribution registry (specification 1.1, pull, push, discovery and management) on loopback. Throws
@@ -63,18 +73,27 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   const { dir, port, clock, log, metrics } = options;
   const storage = new Storage(dir);
   const uploads = new Uploads(storage, clock, { ...defaultUploadLimits, ...options.limits });
-  const registry: Registry = { storage, uploads, turns: new Mutexes() };
+  const pace = { clock, ...defaultPace, ...options.pace };
+  const registry: Registry = { storage, uploads, pace, turns: new Mutexes() };
   const requests = metrics?.counter('kittiwake_registry_requests_total', 'Requests answered', ['method', 'code']);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
     response.on('close', () => {
       requests?.inc({ method: request.method ?? '', code: String(response.statusCode) });
     });
-    serve(registry, request, response).catch((error) => fail(dir, error, request, response, log));
+    inTurn(request.socket, response, () => serve(registry, request, response))
+      .catch((error) => fail(dir, error, request, response, log))
+      .catch((err) => {
+        log.error({ err, path: request.url }, 'a request could not be answered');
+        response.destroy();
+      });
   });
+  server.maxConnections = connectionsMax;
+  server.timeout = socketIdleMs;
   await listenOnLoopback(server, { port, role: 'registry', flag: '--registry-port', handle: options.handle });
-  const stopSweeping = repeat(clock, firstSweepMs, sweepMs, () => {
-    sweep(registry, options).catch((err) => log.warn({ err }, 'the registry could not be swept'));
-  });
+  server.on('error', (err) => log.error({ err }, 'the registry could not accept a connection'));
+  const stopSweeping = repeat(clock, firstSweepMs, sweepMs, () =>
+    sweep(registry, options).catch((err) => log.warn({ err }, 'the registry could not be swept')),
+  );
   const { port: boundPort } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${boundPort}`,
@@ -100,6 +119,9 @@ async function sweep({ storage, uploads, turns }: Registry, options: RegistryOpt
 async function serve(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.setHeader('docker-distribution-api-version', 'registry/2.0');
   requireLoopbackHost(request.headers.host);
+  if (isCrossSite(request.headers)) {
+    throw new RegistryError('DENIED', 'the registry does not answer to pages of other sites in a browser');
+  }
   const { path, query } = splitTarget(request.url ?? '/');
   if (path === '/v2' || path === '/v2/') {
     if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed('GET, HEAD');
@@ -181,10 +203,31 @@ function asRegistryError(dir: string, error: unknown): RegistryError {
   return new RegistryError('UNKNOWN', 'the registry failed: its log says why');
 }
 
-function repeat(clock: Clock, firstMs: number, everyMs: number, task: () => void): () => void {
-  let cancel = clock.after(firstMs, function again() {
-    task();
-    cancel = clock.after(everyMs, again);
-  });
-  return () => cancel();
+/** The task begins `everyMs` after its last run ended. */
+function repeat(clock: Clock, firstMs: number, everyMs: number, task: () => Promise<void>): () => void {
+  let hasStopped = false;
+  let cancel = clock.after(firstMs, again);
+  function again(): void {
+    // `task` handles its own failures.
+    void task().finally(() => {
+      if (!hasStopped) cancel = clock.after(everyMs, again);
+    });
+  }
+  return () => {
+    hasStopped = true;
+    cancel();
+  };
+}
+
+const lastReplies = new WeakMap<Socket, Promise<void>>();
+
+/**
+ * Requests that a client sends without waiting for replies are served one after the other: those behind one that is
+ * not read cost no more than their heads.
+ */
+async function inTurn(socket: Socket, response: ServerResponse, task: () => Promise<void>): Promise<void> {
+  const before = lastReplies.get(socket);
+  lastReplies.set(socket, new Promise((resolve) => response.once('close', resolve)));
+  if (before) await before;
+  await task();
 }

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { Mutexes } from '../../lib/mutexes.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import type { Descriptor } from '../manifest.ts';
 
@@ -22,6 +23,13 @@ import type { Descriptor } from '../manifest.ts';
  */
 export class Storage {
   readonly #root: string;
+  /**
+   * Folders whose own names are on the disk. One that is merely there may have been made a moment ago by another
+   * request, or by a process that was killed before it could sync the name.
+   */
+  readonly #durableFolders = new Set<string>();
+  /** By repository and digest: a blob that is just pushed again, or asked for, is not swept away. */
+  readonly #blobTurns = new Mutexes();
 
   constructor(root: string) {
     this.#root = root;
@@ -40,21 +48,38 @@ export class Storage {
     return (await statIfThere(this.blobPath(name, digest)))?.size;
   }
 
+  /** The same for a client that goes on to push what needs the blob: it counts as pushed now. */
+  async blobSizeForPush(name: string, digest: Digest): Promise<number | undefined> {
+    return this.#blobTurns.hold(turnOf(name, digest), undefined, async () => {
+      const path = this.blobPath(name, digest);
+      const file = await statIfThere(path);
+      if (file && file.ctimeMs < Date.now() - freshMs) await touch(path);
+      return file?.size;
+    });
+  }
+
   /**
    * Gives the repository the blob that the file at `path` holds, whose content was checked and synced; removes
    * `path`.
    */
   async commitBlob(name: string, digest: Digest, path: string): Promise<void> {
     const shared = this.#sharedPath(digest);
-    await ensureFolder(dirname(shared));
+    await this.ensureFolder(dirname(shared));
     await linkIfAbsent(path, shared);
-    await this.#linkBlob(name, digest, path);
+    await syncFolder(dirname(shared));
+    // One file for all repositories; unless the sweep took the shared name just now.
+    await this.#linkBlob(name, digest, shared).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+      return this.#linkBlob(name, digest, path);
+    });
     await unlink(path);
   }
 
   /** Gives the repository a blob that another one (`from`; any, when it is undefined) has; false when there is none. */
   async mountBlob(name: string, digest: Digest, from: string | undefined): Promise<boolean> {
     const source = from === undefined ? this.#sharedPath(digest) : this.blobPath(from, digest);
+    // Before the folder is made: a mount of nothing leaves nothing.
+    if ((await statIfThere(source)) === undefined) return false;
     try {
       await this.#linkBlob(name, digest, source);
       return true;
@@ -68,6 +93,40 @@ export class Storage {
     return this.#remove(this.blobPath(name, digest));
   }
 
+  /** Deletes the blob unless it was pushed, mounted or asked for since `beforeMs`. */
+  async deleteOldBlob(name: string, digest: Digest, beforeMs: number): Promise<void> {
+    await this.#blobTurns.hold(turnOf(name, digest), undefined, async () => {
+      const file = await statIfThere(this.blobPath(name, digest));
+      if (file && file.ctimeMs < beforeMs) await this.deleteBlob(name, digest);
+    });
+  }
+
+  /** What has come of uploads, in all repositories. */
+  async *uploads(): AsyncIterable<{ name: string; id: string; sizeBytes: number; changedMs: number }> {
+    for (const name of await this.repositories()) {
+      for (const id of await namesIn(join(this.#repository(name), '_uploads'))) {
+        const file = await statIfThere(this.uploadPath(name, id));
+        if (file) yield { name, id, sizeBytes: file.size, changedMs: file.mtimeMs };
+      }
+    }
+  }
+
+  /** Makes the folder and those above it, and syncs their names: what is put into it then survives a power cut. */
+  async ensureFolder(path: string): Promise<void> {
+    const first = await mkdir(path, { recursive: true });
+    if (first === undefined && this.#durableFolders.has(path)) return;
+    const made: string[] = [];
+    for (let folder = path; ; folder = dirname(folder)) {
+      const isNew = first !== undefined && folder.length >= first.length;
+      if (!isNew && this.#durableFolders.has(folder)) break;
+      await syncFolder(dirname(folder));
+      made.push(folder);
+      if (folder.length <= this.#root.length) break;
+    }
+    if (this.#durableFolders.size > durableFoldersMax) this.#durableFolders.clear();
+    for (const folder of made) this.#durableFolders.add(folder);
+  }
+
   async readManifest(name: string, digest: Digest): Promise<Buffer | undefined> {
     return readIfThere(this.#manifestPath(name, digest));
   }
@@ -77,7 +136,7 @@ export class Storage {
   }
 
   async writeManifest(name: string, digest: Digest, bytes: Buffer): Promise<void> {
-    await writeDurably(this.#manifestPath(name, digest), bytes);
+    await this.#writeDurably(this.#manifestPath(name, digest), bytes);
   }
 
   /** Also removes the tags that point to it. */
@@ -95,7 +154,7 @@ export class Storage {
   }
 
   async writeTag(name: string, tag: string, digest: string): Promise<void> {
-    await writeDurably(join(this.#repository(name), '_tags', tag), digest);
+    await this.#writeDurably(join(this.#repository(name), '_tags', tag), digest);
   }
 
   async deleteTag(name: string, tag: string): Promise<boolean> {
@@ -108,7 +167,7 @@ export class Storage {
   }
 
   async addReferrer(name: string, subject: string, descriptor: Descriptor): Promise<void> {
-    await writeDurably(this.#referrerPath(name, subject, descriptor.digest), JSON.stringify(descriptor));
+    await this.#writeDurably(this.#referrerPath(name, subject, descriptor.digest), JSON.stringify(descriptor));
   }
 
   async removeReferrer(name: string, subject: string, digest: string): Promise<void> {
@@ -176,9 +235,32 @@ export class Storage {
 
   async #linkBlob(name: string, digest: Digest, source: string): Promise<void> {
     const path = this.blobPath(name, digest);
-    await ensureFolder(dirname(path));
-    await linkIfAbsent(source, path);
+    await this.ensureFolder(dirname(path));
+    await this.#blobTurns.hold(turnOf(name, digest), undefined, async () => {
+      if (!(await linkIfAbsent(source, path))) await touch(path);
+    });
     await syncFolder(dirname(path));
+  }
+
+  /** Writes a file so that it is whole, or not there, after a crash at any moment. */
+  async #writeDurably(path: string, content: Buffer | string): Promise<void> {
+    const folder = dirname(path);
+    await this.ensureFolder(folder);
+    const temporary = join(folder, `.${randomUUID()}`);
+    try {
+      const file = await open(temporary, 'wx', 0o644);
+      try {
+        await file.writeFile(content);
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await syncFolder(folder);
   }
 
   async #remove(path: string): Promise<boolean> {
@@ -209,35 +291,12 @@ export class Storage {
   }
 }
 
-/** Writes a file so that it is whole, or not there, after a crash at any moment. */
-async function writeDurably(path: string, content: Buffer | string): Promise<void> {
-  const folder = dirname(path);
-  await ensureFolder(folder);
-  const temporary = join(folder, `.${randomUUID()}`);
-  try {
-    const file = await open(temporary, 'wx', 0o644);
-    try {
-      await file.writeFile(content);
-      await file.datasync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  await syncFolder(folder);
-}
+/** How many folders' names are remembered to be on the disk; those forgotten are synced once more. */
+const durableFoldersMax = 50_000;
+/** A blob that was touched this lately is not touched again. */
+const freshMs = 60_000;
 
-/** Makes the folder, and syncs the folders in which new names appeared. */
-export async function ensureFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true });
-  if (first === undefined) return;
-  for (let parent = dirname(path); parent.length >= dirname(first).length; parent = dirname(parent)) {
-    await syncFolder(parent);
-  }
-}
+const turnOf = (name: string, { algorithm, hex }: Digest) => `${name}@${algorithm}:${hex}`;
 
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, constants.O_RDONLY);
@@ -248,12 +307,21 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function linkIfAbsent(from: string, to: string): Promise<void> {
+/** False when there is a file already. */
+async function linkIfAbsent(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to);
+    return true;
   } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error;
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
   }
+}
+
+/** Makes the file's change time the present, which the sweep goes by. */
+async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now);
 }
 
 /** The files of a folder with one folder for each algorithm. */

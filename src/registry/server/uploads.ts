@@ -1,47 +1,63 @@
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { type FileHandle, open, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../digest.ts';
 import { RegistryError } from './error.ts';
-import { ensureFolder, hasCode, isDiskFull, type Storage } from './storage.ts';
+import { isDiskFull, type Storage } from './storage.ts';
 
 export interface UploadLimits {
-  /** Sessions at once. */
+  /** Sessions at once, and those of one repository. */
   sessionsMax: number;
-  /** A session that nothing was added to for this long is given up. */
+  repositorySessionsMax: number;
+  /** A session that nothing was added to for this long is given up; one that nothing ever came to, sooner. */
   idleMs: number;
+  emptyIdleMs: number;
   blobBytesMax: number;
+  /** What all sessions together may hold on the disk. */
+  totalBytesMax: number;
 }
 
 export const defaultUploadLimits: UploadLimits = {
   sessionsMax: 1000,
+  repositorySessionsMax: 100,
   idleMs: 24 * 3_600_000,
+  emptyIdleMs: 3_600_000,
   blobBytesMax: 16 * 1024 ** 3,
+  totalBytesMax: 64 * 1024 ** 3,
 };
 
 interface Session {
   name: string;
   id: string;
   path: string;
+  /** Without bytes there is no file: who only asks for uploads leaves nothing behind. */
   sizeBytes: number;
-  /** Of all bytes so far. */
-  sha256: Hash;
+  /** Of all bytes so far; undefined when they came before the registry was started again. */
+  sha256: Hash | undefined;
   touchedMs: number;
+  /** Requests that are in the session or wait for their turn: it is not given up under them. */
+  requests: number;
   /** Settles when the request before has left the session: one at a time. */
   turn: Promise<void>;
 }
 
 /**
- * Uploads that are under way. A session is a file that grows; its size is the resume point, so sessions outlive a
- * restart of the registry: what is on disk is hashed again.
+ * Uploads that are under way. A session is a file that grows; its size is the resume point, so sessions with bytes
+ * outlive a restart of the registry: what is on disk is hashed again.
+ *
+ * Anybody may open sessions and leave them, so they are bounded, and what is full makes room: the session without bytes
+ * that was left longest goes first, then the one with bytes. Only sessions with a request in them stay whatever
+ * comes; those are bounded in time, by the pace at which a body must come.
  */
 export class Uploads {
   readonly #storage: Storage;
   readonly #clock: Clock;
   readonly #limits: UploadLimits;
   readonly #sessions = new Map<string, Session>();
+  #heldBytes = 0;
+  #loaded: Promise<void> | undefined;
 
   constructor(storage: Storage, clock: Clock, limits: UploadLimits) {
     this.#storage = storage;
@@ -51,35 +67,25 @@ export class Uploads {
 
   /** Opens a session and returns its id. */
   async start(name: string): Promise<string> {
-    if (this.#sessions.size >= this.#limits.sessionsMax) await this.expire();
-    if (this.#sessions.size >= this.#limits.sessionsMax) {
-      throw new RegistryError('TOOMANYREQUESTS', `${this.#sessions.size} uploads are open: finish or cancel some`, {
-        headers: { 'retry-after': '60' },
-      });
-    }
+    await this.#load();
+    const { sessionsMax, repositorySessionsMax } = this.#limits;
+    const own = [...this.#sessions.values()].filter((session) => session.name === name);
+    if (own.length >= repositorySessionsMax) await this.#makeRoom(own);
+    else if (this.#sessions.size >= sessionsMax) await this.#makeRoom([...this.#sessions.values()]);
     const id = randomUUID();
-    const path = this.#storage.uploadPath(name, id);
-    await ensureFolder(dirname(path));
-    await (await open(path, 'wx', 0o644)).close();
-    this.#sessions.set(id, this.#session(name, id, path, 0, createHash('sha256')));
+    this.#open({ name, id, sizeBytes: 0, sha256: createHash('sha256'), touchedMs: this.#clock.now() });
     return id;
   }
 
   /** How many bytes the session has. */
   async size(name: string, id: string): Promise<number> {
-    return this.#inTurn(await this.#find(name, id), async (session) => session.sizeBytes);
+    return this.#inTurn(name, id, async (session) => session.sizeBytes);
   }
 
   /** Adds what `body` brings; with `range`, only if it starts where the session ends. Returns the new size. */
   async append(name: string, id: string, body: AsyncIterable<Buffer>, range?: ContentRange): Promise<number> {
-    return this.#inTurn(await this.#find(name, id), async (session) => {
-      if (range && range.first !== session.sizeBytes) {
-        throw new RegistryError('BLOB_UPLOAD_INVALID', `the next byte is ${session.sizeBytes}, not ${range.first}`, {
-          status: 416,
-          headers: uploadHeaders(name, id, session.sizeBytes),
-        });
-      }
-      await this.#write(session, body, range);
+    return this.#inTurn(name, id, async (session) => {
+      await this.#append(session, body, range);
       return session.sizeBytes;
     });
   }
@@ -92,8 +98,8 @@ export class Uploads {
     digest: Digest,
     range?: ContentRange,
   ): Promise<void> {
-    await this.append(name, id, body, range);
-    await this.#inTurn(await this.#find(name, id), async (session) => {
+    await this.#inTurn(name, id, async (session) => {
+      await this.#append(session, body, range);
       const found = await this.#hashOf(session, digest.algorithm);
       if (found !== digest.hex) {
         await this.#drop(session);
@@ -101,14 +107,16 @@ export class Uploads {
         const message = `the content has the digest ${digest.algorithm}:${found}, not ${wanted}`;
         throw new RegistryError('DIGEST_INVALID', message);
       }
-      const file = await open(session.path, 'r+');
+      const file = await this.#openFile(session);
       try {
+        // A write that failed half-way may have left more than was counted.
+        await file.truncate(session.sizeBytes);
         await file.datasync();
       } finally {
         await file.close();
       }
       await this.#storage.commitBlob(name, digest, session.path);
-      this.#sessions.delete(session.id);
+      this.#forget(session);
     });
   }
 
@@ -125,27 +133,64 @@ export class Uploads {
   }
 
   async cancel(name: string, id: string): Promise<void> {
-    await this.#inTurn(await this.#find(name, id), (session) => this.#drop(session));
+    await this.#inTurn(name, id, (session) => this.#drop(session));
   }
 
   /** Gives up the sessions that were idle for too long, also those that an earlier run of the registry left on disk. */
   async expire(): Promise<void> {
-    const beforeMs = this.#clock.now() - this.#limits.idleMs;
-    for (const session of this.#sessions.values()) if (session.touchedMs < beforeMs) await this.#drop(session);
-    for (const name of await this.#storage.repositories()) {
-      const folder = dirname(this.#storage.uploadPath(name, 'any'));
-      for (const id of await readdir(folder).catch(() => [] /* no uploads here */)) {
-        if (this.#sessions.has(id)) continue;
-        const file = await stat(join(folder, id)).catch(() => undefined /* finished meanwhile */);
-        if (file && file.mtimeMs < beforeMs) await rm(join(folder, id), { force: true });
-      }
+    await this.#load();
+    const nowMs = this.#clock.now();
+    const { idleMs, emptyIdleMs } = this.#limits;
+    for (const session of this.#sessions.values()) {
+      const longest = session.sizeBytes === 0 ? Math.min(emptyIdleMs, idleMs) : idleMs;
+      if (session.requests === 0 && session.touchedMs < nowMs - longest) await this.#drop(session);
     }
   }
 
-  async #write(session: Session, body: AsyncIterable<Buffer>, range: ContentRange | undefined): Promise<void> {
+  /** Gives up the least of `sessions`, so that one more fits. */
+  async #makeRoom(sessions: readonly Session[]): Promise<void> {
+    const least = sessions.filter(({ requests }) => requests === 0).sort(byUse)[0];
+    if (least) return this.#drop(least);
+    throw new RegistryError('TOOMANYREQUESTS', `${sessions.length} uploads are at work: try again when some ended`, {
+      headers: { 'retry-after': '60' },
+    });
+  }
+
+  /** Gives up what was left longest until `bytes` more fit on the disk. */
+  async #makeRoomOnDisk(bytes: number): Promise<void> {
+    while (this.#heldBytes + bytes > this.#limits.totalBytesMax) {
+      const idle = [...this.#sessions.values()].filter(({ requests, sizeBytes }) => requests === 0 && sizeBytes > 0);
+      const least = idle.sort(byUse)[0];
+      if (!least) {
+        const message = `the uploads at work hold ${this.#heldBytes} bytes of at most ${this.#limits.totalBytesMax}`;
+        throw new RegistryError('TOOMANYREQUESTS', `${message}: try again when some ended`, {
+          headers: { 'retry-after': '60' },
+        });
+      }
+      await this.#drop(least);
+    }
+  }
+
+  async #append(session: Session, body: AsyncIterable<Buffer>, range: ContentRange | undefined): Promise<void> {
+    if (range && range.first !== session.sizeBytes) {
+      throw new RegistryError('BLOB_UPLOAD_INVALID', `the next byte is ${session.sizeBytes}, not ${range.first}`, {
+        status: 416,
+        headers: uploadHeaders(session.name, session.id, session.sizeBytes),
+      });
+    }
+    session.sha256 ??= (await hashFile(session.path, 'sha256', session.sizeBytes)).hash;
+    await this.#write(session, session.sha256, body, range);
+  }
+
+  async #write(
+    session: Session,
+    sha256: Hash,
+    body: AsyncIterable<Buffer>,
+    range: ContentRange | undefined,
+  ): Promise<void> {
     const wantedBytes = range === undefined ? undefined : range.last - range.first + 1;
     const startBytes = session.sizeBytes;
-    const file = await open(session.path, 'r+');
+    const file = await this.#openFile(session);
     try {
       for await (const chunk of body) {
         const addedBytes = session.sizeBytes - startBytes + chunk.length;
@@ -156,8 +201,13 @@ export class Uploads {
           const message = `a blob may have ${this.#limits.blobBytesMax} bytes`;
           throw new RegistryError('SIZE_INVALID', message, { status: 413 });
         }
-        await writeAll(file, chunk, session.sizeBytes);
-        session.sha256.update(chunk);
+        await this.#makeRoomOnDisk(chunk.length);
+        this.#heldBytes += chunk.length;
+        await writeAll(file, chunk, session.sizeBytes).catch((error: unknown) => {
+          this.#heldBytes -= chunk.length;
+          throw error;
+        });
+        sha256.update(chunk);
         session.sizeBytes += chunk.length;
         session.touchedMs = this.#clock.now();
       }
@@ -167,68 +217,86 @@ export class Uploads {
       throw error;
     } finally {
       await file.close();
+      // A body without a byte leaves no file; an empty blob gets its own when it is finished.
+      if (session.sizeBytes === 0) await rm(session.path, { force: true });
     }
     if (wantedBytes !== undefined && session.sizeBytes - startBytes !== wantedBytes) {
       throw new RegistryError('SIZE_INVALID', `the body is shorter than its Content-Range, ${wantedBytes} bytes`);
     }
   }
 
+  /** The session's file, new when it has no bytes; one that lost its file since must not go on with a hole in it. */
+  async #openFile(session: Session): Promise<FileHandle> {
+    if (session.sizeBytes > 0) return open(session.path, 'r+');
+    await this.#storage.ensureFolder(dirname(session.path));
+    return open(session.path, 'w', 0o644);
+  }
+
   async #hashOf(session: Session, algorithm: DigestAlgorithm): Promise<string> {
-    if (algorithm === 'sha256') return session.sha256.copy().digest('hex');
-    return (await hashFile(session.path, algorithm)).hash.digest('hex');
+    if (algorithm === 'sha256' && session.sha256) return session.sha256.copy().digest('hex');
+    if (session.sizeBytes === 0) return createHash(algorithm).digest('hex');
+    return (await hashFile(session.path, algorithm, session.sizeBytes)).hash.digest('hex');
   }
 
   async #drop(session: Session): Promise<void> {
-    this.#sessions.delete(session.id);
+    this.#forget(session);
     await rm(session.path, { force: true });
   }
 
-  async #find(name: string, id: string): Promise<Session> {
-    const known = this.#sessions.get(id);
-    if (known?.name === name) return known;
-    const isId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id);
-    const revived = known || !isId ? undefined : await this.#revive(name, id);
-    if (revived) return revived;
-    throw new RegistryError(
-      'BLOB_UPLOAD_UNKNOWN',
-      `there is no upload ${id} to ${name}: it ended, or was idle too long`,
-    );
+  #forget(session: Session): void {
+    if (this.#sessions.delete(session.id)) this.#heldBytes -= session.sizeBytes;
   }
 
-  /** A session that an earlier run of the registry left on disk. */
-  async #revive(name: string, id: string): Promise<Session | undefined> {
-    const path = this.#storage.uploadPath(name, id);
-    try {
-      const { hash, sizeBytes } = await hashFile(path, 'sha256');
-      const session = this.#sessions.get(id) ?? this.#session(name, id, path, sizeBytes, hash);
-      this.#sessions.set(id, session);
-      return session;
-    } catch (error) {
-      if (hasCode(error, 'ENOENT')) return undefined;
+  #open(session: Pick<Session, 'name' | 'id' | 'sizeBytes' | 'sha256' | 'touchedMs'>): void {
+    const path = this.#storage.uploadPath(session.name, session.id);
+    this.#sessions.set(session.id, { ...session, path, requests: 0, turn: Promise.resolve() });
+    this.#heldBytes += session.sizeBytes;
+  }
+
+  /** Once: the sessions that an earlier run left on disk. When it fails, the next request tries again. */
+  #load(): Promise<void> {
+    this.#loaded ??= this.#readFolder().catch((error) => {
+      this.#loaded = undefined;
       throw error;
+    });
+    return this.#loaded;
+  }
+
+  async #readFolder(): Promise<void> {
+    for await (const { name, id, sizeBytes, changedMs } of this.#storage.uploads()) {
+      if (!this.#sessions.has(id)) this.#open({ name, id, sizeBytes, sha256: undefined, touchedMs: changedMs });
     }
   }
 
-  #session(name: string, id: string, path: string, sizeBytes: number, sha256: Hash): Session {
-    return { name, id, path, sizeBytes, sha256, touchedMs: this.#clock.now(), turn: Promise.resolve() };
-  }
-
-  async #inTurn<T>(session: Session, task: (session: Session) => Promise<T>): Promise<T> {
+  async #inTurn<T>(name: string, id: string, task: (session: Session) => Promise<T>): Promise<T> {
+    await this.#load();
+    const session = this.#sessions.get(id);
+    if (session?.name !== name) {
+      const why = 'it ended, was idle too long, or gave way to others';
+      throw new RegistryError('BLOB_UPLOAD_UNKNOWN', `there is no upload ${id} to ${name}: ${why}`);
+    }
     const before = session.turn;
     let leave = () => {};
     session.turn = new Promise((resolve) => {
       leave = resolve;
     });
-    await before;
+    session.requests++;
     try {
+      await before;
       if (this.#sessions.get(session.id) !== session) {
         throw new RegistryError('BLOB_UPLOAD_UNKNOWN', `the upload ${session.id} has ended`);
       }
       return await task(session);
     } finally {
+      session.requests--;
       leave();
     }
   }
+}
+
+/** The session that is given up first comes first: without bytes before with bytes, then by how long it was left. */
+function byUse(a: Session, b: Session): number {
+  return Number(a.sizeBytes > 0) - Number(b.sizeBytes > 0) || a.touchedMs - b.touchedMs;
 }
 
 /** First and last byte, both included: the specification's own `Content-Range: 0-1023`, without a unit. */
@@ -268,12 +336,16 @@ async function writeAll(file: FileHandle, chunk: Buffer, position: number): Prom
   }
 }
 
-async function hashFile(path: string, algorithm: DigestAlgorithm): Promise<{ hash: Hash; sizeBytes: number }> {
+/** The hash of the first `sizeBytes` of a file, which must have them. */
+async function hashFile(path: string, algorithm: DigestAlgorithm, sizeBytes: number): Promise<{ hash: Hash }> {
   const hash = createHash(algorithm);
-  let sizeBytes = 0;
-  for await (const chunk of createReadStream(path)) {
-    hash.update(chunk);
-    sizeBytes += chunk.length;
+  let readBytes = 0;
+  if (sizeBytes > 0) {
+    for await (const chunk of createReadStream(path, { end: sizeBytes - 1 })) {
+      hash.update(chunk);
+      readBytes += chunk.length;
+    }
   }
-  return { hash, sizeBytes };
+  if (readBytes !== sizeBytes) throw new Error(`${path} has ${readBytes} bytes where ${sizeBytes} were written`);
+  return { hash };
 }
