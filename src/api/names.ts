@@ -5,8 +5,8 @@ export const isDnsLabel = (text: string): boolean => text.length <= 63 && /^[a-z
 export const isDnsLabel1035 = (text: string): boolean => text.length <= 63 && /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(text);
 
 /** RFC 1123 subdomain: labels joined by dots, at most 253 characters (the name of most objects). */
-export const isDnsSubdomain = (text: string): boolean =>
-  text.length <= 253 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/.test(text);
+export const isDnsSubdomain = (text: string): boolean => text.length <= 253 && dnsSubdomain.test(text);
+const dnsSubdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** The key of a label, annotation or condition: a DNS subdomain and '/' or not, then up to 63 of A-Z a-z 0-9 - _ . */
 export function isQualifiedName(text: string): boolean {
@@ -40,3 +40,16 @@ export const dnsLabel1035Rule =
 export const dnsSubdomainRule =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and " +
   "end with an alphanumeric character (e.g. 'example.com'), at most 253 characters";
+
+/** What of RFC 1123 a text breaks as a subdomain, in the words of Kubernetes' IsDNS1123Subdomain. */
+export function dnsSubdomainFaults(text: string): string[] {
+  const faults: string[] = [];
+  if (text.length > 253) faults.push('must be no more than 253 characters');
+  if (!dnsSubdomain.test(text)) faults.push(dnsSubdomainWords);
+  return faults;
+}
+
+const dnsSubdomainWords =
+  "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and " +
+  "end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
+  "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";

@@ -268,6 +268,35 @@ test('what a Service would own but somebody else does is left alone and said', a
   }
 });
 
+test('what is refused says field, value and rule, wherever a service account is named', async () => {
+  const serving = await openServingWorld();
+  try {
+    const spec = { serviceAccountName: 'foo@bar.baz', containers: [{ name: '', image: 'web' }] };
+    const service = await serving.client.create(ServiceKind, {
+      apiVersion: 'serving.knative.dev/v1',
+      kind: 'Service',
+      metadata: { name: 'web', namespace: 'default' },
+      spec: { template: { spec: { ...spec, serviceAccountName: 'default' } } },
+    });
+    assert.equal(service.spec.template.spec.serviceAccountName, 'default');
+    const rule =
+      /foo@bar\.baz: spec\.template\.spec\.serviceAccountName\na lowercase RFC 1123 subdomain must .* regex used/;
+    const template = { spec: { template: { spec } } };
+    await assert.rejects(serving.client.patch(ServiceKind, inDefault('web'), { type: 'merge', patch: template }), {
+      code: 422,
+      message: rule,
+    });
+    const metadata = { name: 'lone', namespace: 'default' };
+    const revision = { apiVersion: 'serving.knative.dev/v1', kind: 'Revision', metadata, spec };
+    await assert.rejects(serving.client.create(RevisionKind, revision), {
+      code: 422,
+      message: /foo@bar\.baz: spec\.serviceAccountName\na lowercase RFC 1123 subdomain/,
+    });
+  } finally {
+    await serving.stop();
+  }
+});
+
 test('a revision never changes, and who made a Service cannot be rewritten', async () => {
   const serving = await openServingWorld();
   try {

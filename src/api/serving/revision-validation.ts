@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { Container, ContainerPort, Probe, Volume } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
-import { dnsSubdomainRule, isDnsSubdomain } from '../names.ts';
+import { dnsSubdomainFaults } from '../names.ts';
 import { buildOutputImage } from './names.ts';
 import type { RevisionSpec } from './revision.ts';
 import { revisionDefaults } from './revision-defaults.ts';
@@ -64,10 +64,18 @@ export function validateRevisionSpec(spec: RevisionSpec, path: string, options: 
         volumes: spec.volumes ?? [],
       }),
     ),
-    ...(spec.serviceAccountName && !isDnsSubdomain(spec.serviceAccountName)
-      ? [fieldInvalid(`${path}.serviceAccountName`, spec.serviceAccountName, dnsSubdomainRule)]
-      : []),
+    ...validateServiceAccountName(spec.serviceAccountName, `${path}.serviceAccountName`),
   ];
+}
+
+/** Says value, field and rule as Knative does, one after the other: its conformance test looks for that. */
+function validateServiceAccountName(name: string | undefined, field: string): FieldError[] {
+  if (!name) return [];
+  return dnsSubdomainFaults(name).map((fault) => ({
+    field,
+    reason: 'FieldValueInvalid',
+    message: `Invalid value: ${name}: ${field}\n${fault}`,
+  }));
 }
 
 function validateBounds(spec: RevisionSpec, path: string): FieldError[] {

@@ -143,6 +143,20 @@ test('what is wrong with a spec is said with its field', () => {
   for (const [spec, error] of cases) assert.deepEqual(admit(service(spec)).map(shortened), [error], spec);
 });
 
+test('a service account name that is none is refused in the words of Knative', () => {
+  const named = (name: string) =>
+    admit(service(`template: {spec: {serviceAccountName: "${name}", containers: [{image: nginx}]}}`)).join();
+  const rule =
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start " +
+    "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
+    String.raw`'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`;
+  const field = 'spec.template.spec.serviceAccountName';
+  assert.equal(named('foo@bar.baz'), `${field}: Invalid value: foo@bar.baz: ${field}\n${rule}`);
+  const long = 'a'.repeat(254);
+  assert.equal(named(long), `${field}: Invalid value: ${long}: ${field}\nmust be no more than 253 characters`);
+  for (const name of ['', 'default', 'a.b-c']) assert.equal(named(name), '');
+});
+
 test('traffic must add up and name its targets', () => {
   const cases: [traffic: string, errors: string[]][] = [
     [
