@@ -11,7 +11,7 @@ export class Context {
    * @param {Log} log
    */
   constructor(request, body, raw, event, log) {
-    const url = new URL(request.url ?? '/', 'http://localhost');
+    const url = urlOf(request.url ?? '/');
     /** The request of node:http. */
     this.req = request;
     this.log = log;
@@ -34,6 +34,20 @@ export class Context {
    */
   cloudEventResponse(data) {
     return new EventResponse(data);
+  }
+}
+
+/** A request whose target is no URL, such as `http://[`: 400. */
+export class BadTarget extends Error {
+  statusCode = 400;
+}
+
+/** A target that begins with `//` is a path like any other, not a host. @param {string} target */
+function urlOf(target) {
+  try {
+    return new URL(target.startsWith('/') ? `http://localhost${target}` : target, 'http://localhost');
+  } catch {
+    throw new BadTarget(`the target ${JSON.stringify(target)} is no URL`);
   }
 }
 

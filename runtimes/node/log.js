@@ -17,7 +17,25 @@ export function createLog(least) {
   const log = /** @type {Log} */ ({});
   levels.forEach((level, i) => {
     const stream = i >= levels.indexOf('warn') ? process.stderr : process.stdout;
-    log[level] = i < from ? () => {} : (...values) => stream.write(`${level.toUpperCase()} ${format(...values)}\n`);
+    log[level] = i < from ? () => {} : (...values) => stream.write(`${level.toUpperCase()} ${line(values)}\n`);
   });
   return log;
+}
+
+/** Anything may be logged, also what throws when it is looked at. @param {unknown[]} values */
+function line(values) {
+  try {
+    return format(...values);
+  } catch {
+    return values.map(shown).join(' ');
+  }
+}
+
+/** @param {unknown} value */
+function shown(value) {
+  try {
+    return format(value);
+  } catch {
+    return `(a ${typeof value} that cannot be printed)`;
+  }
 }

@@ -14,7 +14,7 @@ const empty = Buffer.alloc(0);
 export function replyOf(value) {
   if (value === undefined || value === null || value === '') return { status: 204, headers: {}, body: empty };
   if (isEvent(value)) return { status: 200, ...writeEvent(value) };
-  if (!isStructured(value)) return { status: 200, ...content(value) };
+  if (isStream(value) || !isStructured(value)) return { status: 200, ...content(value) };
   const given = lowerCase(value.headers ?? {});
   const status = value.statusCode ?? (value.body === undefined ? 204 : 200);
   if (!Number.isInteger(status) || status < 200 || status > 599) {
@@ -31,6 +31,16 @@ export function replyOf(value) {
   return { status, headers: { ...headers, ...given }, body };
 }
 
+/** Streams of Node and of the web, and `Response`, would become JSON of their insides. @param {any} value */
+function isStream(value) {
+  if (typeof value !== 'object' || value === null) return false;
+  return (
+    typeof value.pipe === 'function' ||
+    typeof value[Symbol.asyncIterator] === 'function' ||
+    (typeof Response === 'function' && value instanceof Response)
+  );
+}
+
 /** @param {unknown} value */
 function isStructured(value) {
   if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) return false;
@@ -44,16 +54,24 @@ function content(value) {
     return { headers: { 'content-type': 'text/plain; charset=utf-8' }, body: Buffer.from(value) };
   if (value instanceof Uint8Array)
     return { headers: { 'content-type': 'application/octet-stream' }, body: Buffer.from(value) };
+  if (isStream(value))
+    throw new Error('the function returned a stream, which is not sent: return its bytes or its text');
   const json = JSON.stringify(value);
   if (json === undefined) throw new Error(`the function returned a ${typeof value}, which cannot be sent`);
   return { headers: { 'content-type': 'application/json; charset=utf-8' }, body: Buffer.from(json) };
 }
 
-/** @param {Record<string, unknown>} headers @returns {Record<string, string | string[]>} */
+/**
+ * An object, or a `Headers` or `Map` as they are.
+ * @param {any} headers @returns {Record<string, string | string[]>}
+ */
 function lowerCase(headers) {
+  if (typeof headers !== 'object' || Array.isArray(headers))
+    throw new Error(`the function returned headers that are ${JSON.stringify(headers)}: must be an object`);
+  const entries = typeof headers.entries === 'function' ? headers.entries() : Object.entries(headers);
   /** @type {Record<string, string | string[]>} */
   const found = {};
-  for (const [name, value] of Object.entries(headers)) {
+  for (const [name, value] of entries) {
     if (value === undefined || value === null) continue;
     found[name.toLowerCase()] = Array.isArray(value) ? value.map(String) : String(value);
   }

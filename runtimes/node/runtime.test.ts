@@ -1,76 +1,16 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { type FunctionFolder, openFunctionFolder } from './testing/running.ts';
 
-const main = fileURLToPath(new URL('./main.js', import.meta.url));
 const event = { 'ce-id': '1', 'ce-source': '/orders', 'ce-type': 'order.placed', 'ce-specversion': '1.0' };
 describe('the runtime', () => {
-  let dir: string;
-
+  let folder: FunctionFolder;
   before(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'kw-runtime-'));
-    await writeFile(join(dir, 'package.json'), '{"type":"module"}');
+    folder = await openFunctionFolder();
   });
-  after(() => rm(dir, { recursive: true }));
-
-  interface Running {
-    url: string;
-    child: ChildProcess;
-    output(): string;
-    stop(): Promise<number | null>;
-  }
-
-  let count = 0;
-
-  async function start(
-    code: string,
-    options: { env?: Record<string, string>; args?: string[]; file?: string } = {},
-  ): Promise<Running> {
-    const { env = {}, args = [], file = `f${count++}.js` } = options;
-    await writeFile(join(dir, file), code);
-    const port = await freePort();
-    const child = spawn(process.execPath, [main, ...args, `./${file}`], {
-      cwd: dir,
-      env: { PATH: process.env.PATH ?? '', PORT: String(port), FUNC_LOG_LEVEL: 'debug', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    const exited = once(child, 'exit');
-    await new Promise<void>((resolve, reject) => {
-      const onData = (chunk: Buffer) => {
-        output += chunk;
-        if (output.includes('listening on port')) resolve();
-      };
-      child.stdout?.on('data', onData);
-      child.stderr?.on('data', onData);
-      child.on('close', (exitCode) => reject(new Error(`exit code ${exitCode}: ${output}`)));
-    });
-    return {
-      url: `http://127.0.0.1:${port}`,
-      child,
-      output: () => output,
-      async stop() {
-        child.kill('SIGTERM');
-        return (await exited)[0] as number | null;
-      },
-    };
-  }
-
-  async function freePort(): Promise<number> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const address = server.address();
-    server.close();
-    await once(server, 'close');
-    assert.ok(address && typeof address === 'object');
-    return address.port;
-  }
+  after(() => folder.remove());
+  const start = (...what: Parameters<FunctionFolder['start']>) => folder.start(...what);
 
   const json = { 'content-type': 'application/json' };
   const post = (url: string, body: string, headers: Record<string, string> = {}) =>
