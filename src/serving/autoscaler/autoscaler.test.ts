@@ -9,7 +9,14 @@ import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { conditionOf } from '../ready.ts';
-import { inDefault, openServingWorld, type ServingWorld } from '../testing/serving-world.ts';
+import {
+  inDefault,
+  openServingWorld,
+  revisionLabelOf,
+  type ServingWorld,
+  secondsAgo,
+  stateOf,
+} from '../testing/serving-world.ts';
 import { startAutoscaler } from './index.ts';
 import type { RevisionStats } from './stats.ts';
 
@@ -105,6 +112,53 @@ test('a new revision begins with its minimum', async () => {
     });
     const second = await world.serving.deployment('web-00002');
     assert.equal(second.spec.replicas, 3, 'a minimum does not wait for the autoscaler');
+  } finally {
+    await world.close();
+  }
+});
+
+test('a crashed revision that a newer one has replaced is ended, and still says why it failed', async () => {
+  const world = await openScaledWorld();
+  const { serving, clock } = world;
+  try {
+    await serving.createService('app');
+    await serving.failPod('app-00001', { state: { terminated: { exitCode: 7, message: 'no config' } } });
+    await serving.revision('app-00001', (r) => stateOf(r, 'Ready') === 'False ExitCode7');
+    await clock.advance(10_000);
+    assert.equal((await serving.deployment('app-00001')).spec.replicas, 1, 'the newest may come up yet');
+
+    await serving.changeService('app', ({ spec }) => {
+      spec.template.metadata = { annotations: { mended: 'yes' } };
+    });
+    await serving.bringUp('app-00002');
+    await serving.readyService('app');
+    await serving.revision('app-00001', (r) => revisionLabelOf(r) === 'reserve');
+    await clock.advance(2_000);
+    const ended = await serving.world.until(
+      DeploymentKind,
+      inDefault('app-00001-deployment'),
+      (d) => d?.spec.replicas === 0,
+    );
+    assert.ok(ended);
+    await serving.setDeploymentStatus(ended, 0);
+    const failed = await serving.revision('app-00001', (r) => r.status?.desiredReplicas === 0);
+    assert.equal(stateOf(failed, 'Ready'), 'False ExitCode7');
+    await clock.advance(700_000);
+    assert.equal((await serving.deployment('app-00001')).spec.replicas, 0, 'it stays so');
+  } finally {
+    await world.close();
+  }
+});
+
+test('a revision that never listens is ended soon after it has failed, not after its progress deadline', async () => {
+  const world = await openScaledWorld();
+  const { serving, clock } = world;
+  try {
+    await serving.createService('deaf');
+    await serving.failPod('deaf-00001', { state: { running: { startedAt: secondsAgo(60) } } });
+    await serving.revision('deaf-00001', (r) => stateOf(r, 'Ready') === 'False NotListening');
+    await clock.advance(20_000);
+    await serving.world.until(DeploymentKind, inDefault('deaf-00001-deployment'), (d) => d?.spec.replicas === 0);
   } finally {
     await world.close();
   }

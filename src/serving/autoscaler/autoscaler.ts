@@ -1,6 +1,7 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { type Key, keyOf, keyText } from '../../api/meta.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
+import { RevisionKind } from '../../api/serving/revision.ts';
 import { isNotFound } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Cache } from '../../kube/reconciler.ts';
@@ -11,13 +12,14 @@ import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autosca
 import { targetKey } from '../pod-autoscaler/reconcile.ts';
 import { conditionOf } from '../ready.ts';
 import { defaultProgressDeadlineMs } from '../revision/resources/deployment.ts';
+import { isHopeless } from './hopeless.ts';
 import { RevisionScaler, type ScaleTarget } from './scaler.ts';
 import { type ScalingConfig, scalingConfigOf } from './scaling-config.ts';
 import type { StatsReport } from './stats.ts';
 
 export interface AutoscalerOptions {
   client: Client;
-  /** Must have PodAutoscalers, Deployments and ConfigMaps. */
+  /** Must have PodAutoscalers, Revisions, Deployments and ConfigMaps. */
   cache: Cache;
   clock: Clock;
   log: Logger;
@@ -137,10 +139,13 @@ export class Autoscaler {
     if (!deployment || deployment.metadata.deletionTimestamp) return undefined;
     const active = conditionOf(autoscaler, 'Active');
     const since = active?.lastTransitionTime === undefined ? undefined : Date.parse(active.lastTransitionTime);
+    const isInitialized = conditionOf(autoscaler, 'ScaleTargetInitialized')?.status === 'True';
+    const revision = this.#options.cache.get(RevisionKind, keyOf(autoscaler));
     return {
       replicas: replicasOf(deployment, entry, nowMs),
       readyPods: deployment.status?.readyReplicas ?? 0,
-      isInitialized: conditionOf(autoscaler, 'ScaleTargetInitialized')?.status === 'True',
+      isInitialized,
+      isHopeless: revision !== undefined && isHopeless(revision, deployment, isInitialized, nowMs),
       ...(active?.status === 'True' && since !== undefined ? { activeSinceMs: since } : {}),
       ...(active?.status === 'Unknown' && since !== undefined ? { activatingSinceMs: since } : {}),
       progressDeadlineMs: (deployment.spec.progressDeadlineSeconds ?? defaultProgressDeadlineMs / 1000) * 1000,

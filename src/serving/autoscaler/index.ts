@@ -1,6 +1,7 @@
 import { DeploymentKind } from '../../api/apps/deployment.ts';
 import { ConfigMapKind } from '../../api/core/config-map.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
+import { RevisionKind } from '../../api/serving/revision.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Cache, Controller } from '../../kube/reconciler.ts';
 import { runControllers } from '../../kube/runner.ts';
@@ -56,6 +57,7 @@ function observer(): Controller<PodAutoscaler> {
     reconcile: () => Promise.resolve(),
     watches: [
       { kind: DeploymentKind, keys: () => [] },
+      { kind: RevisionKind, keys: () => [] },
       { kind: ConfigMapKind, keys: () => [] },
     ],
   };

@@ -137,6 +137,15 @@ test('a revision that does not come up within its progress deadline is given up,
   assert.equal(scaler.choose({ ...activating(0) }, t0 + 92_001), 0);
 });
 
+test('a hopeless revision is given up at once, whatever its minimum, unless a request waits for it', () => {
+  const scaler = new RevisionScaler({ ...config, minScale: 2, initialScale: 3 }, 0, t0);
+  const hopeless = { replicas: 3, readyPods: 0, isInitialized: false, isHopeless: true, progressDeadlineMs: 60_000 };
+  assert.equal(scaler.choose(hopeless, t0), 0);
+  assert.equal(scaler.choose({ ...hopeless, replicas: 0 }, t0 + 2_000), 0);
+  scaler.record('g', load(0, 1), t0 + 4_000);
+  assert.equal(scaler.choose(hopeless, t0 + 4_000), 3);
+});
+
 test('by rps the arrivals count, not what is in flight', () => {
   const scaler = new RevisionScaler({ ...config, metric: 'rps', targetPerPod: 100 }, 1, t0);
   scaler.record('g', { ...load(1), requestCount: 150 }, t0);

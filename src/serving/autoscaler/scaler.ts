@@ -10,6 +10,8 @@ export interface ScaleTarget {
   readyPods: number;
   /** Whether the initial scale was ever reached. */
   isInitialized: boolean;
+  /** It failed, and its pods are not to be waited for (hopeless.ts). */
+  isHopeless?: boolean;
   /** Since when the PodAutoscaler's condition Active is True, in ms. */
   activeSinceMs?: number;
   /** Since when it waits for its pods. */
@@ -137,6 +139,7 @@ export class RevisionScaler {
   /** Pods that did not come up within the progress deadline will not come up by waiting longer, nor by trying again. */
   #isGivenUp(target: ScaleTarget, nowMs: number): boolean {
     const { activatingSinceMs } = target;
+    if (target.isHopeless) return true;
     if (!target.isInitialized && target.replicas === 0) return true;
     return activatingSinceMs !== undefined && nowMs - activatingSinceMs > target.progressDeadlineMs + activationGraceMs;
   }

@@ -1,6 +1,7 @@
 import type { Deployment } from '../../api/apps/deployment.ts';
 import type { ContainerStatus, Pod } from '../../api/core/pod.ts';
 import type { Condition } from '../../api/meta.ts';
+import { annotations } from '../../api/serving/names.ts';
 
 /** What is wrong with a revision's pods; `condition` is the one of the revision's that says it. */
 export interface Ailment {
@@ -85,7 +86,10 @@ function diagnoseContainer(
     };
   }
   // The seconds stay what they were, or the condition would change with each look at it.
-  return ailing('ContainerHealthy', 'False', 'NotListening', notListening(container.name, port, deadlineMs / 1000));
+  const message =
+    `${notListening(container.name, port, deadlineMs / 1000)}; ` +
+    `when it needs longer, say so with the annotation ${annotations.progressDeadline}`;
+  return ailing('ContainerHealthy', 'False', 'NotListening', message);
 }
 
 const notListening = (name: string, port: number, seconds: number): string =>
