@@ -21,10 +21,15 @@ export function attributeText(event: CloudEvent, name: string): string | undefin
   return Object.hasOwn(event.attributes, name) ? String(event.attributes[name]) : undefined;
 }
 
-/** `source` and `id`, which together identify an event: for logs. */
+/** `source` and `id`, which together identify an event: for logs, where long ones are cut. */
 export function identityOf(event: CloudEvent): { source: string; id: string } {
-  return { source: String(event.attributes.source), id: String(event.attributes.id) };
+  return { source: cut(String(event.attributes.source)), id: cut(String(event.attributes.id)) };
 }
+
+/** `value` as JSON, for messages: what a producer sent may be large, what it is told of it is not. */
+export const shown = (value: unknown): string => (typeof value === 'object' ? 'an object' : cut(JSON.stringify(value)));
+
+const cut = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
 /** An error 400 that says why something is not an event. */
 export const invalidEvent = (why: string): KittiwakeError => new KittiwakeError('EVENT_INVALID', { why });
@@ -46,7 +51,7 @@ export function checkAttributes(attributes: Attributes): void {
 function checkVersion({ specversion }: Attributes): void {
   if (specversion === undefined) throw invalidEvent('the event lacks "specversion", which should be "1.0"');
   if (specversion !== '1.0' && specversion !== '0.3') {
-    throw invalidEvent(`specversion is ${JSON.stringify(specversion)}: 1.0 and 0.3 are supported`);
+    throw invalidEvent(`specversion is ${shown(specversion)}: 1.0 and 0.3 are supported`);
   }
 }
 
@@ -55,7 +60,14 @@ function checkVersion({ specversion }: Attributes): void {
 const forbiddenCharacter = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}/u;
 const uriReference = /^(?:[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$/;
 const timestamp = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:(\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/;
-const mediaType = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+\/[!#$%&'*+\-.^_`|~0-9A-Za-z]+[ \t]*(?:;|$)/;
+
+/** The whole grammar, parameters included (RFC 9110 §8.3.1, of whose strings RFC 2045 allows what is ASCII). */
+const mediaType = (() => {
+  const token = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
+  const parameter = `${token}=(?:${token}|"(?:[ !#-[\\]-~]|\\\\[ -~])*")`;
+  // A space has one place where it may stand, so that no text is tried in more than one way.
+  return new RegExp(`^${token}/${token}(?: *;(?: *${parameter})?)*$`);
+})();
 
 /** What the values of the attributes that the specification names must look like; the others are free. */
 const shapes: Record<string, { isOne: (text: string) => boolean; remedy: string }> = {
@@ -67,7 +79,10 @@ const shapes: Record<string, { isOne: (text: string) => boolean; remedy: string 
   },
   time: { isOne: isTimestamp, remedy: 'must be a timestamp as 2026-04-05T17:31:00Z (RFC 3339)' },
   subject: { isOne: (text) => text !== '', remedy: 'must not be empty: leave it out' },
-  datacontenttype: { isOne: (text) => mediaType.test(text), remedy: 'must be a media type as application/json' },
+  datacontenttype: {
+    isOne: (text) => mediaType.test(text),
+    remedy: 'must be a media type as text/plain; charset=utf-8',
+  },
 };
 
 function checkAttribute(name: string, value: AttributeValue | undefined): void {
@@ -80,16 +95,16 @@ function checkAttribute(name: string, value: AttributeValue | undefined): void {
     return;
   }
   if (forbiddenCharacter.test(value)) {
-    throw invalidEvent(`"${name}" is ${JSON.stringify(value)}: control characters are not allowed`);
+    throw invalidEvent(`"${name}" is ${shown(value)}: control characters are not allowed`);
   }
   const shape = Object.hasOwn(shapes, name) ? shapes[name] : undefined;
-  if (shape && !shape.isOne(value)) throw invalidEvent(`"${name}" is ${JSON.stringify(value)}: it ${shape.remedy}`);
+  if (shape && !shape.isOne(value)) throw invalidEvent(`"${name}" is ${shown(value)}: it ${shape.remedy}`);
 }
 
 const stringAttributes = new Set(['id', 'source', 'type', 'specversion', ...Object.keys(shapes)]);
 
 export const badName = (name: string): KittiwakeError =>
-  invalidEvent(`"${name}" is not an attribute name: names hold only a-z and 0-9`);
+  invalidEvent(`${shown(name)} is not an attribute name: names hold only a-z and 0-9`);
 
 const isInt32 = (value: number): boolean => Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31;
 

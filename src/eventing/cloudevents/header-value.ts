@@ -1,11 +1,12 @@
-import { invalidEvent } from './event.ts';
+import { invalidEvent, shown } from './event.ts';
 
 /**
  * Attribute values in HTTP headers (CloudEvents HTTP binding 1.0.2, §3.1.3.2): space, `"`, `%` and everything outside
- * U+0021–U+007E travel as percent-encoded UTF-8. Example: `Euro €` is `Euro%20%E2%82%AC`.
+ * U+0021–U+007E travel as percent-encoded UTF-8. Example: `Euro €` is `Euro%20%E2%82%AC`. What is no text (half of a
+ * surrogate pair, which no valid event has) becomes U+FFFD.
  */
 export function encodeHeaderValue(value: string): string {
-  return mustEncode.test(value) ? value.replace(mustEncodeAll, encodeURIComponent) : value;
+  return mustEncode.test(value) ? value.toWellFormed().replace(mustEncodeAll, encodeURIComponent) : value;
 }
 
 const mustEncode = /[^!#$&-~]/;
@@ -23,7 +24,7 @@ export function decodeHeaderValue(header: string, name: string): string {
   try {
     return utf8.decode(percentDecoded(bytes));
   } catch (cause) {
-    throw invalidEvent(`"${name}" is ${JSON.stringify(header)}, which does not decode to UTF-8 (${String(cause)})`);
+    throw invalidEvent(`"${name}" is ${shown(header)}, which does not decode to UTF-8 (${String(cause)})`);
   }
 }
 

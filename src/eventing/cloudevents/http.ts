@@ -39,6 +39,37 @@ export function decodeHttp(rawHeaders: readonly string[], body: Buffer): CloudEv
   throw new KittiwakeError('EVENT_MODE_UNSUPPORTED', { contentType: contentType ?? '' });
 }
 
+/**
+ * The event in the mode that is asked for; in structured mode also where its attributes cannot be headers: because there
+ * are more of them than receivers take (Node 16 KiB of a head in all, nginx 8 KiB of a line, Apache 100 fields), or
+ * because one holds what no header may. Every receiver of CloudEvents over HTTP knows both modes.
+ */
+export function encode(event: CloudEvent, format: 'binary' | 'json'): HttpEvent {
+  if (format === 'binary') {
+    const binary = encodeBinary(event);
+    if (canBeHeaders(binary.headers)) return binary;
+  }
+  return encodeStructured(event);
+}
+
+const headerCountMax = 64;
+const headerBytesMax = 8192;
+
+function canBeHeaders(headers: readonly string[]): boolean {
+  if (headers.length > 2 * headerCountMax) return false;
+  let bytes = 0;
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? '';
+    const value = headers[i + 1] ?? '';
+    bytes += name.length + value.length + 4;
+    if (bytes > headerBytesMax || !headerName.test(name) || !headerValue.test(value)) return false;
+  }
+  return true;
+}
+
+const headerName = /^[a-z0-9-]+$/;
+const headerValue = /^[ -~]*$/;
+
 /** The event in binary mode: attributes as `ce-` headers, the data as the body. */
 export function encodeBinary(event: CloudEvent): HttpEvent {
   const headers: string[] = [];

@@ -1,4 +1,12 @@
-import { type Attributes, badName, type CloudEvent, checkAttributes, invalidEvent, isAttributeName } from './event.ts';
+import {
+  type Attributes,
+  badName,
+  type CloudEvent,
+  checkAttributes,
+  invalidEvent,
+  isAttributeName,
+  shown,
+} from './event.ts';
 import { memberText } from './json-member.ts';
 
 /** The event in a JSON document (CloudEvents JSON format 1.0.2, §3); throws EVENT_INVALID. */
@@ -11,7 +19,7 @@ export function decodeJson(body: Buffer): CloudEvent {
     if (name === 'data' || name === 'data_base64' || value === null) continue;
     if (!isAttributeName(name)) throw badName(name);
     if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
-      throw invalidEvent(`"${name}" is ${JSON.stringify(value)}: attributes are strings, integers or booleans`);
+      throw invalidEvent(`"${name}" is ${shown(value)}: attributes are strings, integers or booleans`);
     }
     attributes[name] = value;
   }
@@ -62,7 +70,7 @@ function decodeData(text: string, members: Record<string, unknown>, attributes: 
   attributes.datacontenttype ??= 'application/json';
   if (isJsonType(String(attributes.datacontenttype))) return Buffer.from(memberText(text, 'data') ?? 'null');
   if (typeof members.data === 'string') return Buffer.from(members.data);
-  throw invalidEvent(`"data" must be a string, as datacontenttype is ${JSON.stringify(attributes.datacontenttype)}`);
+  throw invalidEvent(`"data" must be a string, as datacontenttype is ${shown(attributes.datacontenttype)}`);
 }
 
 function decodeBase64(member: string, value: unknown): Buffer {
