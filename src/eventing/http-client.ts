@@ -1,6 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https';
 import { Agent, request as httpRequest } from '../lib/node-http.ts';
+import type { ByteBudget } from './byte-budget.ts';
 
 /** Where a URL leads: what to dial, and what to ask for there. */
 export interface Target {
@@ -30,6 +31,8 @@ export interface PostOptions {
   timeoutMs: number;
   /** Of the reply's body; the rest is not read. */
   bodyBytesMax: number;
+  /** Shared with the other posts of one caller: replies that are on their way are held in memory. */
+  budget?: ByteBudget;
   signal?: AbortSignal;
 }
 
@@ -42,6 +45,11 @@ export class NoReplyError extends Error {
     this.name = 'NoReplyError';
     this.code = code;
   }
+}
+
+/** The headers cannot be sent at all, to nobody: another attempt is of no use. Nothing was sent. */
+export class UnsendableError extends Error {
+  override readonly name = 'UnsendableError';
 }
 
 /**
@@ -69,7 +77,10 @@ export class Poster {
   readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 128, scheduling: 'lifo' });
   readonly #tlsAgent = new TlsAgent({ keepAlive: true, maxFreeSockets: 128, scheduling: 'lifo' });
 
-  /** `headers` are names and values in turn, without Host and Content-Length. Rejects with NoReplyError. */
+  /**
+   * `headers` are names and values in turn, without Host and Content-Length. Rejects with NoReplyError, or with
+   * UnsendableError. What it holds is bounded, whatever the peer does: does not read, sends without end, or nothing.
+   */
   async post(target: Target, headers: readonly string[], body: Buffer | undefined, options: PostOptions) {
     try {
       return await this.#once(target, headers, body, options);
@@ -87,28 +98,63 @@ export class Poster {
     this.#tlsAgent.destroy();
   }
 
-  #once(target: Target, headers: readonly string[], body: Buffer | undefined, options: PostOptions) {
-    return new Promise<HttpReply>((resolve, reject) => {
-      const length = String(body?.length ?? 0);
+  async #once(target: Target, headers: readonly string[], body: Buffer | undefined, options: PostOptions) {
+    const request = this.#start(target, headers, body);
+    const watch = new Watch(request, options);
+    try {
+      return await exchange(request, watch, body, options);
+    } catch (error) {
+      throw noReply(error, watch);
+    } finally {
+      watch.stop();
+      // The reply is all there, but the peer did not take the request: it would be kept for a peer that never reads.
+      if (!request.writableFinished) request.destroy();
+    }
+  }
+
+  #start(target: Target, headers: readonly string[], body: Buffer | undefined): ClientRequest {
+    try {
       const request = (target.isTls ? httpsRequest : httpRequest)({
         agent: target.isTls ? this.#tlsAgent : this.#agent,
         method: 'POST',
         host: target.host,
         port: target.port,
         path: target.path,
-        headers: ['host', target.authority, 'content-length', length, ...headers],
+        headers: ['host', target.authority, 'content-length', String(body?.length ?? 0), ...headers],
         ...(target.ca === undefined ? {} : { ca: target.ca }),
       });
-      const watch = new Watch(request, options);
-      request.on('response', (response) => {
-        watch.hasResponse = true;
-        readReply(response, options.bodyBytesMax).then(resolve, (error) => reject(noReply(error, watch)));
-      });
-      request.on('error', (error) => reject(noReply(error, watch)));
-      request.on('close', () => watch.stop());
-      request.end(body);
-    });
+      // Bounded by bytes (16 KiB); by count, Node would leave some out without a word.
+      request.maxHeadersCount = 0;
+      return request;
+    } catch (error) {
+      const cause = errorOf(error);
+      if (unsendable.has(codeOf(cause))) throw new UnsendableError(cause.message, { cause });
+      throw new NoReplyError(cause.message, codeOf(cause), { cause });
+    }
   }
+}
+
+const unsendable = new Set(['ERR_INVALID_CHAR', 'ERR_INVALID_HTTP_TOKEN', 'ERR_HTTP_INVALID_HEADER_VALUE']);
+/** Replies 1xx before the one that counts: more are no progress. */
+const informationalMax = 32;
+
+function exchange(request: ClientRequest, watch: Watch, body: Buffer | undefined, options: PostOptions) {
+  return new Promise<HttpReply>((resolve, reject) => {
+    let informational = 0;
+    request.on('information', () => {
+      if (++informational > informationalMax) request.destroy(new Error(`more than ${informationalMax} replies 1xx`));
+    });
+    request.on('response', (response) => {
+      watch.hasResponse = true;
+      readReply(response, options).then(resolve, reject);
+    });
+    request.on('error', reject);
+    // Without a response there is none to wait for; an unwanted upgrade ends so, with no other event.
+    request.on('close', () => {
+      if (!watch.hasResponse) reject(new Error('the connection closed without a reply'));
+    });
+    request.end(body);
+  });
 }
 
 const staleConnection = 'STALE_CONNECTION';
@@ -142,17 +188,24 @@ class Watch {
   }
 }
 
-function readReply(response: IncomingMessage, bodyBytesMax: number): Promise<HttpReply> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
+function readReply(response: IncomingMessage, { bodyBytesMax, budget }: PostOptions): Promise<HttpReply> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  let taken = 0;
+  const whole = new Promise<HttpReply>((resolve, reject) => {
     const finish = (isCut: boolean) => {
-      const whole = chunks.length === 1 ? chunks[0] : undefined;
-      const body = (whole ?? Buffer.concat(chunks)).subarray(0, bodyBytesMax);
+      const only = chunks.length === 1 ? chunks[0] : undefined;
+      const body = (only ?? Buffer.concat(chunks)).subarray(0, bodyBytesMax);
       const { statusCode = 0, rawHeaders, headers } = response;
       resolve({ status: statusCode, rawHeaders, headers, body, isCut });
     };
     response.on('data', (chunk: Buffer) => {
+      if (length > bodyBytesMax) return;
+      if (budget && !budget.tryTake(chunk.length)) {
+        response.destroy(new Error(`its replies hold ${budget.held} bytes that are not complete: too many at once`));
+        return;
+      }
+      taken += chunk.length;
       chunks.push(chunk);
       length += chunk.length;
       if (length <= bodyBytesMax) return;
@@ -161,16 +214,21 @@ function readReply(response: IncomingMessage, bodyBytesMax: number): Promise<Htt
     });
     response.on('end', () => finish(false));
     response.on('error', reject);
-    response.on('aborted', () => reject(new Error('the connection closed before the reply was complete')));
+    response.on('close', () => reject(new Error('the connection closed before the reply was complete')));
   });
+  return whole.finally(() => budget?.giveBack(taken));
 }
 
 function noReply(error: unknown, watch: Watch): NoReplyError {
-  const cause = error instanceof Error ? error : new Error(String(error));
+  const cause = errorOf(error);
   if (watch.isTimedOut) {
     return new NoReplyError(`no reply within ${watch.options.timeoutMs} ms`, 'TIMEOUT', { cause });
   }
-  const code = 'code' in cause ? String(cause.code) : 'NO_REPLY';
+  const code = codeOf(cause);
   const isStale = watch.request.reusedSocket && !watch.hasResponse && /^(ECONNRESET|EPIPE)$/.test(code);
   return new NoReplyError(cause.message, isStale ? staleConnection : code, { cause });
 }
+
+const errorOf = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
+const codeOf = (error: Error): string => ('code' in error ? String(error.code) : 'NO_REPLY');

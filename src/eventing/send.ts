@@ -1,6 +1,6 @@
 import { messageOf } from '../lib/errors.ts';
 import { type CloudEvent, checkAttributes } from './cloudevents/event.ts';
-import { encodeBinary } from './cloudevents/http.ts';
+import { encode } from './cloudevents/http.ts';
 import { type HttpReply, Poster, targetOf } from './http-client.ts';
 
 export interface SendOptions {
@@ -13,8 +13,9 @@ export interface SendOptions {
 }
 
 /**
- * Posts one event in binary mode and resolves with the reply once it is accepted (2xx). Throws EVENT_INVALID before
- * anything is sent, and otherwise an Error whose message names the URL and what the receiver said.
+ * Posts one event, in binary mode where its attributes fit into headers, and resolves with the reply once it is
+ * accepted (2xx). Throws EVENT_INVALID before anything is sent, and otherwise an Error whose message names the URL and
+ * what the receiver said.
  */
 export async function sendEvent(url: string, event: CloudEvent, options: SendOptions = {}): Promise<HttpReply> {
   const poster = new Poster();
@@ -33,7 +34,7 @@ export async function sendWith(
   { gatewayUrl, timeoutMs = 10_000, headers: further = [] }: SendOptions = {},
 ): Promise<HttpReply> {
   checkAttributes(event.attributes);
-  const { headers, body } = encodeBinary(event);
+  const { headers, body } = encode(event, 'binary');
   let reply: HttpReply;
   try {
     const target = targetOf(url, { gatewayUrl });

@@ -6,7 +6,7 @@ import { startDataPathRole } from './data-path-role.ts';
 import type { Role, RoleContext } from './role.ts';
 
 export function start(context: RoleContext): Promise<Role> {
-  const { config, log, sockets } = context;
+  const { config, log, quarantine, sockets } = context;
   return startDataPathRole('broker', context, ({ client, metrics }) =>
     startBroker({
       client,
@@ -16,6 +16,7 @@ export function start(context: RoleContext): Promise<Role> {
       gatewayUrl: `http://127.0.0.1:${config.ports.gateway}`,
       clock: systemClock,
       log,
+      quarantine,
       metrics,
     }),
   );

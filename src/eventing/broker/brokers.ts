@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { KittiwakeError, messageOf } from '../../lib/errors.ts';
+import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import type { Logger } from '../../observe/log.ts';
 import { type LogLimits, SqliteLog } from '../backends/sqlite.ts';
@@ -14,6 +15,7 @@ import { BrokerRuntime } from './runtime.ts';
 export interface BrokersOptions {
   dir: string;
   poster: Poster;
+  quarantine: Quarantine;
   gatewayUrl: string | undefined;
   inFlightMax: number;
   replyBytesMax: number;

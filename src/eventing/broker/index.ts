@@ -7,6 +7,7 @@ import type { Client } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { Quarantine } from '../../lib/quarantine.ts';
 import { type ListenHandle, listenOnLoopback } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -30,6 +31,8 @@ export interface BrokerOptions {
   gatewayUrl?: string;
   clock: Clock;
   log: Logger;
+  /** What ended the process twice is left alone: an event, or a whole broker. */
+  quarantine?: Quarantine;
   metrics?: Metrics;
   limits?: LogLimits & {
     /** Of one event's request body; 1 MiB unless given. */
@@ -59,6 +62,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
   const brokers: Brokers = new Brokers({
     dir: options.dir,
     poster,
+    quarantine: options.quarantine ?? new Quarantine(),
     gatewayUrl,
     inFlightMax: limits.inFlightMax ?? 32,
     replyBytesMax: eventBytesMax,

@@ -1,7 +1,7 @@
-import { KittiwakeError } from '../../lib/errors.ts';
+import { KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { claimsEvent, decodeHttp } from '../cloudevents/http.ts';
-import type { HttpReply, NoReplyError } from '../http-client.ts';
+import { type HttpReply, type NoReplyError, UnsendableError } from '../http-client.ts';
 import { retryAfterMs } from './backoff.ts';
 
 /** How one attempt to deliver an event ended. */
@@ -12,11 +12,13 @@ export interface Failure {
   canRetry: boolean;
   /** The HTTP status; 500 when there was no reply. */
   code: number;
-  /** What the receiver said, for the dead letter. */
+  /** What the receiver said, for the dead letter: the first kilobyte, as it is kept while the event waits. */
   data: Buffer;
   /** What the receiver asks to wait at least. */
   retryAfterMs: number;
   why: string;
+  /** To nobody, ever: there is something in the event that has no encoding. */
+  isUnsendable?: boolean;
 }
 
 /** Statuses below 500 that are worth another attempt (Knative's data plane contract). */
@@ -52,6 +54,17 @@ export function outcomeOfNoReply(error: NoReplyError): Failure {
   return failure(true, 500, Buffer.from(`dispatch error: ${error.message}`), `${error.message} (${error.code})`);
 }
 
-export function failure(canRetry: boolean, code: number, data: Buffer, why: string, retryAfterMs = 0): Failure {
-  return { kind: 'failed', canRetry, code, data, why, retryAfterMs };
+/** The outcome of an attempt in which something went wrong on our side, be it the event's fault or ours. */
+export function outcomeOfError(error: unknown): Failure {
+  const isUnsendable = error instanceof UnsendableError;
+  return { ...unusable(messageOf(error)), canRetry: !isUnsendable, isUnsendable };
 }
+
+/** The outcome without an attempt. */
+export const unusable = (why: string): Failure => failure(false, 500, Buffer.from(why), why);
+
+export function failure(canRetry: boolean, code: number, data: Buffer, why: string, retryAfterMs = 0): Failure {
+  return { kind: 'failed', canRetry, code, data: Buffer.from(data.subarray(0, dataBytesMax)), why, retryAfterMs };
+}
+
+const dataBytesMax = 1024;

@@ -5,6 +5,9 @@ import { headerOf } from '../cloudevents/http.ts';
 const passed = /^(?:x-request-id|tracestate|knative-.+|x-b3-.+)$/i;
 const passedInitials = new Set(['x', 'X', 't', 'T', 'k', 'K']);
 
+/** Of all that travels along, so that there is room for the event: more is left out, as tracing allows for. */
+const passedBytesMax = 4096;
+
 /**
  * What travels along with an event, names and values in turn. There is always a traceparent: that of `rawHeaders`
  * continued, or a new one, so that all deliveries of one event are one trace.
@@ -12,12 +15,16 @@ const passedInitials = new Set(['x', 'X', 't', 'T', 'k', 'K']);
 export function passThrough(rawHeaders: readonly string[]): string[] {
   let traceparent: string | undefined;
   const headers: string[] = [];
+  let bytes = 0;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';
     if (!passedInitials.has(name[0] ?? '')) continue;
     const value = rawHeaders[i + 1] ?? '';
     if (name.length === 11 && name.toLowerCase() === 'traceparent') traceparent = value;
-    else if (passed.test(name)) headers.push(name.toLowerCase(), value);
+    else if (passed.test(name)) {
+      bytes += name.length + value.length + 4;
+      if (bytes <= passedBytesMax) headers.push(name.toLowerCase(), value);
+    }
   }
   headers.push('traceparent', nextTraceparent(traceparent));
   return headers;

@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
+import type { Quarantine } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
 import { compileFilter } from '../filters/filter.ts';
@@ -11,6 +12,7 @@ export interface RuntimeOptions {
   config: BrokerConfig;
   events: EventLog;
   poster: Poster;
+  quarantine: Quarantine;
   gatewayUrl: string | undefined;
   inFlightMax: number;
   replyBytesMax: number;
@@ -99,6 +101,7 @@ export class BrokerRuntime {
     const cursor = await shared.events.cursor(consumer);
     const dispatcher = new Dispatcher({
       ...shared,
+      broker: this.name,
       cursor,
       config,
       matches: filter.matches,

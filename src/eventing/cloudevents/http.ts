@@ -40,9 +40,9 @@ export function decodeHttp(rawHeaders: readonly string[], body: Buffer): CloudEv
 }
 
 /**
- * The event in the mode that is asked for; in structured mode also where its attributes cannot be headers: because there
- * are more of them than receivers take (Node 16 KiB of a head in all, nginx 8 KiB of a line, Apache 100 fields), or
- * because one holds what no header may. Every receiver of CloudEvents over HTTP knows both modes.
+ * The event in the mode that is asked for; in structured mode also where its attributes cannot be headers: because
+ * there are more of them than receivers take (Node 16 KiB of a head in all, nginx 8 KiB of a line, Apache 100 fields),
+ * or because one holds what no header may. Every receiver of CloudEvents over HTTP knows both modes.
  */
 export function encode(event: CloudEvent, format: 'binary' | 'json'): HttpEvent {
   if (format === 'binary') {

@@ -1,4 +1,5 @@
 /** For tests: a real broker without an API server, and real HTTP servers as its subscribers. */
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
@@ -9,6 +10,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, WatchOptions } from '../../../kube/client.ts';
 import { type Clock, systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
+import type { NewEvent } from '../../backends/event-log.ts';
+import { SqliteLog } from '../../backends/sqlite.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { decodeHttp } from '../../cloudevents/http.ts';
 import type { DeliveryConfig, TriggerConfig } from '../config.ts';
@@ -135,6 +138,24 @@ export async function startTestBroker(
       return { status: response.status, text: await response.text() };
     },
   };
+}
+
+/**
+ * Puts events into the log of `default/b` past the door, as an older version, or a mistake, may have; each of
+ * `triggers` will get them.
+ */
+export async function appendPastTheDoor(
+  dir: string,
+  triggers: readonly TriggerConfig[],
+  events: readonly NewEvent[],
+): Promise<string> {
+  const path = join(dir, 'logs', 'default.b.uid-of-b.db');
+  const onFailure = (error: unknown) => assert.fail(String(error));
+  const log = new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
+  for (const { name, uid } of triggers) await log.cursor(`${name}/${uid}`);
+  await log.append(events);
+  await log.close();
+  return path;
 }
 
 export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
