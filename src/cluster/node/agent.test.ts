@@ -225,7 +225,8 @@ describe('the node agent', () => {
       'odd.name': 'kept',
     });
     assert.deepEqual(argv, ['hello env', '$(GREETING)']);
-    for (const path of [HOME, TMPDIR, KITTIWAKE_ROOT, KITTIWAKE_CONTAINER, NODE_COMPILE_CACHE]) {
+    assert.match(TMPDIR, /\/kw-[0-9a-f]{12}$/);
+    for (const path of [HOME, KITTIWAKE_ROOT, KITTIWAKE_CONTAINER, NODE_COMPILE_CACHE]) {
       assert.ok(path.startsWith(join(node.dir, 'node/pods', pod.metadata.uid ?? '')));
     }
     assert.ok(PATH.length > 0);

@@ -1,7 +1,7 @@
 /** The thread side of files.ts: does the jobs that block on the disk. */
-import { rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { FileJob } from './files.ts';
+import { removeTree } from './remove-tree.ts';
 import { unpackLayer } from './unpack.ts';
 import { makeCopy, restoreCopy } from './working-copy.ts';
 
@@ -26,6 +26,6 @@ async function run(job: FileJob): Promise<unknown> {
     case 'restore':
       return restoreCopy(job.place, job.cache);
     case 'remove':
-      return rmSync(job.path, { recursive: true, force: true, maxRetries: 3 });
+      return removeTree(job.path);
   }
 }

@@ -6,11 +6,11 @@ import {
   mkdirSync,
   readdirSync,
   readlinkSync,
-  rmSync,
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import type { UnpackedLayer } from './image.ts';
+import { removeTree } from './remove-tree.ts';
 
 export type MergedLayer = Pick<UnpackedLayer, 'path' | 'whiteouts' | 'opaques'>;
 
@@ -49,7 +49,8 @@ function copyFolder(from: string, to: string, mayReplace: boolean): void {
       if (mayReplace) remove(path);
       if (entry.isSymbolicLink()) {
         symlinkSync(readlinkSync(source), path);
-      } else {
+      } else if (entry.isFile()) {
+        // Nothing else: reading a pipe that somebody left there would wait for ever.
         copyFileSync(source, path, constants.COPYFILE_FICLONE);
         const { atime, mtime } = lstatSync(source);
         lutimesSync(path, atime, mtime);
@@ -69,5 +70,5 @@ function realFolder(root: string, path: string): string | undefined {
 }
 
 function remove(path: string): void {
-  rmSync(path, { recursive: true, force: true });
+  removeTree(path);
 }

@@ -1,8 +1,9 @@
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MergedLayer, mergeLayers } from './merge.ts';
+import { removeTree } from './remove-tree.ts';
 
-/** What a working copy holds: `root/` from the image, the program's `home/` and `tmp/`, and its compile `cache/`. */
+/** What a working copy holds: `root/` from the image, the program's `home/`, and its compile `cache/`. */
 export interface CopyOptions {
   layers: readonly MergedLayer[];
   /** The folder to fill `cache/` from. */
@@ -32,13 +33,14 @@ export function restoreCopy(place: string, cache: string | undefined): boolean {
   }
   const expected = new Map(lines.map((line) => line.split('\0') as [path: string, state: string]));
   if (removeAdded(join(place, 'root'), '', expected) !== expected.size) return false;
-  for (const name of ['home', 'tmp', 'cache']) rmSync(join(place, name), { recursive: true, force: true });
+  // `tmp/` is there when there was no place for temporary files but here.
+  for (const name of ['home', 'tmp', 'cache']) removeTree(join(place, name));
   fillRest(place, cache);
   return true;
 }
 
 function fillRest(place: string, cache: string | undefined): void {
-  for (const name of ['home', 'tmp']) mkdirSync(join(place, name));
+  mkdirSync(join(place, 'home'));
   mergeLayers(cache === undefined ? [] : [{ path: cache, whiteouts: [], opaques: [] }], join(place, 'cache'));
 }
 
@@ -62,7 +64,7 @@ function removeAdded(root: string, folder: string, expected: ReadonlyMap<string,
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
     const state = expected.get(path);
-    if (state === undefined) rmSync(join(root, path), { recursive: true, force: true });
+    if (state === undefined) removeTree(join(root, path));
     else if (state === stateOf(join(root, path))) {
       same += 1 + (entry.isDirectory() ? removeAdded(root, path, expected) : 0);
     }

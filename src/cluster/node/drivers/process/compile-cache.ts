@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync, lstatSync, opendirSync, renameSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -40,7 +40,7 @@ export class CompileCaches {
     const left = join(place, 'cache');
     if (this.find(imageDigest) || !existsSync(left)) return false;
     // Node makes a folder at its start, and fills it when it is told to, or ends by itself.
-    if (!readdirSync(left, { recursive: true, withFileTypes: true }).some((entry) => entry.isFile())) return false;
+    if (!isCache(left)) return false;
     renameSync(left, this.pathOf(imageDigest));
     return true;
   }
@@ -59,4 +59,33 @@ export class CompileCaches {
       ...(NODE_OPTIONS === undefined ? {} : { KITTIWAKE_NODE_OPTIONS: NODE_OPTIONS }),
     };
   }
+}
+
+/** Node's are small and flat. A program may put anything there: every start of the image would copy it. */
+const entriesMax = 5_000;
+const bytesMax = 256 * 1024 * 1024;
+const depthMax = 4;
+
+/** Whether `folder` has at least one file, nothing but files and folders, and not too much of either. */
+function isCache(folder: string): boolean {
+  let entries = 0;
+  let files = 0;
+  let bytes = 0;
+  const isFine = (path: string, depth: number): boolean => {
+    if (depth > depthMax) return false;
+    using dir = opendirSync(path);
+    for (let entry = dir.readSync(); entry; entry = dir.readSync()) {
+      const inner = join(path, entry.name);
+      if (++entries > entriesMax) return false;
+      if (entry.isDirectory()) {
+        if (!isFine(inner, depth + 1)) return false;
+        continue;
+      }
+      files++;
+      bytes += lstatSync(inner).size;
+      if (!entry.isFile() || bytes > bytesMax) return false;
+    }
+    return true;
+  };
+  return isFine(folder, 0) && files > 0;
 }

@@ -42,8 +42,12 @@ export function startFromStat(stat: string): string | undefined {
 }
 
 let cachedBootId: string | undefined;
-function bootId(): string {
-  cachedBootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+/** Another one after each start of the machine. */
+export function bootId(): string {
+  cachedBootId ??=
+    process.platform === 'linux'
+      ? readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+      : execFileSync('sysctl', ['-n', 'kern.bootsessionuuid'], { encoding: 'utf8' }).trim();
   return cachedBootId;
 }
 

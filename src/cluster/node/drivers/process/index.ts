@@ -1,18 +1,20 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
+import { messageOf } from '../../../../lib/errors.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerOnNode, Driver, RunningContainer } from '../../driver.ts';
 import { StartError } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
 import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
 import { resolveCommand, searchPath } from './executable.ts';
-import { isRunning, killMarked, signalGroup } from './identity.ts';
+import { bootId, isRunning, killMarked, signalGroup } from './identity.ts';
 import { folderInside, mountInside } from './inside.ts';
 import { missingIsolation, notesOn } from './isolation.ts';
 import { type ContainerRecord, launcher, pidPath, readClaim, readRecord, revoke, writeRecord } from './record.ts';
+import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 import { WorkingCopies } from './working-copies.ts';
 
 export interface ProcessDriverOptions {
@@ -50,7 +52,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     start,
     recover,
     removePod,
-    podsOnDisk: () => readdir(pods),
+    podsOnDisk,
     keepPrepared: (digests) => copies.keep(digests),
     async close() {
       await copies.close();
@@ -70,35 +72,51 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     const cwd = folderInside(root, container.workingDir);
     const search = { root, cwd, path: container.environment.PATH };
     const command = resolveCommand(container.argv, search);
-    const environment = {
+    const environment: Record<string, string> = {
       HOME: join(place, 'home'),
       ...container.environment,
       ...copies.compileCaches.environment(image.digest, place, container.environment),
       PATH: searchPath(search).join(':'),
-      TMPDIR: join(place, 'tmp'),
       KITTIWAKE_ROOT: root,
       KITTIWAKE_CONTAINER: place,
     };
     const startedAtMs = clock.now();
-    const record: ContainerRecord = { id, ports, logPath, startedAtMs, imageDigest: image.digest, environment, cwd };
+    const imageDigest = image.digest;
     mkdirSync(dirname(logPath), { recursive: true });
-    writeRecord(podDir, record);
+    removeTemp(readRecord(podDir, id.podUid, id.container)); // Of the start before this one.
+    const record = withTemp(place, (temp) => {
+      environment.TMPDIR = temp || join(place, 'tmp');
+      const written = { id, ports, logPath, startedAtMs, imageDigest, environment, cwd, temp, bootId: bootId() };
+      writeRecord(podDir, written);
+      return written;
+    });
 
     const output = openSync(logPath, 'a', 0o600);
     try {
       const args = ['-c', launcher, pidPath(podDir, id), ...throughTheShell(command, environment)];
-      const child = spawn('/bin/sh', args, {
-        cwd,
-        env: environment,
-        detached: true,
-        stdio: ['ignore', output, output],
-      });
+      const child = launch(args, { cwd, env: environment, detached: true, stdio: ['ignore', output, output] });
       const { pid } = child;
       if (pid === undefined) throw await failureOf(child, command[0] ?? '');
       return follow(record, { pid, child });
     } finally {
       closeSync(output);
     }
+  }
+
+  /** Makes the start's temporary folder, which the record names before it is there: so it is always found again. */
+  function withTemp(place: string, write: (temp: string) => ContainerRecord): ContainerRecord {
+    for (;;) {
+      const temp = tempFolderPath();
+      const record = write(temp ?? '');
+      if (makeTempFolder(temp ?? join(place, 'tmp'))) return record;
+    }
+  }
+
+  function removeTemp(record: ContainerRecord | undefined): void {
+    if (!record || !isTempFolder(record.temp)) return;
+    files
+      .remove(record.temp)
+      .catch((error) => log.warn({ path: record.temp, reason: messageOf(error) }, 'a temporary folder stays'));
   }
 
   function follow(record: ContainerRecord, process: ProcessContainerOptions['process']): RunningContainer {
@@ -110,22 +128,36 @@ export function processDriver(options: ProcessDriverOptions): Driver {
 
   async function recover(): Promise<RunningContainer[]> {
     const found: RunningContainer[] = [];
-    for (const uid of await readdir(pods)) {
-      for (const name of await readdir(podDirOf(uid))) {
-        if (!name.endsWith('.json')) continue;
-        const record = readRecord(join(podDirOf(uid), name));
-        const container = record && (await adopt(uid, record));
-        if (container) found.push(container);
+    for (const uid of await podsOnDisk()) {
+      for (const name of await containersOf(uid)) {
+        try {
+          const container = await adopt(uid, name);
+          if (container) found.push(container);
+        } catch (error) {
+          log.warn({ pod: uid, container: name, reason: messageOf(error) }, 'a container could not be found again');
+        }
       }
     }
     log.info({ containers: found.length }, 'containers found again');
     return found;
   }
 
-  async function adopt(podUid: string, record: ContainerRecord): Promise<RunningContainer | undefined> {
+  async function podsOnDisk(): Promise<string[]> {
+    const entries = await readdir(pods, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  }
+
+  /** The containers of a pod that have a record. */
+  async function containersOf(uid: string): Promise<string[]> {
+    const names = await readdir(podDirOf(uid)).catch(() => [] as string[] /* nothing of it on disk */);
+    return names.filter((name) => name.endsWith('.json')).map((name) => name.slice(0, -'.json'.length));
+  }
+
+  async function adopt(podUid: string, container: string): Promise<RunningContainer | undefined> {
     const podDir = podDirOf(podUid);
-    const marker = markerOf(podUid, record.id.container);
-    if (!revoke(podDir, record.id)) {
+    const record = readRecord(podDir, podUid, container);
+    if (!record) log.warn({ pod: podUid, container }, 'the record of a container is damaged: what runs of it is ended');
+    else if (record.bootId === bootId() && !revoke(podDir, record.id)) {
       let claim = readClaim(podDir, record.id);
       for (let waited = 0; claim === undefined && waited < claimPatienceMs; waited += 10) {
         await sleep(clock, 10);
@@ -136,22 +168,34 @@ export function processDriver(options: ProcessDriverOptions): Driver {
       }
     }
     // The program is gone; what it started may not be.
-    await killMarked(marker);
+    await killMarked(markerOf(podUid, container));
     return undefined;
   }
 
   async function removePod(podUid: string): Promise<void> {
     const podDir = podDirOf(podUid);
-    for (const name of await readdir(podDir).catch(() => [] as string[] /* nothing of it on disk */)) {
-      if (!name.endsWith('.json')) continue;
-      const record = readRecord(join(podDir, name));
-      if (!record) continue;
-      const claim = revoke(podDir, record.id) ? undefined : readClaim(podDir, record.id);
+    for (const container of await containersOf(podUid)) {
+      const record = readRecord(podDir, podUid, container);
+      const isOurs = record !== undefined && record.bootId === bootId();
+      const claim = !isOurs || revoke(podDir, record.id) ? undefined : readClaim(podDir, record.id);
       if (claim !== undefined && claim !== 'revoked' && isRunning(claim)) signalGroup(claim.pid, 'SIGKILL');
-      else copies.recycle(record.imageDigest, join(podDir, record.id.container));
+      else if (isOurs) copies.recycle(record.imageDigest, join(podDir, container));
+      else await killMarked(markerOf(podUid, container));
+      removeTemp(record);
     }
     copies.discard(podDir);
     await rm(podDir, { recursive: true, force: true });
+  }
+}
+
+/** What cannot even be tried (too many arguments, a NUL in one) is a failure of this start, in words. */
+function launch(args: readonly string[], options: SpawnOptions): ChildProcess {
+  try {
+    return spawn('/bin/sh', args, options);
+  } catch (error) {
+    throw new StartError('CreateContainerError', `the program could not be started: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 
@@ -161,7 +205,7 @@ function throughTheShell(command: readonly string[], environment: Readonly<Recor
   return odd.length === 0 ? [...command] : ['env', ...odd.map(([name, value]) => `${name}=${value}`), ...command];
 }
 
-function failureOf(child: ReturnType<typeof spawn>, program: string): Promise<StartError> {
+function failureOf(child: ChildProcess, program: string): Promise<StartError> {
   return new Promise((resolve) => {
     child.once('error', (error) =>
       resolve(

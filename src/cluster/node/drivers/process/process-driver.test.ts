@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -14,7 +25,8 @@ import { openTestRegistry, type TestRegistry } from '../../testing/test-images.t
 import { program } from '../../testing/test-node.ts';
 import { startFromStat, startOf } from './identity.ts';
 import { processDriver } from './index.ts';
-import { launcher, pidPath, readClaim, revoke } from './record.ts';
+import { launcher, pidPath, readClaim, readRecord, recordPath, revoke } from './record.ts';
+import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 
 const shared = { clock: systemClock, log: silentLogger };
 let registry: TestRegistry;
@@ -166,5 +178,175 @@ describe('the process driver', () => {
       expected += `--no-warnings ${restart === 1}\n`;
       assert.equal(output(), expected);
     }
+  });
+
+  test('a container has a short temporary folder of its own, for its user only, that goes with its pod', async () => {
+    const long = join(dir, 'long'.repeat(40));
+    driver = processDriver({ ...shared, dataDir: long });
+    const image = await imageOf(`
+    import { createServer } from 'node:net';
+    import { mkdirSync } from 'node:fs';
+    mkdirSync(process.env.TMPDIR + '/tsx-1000');
+    createServer().listen(process.env.TMPDIR + '/tsx-1000/a-socket.pipe').on('error', (e) => console.log(e.code));
+    process.on('exit', () => console.log(process.env.TMPDIR));
+    setTimeout(() => process.exit(0), 50);`);
+    const temps: string[] = [];
+    for (const restart of [0, 1]) {
+      const container = await start(image, { id: { podUid: 'uid', container: 'c', restart } });
+      const record = readRecord(join(long, 'pods/uid'), 'uid', 'c');
+      assert.equal(statSync(record?.temp ?? '').mode & 0o777, 0o700);
+      temps.push(record?.temp ?? '');
+      assert.equal((await container.exited).exitCode, 0);
+    }
+    assert.equal(output(), temps.map((temp) => `${temp}\n`).join(''));
+    await driver.removePod('uid');
+    await driver.close();
+    assert.deepEqual(
+      temps.map((temp) => existsSync(temp)),
+      [false, false],
+    );
+  });
+
+  test('what others have put where a temporary folder was to be is neither used nor removed', () => {
+    const bases = [join(dir, 'shared')];
+    mkdirSync(join(dir, 'target/kept'), { recursive: true });
+    mkdirSync(bases[0] ?? '');
+    chmodSync(bases[0] ?? '', 0o777);
+    assert.equal(tempFolderPath(bases), undefined); // Not sticky: anybody could put another in its place.
+    chmodSync(bases[0] ?? '', 0o1777);
+    const path = tempFolderPath(bases) ?? '';
+    symlinkSync(join(dir, 'target'), path);
+    assert.equal(makeTempFolder(path), false);
+    assert.equal(isTempFolder(path), false);
+    for (const other of ['/', '/etc', dir, join(path, '..'), `${path}/`, 'kw-0123456789ab']) {
+      assert.equal(isTempFolder(other), false, other);
+    }
+    assert.notEqual(tempFolderPath(bases), path);
+  });
+
+  for (const [what, damage] of Object.entries<(record: string) => unknown>({
+    'that is cut': (record) => record.slice(0, record.length / 2),
+    'that is empty': () => '',
+    'that is null': () => 'null',
+    'without an id': (record) => ({ ...JSON.parse(record), id: undefined }),
+    'with the id of another': (record) => ({
+      ...JSON.parse(record),
+      id: { podUid: '../..', container: '..', restart: 0 },
+    }),
+    'whose restart is a text': (record) => ({
+      ...JSON.parse(record),
+      id: { podUid: 'uid', container: 'c', restart: '../x' },
+    }),
+    'whose ports are none': (record) => ({ ...JSON.parse(record), ports: { 8080: 'http' } }),
+    'whose start was never': (record) => ({ ...JSON.parse(record), startedAtMs: 1e300 }),
+    'whose image is none': (record) => ({ ...JSON.parse(record), imageDigest: 'sha256:../../x' }),
+    'whose environment is a list': (record) => ({ ...JSON.parse(record), environment: [5] }),
+    'of an earlier run of the machine': (record) => ({ ...JSON.parse(record), bootId: 'before' }),
+  })) {
+    test(`a record ${what} is a failure of that record: its container ends, the others are found again`, async () => {
+      const image = await imageOf('setInterval(() => {}, 1000); console.log("up")');
+      const bad = await start(image);
+      const good = await start(image, { id: { podUid: 'good', container: 'c', restart: 0 } });
+      while (output() !== 'up\nup\n') await new Promise((resolve) => setTimeout(resolve, 5));
+      const path = recordPath(join(dir, 'pods/uid'), 'c');
+      const damaged = damage(readFileSync(path, 'utf8'));
+      writeFileSync(path, typeof damaged === 'string' ? damaged : JSON.stringify(damaged));
+      writeFileSync(join(dir, 'pods/stray'), '');
+      const other = processDriver({ ...shared, dataDir: dir });
+      const found = await other.recover();
+      assert.deepEqual(
+        found.map((container) => container.id.podUid),
+        ['good'],
+      );
+      assert.equal((await bad.exited).signal, 9);
+      assert.deepEqual((await other.podsOnDisk()).sort(), ['good', 'uid']);
+      await other.removePod('uid');
+      assert.deepEqual(await other.podsOnDisk(), ['good']);
+      good.signal('SIGKILL');
+      await good.exited;
+      await other.close();
+    });
+  }
+
+  test('a claim that names no process of its own is none', () => {
+    const id = { podUid: 'uid', container: 'c', restart: 0 };
+    for (const text of ['\n', '0 (sh) S\n', '1 (init) S 0\n', '-5 (x) S\n', 'x\n', `99999999999999999999 (x) S\n`]) {
+      writeFileSync(pidPath(dir, id), text);
+      assert.equal(readClaim(dir, id), undefined, text);
+    }
+  });
+
+  test('a command that holds its output open, or floods it, ends in time', async () => {
+    const container = await start(await imageOf('setInterval(() => {}, 1000)'));
+    const held = await container.exec(['/bin/sh', '-c', 'setsid sleep 1000 & echo done'], 60_000);
+    assert.deepEqual(held, { exitCode: 0, output: 'done\n' });
+    const heldLate = await container.exec(['/bin/sh', '-c', 'setsid sleep 1000 & sleep 1000'], 100);
+    assert.equal(heldLate.exitCode, 124);
+    const flood = await container.exec(['/bin/sh', '-c', 'exec cat /dev/zero'], 60_000);
+    assert.equal(flood.exitCode, 124);
+    assert.match(flood.output, /more than 16777216 bytes/);
+    const binary = await container.exec(['/bin/sh', '-c', 'head -c 100000 /dev/zero'], 60_000);
+    assert.deepEqual([binary.exitCode, binary.output.length], [0, 65_536]);
+    const aborted = new AbortController();
+    const running = container.exec(['sleep', '1000'], 60_000, aborted.signal);
+    aborted.abort();
+    assert.equal((await running).exitCode, 124);
+  });
+
+  for (const [what, command] of Object.entries<string[]>({
+    'a folder': ['/'],
+    'nothing at all': [],
+    'an empty name': [''],
+    'a name with a NUL': ['/bin/sh\0'],
+    'an argument with a NUL': ['/bin/sh', 'a\0b'],
+    'more than the system takes': ['/bin/echo', 'x'.repeat(4_000_000)],
+  })) {
+    test(`a command that is ${what} fails in words, and so does such a container`, async () => {
+      const image = await imageOf('setInterval(() => {}, 1000)');
+      const container = await start(image);
+      const result = await container.exec(command, 5_000);
+      assert.equal(result.exitCode, 127);
+      assert.notEqual(result.output, '');
+      if (command.length === 0) return; // A pod without a command is refused before.
+      const id = { podUid: 'other', container: 'c', restart: 0 };
+      await assert.rejects(start(image, { id, argv: command }), /exec: |could not be started/);
+    });
+  }
+
+  test('what a program leaves as its compile cache is taken only if it is one', async () => {
+    for (const [name, leave] of Object.entries({
+      pipe: `execFileSync('mkfifo', [dir + '/v/pipe'])`,
+      link: `symlinkSync('/etc/passwd', dir + '/v/link')`,
+      many: `for (let i = 0; i < 6000; i++) writeFileSync(dir + '/v/' + i, '')`,
+      deep: `mkdirSync(dir + '/1/2/3/4/5/6', { recursive: true })`,
+      huge: `truncateSync(dir + '/v/file', 300 * 1024 * 1024)`,
+    })) {
+      const image = await imageOf(`
+      import { execFileSync } from 'node:child_process';
+      import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+      const dir = process.env.NODE_COMPILE_CACHE;
+      mkdirSync(dir + '/v', { recursive: true });
+      writeFileSync(dir + '/v/file', '');
+      ${leave}`);
+      assert.equal(
+        (await (await start(image, { id: { podUid: name, container: 'c', restart: 0 } })).exited).exitCode,
+        0,
+      );
+      assert.deepEqual(readdirSync(join(dir, 'compile-caches')), [], name);
+    }
+  });
+
+  test('spares of an earlier run of the machine are not used: they were not synced', async () => {
+    const image = await imageOf('console.log("whole")');
+    await (await start(image)).exited;
+    await driver.removePod('uid');
+    await driver.close();
+    const [hex = ''] = readdirSync(join(dir, 'spares'));
+    const [spare = ''] = readdirSync(join(dir, 'spares', hex));
+    writeFileSync(join(dir, 'spares', hex, spare, 'root/app/main.mjs'), '');
+    writeFileSync(join(dir, 'boot'), 'another');
+    driver = processDriver({ ...shared, dataDir: dir });
+    await (await start(image)).exited;
+    assert.equal(output(), 'whole\nwhole\n');
   });
 });

@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseDigest } from '../../../../registry/digest.ts';
 import type { ContainerId, PortMap } from '../../driver.ts';
 import { startFromStat, startOf } from './identity.ts';
 
@@ -18,6 +19,10 @@ export interface ContainerRecord {
   logPath: string;
   startedAtMs: number;
   imageDigest: string;
+  /** The temporary folder outside of the node's own; '' when it is in the working copy. */
+  temp: string;
+  /** Of the machine's run: numbers of processes and their start times are only worth something within it. */
+  bootId: string;
   /** The environment and folder of the program, for commands beside it (exec probes). */
   environment: Record<string, string>;
   cwd: string;
@@ -32,18 +37,45 @@ export const pidPath = (podDir: string, { container, restart }: Pick<ContainerId
 export function writeRecord(podDir: string, record: ContainerRecord): void {
   rmSync(pidPath(podDir, record.id), { force: true });
   const path = recordPath(podDir, record.id.container);
-  // Secrets may be in the environment: for the owner only. No fsync: a machine that goes down ends the processes too.
+  // Secrets may be in the environment: for the owner only. It is not synced, and need not be: a machine that goes down
+  // ends the processes too, and what is found after that, torn, old or not at all, is of another boot or is no record.
   writeFileSync(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
   renameSync(`${path}.tmp`, path);
 }
 
-/** The record, or undefined when it is half written: then nothing was spawned for it. */
-export function readRecord(path: string): ContainerRecord | undefined {
+/**
+ * The record of the container `container` of the pod `podUid`. Undefined when the file is not one, whatever it is: it
+ * was half written, or damaged. Then nothing can be adopted by it.
+ */
+export function readRecord(podDir: string, podUid: string, container: string): ContainerRecord | undefined {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as ContainerRecord;
+    const value: unknown = JSON.parse(readFileSync(recordPath(podDir, container), 'utf8'));
+    return isRecord(value) && value.id.podUid === podUid && value.id.container === container ? value : undefined;
   } catch {
-    return undefined;
+    return undefined; // Not there, or no JSON.
   }
+}
+
+/** Paths are made of what is in it, and processes signalled: each field is what it should be. */
+function isRecord(value: unknown): value is ContainerRecord {
+  const { id, ports, logPath, startedAtMs, imageDigest, temp, bootId, environment, cwd } = (value ??
+    {}) as Partial<ContainerRecord>;
+  const areStrings = (values: unknown[]) => values.every((each) => typeof each === 'string');
+  const isPort = (each: unknown) => Number.isInteger(each) && Number(each) > 0 && Number(each) <= 65535;
+  return (
+    areStrings([id?.podUid, id?.container, logPath, imageDigest, temp, bootId, cwd]) &&
+    Number.isSafeInteger(id?.restart) &&
+    Number(id?.restart) >= 0 &&
+    Number.isFinite(startedAtMs) &&
+    Math.abs(Number(startedAtMs)) < 8.64e15 &&
+    parseDigest(imageDigest ?? '') !== undefined &&
+    typeof ports === 'object' &&
+    ports !== null &&
+    Object.values(ports).every(isPort) &&
+    typeof environment === 'object' &&
+    environment !== null &&
+    areStrings(Object.values(environment))
+  );
 }
 
 /** The shell that becomes the program: `$0` is the .pid file. The exit code of a start that was revoked is 111. */
@@ -74,6 +106,7 @@ export function readClaim(podDir: string, id: ContainerId): { pid: number; start
   if (!text.endsWith('\n')) return undefined;
   if (text.trim() === revoked) return 'revoked';
   const pid = Number.parseInt(text, 10);
+  if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
   const startedAt = process.platform === 'linux' ? startFromStat(text) : startOf(pid);
   return startedAt === undefined ? undefined : { pid, startedAt };
 }

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../../../lib/clock.ts';
+import { replaceFile } from '../../../../lib/durable.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { Files } from '../../images/files.ts';
 import type { Image } from '../../images/image.ts';
 import { CompileCaches } from './compile-cache.ts';
+import { bootId } from './identity.ts';
 
 /** Spares are copied this long after a pod is ready: its first requests come first. */
 const prepareDelayMs = 500;
@@ -50,11 +52,17 @@ export class WorkingCopies {
     const caches = join(dir, 'compile-caches');
     for (const folder of [this.#dir, this.#trash, caches]) mkdirSync(folder, { recursive: true });
     this.compileCaches = new CompileCaches(caches);
-    for (const hex of readdirSync(this.#dir)) {
-      this.#spares.set(
-        hex,
-        readdirSync(join(this.#dir, hex)).map((name) => join(this.#dir, hex, name)),
-      );
+    // Spares are not synced: of what was made before the machine went down, only the names may be left.
+    const boot = join(dir, 'boot');
+    const isSameBoot = readIfThere(boot) === bootId();
+    if (!isSameBoot) replaceFile(boot, bootId());
+    for (const hex of foldersIn(this.#dir)) {
+      if (!isSameBoot) this.discard(join(this.#dir, hex));
+      else
+        this.#spares.set(
+          hex,
+          foldersIn(join(this.#dir, hex)).map((name) => join(this.#dir, hex, name)),
+        );
     }
   }
 
@@ -184,6 +192,19 @@ export class WorkingCopies {
   #work(job: Promise<void>): void {
     const done = job.finally(() => this.#working.delete(done));
     this.#working.add(done);
+  }
+}
+
+function foldersIn(path: string): string[] {
+  const entries = readdirSync(path, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined; // The first start.
   }
 }
 

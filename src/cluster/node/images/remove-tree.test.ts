@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { removeTree } from './remove-tree.ts';
+
+describe('removing a tree', () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'kittiwake-remove-'));
+    mkdirSync(join(dir, 'tree/a/b'), { recursive: true });
+    writeFileSync(join(dir, 'kept'), '');
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  function remove(): void {
+    removeTree(join(dir, 'tree'));
+    assert.equal(existsSync(join(dir, 'tree')), false);
+    assert.equal(existsSync(join(dir, 'kept')), true);
+  }
+
+  test('links are removed, not followed', () => {
+    symlinkSync(dir, join(dir, 'tree/a/up'));
+    symlinkSync('/no/such', join(dir, 'tree/a/dangling'));
+    remove();
+    symlinkSync(dir, join(dir, 'tree'));
+    remove();
+  });
+
+  test('folders without rights are no obstacle', () => {
+    writeFileSync(join(dir, 'tree/a/b/file'), '');
+    for (const folder of ['tree/a/b', 'tree/a', 'tree']) chmodSync(join(dir, folder), 0);
+    remove();
+  });
+
+  test('a tree is removed however deep it is, beyond what a path can name or a process hold open', () => {
+    const script = `for (let i = 0; i < 20000; i++) { require('fs').mkdirSync('a'); process.chdir('a'); }
+      require('fs').writeFileSync('bottom', '');`;
+    const made = spawnSync(process.execPath, ['-e', script], { cwd: join(dir, 'tree/a/b') });
+    assert.equal(made.status, 0, made.stderr.toString());
+    remove();
+  });
+
+  test('what is not there is removed', () => removeTree(join(dir, 'none')));
+});
