@@ -94,13 +94,10 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   await pods.synced;
   await endPodsOfNobody(recovered);
   let endHeartbeat = () => {};
-  const registering = registerNode({ client, clock, log, nodeName, driver }).then(
-    (end) => {
-      endHeartbeat = end;
-      if (isStopped) end();
-    },
-    (error) => log.error({ err: error }, 'the node could not be registered'),
-  );
+  const registering = registerNode({ client, clock, log, nodeName, driver }).then((end) => {
+    endHeartbeat = end;
+    if (isStopped) end();
+  });
   const adoptingEvents = node.events
     .adopt()
     .catch((error) => log.warn({ reason: messageOf(error) }, 'earlier events could not be listed'));

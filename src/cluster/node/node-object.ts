@@ -27,22 +27,31 @@ const podsMax = 500;
 
 /**
  * Registers the node and keeps its Lease fresh: one small write every 10 s, none to the Node itself (Kubernetes, "Node
- * heartbeats"). The returned function ends it.
+ * heartbeats"), unless somebody deleted it: then it is registered again. Resolves after the first heartbeat, and never
+ * rejects: what fails is tried again with the next. The returned function ends it.
  */
 export async function registerNode(options: NodeObjectOptions): Promise<() => void> {
-  const { client, clock, log } = options;
+  const { client, clock, log, nodeName } = options;
+  let isRegistered = false;
   let isStopped = false;
   let cancel = () => {};
   const beat = async () => {
     try {
+      if (!isRegistered || !(await client.get(NodeKind, { name: nodeName }))) {
+        if (isRegistered) log.warn({ node: nodeName }, 'the Node was deleted: it is registered again');
+        await putNode(options);
+        isRegistered = true;
+      }
+      await ensureNamespace(client);
       await renewLease(options);
     } catch (error) {
-      log.warn({ reason: messageOf(error) }, "the node's lease could not be renewed");
+      log.warn(
+        { reason: messageOf(error) },
+        'the node could not be registered, or its lease not renewed: trying again',
+      );
     }
-    if (!isStopped) cancel = clock.after(heartbeatMs, beat);
+    if (!isStopped) cancel = clock.after(heartbeatMs, () => void beat()); // Never rejects.
   };
-  await putNode(options);
-  await ensureNamespace(client);
   await beat();
   return () => {
     isStopped = true;
