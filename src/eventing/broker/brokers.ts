@@ -6,10 +6,11 @@ import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import type { Logger } from '../../observe/log.ts';
 import { type LogLimits, SqliteLog } from '../backends/sqlite.ts';
+import type { Flush } from '../backends/sqlite-file.ts';
 import type { Poster } from '../http-client.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { type Known, readKnown, writeKnown } from './known.ts';
-import type { BrokerMetrics } from './metrics.ts';
+import type { Backlog, BrokerMetrics } from './metrics.ts';
 import { BrokerRuntime } from './runtime.ts';
 
 export interface BrokersOptions {
@@ -20,11 +21,12 @@ export interface BrokersOptions {
   inFlightMax: number;
   replyBytesMax: number;
   limits: LogLimits;
+  fdatasync?: Flush;
   clock: Clock;
   log: Logger;
   metrics: BrokerMetrics;
-  /** A disk that failed: what it holds is unknown, the process must start anew. */
-  onFailure(error: unknown): void;
+  /** What is served has changed by itself: a log failed, or could be opened after all. */
+  onChange(): void;
 }
 
 /** How one broker or trigger fares here, for its status. */
@@ -32,12 +34,17 @@ export type Served = { uid: string; error?: string };
 
 const reopenDelayMs = 2000;
 
-/** All brokers of this process, kept as the last configuration says. */
+/**
+ * All brokers of this process, kept as the last configuration says. What goes wrong with one of them (its log cannot be
+ * opened, or fails at work; it ended the process twice and is set aside) stops that one: `find` and `served` say why,
+ * and it is tried again every two seconds.
+ */
 export class Brokers {
   readonly #options: BrokersOptions;
   readonly #runtimes = new Map<string, BrokerRuntime>();
   readonly #errors = new Map<string, string>();
   #known: Known = { brokers: [], triggers: [] };
+  #isKnownWritten = true;
   /** Whether the API server has told what there is: before, an unknown broker may only not be known yet. */
   #isComplete = false;
   #work: Promise<void> = Promise.resolve();
@@ -50,7 +57,13 @@ export class Brokers {
 
   /** Serves what the last process knew. */
   async restore(): Promise<void> {
-    const known = readKnown(this.#knownPath);
+    let known: Known | undefined;
+    try {
+      known = readKnown(this.#knownPath);
+    } catch (error) {
+      // The API server tells everything again.
+      this.#options.log.error({ file: this.#knownPath, err: error }, 'what was last known cannot be read');
+    }
     if (known) await this.#apply(known, false);
   }
 
@@ -78,12 +91,17 @@ export class Brokers {
     return this.#runtimes.get(keyOf(broker))?.config.uid === broker.uid ? { uid: broker.uid } : undefined;
   }
 
-  /** Whether this trigger has its place in its broker's log. */
-  isSubscribed(trigger: TriggerConfig): boolean {
-    return this.#runtimes.get(`${trigger.namespace}/${trigger.broker}`)?.isSubscribed(trigger) ?? false;
+  /** Whether this trigger has its place in its broker's log, or why not; undefined when that is not known yet. */
+  subscribed(trigger: TriggerConfig): Served | undefined {
+    return this.#runtimes.get(`${trigger.namespace}/${trigger.broker}`)?.subscribed(trigger);
   }
 
-  *backlogs(): Iterable<{ broker: string; trigger: string; events: number }> {
+  /** The trigger of that uid, as it was last set. */
+  knownTrigger(uid: string | undefined): TriggerConfig | undefined {
+    return this.#known.triggers.find((trigger) => trigger.uid === uid);
+  }
+
+  *backlogs(): Iterable<Backlog> {
     for (const [broker, runtime] of this.#runtimes) {
       for (const backlog of runtime.backlogs()) yield { broker, ...backlog };
     }
@@ -93,7 +111,7 @@ export class Brokers {
     this.#isStopped = true;
     this.#cancelRetry?.();
     await this.#work;
-    await Promise.all([...this.#runtimes.values()].map((runtime) => runtime.stop(graceMs)));
+    await Promise.all([...this.#runtimes.values()].map((runtime) => this.#end(runtime, graceMs)));
     this.#runtimes.clear();
   }
 
@@ -114,54 +132,96 @@ export class Brokers {
   }
 
   async #change(known: Known, isComplete: boolean): Promise<void> {
-    const isNew = !sameJson(known, this.#known);
+    if (!sameJson(known, this.#known)) this.#isKnownWritten = false;
     this.#known = known;
     this.#isComplete ||= isComplete;
     const wanted = new Map(known.brokers.map((broker) => [keyOf(broker), broker]));
+    for (const key of this.#errors.keys()) if (!wanted.has(key)) this.#errors.delete(key);
     for (const [key, runtime] of this.#runtimes) {
       if (wanted.get(key)?.uid === runtime.config.uid) continue;
       this.#runtimes.delete(key);
-      await runtime.stop(0);
+      await this.#end(runtime, 0);
     }
-    this.#errors.clear();
     for (const broker of known.brokers) await this.#serve(broker, known.triggers, isComplete);
-    this.#retryLater();
     if (isComplete) this.#removeOtherLogs(known.brokers);
-    if (isNew) await writeKnown(this.#knownPath, known);
+    if (!this.#isKnownWritten) await this.#writeKnown();
+    this.#retryLater();
   }
 
   async #serve(broker: BrokerConfig, triggers: readonly TriggerConfig[], isComplete: boolean): Promise<void> {
     const key = keyOf(broker);
     const own = triggers.filter((t) => t.namespace === broker.namespace && t.broker === broker.name);
     try {
-      let runtime = this.#runtimes.get(key);
-      if (!runtime) {
-        runtime = this.#open(broker);
-        // Its triggers' places are in the log already: nothing that is accepted from now on passes them by.
-        this.#runtimes.set(key, runtime);
-      }
-      await runtime.setTriggers(own, isComplete);
+      await this.#options.quarantine.run(`broker ${key}`, async () => {
+        let runtime = this.#runtimes.get(key);
+        if (!runtime) {
+          runtime = this.#open(broker);
+          // Its triggers' places are in the log already: nothing that is accepted from now on passes them by.
+          this.#runtimes.set(key, runtime);
+        }
+        await runtime.setTriggers(own, isComplete);
+      });
+      if (this.#runtimes.has(key)) this.#errors.delete(key);
     } catch (error) {
-      this.#errors.set(key, messageOf(error));
-      this.#options.log.error({ broker: key, err: error }, 'the broker cannot be served, trying again');
+      this.#fault(key, error);
     }
   }
 
+  #fault(key: string, error: unknown): void {
+    const message = messageOf(error);
+    if (this.#errors.get(key) === message) return;
+    this.#errors.set(key, message);
+    this.#options.log.error({ broker: key, err: error }, 'the broker cannot be served, trying again');
+  }
+
   #open(broker: BrokerConfig): BrokerRuntime {
-    const { limits, onFailure, dir: _, ...shared } = this.#options;
+    const { onChange: _, dir: __, ...shared } = this.#options;
     const log = shared.log.child({ broker: keyOf(broker) });
     const path = join(this.#logsDir, fileOf(broker));
-    const events = new SqliteLog({ path, broker: keyOf(broker), limits, clock: shared.clock, log, onFailure });
-    return new BrokerRuntime({ ...shared, config: broker, events, log });
+    const onFailure = (error: unknown) => this.#onLogFailure(runtime, error);
+    const events = new SqliteLog({ ...shared, path, broker: keyOf(broker), log, onFailure });
+    const runtime: BrokerRuntime = new BrokerRuntime({ ...shared, config: broker, events, log });
+    return runtime;
+  }
+
+  /** What the log holds is not known any more: it is closed, and opened anew a moment later. */
+  #onLogFailure(runtime: BrokerRuntime, error: unknown): void {
+    if (this.#runtimes.get(runtime.name) === runtime) this.#runtimes.delete(runtime.name);
+    this.#fault(runtime.name, error);
+    this.#work = this.#work.then(() => this.#end(runtime, 0));
+    this.#retryLater();
+    this.#options.onChange();
+  }
+
+  /** Never rejects: what cannot be closed in order is found again as after a crash. */
+  async #end(runtime: BrokerRuntime, graceMs: number): Promise<void> {
+    try {
+      await runtime.stop(graceMs);
+    } catch (error) {
+      this.#options.log.error({ broker: runtime.name, err: error }, 'the broker did not stop in order');
+    }
+  }
+
+  async #writeKnown(): Promise<void> {
+    try {
+      await writeKnown(this.#knownPath, this.#known);
+      this.#isKnownWritten = true;
+    } catch (error) {
+      const fields = { file: this.#knownPath, err: error };
+      this.#options.log.error(fields, 'what is known cannot be written: a start without the API server would not know');
+    }
   }
 
   #retryLater(): void {
-    if (this.#errors.size === 0 || this.#cancelRetry) return;
+    const isDone =
+      this.#isKnownWritten && this.#errors.size === 0 && this.#runtimes.values().every((r) => r.isComplete);
+    if (isDone || this.#cancelRetry || this.#isStopped) return;
     this.#cancelRetry = this.#options.clock.after(reopenDelayMs, () => {
       this.#cancelRetry = undefined;
-      this.#apply(this.#known, this.#isComplete).catch((error) => {
-        this.#options.log.error({ err: error }, 'brokers not changed');
-      });
+      this.#apply(this.#known, this.#isComplete).then(
+        () => this.#options.onChange(),
+        (error) => this.#options.log.error({ err: error }, 'brokers not changed'),
+      );
     });
   }
 
@@ -169,8 +229,12 @@ export class Brokers {
     const kept = new Set(brokers.map(fileOf));
     for (const file of listFolder(this.#logsDir)) {
       if (kept.has(file.replace(/-(?:wal|shm|journal)$/, ''))) continue;
-      this.#options.log.info({ file }, 'the broker is gone: its log is removed');
-      rmSync(join(this.#logsDir, file), { force: true });
+      try {
+        rmSync(join(this.#logsDir, file), { force: true });
+        this.#options.log.info({ file }, 'the broker is gone: its log is removed');
+      } catch (error) {
+        this.#options.log.warn({ file, err: error }, 'the broker is gone: its log cannot be removed');
+      }
     }
   }
 }
@@ -179,11 +243,11 @@ const keyOf = (broker: BrokerConfig) => `${broker.namespace}/${broker.name}`;
 /** The uid makes a broker that is created anew start with an empty log. */
 const fileOf = (broker: BrokerConfig) => `${broker.namespace}.${broker.name}.${broker.uid}.db`;
 
+/** What is in a folder; nothing where there is none, or where something else stands: then the brokers say so. */
 function listFolder(path: string): string[] {
   try {
     return readdirSync(path);
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw error;
+  } catch {
+    return [];
   }
 }

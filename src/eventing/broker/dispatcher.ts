@@ -89,20 +89,20 @@ export class Dispatcher {
     this.#slots = new Slots(options.inFlightMax);
     this.#next = options.cursor.position;
     this.#matches = options.matches;
-    this.#stopListening = options.quarantine.onRelease((name) => this.#release(name));
     this.update(options.config, options.matches);
+    this.#stopListening = options.quarantine.onRelease((name) => this.#release(name));
   }
 
   /** Takes effect for the next attempt of every event. */
   update(config: TriggerConfig, matches: Matches): void {
     const { gatewayUrl } = this.#options;
+    const { subscriber, deadLetterSink } = config;
+    const target = subscriber && targetOf(subscriber.uri, { gatewayUrl, ca: subscriber.ca });
+    const sink = deadLetterSink?.uri ? targetOf(deadLetterSink.uri, { gatewayUrl, ca: deadLetterSink.ca }) : undefined;
     this.#config = config;
     this.#matches = matches;
-    const { subscriber, deadLetterSink } = config;
-    this.#subscriber = subscriber && targetOf(subscriber.uri, { gatewayUrl, ca: subscriber.ca });
-    this.#deadLetterSink = deadLetterSink?.uri
-      ? targetOf(deadLetterSink.uri, { gatewayUrl, ca: deadLetterSink.ca })
-      : undefined;
+    this.#subscriber = target;
+    this.#deadLetterSink = sink;
     this.#changed.resolve();
     this.#changed = Promise.withResolvers();
     this.pump();

@@ -12,10 +12,11 @@ import { type ListenHandle, listenOnLoopback } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LogLimits } from '../backends/sqlite.ts';
+import type { Flush } from '../backends/sqlite-file.ts';
 import { Poster } from '../http-client.ts';
 import { servingAnnotation, servingError } from '../status-annotations.ts';
-import { Brokers } from './brokers.ts';
-import { brokerConfigs, triggerConfig } from './config.ts';
+import { Brokers, type Served } from './brokers.ts';
+import { brokerConfigs, type TriggerConfig, triggerConfig } from './config.ts';
 import { createIngress } from './ingress.ts';
 import { type BrokerMetrics, brokerMetrics } from './metrics.ts';
 
@@ -34,14 +35,14 @@ export interface BrokerOptions {
   /** What ended the process twice is left alone: an event, or a whole broker. */
   quarantine?: Quarantine;
   metrics?: Metrics;
+  /** For tests of a disk that fails. */
+  fdatasync?: Flush;
   limits?: LogLimits & {
     /** Of one event's request body; 1 MiB unless given. */
     eventBytesMax?: number;
     /** Deliveries of one trigger at once; 32 unless given. */
     inFlightMax?: number;
   };
-  /** A failing disk: nothing can be promised any more. Unless given, it crashes the process, to be restarted. */
-  onFailure?(error: unknown): void;
 }
 
 export interface RunningBroker {
@@ -63,6 +64,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     dir: options.dir,
     poster,
     quarantine: options.quarantine ?? new Quarantine(),
+    ...(options.fdatasync && { fdatasync: options.fdatasync }),
     gatewayUrl,
     inFlightMax: limits.inFlightMax ?? 32,
     replyBytesMax: eventBytesMax,
@@ -70,8 +72,9 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     clock,
     log,
     metrics,
-    onFailure: options.onFailure ?? crash,
+    onChange: () => following?.schedule(),
   });
+  let following: Following | undefined;
   await brokers.restore();
   const server = createIngress({
     find: (namespace, name) => brokers.find(namespace, name),
@@ -82,7 +85,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     log,
   });
   await listenOnLoopback(server, { port: options.port, role: 'broker', flag: '--broker-port', handle: options.handle });
-  const stopFollowing = follow(client, brokers, clock, log);
+  following = follow(client, brokers, clock, log);
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
@@ -90,7 +93,7 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
-      await stopFollowing();
+      await following?.stop();
       await brokers.stop(stopGraceMs);
       server.closeAllConnections();
       await closed;
@@ -99,8 +102,14 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
   };
 }
 
-/** Keeps `brokers` as the API server has them, and says in their status what is served. Returns how to stop. */
-function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): () => Promise<void> {
+interface Following {
+  /** Looks again at what there is, and at what is served. */
+  schedule(): void;
+  stop(): Promise<void>;
+}
+
+/** Keeps `brokers` as the API server has them, and says in their status what is served. */
+function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): Following {
   const brokerInformer = new Informer(client, BrokerKind, { clock, log });
   const triggerInformer = new Informer(client, TriggerKind, { clock, log });
   let isStopped = false;
@@ -112,25 +121,40 @@ function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): ()
     isScheduled = true;
     setImmediate(() => {
       isScheduled = false;
-      if (!isStopped) apply().catch((error) => log.error({ err: error }, 'brokers not changed'));
+      if (!isStopped) apply().catch(tryAgain);
     });
+  };
+
+  const tryAgain = (error: unknown) => {
+    log.error({ err: error }, 'brokers not changed, trying again');
+    clock.after(1000, schedule);
   };
 
   const apply = async () => {
     const configs = brokerConfigs(brokerInformer.list());
-    const triggers = triggerInformer
-      .list()
-      .filter((trigger) => trigger.metadata.deletionTimestamp === undefined)
-      .map((trigger) => triggerConfig(trigger, brokerInformer.get(brokerKey(trigger))));
+    const triggers = await triggerConfigs();
     await brokers.set({ brokers: configs, triggers });
-    for (const config of configs) {
-      const served = brokers.served(config);
-      const value = served && (served.error === undefined ? served.uid : servingError(served.error));
-      await report(BrokerKind, brokerInformer.get(config), value);
-    }
+    for (const config of configs)
+      await report(BrokerKind, brokerInformer.get(config), annotationOf(brokers.served(config)));
     for (const config of triggers) {
-      if (brokers.isSubscribed(config)) await report(TriggerKind, triggerInformer.get(config), config.uid);
+      await report(TriggerKind, triggerInformer.get(config), annotationOf(brokers.subscribed(config)));
     }
+  };
+
+  /** One that cannot be understood is served as it was, if it was, and says so; the others are what they are. */
+  const triggerConfigs = async () => {
+    const configs: TriggerConfig[] = [];
+    for (const trigger of triggerInformer.list()) {
+      if (trigger.metadata.deletionTimestamp !== undefined) continue;
+      try {
+        configs.push(triggerConfig(trigger, brokerInformer.get(brokerKey(trigger))));
+      } catch (error) {
+        const known = brokers.knownTrigger(trigger.metadata.uid);
+        if (known) configs.push(known);
+        await report(TriggerKind, trigger, servingError(messageOf(error)));
+      }
+    }
+    return configs;
   };
 
   const report = async <T extends Broker | Trigger>(kind: Kind<T>, object: T | undefined, value?: string) => {
@@ -148,23 +172,25 @@ function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): ()
   triggerInformer.onChange(schedule);
   brokerInformer.start();
   triggerInformer.start();
-  void Promise.all([brokerInformer.synced, triggerInformer.synced]).then(() => {
+  Promise.all([brokerInformer.synced, triggerInformer.synced]).then(() => {
     isSynced = true;
     schedule();
-  });
-  return async () => {
-    isStopped = true;
-    await Promise.all([brokerInformer.stop(), triggerInformer.stop()]);
+  }, tryAgain);
+  return {
+    schedule,
+    async stop() {
+      isStopped = true;
+      await Promise.all([brokerInformer.stop(), triggerInformer.stop()]);
+    },
   };
+}
+
+/** What the status says of it. */
+function annotationOf(served: Served | undefined): string | undefined {
+  return served && (served.error === undefined ? served.uid : servingError(served.error));
 }
 
 const brokerKey = (trigger: Trigger) => ({
   namespace: trigger.metadata.namespace ?? '',
   name: trigger.spec.broker ?? '',
 });
-
-function crash(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
-}

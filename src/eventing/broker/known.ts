@@ -22,7 +22,10 @@ export function readKnown(path: string): Known | undefined {
   }
   const stored = JSON.parse(text) as Known & { format: number };
   // Another version's file is no loss: the API server tells everything again.
-  return stored.format === format ? { brokers: stored.brokers, triggers: stored.triggers } : undefined;
+  if (stored?.format !== format) return undefined;
+  const isConfig = (config: BrokerConfig) =>
+    [config?.namespace, config?.name, config?.uid].every((value) => typeof value === 'string');
+  return { brokers: stored.brokers.filter(isConfig), triggers: stored.triggers.filter(isConfig) };
 }
 
 /** Replaces the file as a whole: a reader sees the old one or the new one, also after a crash. */

@@ -16,7 +16,16 @@ export interface BrokerMetrics {
 
 /** The source of what is read when metrics are scraped. */
 export interface Backlogs {
-  backlogs(): Iterable<{ broker: string; trigger: string; events: number }>;
+  backlogs(): Iterable<Backlog>;
+}
+
+export interface Backlog {
+  broker: string;
+  trigger: string;
+  /** That the trigger is not past. */
+  events: number;
+  /** Of these, what is left alone because it ended the process twice. */
+  setAside: number;
 }
 
 export function brokerMetrics(metrics: Metrics | undefined, source: Backlogs): BrokerMetrics {
@@ -35,10 +44,18 @@ export function brokerMetrics(metrics: Metrics | undefined, source: Backlogs): B
     'broker',
     'trigger',
   ]);
+  const help = 'Events that are kept and not delivered, because they ended the process twice.';
+  const setAside = metrics.gauge('kittiwake_broker_events_set_aside', help, ['broker', 'trigger']);
   Object.assign(backlog, {
     collect() {
       backlog.reset();
       for (const { broker, trigger, events } of source.backlogs()) backlog.set({ broker, trigger }, events);
+    },
+  });
+  Object.assign(setAside, {
+    collect() {
+      setAside.reset();
+      for (const { broker, trigger, setAside: events } of source.backlogs()) setAside.set({ broker, trigger }, events);
     },
   });
   return {

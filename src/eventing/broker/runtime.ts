@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
@@ -6,7 +7,7 @@ import { compileFilter } from '../filters/filter.ts';
 import type { Poster } from '../http-client.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
-import type { BrokerMetrics } from './metrics.ts';
+import type { Backlog, BrokerMetrics } from './metrics.ts';
 
 export interface RuntimeOptions {
   config: BrokerConfig;
@@ -25,6 +26,8 @@ export interface RuntimeOptions {
 export class BrokerRuntime {
   readonly #options: RuntimeOptions;
   readonly #dispatchers = new Map<string, { trigger: string; dispatcher: Dispatcher }>();
+  /** Why a trigger is not served as it should be, by consumer. */
+  readonly #errors = new Map<string, string>();
   readonly #stopListening: () => void;
 
   constructor(options: RuntimeOptions) {
@@ -51,7 +54,8 @@ export class BrokerRuntime {
   /**
    * Makes `triggers` the ones that are served. Resolves when each has its durable place in the log: every event that
    * is accepted from then on reaches it. A trigger of another uid is another consumer, which starts at the end. Unless
-   * `isComplete`, there may be triggers that are not named here: their places are kept.
+   * `isComplete`, there may be triggers that are not named here: their places are kept. What goes wrong with one
+   * trigger is told by `subscribed`; it keeps its place, too.
    */
   async setTriggers(triggers: readonly TriggerConfig[], isComplete: boolean): Promise<void> {
     const wanted = new Map(triggers.map((trigger) => [consumerOf(trigger), trigger]));
@@ -60,19 +64,38 @@ export class BrokerRuntime {
       this.#dispatchers.delete(consumer);
       await dispatcher.stop(0);
     }
-    for (const [consumer, trigger] of wanted) await this.#setTrigger(consumer, trigger);
-    if (isComplete) this.#options.events.retain((consumer) => this.#dispatchers.has(consumer));
+    for (const consumer of this.#errors.keys()) if (!wanted.has(consumer)) this.#errors.delete(consumer);
+    for (const [consumer, trigger] of wanted) {
+      try {
+        await this.#setTrigger(consumer, trigger);
+        this.#errors.delete(consumer);
+      } catch (error) {
+        this.#errors.set(consumer, messageOf(error));
+        const fields = { trigger: `${trigger.namespace}/${trigger.name}`, err: error };
+        this.#options.log.error(fields, 'the trigger cannot be served, trying again');
+      }
+    }
+    if (isComplete) this.#options.events.retain((name) => this.#dispatchers.has(name) || this.#errors.has(name));
   }
 
-  /** Whether the trigger has its place in the log. */
-  isSubscribed(trigger: TriggerConfig): boolean {
-    return this.#dispatchers.has(consumerOf(trigger));
+  /** Whether the trigger has its place in the log, or why it is not served; undefined when that is not known yet. */
+  subscribed(trigger: TriggerConfig): { uid: string; error?: string } | undefined {
+    const consumer = consumerOf(trigger);
+    const error = this.#errors.get(consumer);
+    if (error !== undefined) return { uid: trigger.uid, error };
+    return this.#dispatchers.has(consumer) ? { uid: trigger.uid } : undefined;
   }
 
-  backlogs(): { trigger: string; events: number }[] {
+  /** Whether every trigger is served as it should be. */
+  get isComplete(): boolean {
+    return this.#errors.size === 0;
+  }
+
+  backlogs(): Omit<Backlog, 'broker'>[] {
     return [...this.#dispatchers.values()].map(({ trigger, dispatcher }) => ({
       trigger,
       events: dispatcher.backlog,
+      setAside: dispatcher.setAsideCount,
     }));
   }
 

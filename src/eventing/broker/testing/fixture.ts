@@ -161,9 +161,9 @@ export async function appendPastTheDoor(
 export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
 
 /** Waits until `isSo`, asking again and again; fails after five seconds. */
-export async function until(isSo: () => unknown, what = String(isSo)): Promise<void> {
+export async function until(isSo: () => unknown | Promise<unknown>, what = String(isSo)): Promise<void> {
   const endMs = performance.now() + 5000;
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`did not come to be: ${what}`);
     await pause(2);
   }
