@@ -1,6 +1,7 @@
 import type { Kind } from '../api/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../api/meta.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
 
@@ -26,6 +27,10 @@ export interface ReconcileContext {
   log: Logger;
   /** Aborts when the runner stops. */
   signal: AbortSignal;
+  /** Calls for a reconcile of this object of the controller's kind: what it waited for, outside the API, has come. */
+  again(key: Key): void;
+  /** For work that goes on beside the reconciles, under a name of its own. */
+  quarantine: Quarantine;
 }
 
 /** What is known locally of the watched kinds; may be a moment behind, never wrong about order within a kind. */

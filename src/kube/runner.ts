@@ -60,8 +60,10 @@ export async function runControllers(
       clock,
       log: log.child({ controller: controller.name }),
       signal: abort.signal,
+      quarantine,
+      again: (key) => queue.add(keyText(key)),
     };
-    const queue = reconcileQueue(controller, context, observe, guard);
+    const queue: WorkQueue = reconcileQueue(controller, context, observe, guard);
     queues.push({ name: controller.name, queue });
     connect(controller, informers, queue, context.log, observe);
   }

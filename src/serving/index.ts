@@ -4,7 +4,7 @@ import { configurationController } from './configuration/reconcile.ts';
 import { gcController } from './gc/reconcile.ts';
 import { ingressController } from './ingress/reconcile.ts';
 import { podAutoscalerController } from './pod-autoscaler/reconcile.ts';
-import type { DigestResolver } from './revision/digest.ts';
+import type { DigestResolver } from './revision/digest-queue.ts';
 import { revisionController } from './revision/reconcile.ts';
 import { routeController } from './route/reconcile.ts';
 import { serviceController } from './service/reconcile.ts';

@@ -20,8 +20,9 @@ import { updateStatus } from '../../kube/update-status.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { keepTransitionTimes } from '../ready.ts';
-import { type DigestResolver, ImageError, resolveImages } from './digest.ts';
+import type { DigestResolver } from './digest-queue.ts';
 import { deploymentCondition, diagnose } from './health.ts';
+import { ImagePins } from './pin-images.ts';
 import { reportAutoscaler } from './report-autoscaler.ts';
 import { makeDeployment, progressDeadlineMs, userPort } from './resources/deployment.ts';
 import { podSelector } from './resources/metadata.ts';
@@ -57,9 +58,10 @@ export interface RevisionControllerOptions {
 /** Revision → Deployment, private Service and PodAutoscaler, and how they fare. */
 export function revisionController(options: RevisionControllerOptions): Controller<Revision> {
   const readConfig = autoscalerConfigReader();
+  const pins = new ImagePins(options.registry);
   const list: Phase[] = [
     recordRouting,
-    pinImages(options.registry),
+    (run, context) => pins.pin(run, context),
     (run, context) => ensureDeployment(run, context, readConfig(context.cache, context.log)),
     ensurePrivateService,
     examinePods,
@@ -69,6 +71,7 @@ export function revisionController(options: RevisionControllerOptions): Controll
     name: 'revision',
     kind: RevisionKind,
     reconcile: (revision, context) => reconcileRevision(list, revision, context),
+    onGone: (key) => pins.forget(key),
     watches: [
       ownedByName(DeploymentKind, RevisionKind, (revision) => [deploymentName(revision)]),
       ownedByName(PodAutoscalerKind, RevisionKind, (revision) => [podAutoscalerName(revision)]),
@@ -128,24 +131,6 @@ async function recordRouting(run: RevisionRun, context: ReconcileContext): Promi
   };
   run.revision = await context.client.patch(RevisionKind, keyOf(revision), { type: 'merge', patch });
 }
-
-/** Resolves the images to digests, once: from then on a tag may move and the revision stays what it was. */
-function pinImages(registry: DigestResolver): Phase {
-  return async (run, context) => {
-    if (run.status.containerStatuses?.length === run.revision.spec.containers.length) return;
-    try {
-      run.status.containerStatuses = await resolveImages(run.revision, registry, context.signal);
-    } catch (error) {
-      if (!(error instanceof ImageError)) throw error;
-      run.conditions.markFalse('ContainerHealthy', 'ContainerMissing', error.message);
-      run.isBlocked = true;
-      // The registry may come back, and the image may be pushed yet.
-      run.requeue = { requeueAfterMs: missingImageRetryMs };
-    }
-  };
-}
-
-const missingImageRetryMs = 10_000;
 
 async function ensureDeployment(run: RevisionRun, context: ReconcileContext, config: AutoscalerConfig): Promise<void> {
   const { revision, status } = run;

@@ -1,4 +1,4 @@
-import { openWorld, type World } from '../../../test/world.ts';
+import { openWorld, type World, type WorldOptions } from '../../../test/world.ts';
 import { type Deployment, DeploymentKind, type DeploymentStatus } from '../../api/apps/deployment.ts';
 import type { BuildSpec } from '../../api/build/build.ts';
 import { type ContainerStatus, type Pod, PodKind } from '../../api/core/pod.ts';
@@ -9,7 +9,7 @@ import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
 import { servingAdmission, servingControllers } from '../index.ts';
 import { conditionOf } from '../ready.ts';
-import type { DigestResolver } from '../revision/digest.ts';
+import type { DigestResolver } from '../revision/digest-queue.ts';
 
 export const digest = `sha256:${'d'.repeat(64)}`;
 /** A registry that has every image but those called `missing`. */
@@ -21,8 +21,12 @@ export const anyImage: DigestResolver = {
 };
 
 /** Serving's controllers on a real API server; the tests play Deployments, nodes and builds. */
-export async function openServingWorld(registry: DigestResolver = anyImage): Promise<ServingWorld> {
+export async function openServingWorld(
+  registry: DigestResolver = anyImage,
+  options: Pick<WorldOptions, 'clock' | 'quarantine'> = {},
+): Promise<ServingWorld> {
   const world = await openWorld({
+    ...options,
     controllers: servingControllers({ registry, domain: 'localhost', gatewayPort: 8080 }),
     admission: servingAdmission,
   });
