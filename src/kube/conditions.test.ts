@@ -54,3 +54,30 @@ test('the transition time stays while the status stays', () => {
   assert.equal(manager.get('A')?.lastTransitionTime, now);
   assert.equal(stored[0]?.status, 'False');
 });
+
+test('what is marked on the way, and ends as it was stored, has not changed', () => {
+  const stored: Condition[] = [
+    { type: 'A', status: 'True', lastTransitionTime: earlier },
+    { type: 'B', status: 'True', lastTransitionTime: earlier },
+    { type: 'Info', status: 'False', lastTransitionTime: earlier },
+    { type: 'Ready', status: 'True', lastTransitionTime: earlier },
+  ];
+  const manager = set.manage(stored, now);
+  manager.markUnknown('A', 'Deploying', '');
+  assert.equal(manager.get('Ready')?.lastTransitionTime, now);
+  manager.markFalse('B', 'X', 'x');
+  manager.markTrue('Info');
+  manager.markTrue('A');
+  manager.markTrue('B');
+  manager.markFalse('Info', 'Y', 'y');
+  assert.deepEqual(
+    manager.conditions.map(({ type, status, lastTransitionTime }) => `${type}=${status} ${lastTransitionTime}`),
+    stored.map(({ type, status }) => `${type}=${status} ${earlier}`),
+  );
+});
+
+test('a condition that was stored without a time has one from now on', () => {
+  const manager = set.manage([{ type: 'A', status: 'True' }], now);
+  manager.markTrue('A');
+  assert.equal(manager.get('A')?.lastTransitionTime, now);
+});

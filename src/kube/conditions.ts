@@ -5,7 +5,10 @@ import type { Condition } from '../api/meta.ts';
  * Informational conditions are recorded with severity Info and do not count.
  */
 export interface ConditionSet<T extends string> {
-  /** Starts from `conditions` as stored; `now` (RFC 3339) is when a status that changes here has changed. */
+  /**
+   * Starts from `conditions` as stored; `now` (RFC 3339) is when a status that changes here has changed. What is marked
+   * on the way and ends as it was stored has not changed.
+   */
   manage(conditions: readonly Condition[] | undefined, now: string): ConditionManager<T>;
 }
 
@@ -30,12 +33,7 @@ export function conditionSet<T extends string>(types: {
       const byType = new Map<string, Condition>((stored ?? []).map((c) => [c.type, c]));
 
       const set = (type: T, status: Condition['status'], reason?: string, message?: string) => {
-        const old = byType.get(type);
-        const next: Condition = {
-          type,
-          status,
-          lastTransitionTime: old?.status === status && old.lastTransitionTime ? old.lastTransitionTime : now,
-        };
+        const next: Condition = { type, status, lastTransitionTime: transitionTime(stored, type, status, now) };
         if (reason) next.reason = reason;
         if (message) next.message = message;
         if (informational.includes(type)) next.severity = 'Info';
@@ -67,4 +65,15 @@ export function conditionSet<T extends string>(types: {
       };
     },
   };
+}
+
+/** Since when the condition `type` has the status that it has now, given what is stored. */
+export function transitionTime(
+  stored: readonly Condition[] | undefined,
+  type: string,
+  status: Condition['status'],
+  now: string,
+): string {
+  const before = stored?.find((condition) => condition.type === type);
+  return (before?.status === status && before.lastTransitionTime) || now;
 }

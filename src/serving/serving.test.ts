@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Deployment, DeploymentKind } from '../api/apps/deployment.ts';
 import { CoreServiceKind } from '../api/core/service.ts';
+import type { Kind } from '../api/kind.ts';
+import type { Conditioned, KubeObject } from '../api/meta.ts';
 import { IngressKind } from '../api/networking/ingress.ts';
 import { ConfigurationKind } from '../api/serving/configuration.ts';
 import { PodAutoscalerKind } from '../api/serving/pod-autoscaler.ts';
@@ -52,6 +54,42 @@ test('a Service becomes a revision that is pinned, deployed, scaled and routed',
     assert.equal(placeholder?.spec.type, 'ExternalName');
     const autoscaler = await serving.client.get(PodAutoscalerKind, inDefault('web-00001'));
     assert.equal(autoscaler?.status?.actualScale, 1);
+  } finally {
+    await serving.stop();
+  }
+});
+
+test('conditions say since when they are so, however often they are written', async () => {
+  const serving = await openServingWorld();
+  const kinds = [ServiceKind, ConfigurationKind, RouteKind, RevisionKind, PodAutoscalerKind] as Kind[];
+  type WithConditions = KubeObject & { status?: Conditioned };
+  const timesOf = (object: WithConditions) =>
+    (object.status?.conditions ?? []).map(({ type, lastTransitionTime }) => `${type} ${lastTransitionTime}`);
+  const nameOf = (kind: Kind) => ([RevisionKind, PodAutoscalerKind].includes(kind as never) ? 'web-00001' : 'web');
+  const longAgo = '2020-01-01T00:00:00Z';
+  try {
+    await serving.createService('web');
+    await serving.bringUp('web-00001');
+    await serving.readyService('web');
+    await serving.revision('web-00001', (r) => stateOf(r, 'Active') === 'True');
+    for (const kind of kinds) {
+      const conditions = (o: WithConditions | undefined) => o?.status?.conditions ?? [];
+      const stored = (await serving.client.get(kind, inDefault(nameOf(kind)))) as WithConditions;
+      const aged = conditions(stored).map((condition) => ({ ...condition, lastTransitionTime: longAgo }));
+      // With a status that is wrong, too, so that its controller must write it.
+      const status = { ...stored.status, conditions: aged, observedGeneration: 99 };
+      await serving.client.patch(kind, inDefault(nameOf(kind)), { type: 'merge', patch: { status } }, 'status');
+      const written = (await serving.world.until(
+        kind,
+        inDefault(nameOf(kind)),
+        (o) => o && (o as WithConditions).status?.observedGeneration !== 99,
+      )) as WithConditions;
+      assert.deepEqual(
+        timesOf(written),
+        aged.map(({ type }) => `${type} ${longAgo}`),
+        kind.kind,
+      );
+    }
   } finally {
     await serving.stop();
   }

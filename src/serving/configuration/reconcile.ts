@@ -4,6 +4,7 @@ import { type Configuration, ConfigurationKind, type ConfigurationStatus } from 
 import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { ApiError, isAlreadyExists } from '../../api/status.ts';
+import { transitionTime } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Controller, ownedByName, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
@@ -40,12 +41,12 @@ export const reconcileConfiguration: Reconcile<Configuration> = async (configura
   };
   const built = await buildImage(configuration, context);
   if ('status' in built) {
-    setReady(status, built, context);
+    setReady(configuration, status, built, context);
     // The newest revision is of an older generation: whatever it does now, it is not what was asked for.
     findLatestReady(configuration, status, context);
   } else {
     const made = await ensureRevision(configuration, built.image, context);
-    if ('failure' in made) setReady(status, made.failure, context);
+    if ('failure' in made) setReady(configuration, status, made.failure, context);
     else reportRevision(configuration, made.revision, status, context);
   }
   reportBuild(configuration, built, status, context);
@@ -141,13 +142,18 @@ function reportRevision(
   const ready = readyConditionOf(revision);
   if (ready?.status === 'False') {
     const message = `Revision "${name}" failed with message: ${ready.message ?? ''}.`;
-    setReady(status, { status: 'False', reason: 'RevisionFailed', message }, context);
+    setReady(configuration, status, { status: 'False', reason: 'RevisionFailed', message }, context);
   } else if (status.latestReadyRevisionName !== name) {
-    setReady(status, { status: 'Unknown', reason: ready?.reason ?? '', message: ready?.message ?? '' }, context);
+    setReady(
+      configuration,
+      status,
+      { status: 'Unknown', reason: ready?.reason ?? '', message: ready?.message ?? '' },
+      context,
+    );
   }
   findLatestReady(configuration, status, context);
   if (status.latestReadyRevisionName === name && ready?.status !== 'False') {
-    setReady(status, { status: 'True', reason: '', message: '' }, context);
+    setReady(configuration, status, { status: 'True', reason: '', message: '' }, context);
   }
 }
 
@@ -182,21 +188,32 @@ function reportBuild(
     return;
   }
   const verdict: Verdict = 'status' in built ? built : { status: 'True', reason: '', message: '' };
-  setCondition(status, 'BuildSucceeded', verdict, context);
+  setCondition(configuration, status, 'BuildSucceeded', verdict, context);
 }
 
-const setReady = (status: ConfigurationStatus, verdict: Verdict, context: ReconcileContext) =>
-  setCondition(status, 'Ready', verdict, context);
+function setReady(
+  configuration: Configuration,
+  status: ConfigurationStatus,
+  verdict: Verdict,
+  context: ReconcileContext,
+): void {
+  setCondition(configuration, status, 'Ready', verdict, context);
+}
 
 /** Ready has no dependents here, as in Knative: it speaks of the newest revision, which the phases judge. */
-function setCondition(status: ConfigurationStatus, type: string, verdict: Verdict, context: ReconcileContext): void {
+function setCondition(
+  configuration: Configuration,
+  status: ConfigurationStatus,
+  type: string,
+  verdict: Verdict,
+  context: ReconcileContext,
+): void {
   const others = (status.conditions ?? []).filter((condition) => condition.type !== type);
-  const old = status.conditions?.find((condition) => condition.type === type);
-  const isUnchanged = old?.status === verdict.status && old.lastTransitionTime !== undefined;
+  const now = timestamp(context.clock.now());
   const condition: Condition = {
     type,
     status: verdict.status,
-    lastTransitionTime: isUnchanged ? (old.lastTransitionTime ?? '') : timestamp(context.clock.now()),
+    lastTransitionTime: transitionTime(configuration.status?.conditions, type, verdict.status, now),
     ...(verdict.reason ? { reason: verdict.reason } : {}),
     ...(verdict.message ? { message: verdict.message } : {}),
   };

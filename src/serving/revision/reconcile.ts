@@ -19,7 +19,6 @@ import {
 import { updateStatus } from '../../kube/update-status.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
-import { keepTransitionTimes } from '../ready.ts';
 import type { DigestResolver } from './digest-queue.ts';
 import { deploymentCondition, diagnose } from './health.ts';
 import { ImagePins } from './pin-images.ts';
@@ -101,7 +100,7 @@ async function reconcileRevision(
       if (run.isBlocked) break;
     }
   } finally {
-    run.status.conditions = keepTransitionTimes(revision.status?.conditions, run.conditions.conditions);
+    run.status.conditions = run.conditions.conditions;
     await updateStatus(context, run.revision, run.status);
   }
   return run.requeue;

@@ -11,7 +11,7 @@ import { type Controller, ownedByName, type Reconcile, type ReconcileContext } f
 import { updateStatus } from '../../kube/update-status.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { exactMetadata } from '../exact-metadata.ts';
-import { keepTransitionTimes, readyConditionOf } from '../ready.ts';
+import { readyConditionOf } from '../ready.ts';
 import { makeConfiguration, makeRoute } from './resources.ts';
 
 const conditions = conditionSet({ happy: 'Ready', dependents: ['ConfigurationsReady', 'RoutesReady'] });
@@ -43,7 +43,7 @@ export const reconcileService: Reconcile<Service> = async (service, context) => 
       reportRoute(configuration, route, status, managed);
     }
   } finally {
-    status.conditions = keepTransitionTimes(service.status?.conditions, managed.conditions);
+    status.conditions = managed.conditions;
     await updateStatus(context, service, status);
   }
 };
