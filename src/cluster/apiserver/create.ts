@@ -4,6 +4,7 @@ import { ApiError, alreadyExists, badRequest } from '../../api/status.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
 import { customResourceCleanup, isDefinition } from './crds/definition-table.ts';
+import { requireLivingDefinition } from './crds/termination.ts';
 import { type Machinery, onDisk, storeKey } from './machinery.ts';
 import { requireLivingNamespace } from './namespace-lifecycle.ts';
 import { requireValid, setDefaults } from './objects/check.ts';
@@ -27,6 +28,7 @@ export async function create(
   if (object.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
   const given = object.metadata.name;
   beginLife(machinery, resource, object);
+  requireLivingDefinition(machinery, target, given ?? '');
   requireLivingNamespace(machinery, target, given ?? object.metadata.generateName ?? '');
 
   for (let attempt = 1; ; attempt++) {
@@ -82,7 +84,9 @@ async function write(
   const table = store.table(target.resource.table);
   const key = storeKey(target, object.metadata.name);
   if (store.latest(table, key)) throw alreadyExists(target.resource.kind, object.metadata.name);
-  requireLivingNamespace(machinery, target, object.metadata.name); // Admission may have taken its time.
+  // Admission may have taken its time.
+  requireLivingDefinition(machinery, target, object.metadata.name);
+  requireLivingNamespace(machinery, target, object.metadata.name);
   if (options.dryRun) return new StoredObject(object, 0);
   const asked = object.apiVersion;
   object.apiVersion = target.resource.storedApiVersion;

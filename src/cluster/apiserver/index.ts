@@ -68,7 +68,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const stop = async () => {
     await Promise.all(listeners.map((listener) => listener.stop()));
     eventLimit.stop();
-    registrar.stop();
+    await registrar.stop();
     await store.close();
   };
   try {

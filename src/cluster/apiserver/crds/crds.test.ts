@@ -1,53 +1,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type CustomResourceDefinition,
-  CustomResourceDefinitionKind,
-} from '../../../api/apiextensions/custom-resource-definition.ts';
+import { CustomResourceDefinitionKind } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { definitionOfKind } from '../../../api/apiextensions/definition-of-kind.ts';
-import { defineKind, type Kind } from '../../../api/kind.ts';
-import type { KubeObject } from '../../../api/meta.ts';
+import type { Kind } from '../../../api/kind.ts';
 import { platformKinds } from '../../../api/platform.ts';
-import { integer, object, type Schema, string } from '../../../api/schema.ts';
+import { object, type Schema, string } from '../../../api/schema.ts';
 import { ApiError } from '../../../api/status.ts';
-import type { Client } from '../../../kube/client.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { openApiServer } from '../index.ts';
+import {
+  definitionCondition as condition,
+  gadgetDefinition as definition,
+  GadgetKind,
+  gadget,
+  gadgetDefinitionKey as named,
+  untilDefinition as until,
+} from '../testing/gadgets.ts';
 import { openApi, WidgetKind } from '../testing/open-api.ts';
-
-type Gadget = KubeObject & { spec?: { size?: number } };
-
-const GadgetKind = defineKind<Gadget>({
-  group: 'shop.example.dev',
-  version: 'v1',
-  kind: 'Gadget',
-  shortNames: ['gd'],
-  schema: object({ spec: object({ size: integer({ default: 3 }) }) }),
-});
-const gadget = (name: string): Gadget => ({
-  apiVersion: 'shop.example.dev/v1',
-  kind: 'Gadget',
-  metadata: { name, namespace: 'default' },
-  spec: {},
-});
-const definition = () => definitionOfKind(GadgetKind as unknown as Kind);
-const named = { name: 'gadgets.shop.example.dev' };
-
-/** The definition, as soon as it is as expected. */
-async function until(client: Client, isExpected: (d: CustomResourceDefinition | undefined) => unknown) {
-  const signal = AbortSignal.timeout(5000);
-  const fieldSelector = `metadata.name=${named.name}`;
-  let object: CustomResourceDefinition | undefined;
-  for await (const event of client.watch(CustomResourceDefinitionKind, { signal, fieldSelector })) {
-    if (event.type === 'DELETED') object = undefined;
-    else if (event.type !== 'BOOKMARK') object = event.object;
-    if (isExpected(object)) return object;
-  }
-  throw new Error('the definition did not become what was expected');
-}
-
-const condition = (d: CustomResourceDefinition | undefined, type: string) =>
-  d?.status?.conditions?.find((c) => c.type === type);
 
 test('a definition is served before it says that it is established, and its objects follow its schema', async (t) => {
   const { api } = await openApi(t);

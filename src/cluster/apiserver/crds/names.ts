@@ -9,6 +9,9 @@ export function nameConflict(
 ): string | undefined {
   const { group, names } = definition.spec;
   const own = tableName({ group, plural: names.plural });
+  if (served.some((resource) => resource.isBuiltin && resource.table === own)) {
+    return `"${names.plural}.${group}" is a built-in resource`;
+  }
   const others = served.filter((resource) => resource.kind.group === group && resource.table !== own);
   for (const { kind, listKind } of others) {
     const taken = new Set([kind.plural, kind.singular, ...kind.shortNames]);

@@ -1,20 +1,21 @@
-import {
-  type CustomResourceDefinition,
-  CustomResourceDefinitionKind,
-} from '../../../api/apiextensions/custom-resource-definition.ts';
+import type { CustomResourceDefinition } from '../../../api/apiextensions/custom-resource-definition.ts';
 import type { Kind } from '../../../api/kind.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
+import { WorkQueue } from '../../../kube/work-queue.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import type { StoreEvent } from '../../store/table.ts';
-import { keyOfStoreKey, type Machinery } from '../machinery.ts';
-import { tableName } from '../resource-registry.ts';
-import type { NamedTarget, Pipeline, ServedResource } from '../resources.ts';
+import type { Machinery } from '../machinery.ts';
+import type { Pipeline } from '../resources.ts';
 import { customResources } from './custom-resources.ts';
-import { customResourceCleanup, definitionsTable } from './definition-table.ts';
+import { definitionsTable } from './definition-table.ts';
 import { nameConflict } from './names.ts';
+import { definitionTarget, objectsTable, terminate } from './termination.ts';
 
 const options = { user: 'system:apiserver' };
+
+/** How many definitions are reported on, or ended, at once. */
+const concurrency = 8;
 
 /**
  * Serves what CustomResourceDefinitions define. A new definition is served first (so that discovery shows it), and only
@@ -25,14 +26,20 @@ export class DefinitionRegistrar {
   readonly #pipeline: Pipeline;
   readonly #known: readonly Kind[];
   readonly #unsubscribe: () => void;
+  readonly #queue: WorkQueue;
+  /** What calls a definition that is being deleted when its objects change. */
   readonly #emptied = new Map<string, () => void>();
-  #work: Promise<void> = Promise.resolve();
+  /** Definitions that were seen and not yet worked on. */
+  readonly #unseen = new Set<string>();
+  #onSettled: (() => void)[] = [];
 
   /** Serves what is in the store already, at once; `known` are the kinds of the platform. */
   constructor(machinery: Machinery, pipeline: Pipeline, known: readonly Kind[]) {
     this.#machinery = machinery;
     this.#pipeline = pipeline;
     this.#known = known;
+    this.#queue = new WorkQueue({ process: (name) => this.#process(name), clock: machinery.clock, concurrency });
+    this.#queue.start();
     const table = machinery.store.table(definitionsTable);
     for (const [, stored] of table.scan()) this.#onDefinition(stored.object as CustomResourceDefinition);
     this.#unsubscribe = table.subscribe((events) => {
@@ -40,52 +47,84 @@ export class DefinitionRegistrar {
     });
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#unsubscribe();
     for (const unsubscribe of this.#emptied.values()) unsubscribe();
     this.#emptied.clear();
+    await this.#queue.stop();
   }
 
-  /** Resolves when the statuses of all definitions that were seen so far are written. */
+  /** Resolves when the statuses of all definitions that were seen so far are written, or have failed once. */
   async settled(): Promise<void> {
-    for (let work: Promise<void> | undefined; work !== this.#work; ) {
-      work = this.#work;
-      await work;
-    }
+    if (this.#unseen.size > 0) await new Promise<void>((resolve) => this.#onSettled.push(resolve));
   }
 
   #onEvent(event: StoreEvent): void {
     const definition = event.stored.object as CustomResourceDefinition;
     if (event.type === 'DELETED') {
       this.#machinery.registry.setCustom(definition.metadata.name, []);
-      this.#emptied.get(definition.metadata.name)?.();
-      this.#emptied.delete(definition.metadata.name);
+      this.#stopWaiting(definition.metadata.name);
     } else {
       this.#onDefinition(definition);
     }
   }
 
+  /** What one definition says harms no other: one that cannot be served is not, and its status says why. */
   #onDefinition(definition: CustomResourceDefinition): void {
-    const { registry } = this.#machinery;
+    const { log, registry } = this.#machinery;
     const { name } = definition.metadata;
-    const conflict = nameConflict(definition, registry.all());
-    if (!conflict) registry.setCustom(name, customResources(definition, this.#known));
-    if (definition.metadata.deletionTimestamp !== undefined) this.#clean(definition);
-    else this.#inBackground(() => this.#report(definition, conflict));
+    try {
+      if (!nameConflict(definition, registry.all())) registry.setCustom(name, customResources(definition, this.#known));
+    } catch (error) {
+      log.error({ err: error, definition: name }, 'what a CustomResourceDefinition defines cannot be served');
+    }
+    this.#unseen.add(name);
+    this.#queue.add(name);
   }
 
-  /** Failures are logged; the next change of the definition, or the next start, tries again. */
-  #inBackground(task: () => Promise<void>): void {
-    const done = task().catch((error: unknown) => {
-      if (isNotFound(error) || isConflict(error)) return; // A newer state of the definition is on its way here.
-      this.#machinery.log.error({ err: error }, 'the status of a CustomResourceDefinition could not be written');
-    });
-    this.#work = Promise.all([this.#work, done]).then(() => {});
+  /** Conflicts are no failure: the newer state of the definition is on its way here. */
+  async #process(name: string): Promise<void> {
+    try {
+      await this.#sync(name);
+      this.#queue.forget(name);
+    } catch (error) {
+      if (!isNotFound(error)) {
+        const retryAfterMs = this.#queue.retry(name);
+        if (!isConflict(error)) {
+          const fields = { err: error, definition: name, retryAfterMs };
+          this.#machinery.log.error(fields, 'a CustomResourceDefinition could not be brought up to date');
+        }
+      }
+    }
+    this.#unseen.delete(name);
+    if (this.#unseen.size === 0) for (const resolve of this.#onSettled.splice(0)) resolve();
   }
 
-  async #report(definition: CustomResourceDefinition, conflict: string | undefined): Promise<void> {
+  async #sync(name: string): Promise<void> {
+    const { store } = this.#machinery;
+    const definition = store.table(definitionsTable).get(name)?.object as CustomResourceDefinition | undefined;
+    if (!definition) return;
+    if (definition.metadata.deletionTimestamp === undefined) return await this.#report(definition);
+    if (!this.#emptied.has(name)) {
+      const table = store.table(objectsTable(definition));
+      const onChange = () => {
+        if (table.size === 0) this.#queue.add(name);
+      };
+      this.#emptied.set(name, table.subscribe(onChange));
+    }
+    await terminate(this.#machinery, this.#pipeline, name);
+  }
+
+  #stopWaiting(name: string): void {
+    this.#emptied.get(name)?.();
+    this.#emptied.delete(name);
+  }
+
+  async #report(definition: CustomResourceDefinition): Promise<void> {
+    const { registry, clock } = this.#machinery;
     const { spec, status } = definition;
-    const now = timestamp(this.#machinery.clock.now());
+    const conflict = nameConflict(definition, registry.all());
+    const now = timestamp(clock.now());
     const isFree = conflict === undefined;
     const wanted: Condition[] = [
       condition('NamesAccepted', isFree, isFree ? 'NoConflicts' : 'Conflict', conflict ?? 'no conflicts found', now),
@@ -103,54 +142,8 @@ export class DefinitionRegistrar {
       storedVersions: [...new Set([...(status?.storedVersions ?? []), ...(storage === undefined ? [] : [storage])])],
     };
     if (sameJson(next, status)) return;
-    const target = { ...this.#target(definition), subresource: 'status' as const };
+    const target = { ...definitionTarget(this.#machinery, definition.metadata.name), subresource: 'status' as const };
     await this.#pipeline.update(target, { ...definition, status: next }, options);
-  }
-
-  /** Deletes the definition's objects, and lets it go when the last one is gone. */
-  #clean(definition: CustomResourceDefinition): void {
-    const { store } = this.#machinery;
-    const { name, finalizers } = definition.metadata;
-    if (!finalizers?.includes(customResourceCleanup) || this.#emptied.has(name)) return;
-    const table = store.table(tableName({ group: definition.spec.group, plural: definition.spec.names.plural }));
-    const release = () => {
-      if (table.size === 0) this.#inBackground(() => this.#release(definition));
-    };
-    this.#emptied.set(name, table.subscribe(release));
-    this.#inBackground(async () => {
-      const resource = this.#machinery.registry.all().find((r) => r.table === table.name);
-      if (resource)
-        await this.#deleteAll(
-          resource,
-          [...table.scan()].map(([key]) => key),
-        );
-      release();
-    });
-  }
-
-  async #deleteAll(resource: ServedResource, keys: readonly string[]): Promise<void> {
-    const deletions = keys.map(async (key) => {
-      try {
-        await this.#pipeline.delete({ resource, ...keyOfStoreKey(key) }, {}, options);
-      } catch (error) {
-        if (!isNotFound(error)) throw error; // Gone is what is wanted.
-      }
-    });
-    await Promise.all(deletions);
-  }
-
-  async #release(definition: CustomResourceDefinition): Promise<void> {
-    const target = this.#target(definition);
-    const { object } = await this.#pipeline.get(target);
-    const finalizers = (object.metadata.finalizers ?? []).filter((finalizer) => finalizer !== customResourceCleanup);
-    await this.#pipeline.update(target, { ...object, metadata: { ...object.metadata, finalizers } }, options);
-  }
-
-  #target({ metadata }: CustomResourceDefinition): NamedTarget {
-    const { group, version, plural } = CustomResourceDefinitionKind;
-    const resource = this.#machinery.registry.find(group, version, plural);
-    if (!resource) throw new Error('CustomResourceDefinitions are not served');
-    return { resource, name: metadata.name };
   }
 }
 

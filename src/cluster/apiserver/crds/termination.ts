@@ -1,0 +1,121 @@
+import {
+  type CustomResourceDefinition,
+  CustomResourceDefinitionKind,
+} from '../../../api/apiextensions/custom-resource-definition.ts';
+import { type Condition, timestamp } from '../../../api/meta.ts';
+import { ApiError, isNotFound } from '../../../api/status.ts';
+import { messageOf } from '../../../lib/errors.ts';
+import { keyOfStoreKey, type Machinery } from '../machinery.ts';
+import { tableName } from '../resource-registry.ts';
+import type { NamedTarget, Pipeline, ServedResource, Target } from '../resources.ts';
+import { customResourceCleanup, definitionsTable } from './definition-table.ts';
+
+const options = { user: 'system:apiserver' };
+
+/** How many objects are deleted at once. */
+const deletionsAtOnce = 50;
+
+/** 403 when the definition of the target's kind is being deleted: an object made now could hold it up for ever. */
+export function requireLivingDefinition({ store }: Machinery, { resource }: Target, name: string): void {
+  if (resource.isBuiltin) return;
+  const { group, plural } = resource.kind;
+  const definition = store.latest(store.table(definitionsTable), `${plural}.${group}`);
+  if (definition?.object.metadata.deletionTimestamp === undefined) return;
+  const why = 'create not allowed while custom resource definition is terminating';
+  throw new ApiError(403, 'Forbidden', `${plural}.${group} "${name}" is forbidden: ${why}`, {
+    name,
+    group,
+    kind: plural,
+  });
+}
+
+/** The table that holds the objects of a definition. */
+export const objectsTable = ({ spec }: CustomResourceDefinition): string =>
+  tableName({ group: spec.group, plural: spec.names.plural });
+
+/**
+ * One round of ending a definition that is being deleted: its condition says so, its objects are deleted, and when none
+ * is left it is let go. Called again when the last object goes, and after a failure, which the condition names.
+ */
+export async function terminate(machinery: Machinery, pipeline: Pipeline, name: string): Promise<void> {
+  const { store, registry } = machinery;
+  const definition = store.table(definitionsTable).get(name)?.object as CustomResourceDefinition | undefined;
+  if (!definition?.metadata.finalizers?.includes(customResourceCleanup)) return;
+  await report(machinery, pipeline, definition, 'InstanceDeletionInProgress', 'CustomResource deletion is in progress');
+  const table = store.table(objectsTable(definition));
+  // What was never accepted has no objects: those of its name are somebody else's.
+  const resource = registry.all().find((r) => r.table === table.name && !r.isBuiltin);
+  if (resource) {
+    try {
+      await deleteAll(
+        pipeline,
+        resource,
+        [...table.scan()]
+          .filter(([, { object }]) => object.metadata.deletionTimestamp === undefined)
+          .map(([key]) => key),
+      );
+    } catch (error) {
+      const why = `could not issue all deletes: ${messageOf(error)}`;
+      await report(machinery, pipeline, definition, 'InstanceDeletionFailed', why);
+      throw error;
+    }
+    if (table.size > 0) return;
+  }
+  await release(machinery, pipeline, name);
+}
+
+/** Deletes all of `keys`, whatever goes wrong with some; throws what went wrong first. */
+async function deleteAll(pipeline: Pipeline, resource: ServedResource, keys: readonly string[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (let at = 0; at < keys.length; at += deletionsAtOnce) {
+    const deletions = keys.slice(at, at + deletionsAtOnce).map(async (key) => {
+      try {
+        await pipeline.delete({ resource, ...keyOfStoreKey(key) }, {}, options);
+      } catch (error) {
+        if (!isNotFound(error)) failures.push(error); // Gone is what is wanted.
+      }
+    });
+    await Promise.all(deletions);
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** Takes the finalizer away, whoever else writes to the definition meanwhile; other finalizers stay. */
+async function release(machinery: Machinery, pipeline: Pipeline, name: string): Promise<void> {
+  const target = definitionTarget(machinery, name);
+  const { object } = await pipeline.get(target);
+  const at = (object.metadata.finalizers ?? []).indexOf(customResourceCleanup);
+  if (at < 0) return;
+  const path = `/metadata/finalizers/${at}`;
+  const operations = [
+    { op: 'test' as const, path, value: customResourceCleanup },
+    { op: 'remove' as const, path },
+  ];
+  await pipeline.patch(target, { type: 'json', operations }, options);
+}
+
+/** Only this server writes a definition's conditions, and one definition is worked on once at a time. */
+async function report(
+  machinery: Machinery,
+  pipeline: Pipeline,
+  { metadata }: CustomResourceDefinition,
+  reason: string,
+  message: string,
+): Promise<void> {
+  const target = { ...definitionTarget(machinery, metadata.name), subresource: 'status' as const };
+  const current = (await pipeline.get(target)).object as CustomResourceDefinition;
+  const conditions = current.status?.conditions ?? [];
+  const old = conditions.find((c) => c.type === 'Terminating');
+  if (old?.status === 'True' && old.reason === reason && old.message === message) return;
+  const lastTransitionTime = (old?.status === 'True' && old.lastTransitionTime) || timestamp(machinery.clock.now());
+  const next: Condition = { type: 'Terminating', status: 'True', reason, message, lastTransitionTime };
+  const patch = { status: { conditions: [...conditions.filter((c) => c !== old), next] } };
+  await pipeline.patch(target, { type: 'merge', patch }, options);
+}
+
+export function definitionTarget({ registry }: Machinery, name: string): NamedTarget {
+  const { group, version, plural } = CustomResourceDefinitionKind;
+  const resource = registry.find(group, version, plural);
+  if (!resource) throw new Error('CustomResourceDefinitions are not served');
+  return { resource, name };
+}
