@@ -38,7 +38,12 @@ export class DefinitionRegistrar {
     this.#machinery = machinery;
     this.#pipeline = pipeline;
     this.#known = known;
-    this.#queue = new WorkQueue({ process: (name) => this.#process(name), clock: machinery.clock, concurrency });
+    this.#queue = new WorkQueue({
+      process: (name) => this.#process(name),
+      clock: machinery.clock,
+      log: machinery.log,
+      concurrency,
+    });
     this.#queue.start();
     const table = machinery.store.table(definitionsTable);
     for (const [, stored] of table.scan()) this.#onDefinition(stored.object as CustomResourceDefinition);
