@@ -57,7 +57,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
 
   async next(): Promise<IteratorResult<readonly ServedEvent[]>> {
     for (;;) {
-      const batch = this.#initialBatch() ?? this.#queue;
+      const batch = this.#guarded(() => this.#initialBatch()) ?? this.#queue;
       if (batch.length > 0) {
         if (batch === this.#queue) this.#queue = [];
         return { done: false, value: batch };
@@ -93,7 +93,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
       }
       this.#take(missed);
     }
-    this.#cleanups.push(this.#table.subscribe((events) => this.#onEvents(events)));
+    this.#cleanups.push(this.#table.subscribe((events) => this.#guarded(() => this.#onEvents(events))));
     const onAbort = () => {
       this.#queue = [];
       this.#initial = undefined;
@@ -130,6 +130,18 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
       batch.push(initialEvent(value, this.#request.resource.kind));
     }
     return batch;
+  }
+
+  /** What goes wrong with an object is the end of the watches that see it, and of nothing else. */
+  #guarded<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      this.#machinery.log.error({ err: error, resource: this.#table.name }, 'a watch failed over an event');
+      this.#queue = [];
+      this.#fail(new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more'));
+      return undefined;
+    }
   }
 
   #onEvents(events: readonly StoreEvent[]): void {

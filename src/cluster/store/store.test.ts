@@ -100,6 +100,26 @@ test('several writes of one object in one commit are all seen, in order', async 
   assert.deepEqual(seen, ['ADDED 1', 'MODIFIED 2', 'DELETED 3', 'ADDED 4']);
 });
 
+test('a subscriber that throws is logged, and takes no event from the others', async (t) => {
+  const errors: object[] = [];
+  const log = { ...silentLogger, error: (fields: object) => errors.push(fields) };
+  const store = await open(t, await tempFile(t), { log });
+  const table = store.table('/configmaps');
+  const failure = new Error('thrown by a subscriber');
+  table.subscribe(() => {
+    throw failure;
+  });
+  const seen: string[] = [];
+  table.subscribe((events) => seen.push(...events.map(({ key }) => key)));
+  await store.put(table, 'a', configMap('a')).durable;
+  await store.put(table, 'b', configMap('b')).durable;
+  assert.deepEqual(seen, ['a', 'b']);
+  assert.deepEqual(errors, [
+    { err: failure, table: '/configmaps' },
+    { err: failure, table: '/configmaps' },
+  ]);
+});
+
 test('a full disk: nothing is acknowledged, reads go on, and writes too once there is space', async (t) => {
   const file = await tempFile(t);
   const store = await open(t, file, { pagesMax: 60 });

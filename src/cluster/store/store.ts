@@ -202,7 +202,7 @@ export class Store {
   #onCommitted(): void {
     const done = this.#committing;
     this.#committing = [];
-    const { clock } = this.#options;
+    const { clock, log } = this.#options;
     this.#measure({ writes: done.length, seconds: (clock.monotonic() - this.#commitBeganAt) / 1000 });
     const nowMs = clock.now();
     const byTable = new Map<Table, StoreEvent[]>();
@@ -218,7 +218,9 @@ export class Store {
     this.#revision = done.at(-1)?.revision ?? this.#revision;
     this.#flush();
     for (const pending of done) pending.resolve();
-    for (const [table, events] of byTable) table.publish(events);
+    for (const [table, events] of byTable) {
+      table.publish(events, (err) => log.error({ err, table: table.name }, 'a subscriber of the store failed'));
+    }
   }
 
   #onFailed(isDiskFull: boolean, why: string): void {

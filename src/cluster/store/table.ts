@@ -117,9 +117,15 @@ export class Table {
     return this.#remember({ ...event, type: 'DELETED', stored: atRevision(previous, revision) });
   }
 
-  /** For the store only: tells the subscribers. */
-  publish(events: readonly StoreEvent[]): void {
-    for (const listener of this.#listeners) listener(events);
+  /** For the store only: tells the subscribers. One that throws takes the events from no other. */
+  publish(events: readonly StoreEvent[], onFailure: (error: unknown) => void): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(events);
+      } catch (error) {
+        onFailure(error);
+      }
+    }
   }
 
   #remember(event: StoreEvent): StoreEvent {

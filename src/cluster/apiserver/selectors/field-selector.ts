@@ -47,8 +47,10 @@ function isOffered(path: string, resource: ServedResource): boolean {
 
 function valueAt(object: KubeObject, path: readonly string[]): string {
   let at: unknown = object;
-  for (const step of path) at = isJsonObject(at) ? at[step] : undefined;
-  return at === undefined || at === null ? '' : String(at);
+  for (const step of path) at = isJsonObject(at) && Object.hasOwn(at, step) ? at[step] : undefined;
+  if (at === undefined || at === null) return '';
+  // An object has no text of its own, and may have a `toString` that is no function.
+  return typeof at === 'object' ? JSON.stringify(at) : String(at);
 }
 
 function splitUnescaped(query: string): string[] {
