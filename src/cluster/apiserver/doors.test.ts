@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls';
 import { CustomResourceDefinitionKind } from '../../api/apiextensions/custom-resource-definition.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { ApiError } from '../../api/status.ts';
+import type { Status } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
 import { type Logger, silentLogger } from '../../observe/log.ts';
 import type { ServedEvent } from './resources.ts';
@@ -47,8 +47,9 @@ describe('a failure of one watch, object or request', () => {
     await api.client.create(WidgetKind, widget('a'));
     const [last] = ((await bad.next()).value ?? []) as ServedEvent[];
     assert.equal(last?.type, 'ERROR');
-    assert.equal((last?.object as { code?: number }).code, 500);
-    assert.equal((last?.object as { reason?: string }).reason, 'InternalError');
+    const status = last?.object as Status | undefined;
+    assert.equal(status?.code, 500);
+    assert.equal(status?.reason, 'InternalError');
     assert.equal((await bad.next()).done, true);
     assert.deepEqual(errors, ['a watch failed over an event']);
 

@@ -9,11 +9,14 @@ import type { ServedEvent } from './resources.ts';
 class ObjectEvent implements ServedEvent {
   readonly type: ServedEvent['type'];
   readonly #stored: StoredObject;
+  /** Whether its bytes are kept: the store counts them for what most watchers see, and for nothing else. */
+  readonly #isShared: boolean;
   #bytes: Buffer | undefined;
 
-  constructor(type: ServedEvent['type'], stored: StoredObject) {
+  constructor(type: ServedEvent['type'], stored: StoredObject, isShared: boolean) {
     this.type = type;
     this.#stored = stored;
+    this.#isShared = isShared;
   }
 
   get object(): KubeObject {
@@ -21,17 +24,19 @@ class ObjectEvent implements ServedEvent {
   }
 
   get bytes(): Buffer {
-    this.#bytes ??= Buffer.from(`{"type":"${this.type}","object":${this.#stored.json}}\n`);
-    return this.#bytes;
+    if (this.#bytes) return this.#bytes;
+    const bytes = Buffer.from(`{"type":"${this.type}","object":${this.#stored.json}}\n`);
+    if (this.#isShared) this.#bytes = bytes;
+    return bytes;
   }
 }
 
 /** An object that was there when the watch began. */
 export function initialEvent(stored: StoredObject, kind: Kind): ServedEvent {
-  return new ObjectEvent('ADDED', stored.as(apiVersionOf(kind)));
+  return new ObjectEvent('ADDED', stored.as(apiVersionOf(kind)), false);
 }
 
-const shared = new WeakMap<StoreEvent, Map<string, ObjectEvent>>();
+const shared = new WeakMap<StoreEvent, ObjectEvent>();
 
 /**
  * The event as a watcher of `kind` sees it. `type` differs from the store's for objects that enter or leave its
@@ -39,18 +44,14 @@ const shared = new WeakMap<StoreEvent, Map<string, ObjectEvent>>();
  */
 export function objectEvent(event: StoreEvent, type: 'ADDED' | 'MODIFIED' | 'DELETED', kind: Kind): ServedEvent {
   const apiVersion = apiVersionOf(kind);
-  const id = `${type} ${apiVersion}`;
-  let known = shared.get(event);
-  if (!known) {
-    known = new Map();
-    shared.set(event, known);
-  }
-  let made = known.get(id);
+  const isLeaving = type === 'DELETED' && event.type !== 'DELETED';
+  const stored = isLeaving && event.previous ? atRevision(event.previous, event.revision) : event.stored;
+  const isShared = type === event.type && apiVersion === stored.object.apiVersion;
+  if (!isShared) return new ObjectEvent(type, stored.as(apiVersion), false);
+  let made = shared.get(event);
   if (!made) {
-    const isLeaving = type === 'DELETED' && event.type !== 'DELETED';
-    const stored = isLeaving && event.previous ? atRevision(event.previous, event.revision) : event.stored;
-    made = new ObjectEvent(type, stored.as(apiVersion));
-    known.set(id, made);
+    made = new ObjectEvent(type, stored, true);
+    shared.set(event, made);
   }
   return made;
 }
@@ -63,7 +64,7 @@ export function bookmark(kind: Kind, revision: number, isInitialEnd: boolean): S
     apiVersion: apiVersionOf(kind),
     metadata: { resourceVersion: String(revision), ...annotations },
   };
-  return new ObjectEvent('BOOKMARK', new StoredObject(object as unknown as KubeObject, revision));
+  return new ObjectEvent('BOOKMARK', new StoredObject(object as unknown as KubeObject, revision), false);
 }
 
 /** The last event of a watch that cannot go on. */

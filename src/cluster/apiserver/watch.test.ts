@@ -109,7 +109,7 @@ test('a watch of one name, by field selector or by its own, sees only that one',
 test('a watch from a resourceVersion that is forgotten, or not yet, is told so (410)', async (t) => {
   const { api } = await openApi(t);
   await api.client.create(WidgetKind, widget('a'));
-  for (let i = 0; i < 1100; i += 100) {
+  for (let i = 0; i < 4200; i += 100) {
     const patches = Array.from({ length: 100 }, (_, j) =>
       api.client.patch(WidgetKind, key('a'), { type: 'merge', patch: { spec: { note: `${i + j}` } } }),
     );
@@ -134,7 +134,7 @@ test('a watcher that does not read is dropped with 410, and holds no more than i
   const { api } = await openApi(t);
   const watcher = open(t, api, { resourceVersion: api.pipeline.resourceVersion });
   await api.client.create(WidgetKind, widget('a'));
-  for (let i = 0; i < 21; i++) {
+  for (let i = 0; i < 42; i++) {
     const patches = Array.from({ length: 100 }, (_, j) =>
       api.client.patch(WidgetKind, key('a'), { type: 'merge', patch: { spec: { note: `${i}-${j}` } } }),
     );
@@ -221,7 +221,7 @@ test('an expired page is told how to go on (410)', async (t) => {
   const resource = resourceOf(api);
   for (const name of ['a', 'b', 'c']) await api.client.create(WidgetKind, widget(name));
   const first = await api.pipeline.list({ resource, limit: 1 });
-  for (let i = 0; i < 11; i++) {
+  for (let i = 0; i < 42; i++) {
     const patches = Array.from({ length: 100 }, (_, j) =>
       api.client.patch(WidgetKind, key('a'), { type: 'merge', patch: { spec: { note: `${i}-${j}` } } }),
     );

@@ -6,18 +6,23 @@ import { compileSelectors, parseRevision } from './read.ts';
 import type { ServedEvent, WatchRequest, WatchStream } from './resources.ts';
 import { bookmark, errorEvent, expiredError, initialEvent, objectEvent } from './served-event.ts';
 
-/** A watcher that lets more events than this wait is too slow: it is told so, and lists again. */
-const queuedMax = 2000;
 const bookmarkEveryMs = 60_000;
 
-/** How many of the objects that are there at the beginning go into one batch. */
-const initialBatch = 100;
+/** How many events go into one batch, and of what weight: what a reader that waits holds of its own. */
+const batchMax = 100;
+const batchWeightMax = 1024 * 1024;
+
+/** After so many objects or events that are not of interest the event loop gets a turn. */
+const skippedMax = 2000;
 
 /**
  * Watches as `request` says. What it begins with is decided now, at the call; malformed requests are ApiErrors now.
  *
  *     objects there ─ ADDED… ─ BOOKMARK ─┐                  (no resourceVersion, "0", or sendInitialEvents)
- *     events after resourceVersion ──────┴─▶ live events, BOOKMARK each minute … until signal, timeout or overflow
+ *     events after resourceVersion ──────┴─▶ live events, BOOKMARK each minute … until signal, timeout or lag
+ *
+ * A watch keeps no events of its own, only how far it has come in those that the table remembers: a reader that falls
+ * behind costs nothing, and is told 410 when what it has not read is forgotten.
  */
 export function watch(machinery: Machinery, request: WatchRequest): WatchStream {
   return new Watcher(machinery, request);
@@ -30,10 +35,14 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
   readonly #isOfInterest: (key: string) => boolean;
   readonly #matches: ((stored: StoredObject) => boolean) | undefined;
   readonly #cleanups: (() => void)[] = [];
-  #initial: Iterator<StoredObject> | undefined;
-  #afterInitial: ServedEvent[] = [];
-  #queue: ServedEvent[] = [];
-  #seen: number;
+  /** What was there at the beginning and is still to be sent. */
+  #initial: [key: string, stored: StoredObject][] | undefined;
+  #initialAt = 0;
+  /** All that happened up to this revision has been read. */
+  #position: number;
+  /** Sent once everything before it has been. */
+  #isBookmarkDue = false;
+  #last: ServedEvent | undefined;
   #isEnded = false;
   #wake: (() => void) | undefined;
 
@@ -46,7 +55,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
     const selector = compileSelectors(request, resource);
     this.#matches = selector.matches;
     this.#isOfInterest = keyFilter(request, name ?? selector.name);
-    this.#seen = store.revision;
+    this.#position = store.revision;
     requireConsistent(request);
     this.#begin();
   }
@@ -57,10 +66,16 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
 
   async next(): Promise<IteratorResult<readonly ServedEvent[]>> {
     for (;;) {
-      const batch = this.#guarded(() => this.#initialBatch()) ?? this.#queue;
-      if (batch.length > 0) {
-        if (batch === this.#queue) this.#queue = [];
-        return { done: false, value: batch };
+      const batch = this.#guarded(() => this.#initialBatch() ?? this.#nextBatch());
+      if (batch && batch.length > 0) return { done: false, value: batch };
+      if (batch) {
+        await new Promise((resolve) => setImmediate(resolve));
+        continue;
+      }
+      if (this.#last) {
+        const value = [this.#last];
+        this.#last = undefined;
+        return { done: false, value };
       }
       if (this.#isEnded) return { done: true, value: undefined };
       await new Promise<void>((resolve) => {
@@ -70,35 +85,26 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
   }
 
   async return(): Promise<IteratorResult<readonly ServedEvent[]>> {
-    this.#queue = [];
-    this.#initial = undefined;
-    this.#end();
+    this.#abort();
     return { done: true, value: undefined };
   }
 
   #begin(): void {
-    const { resource, resourceVersion, sendInitialEvents, signal } = this.#request;
+    const { resourceVersion, sendInitialEvents, signal } = this.#request;
     const { store } = this.#machinery;
     const from = parseRevision(resourceVersion);
     if (from === 0 || sendInitialEvents) {
-      this.#initial = this.#objectsNow();
-      if (sendInitialEvents) this.#afterInitial.push(bookmark(resource.kind, store.revision, true));
+      this.#initial = [...this.#table.scan(storePrefix(this.#request))];
     } else {
       // Ahead of this store is a revision of another one, that stood here before: nothing is known of it.
-      const missed = from > store.revision ? undefined : this.#table.eventsAfter(from);
-      if (!missed) {
-        const message = `too old resource version: ${from} (${store.revision})`;
-        this.#fail(expiredError(message));
+      if (from > store.revision || !this.#table.eventsAfter(from, 0)) {
+        this.#fail(expiredError(`too old resource version: ${from} (${store.revision})`));
         return;
       }
-      this.#take(missed);
+      this.#position = from;
     }
-    this.#cleanups.push(this.#table.subscribe((events) => this.#guarded(() => this.#onEvents(events))));
-    const onAbort = () => {
-      this.#queue = [];
-      this.#initial = undefined;
-      this.#end();
-    };
+    this.#cleanups.push(this.#table.subscribe(() => this.#signal()));
+    const onAbort = () => this.#abort();
     if (signal.aborted) {
       onAbort();
       return;
@@ -108,67 +114,71 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
     this.#startTimers();
   }
 
-  /** A copy of the list of what is there: the objects are shared, and made into events as they are asked for. */
-  #objectsNow(): Iterator<StoredObject> {
-    const objects: StoredObject[] = [];
-    for (const [key, stored] of this.#table.scan(storePrefix(this.#request))) {
-      if (this.#isOfInterest(key) && (this.#matches?.(stored) ?? true)) objects.push(stored);
-    }
-    return objects.values();
-  }
-
-  #initialBatch(): ServedEvent[] | undefined {
-    if (!this.#initial) return undefined;
-    const batch: ServedEvent[] = [];
-    while (batch.length < initialBatch) {
-      const { done, value } = this.#initial.next();
-      if (done) {
-        this.#initial = undefined;
-        batch.push(...this.#afterInitial);
-        break;
-      }
-      batch.push(initialEvent(value, this.#request.resource.kind));
-    }
-    return batch;
-  }
-
   /** What goes wrong with an object is the end of the watches that see it, and of nothing else. */
   #guarded<T>(work: () => T): T | undefined {
     try {
       return work();
     } catch (error) {
       this.#machinery.log.error({ err: error, resource: this.#table.name }, 'a watch failed over an event');
-      this.#queue = [];
       this.#fail(new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more'));
       return undefined;
     }
   }
 
-  #onEvents(events: readonly StoreEvent[]): void {
-    // A watch that began while this very batch was being published has seen some of it already.
-    this.#take((events[0]?.revision ?? 0) > this.#seen ? events : events.filter((e) => e.revision > this.#seen));
-    if (this.#queue.length > queuedMax) {
-      this.#queue = [];
-      this.#fail(expiredError('the watcher is too slow: too many events wait for it'));
+  /** Empty when nothing of what was looked at is of interest, and there is more to look at. */
+  #initialBatch(): ServedEvent[] | undefined {
+    const { kind } = this.#request.resource;
+    if (!this.#initial) return undefined;
+    // Who takes longer over the beginning than what follows is remembered could not go on, and holds what is old.
+    if (!this.#table.eventsAfter(this.#position, 0)) return this.#failSlow();
+    const batch: ServedEvent[] = [];
+    const end = this.#initialAt + skippedMax;
+    while (this.#initialAt < end && batch.length < batchMax) {
+      const [key, stored] = this.#initial[this.#initialAt] ?? [];
+      if (key === undefined || !stored) {
+        this.#initial = undefined;
+        // What the objects show; what has happened meanwhile follows as events.
+        if (this.#request.sendInitialEvents) batch.push(bookmark(kind, this.#position, true));
+        return batch.length > 0 ? batch : undefined;
+      }
+      this.#initialAt++;
+      if (!this.#isOfInterest(key) || !(this.#matches?.(stored) ?? true)) continue;
+      batch.push(initialEvent(stored, kind));
     }
-    if (this.#queue.length > 0) this.#signal();
+    return batch;
   }
 
-  #take(events: readonly StoreEvent[]): void {
+  /** Undefined when nothing is new; empty when there is more to look at. */
+  #nextBatch(): ServedEvent[] | undefined {
     const { kind } = this.#request.resource;
+    if (this.#isEnded && !this.#isBookmarkDue) return undefined;
+    const events = this.#table.eventsAfter(this.#position, skippedMax);
+    if (!events) return this.#failSlow();
+    const batch: ServedEvent[] = [];
+    let weight = 0;
     for (const event of events) {
+      if (batch.length === batchMax || weight >= batchWeightMax) return batch;
+      this.#position = event.revision;
       if (!this.#isOfInterest(event.key)) continue;
       const type = this.#matches ? typeSeen(event, this.#matches) : event.type;
-      if (type) this.#queue.push(objectEvent(event, type, kind));
+      if (!type) continue;
+      weight += event.weight;
+      batch.push(objectEvent(event, type, kind));
     }
+    if (events.length === skippedMax) return batch;
+    if (this.#isBookmarkDue) {
+      this.#isBookmarkDue = false;
+      batch.push(bookmark(kind, this.#machinery.store.revision, false));
+    }
+    return batch.length > 0 ? batch : undefined;
   }
 
   #startTimers(): void {
-    const { clock, store } = this.#machinery;
-    const { resource, allowWatchBookmarks, timeoutSeconds } = this.#request;
+    const { clock } = this.#machinery;
+    const { allowWatchBookmarks, timeoutSeconds } = this.#request;
     const mark = () => {
       if (!allowWatchBookmarks || this.#initial) return;
-      this.#queue.push(bookmark(resource.kind, store.revision, false));
+      this.#isBookmarkDue = true;
       this.#signal();
     };
     if (allowWatchBookmarks) {
@@ -189,9 +199,19 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
     );
   }
 
+  #failSlow(): undefined {
+    this.#fail(expiredError('the watcher is too slow: events that it has not read are forgotten'));
+  }
+
   #fail(error: ApiError): void {
-    this.#queue.push(errorEvent(error));
+    this.#last = errorEvent(error);
+    this.#abort();
+  }
+
+  /** Ends without what is still to be sent. */
+  #abort(): void {
     this.#initial = undefined;
+    this.#isBookmarkDue = false;
     this.#end();
   }
 

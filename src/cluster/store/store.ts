@@ -19,8 +19,12 @@ export interface StoreOptions {
   metrics?: Metrics | undefined;
 }
 
-/** More writes than this waiting for the disk, and further ones are refused. */
+/** More writes than this, or of more text, waiting for the disk, and further ones are refused. */
 const pendingMax = 10_000;
+const pendingBytesMax = 64 * 1024 * 1024;
+
+/** What the events that all tables remember may keep in memory; the tables with the most forget first. */
+const eventBytesMax = 64 * 1024 * 1024;
 
 interface Pending {
   id: number;
@@ -28,6 +32,7 @@ interface Pending {
   key: string;
   revision: number;
   next: StoredObject | undefined;
+  bytes: number;
   resolve: () => void;
   reject: (error: unknown) => void;
 }
@@ -54,6 +59,7 @@ export class Store {
   #committing: Pending[] = [];
   #lastStaged: Promise<void> = Promise.resolve();
   #isFlushDue = false;
+  #pendingBytes = 0;
   #commitBeganAt = 0;
   #revision = 0;
   #assigned = 0;
@@ -131,6 +137,7 @@ export class Store {
     const revision = ++this.#assigned;
     object.metadata.resourceVersion = String(revision);
     const stored = new StoredObject(deepFreeze(object), revision);
+    stored.keepJson(); // Here, so that what cannot be made text is a failure of this write and of no other.
     return { stored, durable: this.#stage(table, key, revision, stored) };
   }
 
@@ -163,12 +170,15 @@ export class Store {
 
   #refuseWhenBusy(): void {
     if (this.#ended) throw this.#ended;
-    if (this.#waiting.length >= pendingMax) throw new KittiwakeError('STORE_BUSY', { waiting: this.#waiting.length });
+    if (this.#waiting.length >= pendingMax || this.#pendingBytes >= pendingBytesMax)
+      throw new KittiwakeError('STORE_BUSY', { waiting: this.#waiting.length });
   }
 
   #stage(table: Table, key: string, revision: number, next: StoredObject | undefined): Promise<void> {
     const durable = new Promise<void>((resolve, reject) => {
-      const pending = { id: this.#rowId(table, key), table, key, revision, next, resolve, reject };
+      const bytes = next?.json.length ?? 0;
+      const pending = { id: this.#rowId(table, key), table, key, revision, next, bytes, resolve, reject };
+      this.#pendingBytes += bytes;
       this.#waiting.push(pending);
       mapOf(this.#latest, table).set(key, pending);
     });
@@ -205,6 +215,8 @@ export class Store {
     const { clock, log } = this.#options;
     this.#measure({ writes: done.length, seconds: (clock.monotonic() - this.#commitBeganAt) / 1000 });
     const nowMs = clock.now();
+    // Before the new events and not after: who reads as they come has taken the old ones, however many come now.
+    this.#trim(nowMs);
     const byTable = new Map<Table, StoreEvent[]>();
     for (const pending of done) {
       const { table, key, revision, next } = pending;
@@ -239,7 +251,22 @@ export class Store {
     for (const pending of failed) pending.reject(error);
   }
 
+  #trim(nowMs: number): void {
+    let weight = 0;
+    for (const table of this.#tables.values()) {
+      table.trim(nowMs);
+      weight += table.weight;
+    }
+    while (weight > eventBytesMax) {
+      const heaviest = [...this.#tables.values()].reduce((a, b) => (b.weight > a.weight ? b : a));
+      weight -= heaviest.weight;
+      heaviest.forgetOldest(1);
+      weight += heaviest.weight;
+    }
+  }
+
   #forgetPending(pending: Pending): void {
+    this.#pendingBytes -= pending.bytes;
     const latest = this.#latest.get(pending.table);
     if (latest?.get(pending.key) === pending) latest.delete(pending.key);
   }

@@ -1,6 +1,9 @@
 import type { KubeObject } from '../../api/meta.ts';
 
-/** One version of one object: immutable, shared by readers, watchers and the writer, turned into JSON at most once. */
+/**
+ * One version of one object: immutable, shared by readers, watchers and the writer. Its JSON text is kept only while
+ * it is news (`keepJson` until `dropJson`); afterwards it is made each time: it would double what the store holds.
+ */
 export class StoredObject<T extends KubeObject = KubeObject> {
   readonly object: T;
   /** The numeric `metadata.resourceVersion`; 0 for what was never stored (dry runs, Scale). */
@@ -8,19 +11,22 @@ export class StoredObject<T extends KubeObject = KubeObject> {
   #json: string | undefined;
   #otherVersions: Map<string, StoredObject<T>> | undefined;
 
-  constructor(object: T, revision: number, json?: string) {
+  constructor(object: T, revision: number) {
     this.object = object;
     this.revision = revision;
-    this.#json = json;
   }
 
   /** The object as compact JSON text. */
   get json(): string {
+    return this.#json ?? JSON.stringify(this.object);
+  }
+
+  /** Makes the text once, to be shared until `dropJson`. */
+  keepJson(): string {
     this.#json ??= JSON.stringify(this.object);
     return this.#json;
   }
 
-  /** Forgets the text, which is made again when asked for: for objects that only wait in memory. */
   dropJson(): void {
     this.#json = undefined;
   }

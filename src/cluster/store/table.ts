@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../api/meta.ts';
 import { KeySet } from './key-set.ts';
 import { StoredObject } from './stored-object.ts';
+import { weightOf } from './weight.ts';
 
 /** One change of one object that is on disk. */
 export interface StoreEvent {
@@ -11,11 +12,14 @@ export interface StoreEvent {
   stored: StoredObject;
   previous: StoredObject | undefined;
   atMs: number;
+  /** About how many bytes the event keeps in memory: the object, its text, and the text as it is sent. */
+  weight: number;
 }
 
 /** How many events a table remembers, and for how long, so that watches can resume and pages share a snapshot. */
-const eventsMax = 1000;
+const eventsMax = 4000;
 const eventsAgeMaxMs = 5 * 60_000;
+const eventBytes = 512;
 
 /**
  * The objects of one resource that are on disk, in memory, with the newest events:
@@ -29,6 +33,7 @@ export class Table {
   readonly #keys = new KeySet();
   readonly #listeners = new Set<(events: readonly StoreEvent[]) => void>();
   #events: StoreEvent[] = [];
+  #weight = 0;
   #windowStart = 0;
 
   constructor(name: string) {
@@ -71,8 +76,13 @@ export class Table {
     return rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   }
 
-  /** What happened after `revision`, oldest first; undefined when some of it is forgotten. */
-  eventsAfter(revision: number): readonly StoreEvent[] | undefined {
+  /** About how many bytes the remembered events keep in memory. */
+  get weight(): number {
+    return this.#weight;
+  }
+
+  /** What happened after `revision`, oldest first, at most `max` of it; undefined when some of it is forgotten. */
+  eventsAfter(revision: number, max = Number.POSITIVE_INFINITY): readonly StoreEvent[] | undefined {
     if (revision < this.#windowStart) return undefined;
     let low = 0;
     let high = this.#events.length;
@@ -81,7 +91,7 @@ export class Table {
       if ((this.#events[middle] as StoreEvent).revision <= revision) low = middle + 1;
       else high = middle;
     }
-    return this.#events.slice(low);
+    return this.#events.slice(low, low + max);
   }
 
   /** Calls `listener` with each batch of events, in order; the returned function ends it. */
@@ -106,15 +116,18 @@ export class Table {
   apply(key: string, revision: number, next: StoredObject | undefined, nowMs: number): StoreEvent {
     const previous = this.#objects.get(key);
     const event = { key, revision, previous, atMs: nowMs };
+    const kept = next ?? previous;
+    if (!kept) throw new Error(`${this.name} ${key} was deleted twice`);
+    const treeBytes = weightOf(kept.object);
+    const weight = eventBytes + treeBytes + 2 * (next ? Buffer.byteLength(next.json) : treeBytes);
     if (next) {
       this.#objects.set(key, next);
       if (!previous) this.#keys.add(key);
-      return this.#remember({ ...event, type: previous ? 'MODIFIED' : 'ADDED', stored: next });
+      return this.#remember({ ...event, weight, type: previous ? 'MODIFIED' : 'ADDED', stored: next });
     }
     this.#objects.delete(key);
     this.#keys.delete(key);
-    if (!previous) throw new Error(`${this.name} ${key} was deleted twice`);
-    return this.#remember({ ...event, type: 'DELETED', stored: atRevision(previous, revision) });
+    return this.#remember({ ...event, weight, type: 'DELETED', stored: atRevision(kept, revision) });
   }
 
   /** For the store only: tells the subscribers. One that throws takes the events from no other. */
@@ -128,20 +141,27 @@ export class Table {
     }
   }
 
-  #remember(event: StoreEvent): StoreEvent {
-    this.#events.push(event);
-    const oldestMs = event.atMs - eventsAgeMaxMs;
+  /** For the store only: forgets events that are too old or too many. */
+  trim(nowMs: number): void {
     let drop = Math.max(0, this.#events.length - eventsMax);
-    while ((this.#events[drop]?.atMs ?? Number.POSITIVE_INFINITY) < oldestMs) drop++;
-    if (drop > 0) this.#forgetOldest(drop);
-    return event;
+    while ((this.#events[drop]?.atMs ?? Number.POSITIVE_INFINITY) < nowMs - eventsAgeMaxMs) drop++;
+    this.forgetOldest(drop);
   }
 
-  #forgetOldest(count: number): void {
+  /** For the store only. */
+  forgetOldest(count: number): void {
+    if (count === 0) return;
     for (const event of this.#events.splice(0, count)) {
       this.#windowStart = event.revision;
+      this.#weight -= event.weight;
       event.stored.dropJson();
     }
+  }
+
+  #remember(event: StoreEvent): StoreEvent {
+    this.#events.push(event);
+    this.#weight += event.weight;
+    return event;
   }
 }
 
