@@ -1,6 +1,7 @@
 import { PodKind } from '../../../api/core/pod.ts';
 import { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
+import type { Logger } from '../../../observe/log.ts';
 import type { PodLogs } from '../../pod-logs.ts';
 import type { Pipeline, ServedResource } from '../resources.ts';
 import { virtualResources } from './documents/virtual-resources.ts';
@@ -16,6 +17,7 @@ export interface RouterOptions {
   pipeline: Pipeline;
   documents: Documents;
   clock: Clock;
+  log: Logger;
   podLogs: PodLogs | undefined;
   /** Told which verb is applied to which resource, once that is known. */
   onRoute(exchange: Exchange, verb: string, resource: string): void;
@@ -44,7 +46,8 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
   if (!resource) throw notServed();
   const verb = verbOf(exchange.method, path, exchange.query);
   onRoute(exchange, verb ?? exchange.method.toLowerCase(), qualified(path));
-  const request = { exchange, path, resource, pipeline, now: () => options.clock.now() };
+  const { clock, log } = options;
+  const request = { exchange, path, resource, pipeline, log, now: () => clock.now() };
   if (path.subresource === undefined || isSubresource(resource, path.subresource)) {
     if (verb === undefined) throw methodNotAllowed();
     return serveResource(verb, request);

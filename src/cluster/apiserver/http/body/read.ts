@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
-import { pipeline } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { ApiError } from '../../../../api/status.ts';
+import type { Exchange } from '../exchange.ts';
 
 /** Kubernetes' own limit (apiserver `MaxRequestBodyBytes`), kept on what arrives and on what it unpacks to. */
 export const bodyBytesMax = 3 * 1024 * 1024;
@@ -9,8 +10,12 @@ export const bodyBytesMax = 3 * 1024 * 1024;
 const tooLarge = () =>
   new ApiError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${bodyBytesMax} bytes`);
 
-/** The whole body. Throws ApiError 413 as soon as it is known to be too large, 415 for an unknown encoding. */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
+/**
+ * The whole body. Throws ApiError 413 as soon as it is known to be too large, 415 for an unknown encoding, 429 when the
+ * bodies of all requests together hold too much.
+ */
+export async function readBody(exchange: Exchange): Promise<Buffer> {
+  const { request } = exchange;
   if (Number(request.headers['content-length'] ?? 0) > bodyBytesMax) throw tooLarge();
   const encoding = request.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity' && encoding !== 'gzip') {
@@ -22,11 +27,14 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   }
   const stream = encoding === 'gzip' ? gunzipped(request) : request;
   const chunks: Buffer[] = [];
+  const hold = holder(exchange);
   let size = 0;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    // Leaving early must not destroy the request: its answer goes over the same connection.
+    for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
       if (size > bodyBytesMax) throw tooLarge();
+      hold(chunk.length);
       chunks.push(chunk);
     }
   } catch (error) {
@@ -36,8 +44,26 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
   return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
 }
 
+/** Counts what a body holds until its request is answered. */
+function holder({ bodies, limits, response }: Exchange): (bytes: number) => void {
+  let held = 0;
+  response.once('close', () => {
+    bodies.heldBytes -= held;
+  });
+  return (bytes) => {
+    if (bodies.heldBytes + bytes > limits.bodyBytesMax) {
+      const what = `the bodies of requests that are being answered hold ${limits.bodyBytesMax} bytes`;
+      throw new ApiError(429, 'TooManyRequests', `${what}, which is all there is room for: try again later`, {
+        retryAfterSeconds: 1,
+      });
+    }
+    held += bytes;
+    bodies.heldBytes += bytes;
+  };
+}
+
 /** Fails with the request, and ends it. */
-function gunzipped(request: IncomingMessage): AsyncIterable<Buffer> {
+function gunzipped(request: IncomingMessage): Readable {
   const unpacked = createGunzip();
   pipeline(request, unpacked, () => {}); // The reader of `unpacked` sees the error.
   return unpacked;

@@ -1,9 +1,9 @@
 import { type Pod, PodKind } from '../../../../api/core/pod.ts';
 import { ApiError, badRequest, notFound } from '../../../../api/status.ts';
 import type { LogOptions, PodLogs } from '../../../pod-logs.ts';
-import { type Exchange, flag } from '../exchange.ts';
+import { type Exchange, flag, isGone } from '../exchange.ts';
+import { writeSlices } from '../respond.ts';
 import { numberOf, type ResourceRequest } from './resource-request.ts';
-import { drained } from './watch.ts';
 
 /** `GET …/pods/NAME/log`: plain text, sent on as it comes. */
 export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | undefined): Promise<void> {
@@ -21,22 +21,26 @@ export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | u
   await stream(exchange, podLogs.read(pod, { ...options, container }), options);
 }
 
+/** Nobody hurries the reader: a person may well look at a page of it for an hour. */
 async function stream(exchange: Exchange, chunks: AsyncIterable<Buffer>, { follow }: LogOptions): Promise<void> {
-  const { response, signal } = exchange;
+  const { response } = exchange;
   const start = () => {
-    if (response.headersSent) return;
+    if (response.headersSent || isGone(exchange)) return;
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
     response.flushHeaders();
   };
   // Who follows a silent container must see that the stream stands.
-  if (follow) setImmediate(start);
-  for await (const chunk of chunks) {
+  const soon = follow ? setImmediate(start) : undefined;
+  try {
+    for await (const chunk of chunks) {
+      start();
+      if (!(await writeSlices(exchange, chunk))) return;
+    }
     start();
-    if (signal.aborted) return;
-    if (!response.write(chunk)) await drained(response, signal);
+    response.end();
+  } finally {
+    clearImmediate(soon);
   }
-  start();
-  response.end();
 }
 
 function logOptions({ query, signal }: Exchange): LogOptions {

@@ -1,4 +1,5 @@
 import { ApiError, badRequest } from '../../../../api/status.ts';
+import type { Logger } from '../../../../observe/log.ts';
 import type { Pipeline, ServedResource } from '../../resources.ts';
 import type { Exchange } from '../exchange.ts';
 import { type Accepted, negotiate } from '../media-type.ts';
@@ -11,6 +12,7 @@ export interface ResourceRequest {
   path: ResourcePath;
   resource: ServedResource;
   pipeline: Pipeline;
+  log: Logger;
   now: () => number;
 }
 
@@ -45,8 +47,11 @@ function includeObject(query: URLSearchParams): IncludeObject {
   throw badRequest(`the parameter includeObject is "${value}": it must be None, Metadata or Object`);
 }
 
-export function tableOptions({ exchange, now, resource }: ResourceRequest, accept: Accepted): TableOptions {
+export function tableOptions({ exchange, log, now, resource }: ResourceRequest, accept: Accepted): TableOptions {
+  const { kind } = resource;
   return {
+    onFailure: (error, column, { metadata }) =>
+      log.warn({ err: error, kind: kind.kind, name: metadata.name, column }, 'a column of a table cannot be shown'),
     columns: columnsOf(resource.kind),
     version: accept.version,
     includeObject: includeObject(exchange.query),

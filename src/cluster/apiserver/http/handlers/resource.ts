@@ -1,6 +1,8 @@
 /** Create, read, update, patch, delete and list: from a request to the pipeline, and from its result to an answer. */
+import { apiVersionOf } from '../../../../api/kind.ts';
 import { ApiError, badRequest } from '../../../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../../../kube/client.ts';
+import { toYaml } from '../../../../lib/yaml.ts';
 import type { StoredObject } from '../../../store/stored-object.ts';
 import type {
   FieldValidation,
@@ -16,8 +18,8 @@ import { readBody } from '../body/read.ts';
 import { contentTypeOf, type Exchange, flag } from '../exchange.ts';
 import type { Accepted } from '../media-type.ts';
 import type { ResourcePath } from '../paths.ts';
-import { sendObject } from '../respond.ts';
-import { partial, partialList, renderTable } from '../table/render.ts';
+import { sendObject, sendPieces, wantsYaml, yamlOf } from '../respond.ts';
+import { type ListMeta, partial, renderRow, renderTable, tableHead } from '../table/render.ts';
 import { accepted, numberOf, type ResourceRequest, selectors, tableOptions } from './resource-request.ts';
 import { watchResource } from './watch.ts';
 
@@ -101,7 +103,7 @@ function listRequest(request: ResourceRequest): ListRequest {
 
 async function readWrite(request: ResourceRequest): Promise<{ body: unknown; options: WriteOptions }> {
   const { exchange } = request;
-  const body = await readBody(exchange.request);
+  const body = await readBody(exchange);
   const { errors, value } = decodeObject(body, exchange.request.headers['content-type']);
   return { body: value, options: writeOptions(exchange, errors) };
 }
@@ -133,7 +135,7 @@ const defaultManager = (agent: string | undefined) => (agent ?? '').split('/')[0
 
 async function readPatch({ exchange, resource }: ResourceRequest): Promise<{ patch: Patch; options: WriteOptions }> {
   const type = contentTypeOf(exchange);
-  const body = await readBody(exchange.request);
+  const body = await readBody(exchange);
   const supported = ['json-patch+json', 'merge-patch+json', 'strategic-merge-patch+json', 'apply-patch+yaml'].map(
     (name) => `application/${name}`,
   );
@@ -176,7 +178,7 @@ const answersWithObject = ({ kind }: ServedResource): boolean =>
 async function readDeletion({
   exchange,
 }: ResourceRequest): Promise<{ deletion: DeleteOptions; options: WriteOptions }> {
-  const body = await readBody(exchange.request);
+  const body = await readBody(exchange);
   const decoded =
     body.length === 0 ? { value: {}, errors: [] } : decodeObject(body, exchange.request.headers['content-type']);
   const given = decoded.value;
@@ -247,7 +249,6 @@ function sendOne(
 
 function sendList(request: ResourceRequest, page: ListResultPage): Promise<void> {
   const { exchange, resource } = request;
-  const accept = accepted(exchange);
   const { continue: next, items, remainingItemCount, resourceVersion } = page;
   const metadata = {
     resourceVersion,
@@ -255,17 +256,51 @@ function sendList(request: ResourceRequest, page: ListResultPage): Promise<void>
     ...(remainingItemCount !== undefined && { remainingItemCount }),
   };
   const warnings = resource.deprecationWarning === undefined ? [] : [resource.deprecationWarning];
+  const { head, textOf, field } = listForm(request, metadata);
+  const isYaml = wantsYaml(exchange);
+  const pieces = isYaml ? yamlList(head, field, items, textOf) : jsonList(head, field, items, textOf);
+  const type = isYaml ? 'application/yaml' : 'application/json';
+  return sendPieces(exchange, pieces, { headers: { 'content-type': type }, warnings });
+}
+
+interface ListForm {
+  /** The list without its items. */
+  head: object;
+  /** The name of the field that holds them. */
+  field: 'items' | 'rows';
+  textOf(item: StoredObject): string;
+}
+
+function listForm(request: ResourceRequest, metadata: ListMeta): ListForm {
+  const { exchange, resource } = request;
+  const accept = accepted(exchange);
   if (accept.shape === 'object') {
-    const { kind, listKind } = resource;
-    const apiVersion = kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
-    const head = JSON.stringify({ kind: listKind, apiVersion, metadata });
-    // Joining the texts that the objects already have is far cheaper than making one of all.
-    const text = `${head.slice(0, -1)},"items":[${items.map((item) => item.json).join(',')}]}`;
-    return sendObject(exchange, text, { warnings });
+    const head = { kind: resource.listKind, apiVersion: apiVersionOf(resource.kind), metadata };
+    return { head, field: 'items', textOf: (item) => item.json };
   }
-  const objects = items.map((item) => item.object);
   if (accept.shape === 'PartialObjectMetadata') {
-    return sendObject(exchange, partialList(objects, metadata, accept.version), { warnings });
+    const head = { kind: 'PartialObjectMetadataList', apiVersion: `meta.k8s.io/${accept.version}`, metadata };
+    return { head, field: 'items', textOf: ({ object }) => JSON.stringify(partial(object, accept.version)) };
   }
-  return sendObject(exchange, renderTable(objects, metadata, tableOptions(request, accept)), { warnings });
+  const options = tableOptions(request, accept);
+  const head = tableHead(metadata, options);
+  return { head, field: 'rows', textOf: ({ object }) => JSON.stringify(renderRow(object, options)) };
+}
+
+type TextOf = ListForm['textOf'];
+
+function* jsonList(head: object, field: string, items: readonly StoredObject[], textOf: TextOf): Generator<string> {
+  yield `${JSON.stringify(head).slice(0, -1)},"${field}":[`;
+  let separator = '';
+  for (const item of items) {
+    yield `${separator}${textOf(item)}`;
+    separator = ',';
+  }
+  yield ']}\n';
+}
+
+function* yamlList(head: object, field: string, items: readonly StoredObject[], textOf: TextOf): Generator<string> {
+  yield toYaml(head);
+  yield items.length === 0 ? `${field}: []\n` : `${field}:\n`;
+  for (const item of items) yield `- ${yamlOf(textOf(item)).trimEnd().replaceAll('\n', '\n  ')}\n`;
 }

@@ -24,7 +24,7 @@ const reviews: Record<string, (user: User) => object> = {
 /** Answers a review of authentication or authorization: the object that was sent, with its status. */
 export async function serveReview(exchange: Exchange, plural: string, nowMs: number): Promise<void> {
   const review = reviews[plural];
-  const { value } = decodeObject(await readBody(exchange.request), exchange.request.headers['content-type']);
+  const { value } = decodeObject(await readBody(exchange), exchange.request.headers['content-type']);
   if (typeof value !== 'object' || value === null || !review) throw badRequest('the body must be a review');
   const { apiVersion, kind, spec } = value as { apiVersion?: string; kind?: string; spec?: object };
   const metadata = { creationTimestamp: timestamp(nowMs) };

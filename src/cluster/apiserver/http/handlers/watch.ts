@@ -1,8 +1,8 @@
-import type { ServerResponse } from 'node:http';
 import type { KubeObject } from '../../../../api/meta.ts';
 import type { ServedEvent, WatchRequest } from '../../resources.ts';
-import { flag } from '../exchange.ts';
+import { breakOff, flag } from '../exchange.ts';
 import type { Accepted } from '../media-type.ts';
+import { sliceBytes, writeSlices } from '../respond.ts';
 import { partial, renderTable } from '../table/render.ts';
 import { numberOf, type ResourceRequest, selectors, tableOptions } from './resource-request.ts';
 
@@ -11,16 +11,38 @@ export async function watchResource(request: ResourceRequest, accept: Accepted):
   const { exchange, pipeline } = request;
   const events = pipeline.watch(watchRequest(request)); // What is wrong with the request throws here.
   const encode = accept.shape === 'object' ? (event: ServedEvent) => event.bytes : shapedEncoder(request, accept);
-  const { response, signal } = exchange;
+  const { response } = exchange;
   // The client must know at once that the watch stands, not with the first event.
   response.writeHead(200, { 'content-type': 'application/json' });
   response.flushHeaders();
   for await (const batch of events) {
-    const isFull = !response.write(Buffer.concat(batch.map(encode)));
-    if (signal.aborted) break;
-    if (isFull) await drained(response, signal);
+    for (const bytes of gathered(batch, encode)) {
+      if (await writeSlices(exchange, bytes, exchange.limits.stalledMs)) continue;
+      breakOff(exchange); // It takes nothing any more, or is gone already.
+      return;
+    }
   }
   response.end();
+}
+
+/** The bytes of all events, small ones together. */
+function* gathered(batch: readonly ServedEvent[], encode: (event: ServedEvent) => Buffer): Generator<Buffer> {
+  let waiting: Buffer[] = [];
+  let size = 0;
+  for (const event of batch) {
+    const bytes = encode(event);
+    if (size > 0 && size + bytes.length > sliceBytes) {
+      yield Buffer.concat(waiting, size);
+      waiting = [];
+      size = 0;
+    }
+    if (bytes.length > sliceBytes) yield bytes;
+    else {
+      waiting.push(bytes);
+      size += bytes.length;
+    }
+  }
+  if (size > 0) yield Buffer.concat(waiting, size);
 }
 
 function watchRequest({ exchange, path, resource }: ResourceRequest): WatchRequest {
@@ -57,18 +79,3 @@ function shapedEncoder(request: ResourceRequest, accept: Accepted): (event: Serv
 }
 
 const line = (type: string, object: object) => Buffer.from(`${JSON.stringify({ type, object })}\n`);
-
-/** Resolves once the client has taken what was written, or is gone. */
-export function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done);
-      response.off('close', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    response.once('drain', done);
-    response.once('close', done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}

@@ -176,7 +176,7 @@ test('a kind of the platform shows its own columns, null where there is nothing'
 
 test('a table carries metadata, nothing, or whole objects, as asked', () => {
   const object = { apiVersion: 'v1', kind: 'Pod', metadata: meta, spec: { containers: [] } };
-  const options = { columns: columnsOf(PodKind as Kind), version: 'v1', nowMs: now };
+  const options = { columns: columnsOf(PodKind as Kind), version: 'v1', nowMs: now, onFailure() {} };
   const rows = (includeObject: 'None' | 'Metadata' | 'Object') =>
     (renderTable([object], {}, { ...options, includeObject }) as { rows: { object?: object }[] }).rows;
   assert.equal(rows('None')[0]?.object, undefined);
@@ -186,4 +186,20 @@ test('a table carries metadata, nothing, or whole objects, as asked', () => {
     metadata: meta,
   });
   assert.equal(rows('Object')[0]?.object, object);
+});
+
+test('a cell that cannot be made says so, and is told; the others are shown', () => {
+  const failed: string[] = [];
+  const options = {
+    columns: columnsOf(PodKind as Kind),
+    version: 'v1',
+    nowMs: now,
+    includeObject: 'None' as const,
+    onFailure: (_: unknown, column: string) => failed.push(column),
+  };
+  const object = { apiVersion: 'v1', kind: 'Pod', metadata: meta }; // Without its spec.
+  const { rows } = renderTable([object], {}, options) as { rows: { cells: unknown[] }[] };
+  assert.equal(rows[0]?.cells[0], 'x');
+  assert.equal(rows[0]?.cells[1], '<error>');
+  assert.equal(failed[0], 'Ready');
 });

@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { ApiError } from '../../../api/status.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import type { Logger } from '../../../observe/log.ts';
+import { breakOff, type Exchange, flag, isGone, type User } from './exchange.ts';
+import type { Limits } from './limits.ts';
+import type { requestMetrics } from './metrics.ts';
+import { sendError } from './respond.ts';
+import { isPublic, type RouterOptions, route } from './router.ts';
+
+export interface DoorOptions {
+  router: RouterOptions;
+  measure: ReturnType<typeof requestMetrics>;
+  clock: Clock;
+  log: Logger;
+  limits: Limits;
+  /** Aborts when the server stops. */
+  stopping: AbortSignal;
+}
+
+/** How long an answer that says that time is up may take to reach the client. */
+const farewellMs = 1000;
+
+/**
+ * The door of the server: every request comes in here, and whatever goes wrong with one stays in here. Requests on one
+ * HTTP/1.1 connection are answered one after the other, so that what is pipelined waits as a request, not as an answer.
+ */
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #running = new Set<Promise<void>>();
+  readonly #lines = new WeakMap<object, { last: Promise<void>; waiting: number }>();
+  readonly #bodies = { heldBytes: 0 };
+  #requests = 0;
+  #longRunning = 0;
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a request. Never throws, and leaves no promise behind that rejects. */
+  accept(request: IncomingMessage, response: ServerResponse): void {
+    const served = this.#inTurn(request, response).catch((error: unknown) => {
+      this.#options.log.error({ err: error, path: request.url }, 'a request could not even be refused');
+      response.destroy();
+    });
+    this.#running.add(served);
+    void served.then(() => this.#running.delete(served)); // `served` does not reject.
+  }
+
+  /** Resolves when what runs now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async #inTurn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.httpVersionMajor !== 1) return await this.#serve(request, response);
+    const { socket } = request;
+    const line = this.#lines.get(socket) ?? { last: Promise.resolve(), waiting: 0 };
+    this.#lines.set(socket, line);
+    if (line.waiting >= this.#options.limits.pipelinedMax) {
+      socket.destroy(); // No client does this: whoever does gets no answer that would have to wait, too.
+      return;
+    }
+    const before = line.last;
+    let leave = () => {};
+    line.last = new Promise((resolve) => {
+      leave = resolve;
+    });
+    line.waiting++;
+    await before;
+    line.waiting--;
+    try {
+      if (socket.destroyed) return;
+      const closed = new Promise<void>((resolve) => response.once('close', resolve));
+      await this.#serve(request, response);
+      await closed;
+    } finally {
+      leave();
+    }
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { clock, limits, measure, router, stopping } = this.#options;
+    const { pathname, searchParams } = parseUrl(request.url ?? '/');
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const exchange: Exchange = {
+      request,
+      response,
+      method: request.method ?? 'GET',
+      path: pathname,
+      query: searchParams,
+      user: anonymous,
+      signal: AbortSignal.any([gone.signal, stopping]),
+      clock,
+      limits,
+      bodies: this.#bodies,
+    };
+    let leave = () => {};
+    try {
+      measure.begin(exchange);
+      response.setHeader('audit-id', auditId(request));
+      response.setHeader('cache-control', 'no-cache, private');
+      response.setHeader('x-kubernetes-pf-flowschema-uid', flowSchemaUid);
+      response.setHeader('x-kubernetes-pf-prioritylevel-uid', priorityLevelUid);
+      const user = userOf(request);
+      if (!user && !isPublic(pathname)) throw new ApiError(401, 'Unauthorized', 'Unauthorized');
+      if (user) exchange.user = user;
+      leave = this.#enter(exchange);
+      await route(exchange, router);
+    } catch (error) {
+      await this.#fail(exchange, error);
+    } finally {
+      leave();
+    }
+  }
+
+  /** Counts the request in, until the returned function is called; 429 when there are too many. */
+  #enter(exchange: Exchange): () => void {
+    const { clock, limits } = this.#options;
+    if (isPublic(exchange.path)) return () => {};
+    if (isLongRunning(exchange)) {
+      if (this.#longRunning >= limits.longRunningMax) throw tooMany(`${limits.longRunningMax} watches`);
+      this.#longRunning++;
+      return () => this.#longRunning--;
+    }
+    if (this.#requests >= limits.requestsMax) throw tooMany(`${limits.requestsMax} requests`);
+    this.#requests++;
+    const cancel = clock.after(limits.requestMs, () => this.#expire(exchange));
+    const { response } = exchange;
+    const leave = () => {
+      response.off('close', leave);
+      cancel();
+      this.#requests--;
+    };
+    // An answer that nobody reads counts until its time is up.
+    return () => {
+      if (response.writableFinished || isGone(exchange)) leave();
+      else response.once('close', leave);
+    };
+  }
+
+  #expire(exchange: Exchange): void {
+    const { clock, limits, log } = this.#options;
+    const { response } = exchange;
+    if (response.headersSent) {
+      breakOff(exchange);
+      return;
+    }
+    const message = `the request did not complete within ${limits.requestMs / 1000} s`;
+    if (exchange.request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+    sendError(exchange, new ApiError(504, 'Timeout', message)).catch((error: unknown) =>
+      log.error({ err: error }, 'the end of a request could not be told'),
+    );
+    clock.after(farewellMs, () => breakOff(exchange));
+  }
+
+  async #fail(exchange: Exchange, error: unknown): Promise<void> {
+    const { method, path, request, response, signal } = exchange;
+    if (isGone(exchange) && signal.aborted) return; // Nobody is there to hear it, and going away is what went wrong.
+    if (!(error instanceof ApiError)) this.#options.log.error({ err: error, method, path }, 'request failed');
+    if (response.headersSent) {
+      breakOff(exchange); // The answer has begun: breaking it off is the only way left to say that it is not whole.
+      return;
+    }
+    // What is left of the body is dropped as it comes; on HTTP/1.1 the connection cannot be used again.
+    request.resume();
+    if (!request.readableEnded && request.httpVersionMajor === 1 && hasBody(request))
+      response.setHeader('connection', 'close');
+    await sendError(exchange, error);
+  }
+}
+
+const tooMany = (what: string) =>
+  new ApiError(429, 'TooManyRequests', `the server is at ${what}, which is all it serves at once: try again later`, {
+    retryAfterSeconds: 1,
+  });
+
+/** Watches and logs end when their clients like. */
+function isLongRunning({ method, path, query }: Exchange): boolean {
+  if (method !== 'GET') return false;
+  return flag(query, 'watch') || /^\/apis?\/([^/]+\/){1,2}watch\//.test(path) || path.endsWith('/log');
+}
+
+const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+const users = new WeakMap<object, User>();
+
+/** Who the client's certificate says it is; undefined without one that the authority signed. */
+function userOf(request: IncomingMessage): User | undefined {
+  // One session carries many HTTP/2 requests; its socket is a proxy that differs for each.
+  const { stream } = request as { stream?: { session?: object } };
+  const connection = stream?.session ?? request.socket;
+  const known = users.get(connection);
+  if (known) return known;
+  const socket = request.socket as TLSSocket;
+  if (!socket.authorized) return undefined;
+  const { subject } = socket.getPeerCertificate();
+  if (!subject?.CN) return undefined;
+  const user = { name: `${subject.CN}`, groups: [subject.O ?? []].flat() };
+  users.set(connection, user);
+  return user;
+}
+
+export function parseUrl(url: string): URL {
+  try {
+    return new URL(url, 'https://localhost');
+  } catch {
+    return new URL('https://localhost/%00'); // Not a path of ours: it is answered with 404.
+  }
+}
+
+/** Kubernetes keeps a client's own id, so that one request can be followed through proxies. */
+function auditId(request: IncomingMessage): string {
+  const given = request.headers['audit-id'];
+  return typeof given === 'string' && /^[\w-]{1,64}$/.test(given) ? given : randomUUID();
+}
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
+/** Clients look for these headers of API Priority and Fairness; the values mean nothing here. */
+const flowSchemaUid = '00000000-0000-4000-8000-000000000001';
+const priorityLevelUid = '00000000-0000-4000-8000-000000000002';
