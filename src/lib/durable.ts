@@ -1,14 +1,32 @@
-import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fdatasyncSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 
 /**
- * Makes the folder, and those above it that are not there. When it returns, power loss cannot take away the names that
- * are new: a file that is synced in a folder whose own name was not is lost all the same.
+ * Makes the folder, and those above it that are not there. When it returns, power loss cannot take away their names: a
+ * file that is synced is lost all the same with a folder whose name was not. Each is synced before the next one is
+ * made, so of those that were there before, only the last may have been left unsynced, by a process that was killed.
  */
 export function makeFolder(path: string, options: { mode?: number } = {}): void {
-  const first = mkdirSync(path, { recursive: true, ...options });
-  if (first === undefined) return;
-  for (let parent = dirname(path); parent.length >= dirname(first).length; parent = dirname(parent)) syncFolder(parent);
+  try {
+    mkdirSync(path, options);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && dirname(path) !== path) {
+      makeFolder(dirname(path), options);
+      mkdirSync(path, options);
+    } else if (code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+  }
+  syncFolder(dirname(path));
 }
 
 /** When it returns, names that were made, moved or removed in the folder before survive power loss as they are. */

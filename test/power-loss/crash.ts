@@ -7,6 +7,7 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
+  statfsSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +52,7 @@ export interface Loss {
  */
 export async function explore(subject: Subject, options: ExploreOptions): Promise<Loss[]> {
   const { seed, disks, secondCrashes = 0, stopAtFirst = false } = options;
-  const work = realpathSync(mkdtempSync(join(process.env.POWER_LOSS_TMP ?? tmpdir(), 'kittiwake-power-loss-')));
+  const work = realpathSync(mkdtempSync(join(quickFolder(), 'kittiwake-power-loss-')));
   try {
     const folder = join(work, 'disk');
     mkdirSync(folder);
@@ -140,6 +141,17 @@ async function crashAgain(subject: Subject, folder: string, work: string, random
   rmSync(folder, { recursive: true });
   mkdirSync(folder);
   disk.crash(folder, random);
+}
+
+/** In memory, where there is room: thousands of small files come and go, and syncs are the recorder's affair. */
+function quickFolder(): string {
+  const memory = '/dev/shm';
+  try {
+    const { bavail, bsize } = statfsSync(memory);
+    return bavail * bsize > 2 ** 30 ? memory : tmpdir();
+  } catch {
+    return tmpdir(); // There is none.
+  }
 }
 
 /** Paths at which two folders differ, but for SQLite's index of its log, which is written through memory. */

@@ -297,7 +297,11 @@ int mkstemp(char *template) { return mkstemp64(template); }
 int linkat(int fromdir, const char *from, int todir, const char *to, int flags) {
   struct place place, source;
   if (!locate(todir, to, &place)) return REAL(linkat)(fromdir, from, todir, to, flags);
-  if (!locate(fromdir, from, &source)) refuse("link from outside", to);
+  if (!locate(fromdir, from, &source)) {
+    int result = REAL(linkat)(fromdir, from, todir, to, flags);
+    if (result == 0) refuse("a link from outside", to);
+    return result;
+  }
   lock();
   return enter(REAL(linkat)(fromdir, from, todir, to, flags), todir, to, &place, 'h', 0);
 }
@@ -333,7 +337,11 @@ int renameat2(int fromdir, const char *from, int todir, const char *to, unsigned
   struct stat moved, replaced;
   int leaves = locate(fromdir, from, &source), comes = locate(todir, to, &place);
   if (!leaves && !comes) return REAL(renameat2)(fromdir, from, todir, to, flags);
-  if (!leaves || !comes || (flags & ~RENAME_NOREPLACE)) refuse("this rename", to);
+  if (!leaves || !comes || (flags & ~RENAME_NOREPLACE)) {
+    int result = REAL(renameat2)(fromdir, from, todir, to, flags);
+    if (result == 0) refuse("a rename out of the folder, into it, or with flags", to);
+    return result;
+  }
   lock();
   /* POSIX: between two names of one file, nothing is done. */
   int is_same = fstatat(fromdir, from, &moved, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -357,7 +365,9 @@ static int sync_watched(uint64_t inode) {
   lock();
   record(SYNC_BEGIN, inode, token, 0, 0, 0, 0);
   unlock();
-  usleep(200 + token * 2654435761u % 1500);
+  /* Mostly short, one in eight long: whoever does not wait for another's sync gets ahead of it. */
+  uint32_t mixed = (uint32_t)token * 2654435761u;
+  usleep(200 + mixed % 1000 + ((mixed >> 16) % 8 == 0 ? 8000 : 0));
   lock();
   record(SYNC_END, inode, token, 0, 0, 0, 0);
   unlock();
