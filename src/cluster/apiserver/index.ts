@@ -9,7 +9,7 @@ import type { ListenHandle } from '../../observe/http.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
-import { Store } from '../store/store.ts';
+import { Store, type StoreOptions } from '../store/store.ts';
 import { inProcessClient } from './client.ts';
 import { DefinitionRegistrar } from './crds/registrar.ts';
 import { EventLimit } from './event-limit.ts';
@@ -33,6 +33,8 @@ export interface ApiServerOptions {
   metrics?: Metrics;
   /** Where `kubectl logs` gets them from. */
   podLogs?: PodLogs;
+  /** Makes the store's writer; a thread unless given. */
+  startWriter?: StoreOptions['startWriter'];
 }
 
 export interface ApiServer {
@@ -57,6 +59,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     clock,
     log,
     metrics,
+    startWriter: options.startWriter,
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   const machinery: Machinery = { store, registry: new ResourceRegistry(builtinKinds), admission, clock, log };

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { KubeObject } from '../../api/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -17,7 +18,12 @@ export interface StoreOptions {
   /** An upper limit on the size of the database, in pages of 4096 bytes; none unless given. */
   pagesMax?: number;
   metrics?: Metrics | undefined;
+  /** Makes what writes to the disk; a thread unless given. The simulator has one on virtual time. */
+  startWriter?: ((options: WriterOptions) => StoreWriter) | undefined;
 }
+
+/** The store's other side: gets `ToWriter`, emits `message` with `FromWriter`, and `error` and `exit` when it ends. */
+export type StoreWriter = EventEmitter & Pick<Worker, 'postMessage' | 'terminate'>;
 
 /** More writes than this, or of more text, waiting for the disk, and further ones are refused. */
 const pendingMax = 10_000;
@@ -49,7 +55,7 @@ interface Pending {
  * Revisions only grow, over restarts too; there may be gaps.
  */
 export class Store {
-  readonly #worker: Worker;
+  readonly #worker: StoreWriter;
   readonly #options: StoreOptions;
   readonly #measure: (commit: { writes: number; seconds: number }) => void;
   readonly #tables = new Map<string, Table>();
@@ -67,7 +73,7 @@ export class Store {
   #ended: Error | undefined;
   #onClosed: (() => void) | undefined;
 
-  private constructor(worker: Worker, options: StoreOptions) {
+  private constructor(worker: StoreWriter, options: StoreOptions) {
     this.#worker = worker;
     this.#options = options;
     this.#measure = commitMetrics(options.metrics);
@@ -76,11 +82,7 @@ export class Store {
   /** Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL. */
   static open(options: StoreOptions): Promise<Store> {
     const workerData: WriterOptions = { file: options.file, pagesMax: options.pagesMax };
-    const worker = new Worker(new URL('./writer.ts', import.meta.url), {
-      workerData,
-      name: 'store-writer',
-      resourceLimits: { maxYoungGenerationSizeMb: 4 },
-    });
+    const worker = (options.startWriter ?? startThread)(workerData);
     const store = new Store(worker, options);
     return new Promise((resolve, reject) => {
       worker.once('error', reject);
@@ -308,6 +310,14 @@ export class Store {
   #send(message: ToWriter): void {
     this.#worker.postMessage(message);
   }
+}
+
+function startThread(workerData: WriterOptions): StoreWriter {
+  return new Worker(new URL('./writer.ts', import.meta.url), {
+    workerData,
+    name: 'store-writer',
+    resourceLimits: { maxYoungGenerationSizeMb: 4 },
+  });
 }
 
 function commitMetrics(metrics: Metrics | undefined): (commit: { writes: number; seconds: number }) => void {
