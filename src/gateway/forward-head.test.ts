@@ -34,6 +34,72 @@ describe('the head that goes upstream', () => {
     assert.equal(field('forwarded'), 'for=1.2.3.4;proto=https, for=127.0.0.1;host="a:80";proto=http');
   });
 
+  const brokenForwarded = [
+    'for="1.2.3.4',
+    'for="a\\"',
+    'for=',
+    '=1.2.3.4',
+    'for',
+    'for=[::1]',
+    'for=1.2.3.4:80',
+    'for="a"b',
+    'for=a by=b',
+    'for=a,b',
+  ];
+  for (const broken of brokenForwarded) {
+    it(`drops the client's Forwarded ${broken}, which would swallow or distort this hop`, () => {
+      const hop = 'for=127.0.0.1;host="a:80";proto=http';
+      assert.equal(forwarded(`Forwarded: ${broken}\r\n`)('forwarded'), hop);
+      assert.equal(forwarded(`Forwarded: for=1.2.3.4\r\nForwarded: ${broken}\r\n`)('forwarded'), hop);
+    });
+  }
+
+  it('drops two Forwarded that only make sense together: a reader may take them one by one', () => {
+    const field = forwarded('Forwarded: for="a\r\nForwarded: b"\r\n');
+    assert.equal(field('forwarded'), 'for=127.0.0.1;host="a:80";proto=http');
+  });
+
+  const whole = [
+    'for=1.2.3.4',
+    'for=_hidden;by=unknown',
+    'For="[2001:db8::7]:4711" ; proto=https',
+    'for="a\\"b,;=c" , for=b',
+    'for="\t \x80"',
+    ', ;for=a;',
+  ];
+  for (const value of whole) {
+    it(`keeps the client's Forwarded ${JSON.stringify(value)}`, () => {
+      assert.ok(forwarded(`Forwarded: ${value}\r\n`)('forwarded')?.startsWith(`${value}, for=127.0.0.1;`));
+    });
+  }
+
+  const brokenAddresses = ['evil", "x', '1.2.3.4; DROP', '<script>', '1.2.3.4,,"', 'a b'];
+  for (const broken of brokenAddresses) {
+    it(`drops the client's X-Forwarded-For ${broken}`, () => {
+      assert.equal(forwarded(`X-Forwarded-For: ${broken}\r\n`)('x-forwarded-for'), '127.0.0.1');
+      assert.equal(
+        forwarded(`X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-For: ${broken}\r\n`)('x-forwarded-for'),
+        '127.0.0.1',
+      );
+    });
+  }
+
+  it('keeps addresses with ports, of both families, and hidden ones', () => {
+    const addresses = '1.2.3.4:80, 2001:db8::1, [2001:db8::1]:443, unknown, _secret, fe80::1%eth0';
+    assert.equal(forwarded(`X-Forwarded-For: ${addresses}\r\n`)('x-forwarded-for'), `${addresses}, 127.0.0.1`);
+  });
+
+  it("drops the client's X-Forwarded-Proto and -Host when they are none", () => {
+    for (const proto of ['ht tp', '"https"', 'https://', '1', 'https\t"']) {
+      assert.equal(forwarded(`X-Forwarded-Proto: ${proto}\r\n`)('x-forwarded-proto'), 'http');
+    }
+    for (const host of ['a b', 'a/b', '"a"', 'a:port', 'a@b', '[::1', 'a:99999']) {
+      assert.equal(forwarded(`X-Forwarded-Host: ${host}\r\n`)('x-forwarded-host'), 'a:80');
+    }
+    assert.equal(forwarded('X-Forwarded-Proto: https, http\r\n')('x-forwarded-proto'), 'https, http');
+    assert.equal(forwarded('X-Forwarded-Host: b:1, [::1]:2\r\n')('x-forwarded-host'), 'b:1, [::1]:2');
+  });
+
   it('writes IPv6 addresses as each header wants them', () => {
     const field = forwarded('', '2001:db8::1');
     assert.equal(field('x-forwarded-for'), '2001:db8::1');

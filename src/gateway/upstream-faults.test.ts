@@ -26,6 +26,8 @@ const bad: [name: string, reply: string, why: RegExp][] = [
   ['has a bad field name', 'HTTP/1.1 200 OK\r\nA b: c\r\n\r\n', /whitespace/],
   ['has a control character', 'HTTP/1.1 200 OK\r\nA: \0\r\n\r\n', /control character/],
   ['has both framings', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n', /both/],
+  ['has an empty coding and a length', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding:\r\n\r\na', /both/],
+  ['has an empty coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: \r\n\r\n', /not chunked/],
   ['has two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n', /differ/],
   ['has a bad length', 'HTTP/1.1 200 OK\r\nContent-Length: a\r\n\r\n', /not a number/],
   ['has another coding', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n', /not chunked/],

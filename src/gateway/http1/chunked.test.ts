@@ -100,4 +100,27 @@ describe('the chunked reader', () => {
       'Content-Length: 5\r\nTransfer-Encoding: x\r\nHost: b\r\nAuthorization: c\r\nKnative-Serving-Revision: d\r\n';
     assert.equal(run([`0\r\n${forbidden}A: b\r\n\r\n`]).passed, '0\r\nA: b\r\n\r\n');
   });
+
+  const refused: [name: string, body: string, why: RegExp][] = [
+    ['2^53, which is the first that is not exact', '20000000000000\r\n', /size is too large/],
+    ['more than 2^53 behind zeros', '0020000000000001\r\n', /size is too long/],
+    ['2^56', 'ffffffffffffff\r\n', /size is too large/],
+    ['zeros without an end', '000000000000000\r\n', /size is too long/],
+  ];
+  for (const [name, body, why] of refused) {
+    it(`refuses a size of ${name}`, () => {
+      assert.throws(() => run([body]), { name: 'HttpSyntaxError', status: 400, message: why });
+    });
+  }
+
+  it('takes the largest size that is exact', () => {
+    assert.equal(run(['1fffffffffffff\r\nabc']).isDone, false);
+  });
+
+  it('refuses chunks that are little but extensions, however many chunks share them', () => {
+    const chunk = `1;${'x'.repeat(100)}\r\na\r\n`;
+    assert.throws(() => run([chunk.repeat(50)]), { status: 400, message: /extension is too long/ });
+    const signed = `400;${'x'.repeat(100)}\r\n${'a'.repeat(1024)}\r\n`;
+    assert.equal(run([`${signed.repeat(200)}0\r\n\r\n`]).isDone, true);
+  });
 });

@@ -13,10 +13,8 @@ export interface ChunkedSink {
 const state = { size: 0, extension: 1, sizeLf: 2, data: 3, dataCr: 4, dataLf: 5, trailer: 6, done: 7 } as const;
 type State = (typeof state)[keyof typeof state];
 
-/** 14 hexadecimal digits stay within 2^56; a longer size is nobody's chunk. */
+/** Enough for every size up to 2^53 - 1; more are zeros in front of one, or nobody's chunk. */
 const sizeDigitsMax = 14;
-/** Extensions are skipped, and nobody sends long ones. */
-const extensionBytesMax = 4096;
 
 /**
  * Checks a chunked body (RFC 9112 §7.1) as it streams by, without copying: what is well-formed goes to the sink as it
@@ -29,6 +27,7 @@ export class ChunkedReader {
   #state: State = state.size;
   #size = 0;
   #digits = 0;
+  /** Extensions of the body so far that its chunks do not outweigh: skipped, but they must not be all there is. */
   #extensionBytes = 0;
   #trailer = '';
   /** Payload bytes seen so far, without the coding. */
@@ -59,12 +58,14 @@ export class ChunkedReader {
           if (digit !== -1) {
             if (++this.#digits > sizeDigitsMax) throw new HttpSyntaxError(400, 'a chunk size is too long');
             this.#size = this.#size * 16 + digit;
+            // Beyond it numbers are no longer exact: two readers would see the chunk end at different bytes.
+            if (this.#size > Number.MAX_SAFE_INTEGER) throw new HttpSyntaxError(400, 'a chunk size is too large');
           } else if (this.#digits > 0 && byte === 0x0d) {
             this.#state = state.sizeLf;
           } else if (this.#digits > 0 && byte === 0x3b) {
             if (passFrom < at) sink.onChunked(bytes, passFrom, at);
             passFrom = -1;
-            this.#readExtension(byte);
+            this.#readExtension(byte, limits);
           } else {
             throw new HttpSyntaxError(400, 'a chunk size is not a hexadecimal number');
           }
@@ -77,7 +78,7 @@ export class ChunkedReader {
             this.#state = state.sizeLf;
           } else {
             passFrom = -1;
-            this.#readExtension(byte);
+            this.#readExtension(byte, limits);
           }
           at++;
           break;
@@ -85,7 +86,7 @@ export class ChunkedReader {
           expect(byte, 0x0a, 'a chunk size does not end in CRLF');
           at++;
           this.#digits = 0;
-          this.#extensionBytes = 0;
+          this.#extensionBytes = Math.max(0, this.#extensionBytes - this.#size);
           this.#state = this.#size === 0 ? state.trailer : state.data;
           break;
         case state.data: {
@@ -115,10 +116,10 @@ export class ChunkedReader {
   }
 
   /** RFC 9112 §7.1.1, widened to a field value's characters: nothing that a lenient parser takes for a line's end. */
-  #readExtension(byte: number): void {
+  #readExtension(byte: number, limits: MessageLimits): void {
     this.#state = state.extension;
     if (valueCharacters[byte] !== 1) throw new HttpSyntaxError(400, 'a chunk extension has a control character in it');
-    if (++this.#extensionBytes > extensionBytesMax) throw new HttpSyntaxError(400, 'a chunk extension is too long');
+    if (++this.#extensionBytes > limits.extensionBytes) throw new HttpSyntaxError(400, 'a chunk extension is too long');
   }
 
   #readTrailer(bytes: Buffer, start: number, sink: ChunkedSink, limits: MessageLimits): number {

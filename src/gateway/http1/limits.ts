@@ -8,6 +8,8 @@ export interface MessageLimits {
   fieldCount: number;
   /** The trailer section of a chunked body. */
   trailerBytes: number;
+  /** Chunk extensions of one body beyond as many bytes as its chunks carry. */
+  extensionBytes: number;
 }
 
 export const defaultMessageLimits: MessageLimits = {
@@ -15,4 +17,5 @@ export const defaultMessageLimits: MessageLimits = {
   targetBytes: 16 * 1024,
   fieldCount: 256,
   trailerBytes: 16 * 1024,
+  extensionBytes: 4 * 1024,
 };

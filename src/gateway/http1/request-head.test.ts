@@ -121,6 +121,19 @@ describe('the request head parser', () => {
     );
   });
 
+  const empties: [name: string, fields: string][] = [
+    ['alone', 'Transfer-Encoding:\r\n'],
+    ['beside a Content-Length', 'Transfer-Encoding:\r\nContent-Length: 3\r\n'],
+    ['behind a Content-Length', 'Content-Length: 3\r\nTransfer-Encoding: \t\r\n'],
+    ['before a chunked one', 'Transfer-Encoding:\r\nTransfer-Encoding: chunked\r\n'],
+    ['behind a chunked one', 'Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n'],
+  ];
+  for (const [name, fields] of empties) {
+    it(`refuses an empty Transfer-Encoding ${name}`, () => {
+      assert.throws(() => read(`POST / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`), HttpSyntaxError);
+    });
+  }
+
   it('drops what Connection names, whatever stands first', () => {
     const head = read('GET / HTTP/1.1\r\nA: 1\r\nConnection: b, A\r\nHost: a\r\nB: 2\r\nC: 3\r\n\r\n');
     assert.equal(head.fields, 'C: 3\r\n');

@@ -1,15 +1,7 @@
 import { FieldWalker, listHas, withoutFields } from './fields.ts';
+import { isAddressList, isForwarded, isHostList, isSchemeList } from './forwarded.ts';
 import type { MessageLimits } from './limits.ts';
-import {
-  allIn,
-  HttpSyntaxError,
-  hostCharacters,
-  ipv6Characters,
-  isName,
-  parseLength,
-  targetCharacters,
-  tokenCharacters,
-} from './syntax.ts';
+import { HttpSyntaxError, isHost, isName, parseLength, targetCharacters, tokenCharacters } from './syntax.ts';
 
 /** How the end of a body is found (RFC 9112 §6.3). */
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
@@ -129,7 +121,7 @@ function badVersion(text: string, at: number): HttpSyntaxError {
 
 function readFields(text: string, start: number, head: RequestHead, limits: MessageLimits): void {
   let hasHost = false;
-  let transferEncoding = '';
+  let transferEncoding: string | undefined;
   let connection = '';
   let upgrade = '';
   let fields = '';
@@ -158,7 +150,7 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
         break;
       case 0x66: // f
         if (is('forwarded')) {
-          head.forwarded = joined(head.forwarded);
+          head.forwarded = said(head.forwarded, isForwarded);
           isDropped = true;
         }
         break;
@@ -183,7 +175,7 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
         break;
       case 0x74: // t
         if (is('transfer-encoding')) {
-          transferEncoding = joined(transferEncoding);
+          transferEncoding = transferEncoding === undefined ? walker.value() : `${transferEncoding}, ${walker.value()}`;
           isDropped = true;
         } else if (is('traceparent')) {
           // Two of them are as good as none: W3C Trace Context §3.3 asks to restart the trace.
@@ -201,13 +193,13 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
         break;
       case 0x78: // x
         if (is('x-forwarded-for')) {
-          head.forwardedFor = joined(head.forwardedFor);
+          head.forwardedFor = said(head.forwardedFor, isAddressList);
           isDropped = true;
         } else if (is('x-forwarded-proto')) {
-          head.forwardedProto = walker.value();
+          head.forwardedProto = said(head.forwardedProto, isSchemeList);
           isDropped = true;
         } else if (is('x-forwarded-host')) {
-          head.forwardedHost = walker.value();
+          head.forwardedHost = said(head.forwardedHost, isHostList);
           isDropped = true;
         } else if (is('x-request-id')) {
           head.requestId = walker.value();
@@ -222,6 +214,10 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
   }
   if (keptFrom < walker.lineEnd) fields += text.slice(keptFrom, walker.lineEnd);
   head.fields = fields;
+  if (head.forwarded === broken) head.forwarded = '';
+  if (head.forwardedFor === broken) head.forwardedFor = '';
+  if (head.forwardedProto === broken) head.forwardedProto = '';
+  if (head.forwardedHost === broken) head.forwardedHost = '';
   if (!hasHost) throw new HttpSyntaxError(400, 'there is no Host header field');
   decideFraming(head, transferEncoding);
   if (connection !== '' || upgrade !== '') applyConnection(head, connection, upgrade);
@@ -246,6 +242,16 @@ function joined(before: string): string {
   return before === '' ? walker.value() : `${before}, ${walker.value()}`;
 }
 
+/** Stands for what earlier hops said while a head is read, once a line of it was broken: no value has a line's end. */
+const broken = '\n';
+
+/** What earlier hops said, with the walker's line: nothing of it is kept when one line is broken. */
+function said(before: string, isWhole: (value: string) => boolean): string {
+  const value = walker.value();
+  if (value === '') return before;
+  return before === broken || !isWhole(value) ? broken : joined(before);
+}
+
 function readContentLength(head: RequestHead): void {
   const length = parseLength(walker.value());
   if (length === -1) throw new HttpSyntaxError(400, `Content-Length is not a number: ${quoted(walker.value())}`);
@@ -255,8 +261,9 @@ function readContentLength(head: RequestHead): void {
   head.contentLength = length;
 }
 
-function decideFraming(head: RequestHead, transferEncoding: string): void {
-  if (transferEncoding !== '') {
+/** An empty Transfer-Encoding is one, too: what stands behind it may be read by it or by Content-Length. */
+function decideFraming(head: RequestHead, transferEncoding: string | undefined): void {
+  if (transferEncoding !== undefined) {
     if (head.contentLength !== -1) {
       throw new HttpSyntaxError(400, 'there are both Transfer-Encoding and Content-Length');
     }
@@ -289,14 +296,7 @@ function applyConnection(head: RequestHead, connection: string, upgrade: string)
 }
 
 function checkHost(host: string, where: string): void {
-  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?$/.exec(host);
-  const name = match?.[1] ?? '';
-  const isValid = name.startsWith('[')
-    ? name.length > 3 && allIn(ipv6Characters, name, 1, name.length - 1)
-    : name !== '' && allIn(hostCharacters, name, 0, name.length);
-  if (!isValid || Number(match?.[2] ?? 0) > 65535) {
-    throw new HttpSyntaxError(400, `${where} does not name a valid host: ${quoted(host)}`);
-  }
+  if (!isHost(host)) throw new HttpSyntaxError(400, `${where} does not name a valid host: ${quoted(host)}`);
 }
 
 /** For messages: short, and without what could break a log line or a terminal. */

@@ -33,7 +33,7 @@ export function readResponseHead(text: string, method: string, head: ResponseHea
   head.contentLength = -1;
   const isVersion11 = readStatusLine(text, head);
   head.isKeepAlive = isVersion11;
-  let transferEncoding = '';
+  let transferEncoding: string | undefined;
   let connection = '';
   let fields = '';
   const start = text.indexOf('\n') + 1;
@@ -65,7 +65,7 @@ export function readResponseHead(text: string, method: string, head: ResponseHea
         break;
       case 0x74: // t
         if (is('transfer-encoding')) {
-          transferEncoding = joined(transferEncoding);
+          transferEncoding = transferEncoding === undefined ? walker.value() : `${transferEncoding}, ${walker.value()}`;
           isDropped = true;
         }
         break;
@@ -119,9 +119,14 @@ function readContentLength(head: ResponseHead): boolean {
   return isRepeated;
 }
 
-function decideFraming(head: ResponseHead, method: string, transferEncoding: string, isVersion11: boolean): void {
+function decideFraming(
+  head: ResponseHead,
+  method: string,
+  transferEncoding: string | undefined,
+  isVersion11: boolean,
+): void {
   const { status } = head;
-  if (transferEncoding !== '') {
+  if (transferEncoding !== undefined) {
     if (head.contentLength !== -1) {
       throw new HttpSyntaxError(502, 'there are both Transfer-Encoding and Content-Length');
     }
@@ -132,11 +137,11 @@ function decideFraming(head: ResponseHead, method: string, transferEncoding: str
   if (status < 200 || status === 204) {
     // RFC 9110 §8.6: these carry no Content-Length; one that says otherwise has bytes behind it that belong to nobody.
     if (head.contentLength !== -1) head.fields = withoutFields(head.fields, contentLengthName);
-    if (head.contentLength > 0 || transferEncoding !== '') head.isKeepAlive = false;
+    if (head.contentLength > 0 || transferEncoding !== undefined) head.isKeepAlive = false;
     head.framing = 'none';
   } else if (method === 'HEAD' || status === 304) {
     head.framing = 'none';
-  } else if (transferEncoding !== '') {
+  } else if (transferEncoding !== undefined) {
     head.framing = 'chunked';
   } else if (head.contentLength !== -1) {
     head.framing = head.contentLength === 0 ? 'none' : 'length';

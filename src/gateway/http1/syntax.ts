@@ -46,6 +46,16 @@ export function isName(text: string, start: number, name: string): boolean {
   return true;
 }
 
+/** A name or address, with a port perhaps (RFC 9110 §7.2). */
+export function isHost(host: string): boolean {
+  const match = /^(\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?$/.exec(host);
+  const name = match?.[1] ?? '';
+  const isNamed = name.startsWith('[')
+    ? name.length > 3 && allIn(ipv6Characters, name, 1, name.length - 1)
+    : name !== '' && allIn(hostCharacters, name, 0, name.length);
+  return isNamed && Number(match?.[2] ?? 0) <= 65535;
+}
+
 /** Decimal digits to a safe integer, or -1. */
 export function parseLength(text: string): number {
   if (text.length === 0 || text.length > 16) return -1;
