@@ -34,20 +34,34 @@ const SocketOfHandle = Socket as unknown as new (options: {
  */
 export function readInto(accepted: Socket, onBytes: OnBytes): Socket {
   const internals = accepted as unknown as Internals;
-  const handle = internals._handle;
-  if (typeof handle?.useUserBuffer !== 'function' || typeof internals._server !== 'object') {
+  const server = internals._server;
+  const socket = typeof server === 'object' ? movedHandle(accepted, onBytes) : undefined;
+  if (socket === undefined) {
     accepted.on('data', onBytes);
     return accepted;
   }
+  // The server counts its connections by this field when they close.
+  (socket as unknown as Internals)._server = server ?? null;
+  internals._server = null;
+  socket.resume();
+  return socket;
+}
+
+/** A new socket with the handle of `from`, which keeps none; undefined where the runtime's insides look different. */
+export function movedHandle(from: Socket, onBytes: OnBytes): Socket | undefined {
+  const internals = from as unknown as Internals;
+  const handle = internals._handle;
+  if (typeof handle?.useUserBuffer !== 'function') return undefined;
+  const socket = new SocketOfHandle({ handle, allowHalfOpen: true, onread: readingInto(onBytes) });
+  internals._handle = null;
+  return socket;
+}
+
+/** The option of net.Socket that has it read into `readBuffer`. */
+export function readingInto(onBytes: OnBytes): { buffer: Buffer; callback: (length: number) => boolean } {
   const callback = (length: number) => {
     onBytes(length === readBuffer.length ? readBuffer : readBuffer.subarray(0, length));
     return true;
   };
-  const socket = new SocketOfHandle({ handle, allowHalfOpen: true, onread: { buffer: readBuffer, callback } });
-  // The server counts its connections by this field when they close.
-  (socket as unknown as Internals)._server = internals._server;
-  internals._handle = null;
-  internals._server = null;
-  socket.resume();
-  return socket;
+  return { buffer: readBuffer, callback };
 }

@@ -1,29 +1,33 @@
 import type { Socket } from 'node:net';
-import { owned, readInto } from './accepted-socket.ts';
-import type { Backend, Waiter } from './backend.ts';
+import { readInto } from './accepted-socket.ts';
+import type { Waiter } from './backend.ts';
+import { ClientInput } from './client-input.ts';
 import type { GatewayContext } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
+import { Exchange } from './exchange.ts';
 import { forwardHead, type Peer, peerOf } from './forward-head.ts';
-import { findHeadEnd } from './http1/head-end.ts';
-import { isIdempotent, RequestHead, readRequestHead } from './http1/request-head.ts';
+import { isIdempotent, RequestHead } from './http1/request-head.ts';
 import { HttpSyntaxError } from './http1/syntax.ts';
 import {
   badGateway,
   bodyTooLarge,
   headTimeout,
+  internalError,
   noPath,
   noRoute,
+  overloaded,
   queueFull,
   type Reply,
   replyText,
   requestTimeout,
 } from './replies.ts';
 import { RequestBody } from './request-body.ts';
-import { requestDeadlineMs } from './request-deadline.ts';
 import { clientClosed } from './revision-counters.ts';
 import { chooseSplit, matchRoute } from './router.ts';
+import { StallWatch } from './stall-watch.ts';
 import { UpstreamConnection } from './upstream-connection.ts';
 
+type Event = 'data' | 'drain' | 'end' | 'close' | 'start' | 'sweep';
 type Phase = 'head' | 'waiting' | 'proxying' | 'tunnel' | 'closing' | 'closed';
 
 /** A request that may not be sent twice only goes out on a connection that was in use this recently. */
@@ -46,33 +50,29 @@ export class ClientConnection implements Waiter {
   readonly #peer: Peer;
   readonly #body: RequestBody;
   #phase: Phase = 'head';
-  /** Received, not yet used. */
-  #input: Buffer | undefined;
-  /** How much of the input has been searched for the head's end. */
-  #searched = 0;
+  readonly #input: ClientInput;
+  readonly #stall = new StallWatch();
+  readonly #upstreamStall = new StallWatch();
   #isAdvancing = false;
-  #backend: Backend | undefined;
-  #endpoint: Endpoint | undefined;
+  /** The request under way, if it is at a revision. */
+  readonly #exchange: Exchange;
   #upstream: UpstreamConnection | undefined;
-  #upstreamHead = '';
-  #arrivedMs = 0;
-  #lastReplyMs = 0;
-  /** Of the reply under way; 0 before its head was sent. */
-  #status = 0;
   #deadlineMs: number;
 
   constructor(context: GatewayContext, socket: Socket) {
     this.#context = context;
     this.#peer = peerOf(socket.remoteAddress);
-    this.socket = readInto(socket, (bytes) => this.#onData(bytes));
+    this.socket = readInto(socket, (bytes) => this.#on('data', bytes));
+    this.#input = new ClientInput(context.limits);
+    this.#exchange = new Exchange(context);
     this.#body = new RequestBody(context.limits);
     this.#deadlineMs = context.coarseMs + context.limits.headTimeoutMs;
     context.connections.add(this);
-    this.socket.on('drain', () => this.#upstream?.resumeReading());
-    this.socket.on('end', () => this.#onEnd());
+    this.socket.on('drain', () => this.#on('drain'));
+    this.socket.on('end', () => this.#on('end'));
     // What matters of an error is the close that follows.
     this.socket.on('error', () => {});
-    this.socket.on('close', () => this.#onClose());
+    this.socket.on('close', () => this.#on('close'));
   }
 
   /** Whether the whole request has been passed on. */
@@ -82,16 +82,54 @@ export class ClientConnection implements Waiter {
 
   /** No request is under way. */
   get isIdle(): boolean {
-    return this.#phase === 'head' && this.#input === undefined;
+    return this.#phase === 'head' && this.#input.isEmpty;
+  }
+
+  /** Bytes that are here because somebody does not take them. */
+  get heldBytes(): number {
+    const upstreamBytes = this.#upstream === undefined ? 0 : this.#upstream.heldBytes;
+    return this.#input.length + this.socket.writableLength + upstreamBytes;
   }
 
   start(endpoint: Endpoint): void {
-    this.#phase = 'proxying';
-    this.#endpoint = endpoint;
-    const idleMsMax = isIdempotent(this.request.method) ? Number.POSITIVE_INFINITY : freshMs;
-    const pooled = endpoint.take(this.#context.coarseMs, idleMsMax);
-    if (pooled === undefined) this.#connect(endpoint);
-    else this.#send(pooled);
+    this.#exchange.endpoint = endpoint;
+    this.#on('start');
+  }
+
+  /** Acts when the deadline of what goes on has passed, or a peer has stood still for too long. */
+  sweep(): void {
+    this.#on('sweep');
+  }
+
+  /** The one way in. Whatever goes wrong with this connection ends this connection, and nothing else. */
+  #on(event: Event, bytes?: Buffer): void {
+    try {
+      if (bytes !== undefined) this.#onData(bytes);
+      else if (event === 'drain') this.#onDrain();
+      else if (event === 'end') this.#onEnd();
+      else if (event === 'close') this.#onClose();
+      else if (event === 'start') this.#start();
+      else this.#sweep(this.#context.coarseMs);
+    } catch (error) {
+      this.fault(error);
+    }
+  }
+
+  /** Ends the connection after an error of the gateway's own, here or in the connection upstream. */
+  fault(error: unknown): void {
+    const { connections, reportFault } = this.#context;
+    const { method, host, target } = this.request;
+    reportFault(error, { method, host, path: target.slice(0, 200) });
+    try {
+      if (this.#phase === 'head') this.#refuse(internalError);
+      else if (this.#phase === 'waiting' || this.#phase === 'proxying') this.#fail(internalError);
+      else this.destroy();
+    } catch (again) {
+      reportFault(again);
+      this.#phase = 'closed';
+      connections.delete(this);
+      this.socket.destroy();
+    }
   }
 
   upstreamConnected(upstream: UpstreamConnection): void {
@@ -101,64 +139,68 @@ export class ClientConnection implements Waiter {
 
   /** Nothing of the request was sent: it waits for another try, on any endpoint, until its own deadline. */
   connectFailed(why: string): void {
-    const backend = this.#backend;
-    const endpoint = this.#endpoint;
-    if (backend === undefined || endpoint === undefined) return;
+    const { endpoint } = this.#exchange;
+    if (endpoint === undefined) return;
     this.#context.log.debug({ endpoint: `${endpoint.host}:${endpoint.port}`, why }, 'connecting failed');
-    backend.counters.connectFailures++;
     this.#upstream = undefined;
-    this.#endpoint = undefined;
     this.#phase = 'waiting';
     this.#setDeadline();
-    backend.retry(this, endpoint);
+    this.#exchange.retry(this);
   }
 
   /** The connection ended before the reply did. `isStale`: it had been idle, and not a byte came back. */
   upstreamFailed(why: string, isStale: boolean): void {
-    const endpoint = this.#endpoint;
+    const { endpoint, isReplayable, backend } = this.#exchange;
     this.#upstream = undefined;
-    if (this.#phase === 'tunnel') {
-      this.#destroy();
-      return;
-    }
-    if (isStale && endpoint !== undefined && this.#isReplayable()) {
+    if (isStale && endpoint !== undefined && isReplayable) {
       this.#connect(endpoint);
       return;
     }
-    if (this.#backend !== undefined) this.#backend.counters.badReplies++;
-    if (this.#status !== 0) {
-      this.#destroy();
-      return;
-    }
-    this.#replyAndClose(badGateway(this.#revision(), why));
+    if (backend !== undefined && this.#phase !== 'tunnel') backend.counters.badReplies++;
+    this.#fail(badGateway(this.#exchange.revision, why));
   }
 
-  /** The reply's head is about to be written; returns whether the connection stays open after it. */
-  beginReply(status: number): boolean {
-    this.#status = status;
-    const isKeepAlive = this.request.isKeepAlive && !this.#context.isDraining;
-    if (!isKeepAlive) this.request.isKeepAlive = false;
-    this.#lastReplyMs = this.#context.coarseMs;
+  /** The connection upstream takes no more of the request; what has come of the reply is still to be read. */
+  upstreamDeaf(): void {
+    if (!this.#body.isDone) this.request.isKeepAlive = false;
+    // Not to keep the client's bytes but to see it leave.
+    this.socket.resume();
+  }
+
+  /**
+   * The reply's head is about to be written; returns whether the connection stays open after it. `isLast`: the revision
+   * closes its end after it, so that what has not been sent of the request has nowhere to go.
+   */
+  beginReply(status: number, isLast: boolean): boolean {
+    this.#exchange.status = status;
+    if (this.#context.isDraining || (isLast && !this.#body.isDone)) this.request.isKeepAlive = false;
+    this.#exchange.noteReply();
     this.#setDeadline();
-    return isKeepAlive;
+    return this.request.isKeepAlive;
+  }
+
+  noteInterimReply(): void {
+    this.#exchange.hasInterim = true;
+    this.#exchange.noteReply();
+    this.#setDeadline();
   }
 
   noteReplyBytes(): void {
-    this.#lastReplyMs = this.#context.coarseMs;
+    this.#exchange.noteReply();
   }
 
   beginTunnel(): void {
     this.#phase = 'tunnel';
-    this.#status = 101;
+    this.#exchange.status = 101;
     this.#setDeadline();
-    const early = this.#takeInput();
-    if (early !== undefined) this.#onData(early);
     this.socket.resume();
+    const early = this.#input.take();
+    if (early !== undefined) this.#onData(early);
   }
 
   replyEnded(): void {
     this.#upstream = undefined;
-    this.#endRequest(Math.floor(this.#status / 100) - 1);
+    this.#endRequest(Math.floor(this.#exchange.status / 100) - 1);
     if (!this.request.isKeepAlive || !this.#body.isDone) {
       this.#close('');
       return;
@@ -172,43 +214,71 @@ export class ClientConnection implements Waiter {
     if (this.#phase === 'tunnel' || (this.#phase === 'proxying' && !this.#body.isDone)) this.socket.resume();
   }
 
-  /** Acts when the deadline of what goes on has passed. */
-  sweep(nowMs: number): void {
+  /** Gives up what it holds, because all connections together hold too much. */
+  shed(): void {
+    this.#context.counters.shed++;
+    if (this.#phase === 'waiting') this.#replyAndClose(overloaded);
+    else this.destroy();
+  }
+
+  /** How long somebody has taken nothing of what this connection has for them. */
+  stalledMs(nowMs: number): number {
+    const ownMs = this.#stall.look(this.socket, nowMs);
+    return Math.max(ownMs, this.#upstreamStall.look(this.#upstream?.socket, nowMs));
+  }
+
+  #start(): void {
+    const { endpoint, isReplayable } = this.#exchange;
+    if (endpoint === undefined) return;
+    this.#phase = 'proxying';
+    const pooled = endpoint.take(this.#context.coarseMs, isReplayable ? Number.POSITIVE_INFINITY : freshMs);
+    if (pooled === undefined) this.#connect(endpoint);
+    else this.#send(pooled);
+  }
+
+  #sweep(nowMs: number): void {
+    if (this.stalledMs(nowMs) >= this.#context.limits.stallMs) {
+      this.destroy();
+      return;
+    }
     if (nowMs < this.#deadlineMs) return;
     switch (this.#phase) {
       case 'head':
-        if (this.#input === undefined) this.#destroy();
+        if (this.#input.isEmpty) this.destroy();
         else this.#refuse(headTimeout);
         return;
       case 'waiting':
       case 'proxying':
+      case 'tunnel':
         this.#onRequestDeadline(nowMs);
         return;
-      case 'tunnel':
-        this.#setDeadline();
-        if (nowMs >= this.#deadlineMs) this.#destroy();
-        return;
       default:
-        this.#destroy();
+        // A slow client still reads its last reply: only one that takes nothing is cut off.
+        if (this.socket.writableLength > 0) this.#deadlineMs = nowMs + this.#context.limits.lingerMs;
+        else this.destroy();
     }
   }
 
-  /** For the end of a drain: at once, whatever goes on. */
-  destroy(): void {
-    this.#destroy();
+  #onDrain(): void {
+    this.#upstream?.resumeReading();
+    if (this.#phase !== 'head') return;
+    this.socket.resume();
+    this.#advance();
   }
 
   #onData(bytes: Buffer): void {
     switch (this.#phase) {
       case 'head':
-        this.#input = this.#input === undefined ? bytes : Buffer.concat([this.#input, bytes]);
+        this.#input.add(bytes);
         this.#advance();
-        if (this.#input !== undefined) this.#input = owned(this.#input);
+        this.#input.keep();
         return;
-      case 'proxying':
-        if (this.#body.isDone || this.#upstream === undefined || this.#upstream.isConnecting) this.#stash(bytes);
-        else this.#sendBody(bytes, this.#upstream);
+      case 'proxying': {
+        const upstream = this.#upstream;
+        if (this.#body.isDone || upstream === undefined || upstream.isConnecting) this.#stash(bytes);
+        else if (!upstream.isDeaf) this.#sendBody(bytes, upstream);
         return;
+      }
       case 'waiting':
         this.#stash(bytes);
         return;
@@ -220,14 +290,9 @@ export class ClientConnection implements Waiter {
   }
 
   #stash(bytes: Buffer): void {
-    this.#input = this.#input === undefined ? owned(bytes) : Buffer.concat([this.#input, bytes]);
-    if (this.#input.length >= this.#context.limits.stashBytes) this.socket.pause();
-  }
-
-  #takeInput(): Buffer | undefined {
-    const input = this.#input;
-    this.#input = undefined;
-    return input;
+    this.#input.add(bytes);
+    this.#input.keep();
+    if (this.#input.isFull) this.socket.pause();
   }
 
   /** Reads requests from the input until one needs to wait for something. */
@@ -235,8 +300,17 @@ export class ClientConnection implements Waiter {
     if (this.#isAdvancing) return;
     this.#isAdvancing = true;
     try {
-      while (this.#phase === 'head' && this.#input !== undefined) {
-        if (!this.#readHead(this.#input)) break;
+      while (this.#phase === 'head' && !this.#input.isEmpty) {
+        // Who does not read its replies gets no more of them.
+        if (this.socket.writableNeedDrain) {
+          this.socket.pause();
+          break;
+        }
+        const isContinued = this.#input.isInHead;
+        if (!this.#input.readHead(this.request)) {
+          if (!isContinued) this.#deadlineMs = this.#context.coarseMs + this.#context.limits.headTimeoutMs;
+          break;
+        }
         this.#route();
       }
     } catch (error) {
@@ -247,33 +321,12 @@ export class ClientConnection implements Waiter {
     }
   }
 
-  /** Returns whether a whole head was there; it is taken off the input. */
-  #readHead(input: Buffer): boolean {
-    const { limits } = this.#context;
-    // RFC 9112 §2.2: an empty line in front of a request line is ignored.
-    const start = input[0] === 0x0d && input[1] === 0x0a ? 2 : 0;
-    const end = findHeadEnd(input, start, Math.max(start, this.#searched));
-    if (end === -1 ? input.length - start > limits.headBytes : end - start > limits.headBytes) {
-      throw tooLong(input, limits.headBytes, limits.targetBytes);
-    }
-    if (end === -1) {
-      if (this.#searched === 0) this.#deadlineMs = this.#context.coarseMs + limits.headTimeoutMs;
-      this.#searched = input.length;
-      if (input.length > limits.targetBytes + 64 && input.indexOf(0x0a, start) === -1) {
-        throw tooLong(input, limits.headBytes, limits.targetBytes);
-      }
-      return false;
-    }
-    this.#searched = 0;
-    readRequestHead(input.toString('latin1', start, end), this.request, limits);
-    this.#input = end === input.length ? undefined : input.subarray(end);
-    return true;
-  }
-
   #route(): void {
     const { request } = this;
-    const { router, clock, limits } = this.#context;
-    this.#status = 0;
+    const { router, limits } = this.#context;
+    const exchange = this.#exchange;
+    exchange.status = 0;
+    exchange.hasInterim = false;
     this.#body.begin(request);
     const routes = router.routesOf(request.host);
     if (routes === undefined) {
@@ -291,18 +344,15 @@ export class ClientConnection implements Waiter {
       return;
     }
     const { backend } = split;
-    const nowMs = clock.monotonic();
-    this.#arrivedMs = nowMs;
-    this.#lastReplyMs = nowMs;
-    this.#backend = backend;
-    this.#upstreamHead = forwardHead(request, route, split, this.#peer);
+    exchange.upstreamHead = forwardHead(request, route, split, this.#peer) + this.#body.takeWhole(this.#input);
+    exchange.isReplayable = this.#body.isDone && request.upgrade === '' && isIdempotent(request.method);
+    exchange.begin(backend);
     this.#phase = 'waiting';
     this.#setDeadline();
-    backend.counters.arrive(nowMs);
     const endpoint = backend.acquire(this);
     if (endpoint === 'full') {
       backend.counters.rejected++;
-      this.#replyAndClose(queueFull(this.#revision()));
+      this.#replyAndClose(queueFull(exchange.revision));
     } else if (endpoint !== 'queued') {
       this.start(endpoint);
     }
@@ -316,19 +366,14 @@ export class ClientConnection implements Waiter {
   #send(upstream: UpstreamConnection): void {
     this.#upstream = upstream;
     upstream.begin(this);
-    if (this.#body.isDone) {
-      upstream.socket.write(this.#upstreamHead, 'latin1');
-      return;
-    }
     const { socket } = upstream;
-    const bytes = this.#takeInput();
-    const whole = bytes === undefined ? '' : this.#body.takeWhole(bytes);
-    if (whole !== '') {
-      socket.write(this.#upstreamHead + whole, 'latin1');
+    if (this.#body.isDone) {
+      socket.write(this.#exchange.upstreamHead, 'latin1');
       return;
     }
     socket.cork();
-    socket.write(this.#upstreamHead, 'latin1');
+    socket.write(this.#exchange.upstreamHead, 'latin1');
+    const bytes = this.#input.take();
     if (bytes !== undefined) this.#sendBody(bytes, upstream);
     socket.uncork();
     if (!socket.writableNeedDrain) this.socket.resume();
@@ -341,19 +386,11 @@ export class ClientConnection implements Waiter {
       end = this.#body.pass(bytes, upstream.socket);
     } catch (error) {
       if (!(error instanceof HttpSyntaxError)) throw error;
-      if (this.#status === 0) {
-        this.#replyAndClose({ status: error.status, body: error.message });
-        return;
-      }
-      this.#destroy();
+      this.#fail({ status: error.status, body: error.message });
       return;
     }
     if (end < bytes.length) this.#stash(bytes.subarray(end));
     if (upstream.socket.writableNeedDrain && !this.#body.isDone) this.socket.pause();
-  }
-
-  #isReplayable(): boolean {
-    return isIdempotent(this.request.method) && this.request.framing === 'none' && this.request.upgrade === '';
   }
 
   #onRequestDeadline(nowMs: number): void {
@@ -366,26 +403,17 @@ export class ClientConnection implements Waiter {
       }
       return;
     }
-    if (this.#status === 0) this.#replyAndClose(requestTimeout);
-    else this.#destroy();
+    this.#fail(requestTimeout);
   }
 
-  /** From the revision's limits and how far the request has come. */
   #setDeadline(): void {
-    const target = this.#backend?.target;
-    if (target === undefined) return;
-    this.#deadlineMs = requestDeadlineMs(target, {
-      arrivedMs: this.#arrivedMs,
-      lastReplyMs: this.#lastReplyMs,
-      hasReply: this.#status !== 0,
-      isTunnel: this.#phase === 'tunnel',
-    });
+    this.#deadlineMs = this.#exchange.deadlineMs() ?? this.#deadlineMs;
   }
 
   #awaitHead(): void {
     this.#phase = 'head';
     this.#deadlineMs = this.#context.coarseMs + this.#context.limits.clientIdleMs;
-    if (this.socket.isPaused()) this.socket.resume();
+    if (this.socket.isPaused() && !this.socket.writableNeedDrain) this.socket.resume();
   }
 
   /** A reply of the gateway itself, to a request that no revision has seen. */
@@ -409,46 +437,29 @@ export class ClientConnection implements Waiter {
     this.#replyLocally(reply);
   }
 
+  /** Ends the request with `reply`, or by cutting the revision's reply when that has begun. */
+  #fail(reply: Reply): void {
+    if (this.#exchange.hasReply) this.destroy();
+    else this.#replyAndClose(reply);
+  }
+
   /** A reply of the gateway itself in place of the revision's. */
   #replyAndClose(reply: Reply): void {
-    const isHead = this.request.method === 'HEAD';
     this.#upstream?.destroy();
     this.#upstream = undefined;
+    this.#exchange.status = reply.status;
     this.#endRequest(Math.floor(reply.status / 100) - 1);
-    this.#close(replyText(reply, this.#context.dateField, isHead, false));
+    this.#close(replyText(reply, this.#context.dateField, this.request.method === 'HEAD', false));
   }
 
-  /** Frees the slot and counts the request. */
   #endRequest(outcome: number): void {
-    const backend = this.#backend;
-    const endpoint = this.#endpoint;
-    if (backend === undefined) return;
-    this.#backend = undefined;
-    this.#endpoint = undefined;
-    const nowMs = this.#context.clock.monotonic();
-    backend.counters.end(nowMs, nowMs - this.#arrivedMs, outcome);
-    if (this.#context.accessLogEvery !== 0) this.#logAccess(backend, nowMs - this.#arrivedMs);
-    backend.cancel(this);
-    if (endpoint !== undefined) backend.release(endpoint);
-  }
-
-  #logAccess({ target }: Backend, durationMs: number): void {
-    const { counters, accessLogEvery, log } = this.#context;
-    if (counters.ended++ % accessLogEvery !== 0) return;
-    const { method, host, target: path } = this.request;
-    const revision = `${target.namespace}/${target.name}`;
-    log.info({ method, host, path, status: this.#status, durationMs, revision, peer: this.#peer.address }, 'request');
-  }
-
-  #revision(): string {
-    const target = this.#backend?.target;
-    return target === undefined ? 'the revision' : `revision ${target.namespace}/${target.name}`;
+    this.#exchange.end(this, this.request, this.#peer.address, outcome);
   }
 
   /** Sends `text`, ends the stream, and waits for the client to do the same: closing at once could lose the reply. */
   #close(text: string): void {
     this.#phase = 'closing';
-    this.#input = undefined;
+    this.#input.clear();
     this.#deadlineMs = this.#context.coarseMs + this.#context.limits.lingerMs;
     if (text === '') this.socket.end();
     else this.socket.end(text);
@@ -467,11 +478,12 @@ export class ClientConnection implements Waiter {
         return;
       default:
         // The client has gone (a client that only ends its half looks the same, and servers agree to not tell).
-        this.#destroy();
+        this.destroy();
     }
   }
 
-  #destroy(): void {
+  /** At once, whatever goes on. */
+  destroy(): void {
     this.socket.destroy();
     this.#onClose();
   }
@@ -479,17 +491,10 @@ export class ClientConnection implements Waiter {
   #onClose(): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
-    this.#input = undefined;
+    this.#input.clear();
     this.#context.connections.delete(this);
     this.#upstream?.destroy();
     this.#upstream = undefined;
-    this.#endRequest(this.#status === 101 ? 0 : clientClosed);
+    this.#endRequest(this.#exchange.status === 101 ? 0 : clientClosed);
   }
-}
-
-function tooLong(input: Buffer, headBytes: number, targetBytes: number): HttpSyntaxError {
-  const lineEnd = input.indexOf(0x0a);
-  return lineEnd === -1 || lineEnd > targetBytes + 64
-    ? new HttpSyntaxError(414, `the request target is longer than ${targetBytes} bytes`)
-    : new HttpSyntaxError(431, `the request head is longer than ${headBytes} bytes`);
 }

@@ -20,6 +20,8 @@ export interface GatewayContext {
   readonly connections: Set<ClientConnection>;
   /** Logs every n-th request; 0 logs none. */
   readonly accessLogEvery: number;
+  /** Counts and logs an error of the gateway's own; `fields` say what it was at. */
+  readonly reportFault: (error: unknown, fields?: object) => void;
 }
 
 export interface GatewayCounters {
@@ -27,12 +29,16 @@ export interface GatewayCounters {
   refusedConnections: number;
   /** Requests ended while the access log is on. */
   ended: number;
+  /** Connections ended because something in the gateway threw. */
+  internalErrors: number;
+  /** Connections cut off because all of them together held too much. */
+  shed: number;
   /** Requests that no revision saw, by the status of the reply. */
   readonly localReplies: Map<number, number>;
 }
 
 export function createCounters(): GatewayCounters {
-  return { accepted: 0, refusedConnections: 0, ended: 0, localReplies: new Map() };
+  return { accepted: 0, refusedConnections: 0, ended: 0, internalErrors: 0, shed: 0, localReplies: new Map() };
 }
 
 export function dateField(nowMs: number): string {

@@ -75,6 +75,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     counters: createCounters(),
     connections: new Set(),
     accessLogEvery: options.accessLogEvery ?? 0,
+    reportFault(error, fields = {}) {
+      context.counters.internalErrors++;
+      log.error({ err: error, ...fields }, 'something failed in the gateway: only what it was at is ended');
+    },
   };
   const listener = new Listener(context);
   if (options.metrics !== undefined) exposeMetrics(options.metrics, context);

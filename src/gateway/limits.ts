@@ -21,6 +21,12 @@ export interface GatewayLimits extends MessageLimits {
   lingerMs: number;
   /** Bytes taken from a client that are not yet passed on, before its socket is paused. */
   stashBytes: number;
+  /** A peer that takes nothing of what it is sent is cut off after this. */
+  stallMs: number;
+  /** What all connections hold together that is not passed on: beyond it those that stand still are cut off. */
+  heldBytes: number;
+  /** Interim replies (1xx) before the reply proper; one more makes it a bad one. */
+  interimReplies: number;
 }
 
 export const defaultLimits: GatewayLimits = {
@@ -35,4 +41,7 @@ export const defaultLimits: GatewayLimits = {
   connectTimeoutMs: 3_000,
   lingerMs: 1_000,
   stashBytes: 64 * 1024,
+  stallMs: 300_000,
+  heldBytes: 256 * 1024 * 1024,
+  interimReplies: 64,
 };

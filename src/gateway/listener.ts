@@ -78,25 +78,64 @@ export class Listener {
       this.#readClocks();
       this.#cancelSweep = this.#context.clock.after(sweepMs, () => this.#sweep());
     }
-    new ClientConnection(this.#context, socket);
+    try {
+      new ClientConnection(this.#context, socket);
+    } catch (error) {
+      socket.destroy();
+      this.#context.reportFault(error);
+    }
   }
 
   #sweep(): void {
     const context = this.#context;
-    const nowMs = this.#readClocks();
-    for (const connection of context.connections) connection.sweep(nowMs);
     let idleCount = context.connections.size;
-    if (nowMs - this.#idleSweptMs >= idleSweepMs || idleCount === 0) {
-      this.#idleSweptMs = nowMs;
-      for (const backend of context.router.backends()) {
-        for (const endpoint of backend.endpoints()) {
-          endpoint.closeExpired(nowMs);
-          idleCount += endpoint.idleCount;
-        }
+    try {
+      const nowMs = this.#readClocks();
+      let heldBytes = 0;
+      for (const connection of context.connections) {
+        connection.sweep();
+        heldBytes += connection.heldBytes;
       }
+      if (heldBytes > context.limits.heldBytes) this.#shed(heldBytes - context.limits.heldBytes, nowMs);
+      if (nowMs - this.#idleSweptMs >= idleSweepMs || idleCount === 0) {
+        this.#idleSweptMs = nowMs;
+        idleCount += this.#closeExpired(nowMs);
+      }
+    } catch (error) {
+      context.reportFault(error);
     }
     // With nothing to watch over the gateway sleeps until the next client.
     this.#cancelSweep = idleCount === 0 ? undefined : context.clock.after(sweepMs, () => this.#sweep());
+  }
+
+  /** Closes connections upstream that have idled; returns how many are left. */
+  #closeExpired(nowMs: number): number {
+    let idleCount = 0;
+    for (const backend of this.#context.router.backends()) {
+      for (const endpoint of backend.endpoints()) {
+        endpoint.closeExpired(nowMs);
+        idleCount += endpoint.idleCount;
+      }
+    }
+    return idleCount;
+  }
+
+  /** Ends connections that hold something, those that have stood still for longest first, until `bytes` are free. */
+  #shed(bytes: number, nowMs: number): void {
+    const { connections, log } = this.#context;
+    const holders = [...connections]
+      .filter(({ heldBytes }) => heldBytes > 0)
+      .map((connection) => ({ connection, stalledMs: connection.stalledMs(nowMs), heldBytes: connection.heldBytes }))
+      .sort((a, b) => b.stalledMs - a.stalledMs || b.heldBytes - a.heldBytes);
+    let left = bytes;
+    let count = 0;
+    for (const { connection, heldBytes } of holders) {
+      if (left <= 0) break;
+      left -= heldBytes;
+      count++;
+      connection.shed();
+    }
+    log.warn({ connections: count }, 'connections were cut off: all together held too much for peers that do not read');
   }
 
   #readClocks(): number {

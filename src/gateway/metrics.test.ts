@@ -32,6 +32,7 @@ describe("the gateway's metrics", () => {
       counters,
       connections: new Set(),
       accessLogEvery: 0,
+      reportFault() {},
     });
     const text = await metrics.text();
     const labels = 'namespace="default",revision="hello-00001"';

@@ -35,6 +35,15 @@ export function gatewayMetrics(context: GatewayContext): string {
       series('kittiwake_gateway_connections_total', { result: 'refused' }, counters.refusedConnections),
     ]),
     family(
+      'kittiwake_gateway_internal_errors_total',
+      'counter',
+      'Connections ended by an error in the gateway itself.',
+      [series('kittiwake_gateway_internal_errors_total', {}, counters.internalErrors)],
+    ),
+    family('kittiwake_gateway_shed_total', 'counter', 'Connections cut off because all together held too much.', [
+      series('kittiwake_gateway_shed_total', {}, counters.shed),
+    ]),
+    family(
       'kittiwake_gateway_local_replies_total',
       'counter',
       'Requests that no revision saw: bad ones and those without a route.',
@@ -86,10 +95,14 @@ function labelsOf({ target }: Backend): Record<string, string> {
   return { namespace: target.namespace, revision: target.name };
 }
 
-/** Names of objects need no escaping: they are DNS labels. */
 function series(name: string, labels: Record<string, string>, value: number): string {
-  const all = Object.entries({ ...labels, role: 'gateway' }).map(([key, text]) => `${key}="${text}"`);
+  const all = Object.entries({ ...labels, role: 'gateway' }).map(([key, text]) => `${key}="${escaped(text)}"`);
   return `${name}{${all.join(',')}} ${value}\n`;
+}
+
+/** An Ingress may name a revision that could not exist, in any characters. */
+function escaped(text: string): string {
+  return text.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
 }
 
 function family(name: string, type: 'counter' | 'gauge' | 'histogram', help: string, lines: string[]): string {

@@ -55,6 +55,17 @@ export const tooManyConnections: Reply = {
   body: 'too many connections: try again later',
 };
 
+export const overloaded: Reply = {
+  status: 503,
+  fields: 'Retry-After: 1\r\n',
+  body: 'too much waits in the gateway: try again later',
+};
+
+export const internalError: Reply = {
+  status: 500,
+  body: "the gateway failed at this request: its log says why ('kittiwake logs' or the gateway role's output)",
+};
+
 /** The words of Knative's queue-proxy. */
 export const requestTimeout: Reply = { status: 504, body: 'request timeout' };
 

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { owned } from './accepted-socket.ts';
+import type { ClientInput } from './client-input.ts';
 import { ChunkedReader, type ChunkedSink } from './http1/chunked.ts';
 import type { RequestHead } from './http1/request-head.ts';
 import { HttpSyntaxError } from './http1/syntax.ts';
@@ -31,12 +32,12 @@ export class RequestBody implements ChunkedSink {
     }
   }
 
-  /** The whole body as a latin1 string, to leave with the head in one write, when `bytes` are it and it is small. */
-  takeWhole(bytes: Buffer): string {
-    if (this.#isChunked || bytes.length !== this.#left || bytes.length > wholeBytes) return '';
+  /** The whole body as a latin1 string, to leave with the head in one write, when `input` is it and it is small. */
+  takeWhole(input: ClientInput): string {
+    if (this.isDone || this.#isChunked || input.length !== this.#left || input.length > wholeBytes) return '';
     this.#left = 0;
     this.isDone = true;
-    return bytes.toString('latin1');
+    return input.take()?.toString('latin1') ?? '';
   }
 
   /** Writes what of `bytes` belongs to the body; returns the offset behind it. Throws HttpSyntaxError. */

@@ -5,26 +5,27 @@ import { defaultTarget, type RevisionTarget } from './snapshot.ts';
 
 describe("a request's deadline", () => {
   const all = { timeoutMs: 100, responseStartTimeoutMs: 50, idleTimeoutMs: 30 };
-  const cases: [
-    name: string,
-    limits: Partial<RevisionTarget>,
-    lastReplyMs: number,
-    isTunnel: boolean,
-    deadlineMs: number,
-  ][] = [
-    ['counts from arrival', { timeoutMs: 100 }, 10, false, 110],
-    ['is the start of the reply while there is none', { timeoutMs: 100, responseStartTimeoutMs: 50 }, 10, false, 60],
-    ['is not about the start once there is a reply', { timeoutMs: 100, responseStartTimeoutMs: 50 }, 20, false, 110],
-    ['is the earliest of all', all, 10, false, 40],
-    ['moves on with each byte of the reply', all, 60, false, 90],
-    ['never moves past the total', all, 105, false, 110],
-    ['of a tunnel is about silence only', all, 500, true, 530],
-    ['of a tunnel without an idle timeout never comes', { timeoutMs: 100 }, 500, true, Number.POSITIVE_INFINITY],
+  const start = { timeoutMs: 100, responseStartTimeoutMs: 50 };
+  const waiting = { lastReplyMs: 10, hasReply: false, hasInterim: false };
+  const interim = { ...waiting, lastReplyMs: 40, hasInterim: true };
+  const replying = { ...waiting, lastReplyMs: 60, hasReply: true };
+  const never = Number.POSITIVE_INFINITY;
+  const cases: [name: string, limits: Partial<RevisionTarget>, progress: typeof waiting, deadlineMs: number][] = [
+    ['counts from arrival', { timeoutMs: 100 }, waiting, 110],
+    ['is the start of the reply while there is none', start, waiting, 60],
+    ['is not about the start once there is an interim reply', start, interim, 110],
+    ['is never once there is a reply', start, replying, never],
+    ['is the earliest of all', all, waiting, 40],
+    ['moves on with each byte', all, interim, 70],
+    ['never moves past the total before the reply has begun', all, { ...interim, lastReplyMs: 105 }, 110],
+    ['of a reply that has begun is about silence only', all, { ...replying, lastReplyMs: 500 }, 530],
   ];
-  for (const [name, limits, lastReplyMs, isTunnel, deadlineMs] of cases) {
+  for (const [name, limits, progress, deadlineMs] of cases) {
     it(name, () => {
-      const progress = { arrivedMs: 10, lastReplyMs, hasReply: lastReplyMs > 10, isTunnel };
-      assert.equal(requestDeadlineMs({ ...defaultTarget('n', 'r'), ...limits }, progress), deadlineMs);
+      assert.equal(
+        requestDeadlineMs({ ...defaultTarget('n', 'r'), ...limits }, { arrivedMs: 10, ...progress }),
+        deadlineMs,
+      );
     });
   }
 });

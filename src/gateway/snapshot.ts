@@ -34,9 +34,9 @@ export interface RevisionTarget {
   name: string;
   /** Requests at once for each endpoint; 0 is unlimited. */
   containerConcurrency: number;
-  /** From arrival to the reply's end, queueing included. */
+  /** From arrival to the reply's beginning, queueing included. */
   timeoutMs: number;
-  /** From arrival to the reply's first byte; 0 when only `timeoutMs` bounds it. */
+  /** From arrival to the first byte of any reply, 1xx included; 0 when only `timeoutMs` bounds it. */
   responseStartTimeoutMs: number;
   /** Without a byte from the revision; 0 is unlimited. */
   idleTimeoutMs: number;

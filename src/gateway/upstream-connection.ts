@@ -1,6 +1,6 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { messageOf } from '../lib/errors.ts';
-import { owned, readBuffer } from './accepted-socket.ts';
+import { owned } from './accepted-socket.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { GatewayContext } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -8,10 +8,12 @@ import { ChunkedReader, type ChunkedSink } from './http1/chunked.ts';
 import { findHeadEnd } from './http1/head-end.ts';
 import { ResponseHead, readResponseHead } from './http1/response-head.ts';
 import { HttpSyntaxError } from './http1/syntax.ts';
+import { UpstreamSocket } from './upstream-socket.ts';
 
 /** Replies up to this size leave with their head in one string; larger ones are passed on by reference. */
 const inlineBodyBytes = 16 * 1024;
 
+type Event = 'data' | 'connect' | 'drain' | 'end' | 'closed';
 type State = 'idle' | 'connecting' | 'head' | 'body' | 'tunnel' | 'closed';
 
 /**
@@ -22,7 +24,8 @@ type State = 'idle' | 'connecting' | 'head' | 'body' | 'tunnel' | 'closed';
  *                    └──▶ tunnel (101)            any ──▶ closed
  */
 export class UpstreamConnection implements ChunkedSink {
-  readonly socket: Socket;
+  /** To write to; another one to read from when it is deaf. */
+  socket: Socket;
   readonly endpoint: Endpoint;
   idleSinceMs = 0;
   /** When it is too old to carry another request (monotonic). */
@@ -37,6 +40,9 @@ export class UpstreamConnection implements ChunkedSink {
   #bodyLeft = 0;
   #chunked: ChunkedReader | undefined;
   #hasReplyBytes = false;
+  #interimCount = 0;
+  /** Why nothing can be sent any more, if so. */
+  #deafWhy = '';
 
   /** Connects, for `client`, which hears of the outcome. */
   constructor(context: GatewayContext, endpoint: Endpoint, client: ClientConnection) {
@@ -44,19 +50,15 @@ export class UpstreamConnection implements ChunkedSink {
     this.endpoint = endpoint;
     this.#client = client;
     const { host, port } = endpoint;
-    const onread = {
-      buffer: readBuffer,
-      callback: (length: number) => {
-        this.#onData(length === readBuffer.length ? readBuffer : readBuffer.subarray(0, length));
-        return true;
-      },
-    };
-    this.socket = connect({ host, port, noDelay: true, allowHalfOpen: true, onread });
-    this.socket.on('connect', () => this.#onConnect());
-    this.socket.on('drain', () => this.#client?.resumeReading());
-    this.socket.on('end', () => this.#onEnd());
-    this.socket.on('error', (error) => this.#onClosed(messageOf(error)));
-    this.socket.on('close', () => this.#onClosed('the connection was closed'));
+    const socket = new UpstreamSocket(
+      (bytes) => this.#on('data', socket, bytes),
+      (reader, error) => this.#onDeaf(reader, error),
+    );
+    this.socket = socket;
+    socket.on('connect', () => this.#on('connect', socket));
+    socket.on('drain', () => this.#on('drain', socket));
+    this.#listen(socket);
+    socket.connect({ host, port });
   }
 
   /** The client's request is about to be written. */
@@ -64,6 +66,16 @@ export class UpstreamConnection implements ChunkedSink {
     this.#client = client;
     this.#state = 'head';
     this.#hasReplyBytes = false;
+    this.#interimCount = 0;
+  }
+
+  /** Nothing more can be sent; what has come is still to be read. */
+  get isDeaf(): boolean {
+    return this.#deafWhy !== '';
+  }
+
+  get heldBytes(): number {
+    return this.socket.writableLength + (this.#input === undefined ? 0 : this.#input.length);
   }
 
   get isConnecting(): boolean {
@@ -84,7 +96,7 @@ export class UpstreamConnection implements ChunkedSink {
 
   /** `bytes` came from the client after the switch of protocols. */
   tunnel(bytes: Buffer): boolean {
-    return this.socket.write(owned(bytes));
+    return this.isDeaf || this.socket.write(owned(bytes));
   }
 
   onChunked(bytes: Buffer, start: number, end: number): void {
@@ -93,6 +105,38 @@ export class UpstreamConnection implements ChunkedSink {
 
   onChunkedEnd(tail: string): void {
     this.#client?.socket.write(tail, 'latin1');
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('end', () => this.#on('end', socket));
+    socket.on('error', (error) => this.#on('closed', socket, undefined, messageOf(error)));
+    socket.on('close', () => this.#on('closed', socket));
+  }
+
+  /** The one way in. Whatever goes wrong ends this connection and the client's whose request it carries. */
+  #on(event: Event, socket: Socket, bytes?: Buffer, why = 'the connection was closed'): void {
+    // After a move of the handle only the new socket has something to say.
+    if (socket !== this.socket && bytes === undefined) return;
+    const client = this.#client;
+    try {
+      if (bytes !== undefined) this.#onData(bytes);
+      else if (event === 'connect') this.#onConnect();
+      else if (event === 'drain') client?.resumeReading();
+      else if (event === 'end') this.#onEnd();
+      else this.#onClosed(why);
+    } catch (error) {
+      this.destroy();
+      this.endpoint.forget(this);
+      if (client === undefined) this.#context.reportFault(error);
+      else client.fault(error);
+    }
+  }
+
+  #onDeaf(reader: Socket, error: Error): void {
+    this.socket = reader;
+    this.#deafWhy = messageOf(error);
+    this.#listen(reader);
+    this.#client?.upstreamDeaf();
   }
 
   #onConnect(): void {
@@ -149,7 +193,11 @@ export class UpstreamConnection implements ChunkedSink {
         this.#onSwitch(input, end, client);
         return;
       }
-      client.socket.write(`HTTP/1.1 ${head.statusLine}${head.fields}\r\n`, 'latin1');
+      if (++this.#interimCount > limits.interimReplies) {
+        throw new HttpSyntaxError(502, `it sent more than ${limits.interimReplies} interim replies (1xx)`);
+      }
+      client.noteInterimReply();
+      if (!client.socket.write(`HTTP/1.1 ${head.statusLine}${head.fields}\r\n`, 'latin1')) this.socket.pause();
       start = end;
       if (start === input.length) return;
     }
@@ -158,7 +206,7 @@ export class UpstreamConnection implements ChunkedSink {
   #onHead(input: Buffer, end: number, client: ClientConnection): void {
     const head = this.#head;
     const { framing } = head;
-    const text = this.#replyHead(client.beginReply(head.status));
+    const text = this.#replyHead(client.beginReply(head.status, !head.isKeepAlive || this.isDeaf));
     const { socket } = client;
     this.#state = 'body';
     if (framing === 'none') {
@@ -257,7 +305,7 @@ export class UpstreamConnection implements ChunkedSink {
     this.#client = undefined;
     const head = this.#head;
     const { limits, coarseMs } = this.#context;
-    if (isClean && head.isKeepAlive && client.isRequestSent) {
+    if (isClean && head.isKeepAlive && client.isRequestSent && !this.isDeaf) {
       this.#state = 'idle';
       this.isReused = true;
       this.idleSinceMs = coarseMs;
@@ -289,7 +337,7 @@ export class UpstreamConnection implements ChunkedSink {
     this.destroy();
     if (wasState === 'idle') this.endpoint.forget(this);
     else if (wasState === 'connecting') client?.connectFailed(why);
-    else client?.upstreamFailed(why, this.isReused && !this.#hasReplyBytes);
+    else client?.upstreamFailed(this.#deafWhy || why, this.isReused && !this.#hasReplyBytes);
   }
 
   #fail(why: string): void {
