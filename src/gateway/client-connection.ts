@@ -261,8 +261,6 @@ export class ClientConnection implements Waiter {
 
   #onDrain(): void {
     this.#upstream?.resumeReading();
-    if (this.#phase !== 'head') return;
-    this.socket.resume();
     this.#advance();
   }
 
@@ -302,10 +300,7 @@ export class ClientConnection implements Waiter {
     try {
       while (this.#phase === 'head' && !this.#input.isEmpty) {
         // Who does not read its replies gets no more of them.
-        if (this.socket.writableNeedDrain) {
-          this.socket.pause();
-          break;
-        }
+        if (this.socket.writableNeedDrain) break;
         const isContinued = this.#input.isInHead;
         if (!this.#input.readHead(this.request)) {
           if (!isContinued) this.#deadlineMs = this.#context.coarseMs + this.#context.limits.headTimeoutMs;
@@ -313,6 +308,9 @@ export class ClientConnection implements Waiter {
         }
         this.#route();
       }
+      if (this.#phase !== 'head') return;
+      if (this.socket.writableNeedDrain) this.socket.pause();
+      else if (this.socket.isPaused()) this.socket.resume();
     } catch (error) {
       if (!(error instanceof HttpSyntaxError)) throw error;
       this.#refuse({ status: error.status, body: error.message });
@@ -413,7 +411,6 @@ export class ClientConnection implements Waiter {
   #awaitHead(): void {
     this.#phase = 'head';
     this.#deadlineMs = this.#context.coarseMs + this.#context.limits.clientIdleMs;
-    if (this.socket.isPaused() && !this.socket.writableNeedDrain) this.socket.resume();
   }
 
   /** A reply of the gateway itself, to a request that no revision has seen. */
