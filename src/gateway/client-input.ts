@@ -4,7 +4,7 @@ import { type RequestHead, readRequestHead } from './http1/request-head.ts';
 import { HttpSyntaxError } from './http1/syntax.ts';
 import type { GatewayLimits } from './limits.ts';
 
-/** What a client has sent and nobody has used yet: the beginning of a head, or what came behind the request under way. */
+/** What a client has sent and nobody has used yet: a head that has begun, or what came behind the present request. */
 export class ClientInput {
   readonly #limits: GatewayLimits;
   #bytes: Buffer | undefined;

@@ -93,7 +93,7 @@ describe('the memory of the gateway', () => {
     });
   }
 
-  it('is bounded for interim replies to a client that reads: they are counted, and too many are a bad reply', async () => {
+  it('is bounded for interim replies to a client that reads: too many are a bad reply', async () => {
     const child = await start((socket) =>
       onHeads(socket, () => socket.write(times('HTTP/1.1 102 Processing\r\n\r\n', mebibyte))),
     );
@@ -105,7 +105,7 @@ describe('the memory of the gateway', () => {
     assert.equal(text.split('HTTP/1.1 102').length - 1, 64);
   });
 
-  it('is bounded for a request body that the revision does not read, before and after it begins its reply', async () => {
+  it('is bounded for a request body that the revision does not read, whether it replies early or not', async () => {
     for (const early of ['', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab']) {
       const child = await start((socket) => {
         socket.once('data', () => {

@@ -13,9 +13,9 @@ export interface RequestProgress {
 
 /**
  * When the request must be ended if nothing happens; infinite when nothing bounds it. As Knative's conformance tests
- * have it (TestRevisionTimeout) `timeoutMs` is for the reply's beginning: one that has begun is never cut by it, only by
- * silence. The start limit is disarmed by any byte of a reply, an interim one included (pkg/http/handler/timeout.go);
- * the idle limit runs from the arrival, so that waiting for a pod counts.
+ * have it (TestRevisionTimeout) `timeoutMs` is for the beginning of the reply: afterwards only silence cuts it. The
+ * start limit is disarmed by any byte of a reply, an interim one included (pkg/http/handler/timeout.go); the idle limit
+ * runs from the arrival, so that waiting for a pod counts.
  */
 export function requestDeadlineMs(target: RevisionTarget, progress: RequestProgress): number {
   const { arrivedMs, lastReplyMs, hasReply, hasInterim } = progress;

@@ -2,9 +2,9 @@ import { Socket } from 'node:net';
 import { movedHandle, type OnBytes, readingInto } from './accepted-socket.ts';
 
 /**
- * A socket to a pod that can still be read when writing to it fails. A server that has answered before it took the whole
- * request, and closed, resets what comes after: its reply (413, say) is in our receive buffer then, but Node closes a
- * socket at the first failed write. So the handle moves into a socket that only reads.
+ * A socket to a pod that can still be read when writing to it fails. A server that has answered before it took the
+ * whole request, and closed, resets what comes after: its reply (413, say) is in our receive buffer then, but Node
+ * closes a socket at the first failed write. So the handle moves into a socket that only reads.
  */
 export class UpstreamSocket extends Socket {
   readonly #onBytes: OnBytes;
