@@ -1,6 +1,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { makeFolder } from '../../lib/durable.ts';
 import { KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
@@ -57,6 +58,7 @@ export class Brokers {
 
   /** Serves what the last process knew. */
   async restore(): Promise<void> {
+    makeFolder(this.#options.dir); // Before anything is in it, and while nobody waits.
     let known: Known | undefined;
     try {
       known = readKnown(this.#knownPath);
