@@ -58,7 +58,7 @@ async function readPod(
   });
   try {
     const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?${query}`;
-    const body = await platform.transport.stream({ method: 'GET', path, signal }, silenceMs);
+    const body = await platform.transport.stream({ method: 'GET', path, signal }, { silenceMs, headMs: silenceMs });
     for await (const text of createInterface({ input: body, crlfDelay: Number.POSITIVE_INFINITY }))
       onLine({ pod: name, text });
   } catch (error) {

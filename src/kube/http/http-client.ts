@@ -45,10 +45,13 @@ export function httpClient(
     for (;;) {
       const parameters = { limit: String(pageSize), continue: page };
       const path = withQuery(collectionPath(kind, listOptions.namespace), listOptions, parameters);
-      const reply = (await transport.json({ method: 'GET', path })) as WireList<T>;
+      const reply = (await transport.json({ method: 'GET', path })) as WireList<T> | null;
+      if (typeof reply?.metadata?.resourceVersion !== 'string') throw new Error(`the answer to GET ${path} is no list`);
       for (const item of reply.items ?? []) items.push(withType(kind, item));
-      page = reply.metadata.continue;
-      if (!page) return { items, resourceVersion: reply.metadata.resourceVersion };
+      const { resourceVersion, continue: next } = reply.metadata;
+      if (!next) return { items, resourceVersion };
+      if (next === page) throw new Error(`the answer to GET ${path} continues with itself`);
+      page = next;
     }
   }
 

@@ -1,148 +1,157 @@
-import type { IncomingMessage, RequestOptions } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { ApiError, type Status } from '../../api/status.ts';
 import { KittiwakeError, messageOf } from '../../lib/errors.ts';
-import { Agent as HttpAgent, request as httpRequest } from '../../lib/node-http.ts';
+import { sameJson } from '../../lib/same-json.ts';
 import type { Connection } from './connection.ts';
+import {
+  closeIdle,
+  type HttpRequest,
+  NoConnection,
+  StaleConnection,
+  send,
+  type Target,
+  type Timeouts,
+  targetOf,
+} from './send.ts';
 
-export interface HttpRequest {
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-  /** With its query. */
-  path: string;
-  body?: unknown;
-  /** `application/json` unless given. */
-  contentType?: string;
-  /** `application/json` unless given; for example the media type of a Table. */
-  accept?: string;
-  signal?: AbortSignal;
+export interface TransportOptions {
+  /** Nothing from the server for this long is a failure (watches excepted); 30 s unless given. */
+  replyTimeoutMs?: number;
+  /** A whole reply that takes longer is one, too, however it drips in; 150 s unless given. */
+  wholeReplyTimeoutMs?: number;
+  /** A longer reply is refused before it fills memory; 256 MiB unless given. */
+  replyMaxBytes?: number;
 }
 
-/** A reply that takes longer than this is a failure (watches excepted). */
-const replyTimeoutMs = 30_000;
-
 /**
- * Sends requests to one API server over connections that stay open. When the server cannot be reached, the next
- * request asks `connect` again: a server that came back elsewhere, or with new credentials, is found.
+ * Sends requests to one API server over connections that stay open.
+ *
+ *     may be repeated (GET, PUT, DELETE,     a kept connection; when the server had closed that one,
+ *     PATCH but JSON Patch)                  again on a new one
+ *     may not (POST, JSON Patch)             a new connection: it cannot be stale
+ *
+ * Where to, and as whom, is asked again (`connect`) when the server cannot be reached or answers 401: when that gives
+ * something else, the request is tried once more with it.
  */
 export class Transport {
   readonly #connect: () => Promise<Connection>;
+  readonly #options: Required<TransportOptions>;
   #target: Promise<Target> | undefined;
   /** Where the last request went, for messages. */
   #server = '';
 
-  constructor(connect: () => Promise<Connection>) {
+  constructor(connect: () => Promise<Connection>, options: TransportOptions = {}) {
     this.#connect = connect;
+    this.#options = { replyTimeoutMs: 30_000, wholeReplyTimeoutMs: 150_000, replyMaxBytes: 256 << 20, ...options };
   }
 
   /** The parsed JSON reply. Throws ApiError for a status of 400 or more, API_UNREACHABLE when there is no reply. */
   async json(request: HttpRequest): Promise<unknown> {
-    const response = await this.stream(request, replyTimeoutMs);
-    const chunks: Buffer[] = [];
+    const { replyTimeoutMs, wholeReplyTimeoutMs, replyMaxBytes } = this.#options;
+    const response = await this.stream(request, { silenceMs: replyTimeoutMs });
+    const tooSlow = () => response.destroy(new Error(`the reply was not complete within ${wholeReplyTimeoutMs} ms`));
+    const timer = setTimeout(tooSlow, wholeReplyTimeoutMs);
+    let text: string;
     try {
-      for await (const chunk of response) chunks.push(chunk as Buffer);
+      text = await readText(response, replyMaxBytes);
     } catch (error) {
       throw this.#unreachable(error);
+    } finally {
+      clearTimeout(timer);
     }
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    try {
+      return JSON.parse(text);
+    } catch {
+      const said = text.slice(0, 200).trim();
+      throw new Error(`the answer of ${this.#server} to ${request.method} ${request.path} is not JSON: ${said}`);
+    }
   }
 
-  /** The reply as it comes in, once its status is known to be good. `timeoutMs` is of silence on the connection. */
-  async stream(request: HttpRequest, timeoutMs: number): Promise<IncomingMessage> {
+  /** The reply as it comes in, once its status is known to be good. */
+  async stream(
+    request: HttpRequest,
+    { silenceMs, headMs = this.#options.replyTimeoutMs }: Pick<Timeouts, 'silenceMs'> & Partial<Timeouts>,
+  ): Promise<IncomingMessage> {
     const target = await this.#current();
-    this.#server = target.server;
+    const timeouts = { silenceMs, headMs };
     let response: IncomingMessage;
     try {
-      response = await send(target, request, timeoutMs);
+      response = await this.#sendWell(target, request, timeouts);
+      if (response.statusCode === 401) {
+        const renewed = await this.#renewed(target);
+        if (renewed) {
+          response.destroy();
+          response = await this.#sendWell(renewed, request, timeouts);
+        }
+      }
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      // The server closed an idle connection just as we used it: reading again on a new one is harmless.
-      if (!(request.method === 'GET' && error instanceof StaleConnection)) throw this.#unreachable(error);
-      response = await send(target, request, timeoutMs).catch((again: unknown) => {
-        throw this.#unreachable(again);
-      });
+      throw this.#unreachable(error);
     }
     if ((response.statusCode ?? 500) < 400) return response;
     throw await errorOf(response);
   }
 
+  /** Sends it once more where that can do no harm: the server has not seen it, or may see it twice. */
+  async #sendWell(target: Target, request: HttpRequest, timeouts: Timeouts): Promise<IncomingMessage> {
+    try {
+      return await send(target, request, timeouts, isRepeatable(request) ? 'kept' : 'new');
+    } catch (error) {
+      if (error instanceof StaleConnection) return await send(target, request, timeouts, 'new');
+      const renewed = error instanceof NoConnection && !request.signal?.aborted && (await this.#renewed(target));
+      if (!renewed) throw error;
+      return await send(renewed, request, timeouts, 'new');
+    }
+  }
+
   async #current(): Promise<Target> {
     this.#target ??= this.#connect().then(targetOf);
     try {
-      return await this.#target;
+      const target = await this.#target;
+      this.#server = target.connection.server;
+      return target;
     } catch (error) {
       this.#target = undefined;
       throw error;
     }
   }
 
+  /** Where `connect` now says to go, when that is not what `target` is. */
+  async #renewed(target: Target): Promise<Target | undefined> {
+    this.#forget();
+    const renewed = await this.#current();
+    return sameJson(renewed.connection, target.connection) ? undefined : renewed;
+  }
+
   #unreachable(error: unknown): KittiwakeError {
-    this.#target = undefined;
-    const cause = error instanceof StaleConnection ? error.cause : error;
+    this.#forget();
+    const cause = error instanceof StaleConnection || error instanceof NoConnection ? error.cause : error;
     const reason = messageOf(cause) || String((cause as NodeJS.ErrnoException).code);
     return new KittiwakeError('API_UNREACHABLE', { server: this.#server, reason }, { cause });
   }
+
+  /** Asks `connect` before the next request. What is under way on the old connections goes on. */
+  #forget(): void {
+    const old = this.#target;
+    this.#target = undefined;
+    // A target that could not be made has no connections.
+    old?.then((target) => closeIdle(target)).catch(() => {});
+  }
 }
 
-interface Target {
-  server: string;
-  request: typeof httpRequest;
-  options: RequestOptions;
-  /** Of the server's URL; without a slash at its end. */
-  basePath: string;
-  headers: Record<string, string>;
-}
+/** Twice is as good as once: what is written is what is asked for, and a version that was meant is not met again. */
+const isRepeatable = ({ method, contentType }: HttpRequest): boolean =>
+  method !== 'POST' && contentType !== 'application/json-patch+json';
 
-function targetOf(connection: Connection): Target {
-  const url = new URL(connection.server);
-  const isTls = url.protocol === 'https:';
-  const { ca, cert, key, serverName } = connection;
-  const pool = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 4 };
-  const agent = isTls
-    ? new HttpsAgent({
-        ...pool,
-        ...(ca === undefined ? {} : { ca }),
-        ...(cert === undefined ? {} : { cert }),
-        ...(key === undefined ? {} : { key }),
-        ...(serverName === undefined ? {} : { servername: serverName }),
-        rejectUnauthorized: !connection.isInsecure,
-      })
-    : new HttpAgent(pool);
-  return {
-    server: connection.server,
-    request: isTls ? httpsRequest : httpRequest,
-    options: { agent, hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port || (isTls ? 443 : 80) },
-    basePath: url.pathname.replace(/\/$/, ''),
-    headers: connection.token === undefined ? {} : { authorization: `Bearer ${connection.token}` },
-  };
-}
-
-/** The peer closed a kept-alive connection before it saw the request. */
-class StaleConnection extends Error {}
-
-function send(target: Target, request: HttpRequest, timeoutMs: number): Promise<IncomingMessage> {
-  return new Promise((resolve, reject) => {
-    const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
-    const options: RequestOptions = {
-      ...target.options,
-      method: request.method,
-      path: target.basePath + request.path,
-      timeout: timeoutMs,
-      headers: {
-        ...target.headers,
-        accept: request.accept ?? 'application/json',
-        'user-agent': 'kittiwake',
-        ...(body && { 'content-type': request.contentType ?? 'application/json', 'content-length': body.length }),
-      },
-    };
-    if (request.signal) options.signal = request.signal;
-    const outgoing = target.request(options, resolve);
-    outgoing.once('timeout', () => outgoing.destroy(new Error(`no reply within ${timeoutMs} ms`)));
-    outgoing.once('error', (error: NodeJS.ErrnoException) => {
-      const isStale = outgoing.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
-      reject(isStale ? new StaleConnection('stale connection', { cause: error }) : error);
-    });
-    outgoing.end(body);
-  });
+async function readText(response: IncomingMessage, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) throw new Error(`the reply is longer than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** At most this much of an error's body is read. */
@@ -151,9 +160,13 @@ const errorBodyMax = 1 << 20;
 async function errorOf(response: IncomingMessage): Promise<ApiError> {
   const code = response.statusCode ?? 500;
   let text = '';
-  for await (const chunk of response) {
-    text += String(chunk);
-    if (text.length > errorBodyMax) break;
+  try {
+    for await (const chunk of response) {
+      text += String(chunk);
+      if (text.length > errorBodyMax) break;
+    }
+  } catch {
+    // The status is what counts; what came of the body is used.
   }
   try {
     return apiErrorOf(JSON.parse(text) as Status, code);
@@ -164,7 +177,7 @@ async function errorOf(response: IncomingMessage): Promise<ApiError> {
 }
 
 /** The error that a Status tells of. Throws TypeError when `status` is not one. */
-export function apiErrorOf(status: Status, code = status.code ?? 500): ApiError {
-  if (status.kind !== 'Status') throw new TypeError('not a Status');
+export function apiErrorOf(status: Status, code = status?.code ?? 500): ApiError {
+  if (status?.kind !== 'Status') throw new TypeError('not a Status');
   return new ApiError(code, status.reason ?? 'Unknown', status.message ?? `status ${code}`, status.details ?? {});
 }

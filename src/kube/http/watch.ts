@@ -64,12 +64,23 @@ async function* events<T extends KubeObject>(
     ...parameters,
   });
   const silenceMs = timeoutSeconds * 1000 + silenceSlackMs;
-  const response = await transport.stream({ method: 'GET', path, signal: options.signal }, silenceMs);
+  const response = await transport.stream({ method: 'GET', path, signal: options.signal }, { silenceMs });
   try {
-    for await (const line of lines(response)) yield eventOf<T>(JSON.parse(line) as WireEvent);
+    for await (const line of lines(response)) yield eventOf<T>(parse(line));
   } finally {
     response.destroy();
   }
+}
+
+/** A line that is cut off, or was never an event, ends the watch: what was in it is asked for again. */
+function parse(line: string): WireEvent {
+  try {
+    const event = JSON.parse(line) as WireEvent | null;
+    if (typeof event?.object?.metadata === 'object' || event?.type === 'ERROR') return event;
+  } catch {
+    // Said below, as for what is JSON and no event.
+  }
+  throw new Error(`the server sent what is no watch event, or only a part of one: ${line.slice(0, 200)}`);
 }
 
 function eventOf<T extends KubeObject>({ type, object }: WireEvent): WatchEvent<T> {
