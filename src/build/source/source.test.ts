@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
 import { chmod, mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -95,6 +99,43 @@ describe('sources', () => {
     const huge = await world.folder({ 'big.bin': '' });
     await truncate(join(huge, 'big.bin'), 10 * 1024 ** 3);
     await assert.rejects(treeOfFolder(huge), fails('SourceTooLarge', /big\.bin has 10737418240 bytes.*\.dockerignore/));
+  });
+
+  test('what is no file is left out, and nothing in a folder is waited for', { timeout: 20_000 }, async () => {
+    const folder = await world.folder({ 'a.js': 'a', 'line\nbreak.js': 'b', 'deep/\u001b[2J.js': 'c' });
+    execFileSync('mkfifo', [join(folder, 'pipe'), join(folder, '.dockerignore')]);
+    const socket = createServer().listen(join(folder, 'socket'));
+    await once(socket, 'listening');
+    await symlink('loop', join(folder, 'loop'));
+    await symlink('pipe', join(folder, 'to-pipe'));
+    await symlink('.', join(folder, 'deep/again'));
+    try {
+      const paths = ['a.js', 'deep/\u001b[2J.js', 'deep/again', 'line\nbreak.js', 'loop', 'to-pipe'];
+      assert.deepEqual([...(await treeOfFolder(folder)).keys()], paths);
+    } finally {
+      socket.close();
+    }
+  });
+
+  test('a file that others go on writing is taken as long as it was when it was opened', async () => {
+    const folder = await world.folder({ 'app.log': 'start' });
+    const limits = {
+      filesMax: 10,
+      totalBytesMax: 100,
+      // Asked once the size is known and before the file is read.
+      get fileBytesMax() {
+        appendFileSync(join(folder, 'app.log'), ' and more');
+        return 100;
+      },
+    };
+    const entry = (await treeOfFolder(folder, limits)).get('app.log');
+    assert.equal(entry?.type === 'file' && entry.content.toString(), 'start');
+  });
+
+  test('a folder of too many files is refused before they are read', async () => {
+    const folder = await world.folder(Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${i}.js`, 'x'])));
+    const limits = { filesMax: 10, fileBytesMax: 100, totalBytesMax: 100 };
+    await assert.rejects(treeOfFolder(folder, limits), fails('SourceTooLarge', /more than 10 files.*\.dockerignore/));
   });
 
   test('an artifact whose archive leaves its folder, links out of it or explodes is refused', async () => {
