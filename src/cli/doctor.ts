@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdirSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { promisify } from 'node:util';
 import { missingIsolation } from '../cluster/node/index.ts';
 import { messageOf } from '../lib/errors.ts';
 import { readAddresses } from '../server/addresses.ts';
 import { defaultConfig } from '../server/config.ts';
+import { makeDataDir } from '../server/data-dir.ts';
 import { resolvePorts } from '../server/ports.ts';
 import type { CommonOptions } from './platform.ts';
 import { dim, green, print, red } from './terminal.ts';
@@ -55,12 +56,10 @@ async function tool(name: string, purpose: string): Promise<Check> {
 
 function folder(dataDir: string): Check {
   try {
-    mkdirSync(dataDir, { recursive: true });
-    accessSync(dataDir, constants.W_OK);
+    makeDataDir(dataDir);
     return { what: 'data folder', isOk: true, found: dataDir };
   } catch (error) {
-    const remedy = 'make it writable, or choose another with --data-dir';
-    return { what: 'data folder', isOk: false, found: messageOf(error), remedy };
+    return { what: 'data folder', isOk: false, found: messageOf(error) };
   }
 }
 
@@ -79,12 +78,12 @@ function disk(dataDir: string): Check {
 
 /** Whether the default ports are free; those of a platform that runs on this data folder are its own. */
 async function ports(dataDir: string): Promise<Check[]> {
-  if (readAddresses(dataDir)) return [{ what: 'ports', isOk: true, found: 'in use by the running platform' }];
   const defaults = defaultConfig().ports;
   try {
+    if (readAddresses(dataDir)) return [{ what: 'ports', isOk: true, found: 'in use by the running platform' }];
     await resolvePorts(defaults);
     return [{ what: 'ports', isOk: true, found: Object.values(defaults).join(', ') }];
   } catch (error) {
-    return [{ what: 'ports', isOk: false, found: error instanceof Error ? error.message : String(error) }];
+    return [{ what: 'ports', isOk: false, found: messageOf(error) }];
   }
 }

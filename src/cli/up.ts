@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { messageOf } from '../lib/errors.ts';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
 import type { Config } from '../server/config.ts';
-import { unusable } from '../server/data-dir.ts';
+import { checkNotHeld, makeDataDir } from '../server/data-dir.ts';
 import { type Platform, type SupervisorEvent, startPlatform } from '../server/supervisor.ts';
 import type { CommonOptions } from './platform.ts';
-import { bold, dim, duration, green, print, red, say } from './terminal.ts';
+import { bold, dim, duration, green, print, printError, red, say } from './terminal.ts';
 
 /** `kittiwake up`: the platform in the foreground until Ctrl-C, or in the background with `--detach`. */
 export async function up(common: CommonOptions, config: Config, detach = false): Promise<void> {
@@ -16,22 +18,46 @@ export async function up(common: CommonOptions, config: Config, detach = false):
   say(dim('Ctrl-C stops everything.'));
 }
 
-/** Starts the platform and ties it to Ctrl-C and SIGTERM: both stop everything, then end this process. */
-export async function startInForeground(config: Config): Promise<Platform> {
+/** A start takes seconds; one that has not ended by then may say why in its logs. */
+const sayAgainMs = 10_000;
+/** Reading a large store takes its time; after this nobody waits in the background any more. */
+const detachedWaitMs = 300_000;
+/** A start that does not end is left behind on Ctrl-C: its processes end with this one. */
+const stopWaitMs = 5_000;
+
+/**
+ * Starts the platform and ties it to Ctrl-C and SIGTERM: both stop everything, then end this process. `stopping` aborts
+ * at that moment: what fails after it fails because of it.
+ */
+export async function startInForeground(config: Config): Promise<Platform & { stopping: AbortSignal }> {
+  // Who read the output may go: the platform stays.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', messageOf);
   const starting = startPlatform(config, sayEvent);
-  let isStopping = false;
+  const stopping = new AbortController();
   const stop = async () => {
-    if (isStopping) return;
-    isStopping = true;
+    if (stopping.signal.aborted) return;
+    stopping.abort();
     say('\nstopping …');
-    const platform = await starting.catch(() => undefined); // A start that failed has nothing to stop, and says so.
+    // A start that failed has nothing to stop, and says so.
+    const platform = await Promise.race([starting.catch(() => undefined), setTimeout(stopWaitMs, undefined)]);
     await platform?.stop();
     say('stopped; the next start resumes from here');
     process.exit(0);
   };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  return starting;
+  const onSignal = () => {
+    stop().catch((error) => {
+      printError(error);
+      process.exit(1);
+    });
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  const telling = setInterval(() => say(`still starting: the logs are in ${join(config.dataDir, 'logs')}`), sayAgainMs);
+  try {
+    return Object.assign(await starting, { stopping: stopping.signal });
+  } finally {
+    clearInterval(telling);
+  }
 }
 
 export function printAddresses(addresses: Addresses, readyMs?: number): void {
@@ -68,29 +94,36 @@ function sayEvent(event: SupervisorEvent): void {
 
 /** Starts this same command in the background, and waits until it is ready or has said why it is not. */
 async function upDetached({ dataDir }: CommonOptions): Promise<void> {
-  try {
-    mkdirSync(join(dataDir, 'logs'), { recursive: true });
-  } catch (error) {
-    throw unusable(dataDir, error);
-  }
+  checkNotHeld(dataDir); // Else its output would be lost to that of a start that fails.
+  makeDataDir(dataDir, ['logs']);
   const logFile = join(dataDir, 'logs', 'supervisor.log');
   const log = openSync(logFile, 'w', 0o600);
   const args = process.argv.slice(1).filter((arg) => arg !== '-d' && arg !== '--detach');
   const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
   const startedMs = performance.now();
-  while (readAddresses(dataDir)?.pid !== child.pid) {
+  let saidMs = startedMs;
+  let addresses: Addresses | undefined;
+  while (addresses === undefined) {
     if (child.exitCode !== null || child.signalCode !== null) {
-      throw new Error(
-        readFileSync(logFile, 'utf8')
-          .trim()
-          .replace(/^error: /, ''),
-      );
+      const said = readFileSync(logFile, 'utf8').trim();
+      throw new Error(said.replace(/^error: /, '') || `it ended with ${child.signalCode ?? child.exitCode}`);
     }
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    const nowMs = performance.now();
+    if (nowMs - startedMs > detachedWaitMs) {
+      child.kill('SIGTERM');
+      const where = `look into ${join(dataDir, 'logs')}`;
+      throw new Error(`the platform was not ready within ${detachedWaitMs / 1000} s, and is stopped: ${where}`);
+    }
+    if (nowMs - saidMs > sayAgainMs) {
+      saidMs = nowMs;
+      say(`still starting (process ${child.pid}): the logs are in ${join(dataDir, 'logs')}`);
+    }
+    await setTimeout(10);
+    const found = readAddresses(dataDir);
+    if (found?.pid === child.pid) addresses = found;
   }
-  const addresses = readAddresses(dataDir);
   child.unref();
-  if (addresses) printAddresses(addresses, performance.now() - startedMs);
+  printAddresses(addresses, performance.now() - startedMs);
   say(dim("'kittiwake down' stops everything."));
 }

@@ -26,6 +26,13 @@ const catalogue = {
       `the data folder ${p.dataDir} is in use by process ${p.pid}: ` +
       `stop it with 'kittiwake down', or choose another with --data-dir`,
   },
+  DATA_DIR_LOCKED: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `the data folder ${p.dataDir} is locked, but by no platform: end the program that has ${p.lockFile} open ` +
+      `('fuser' and 'lsof' name it), or choose another with --data-dir`,
+  },
   DATA_DIR_TOO_NEW: {
     status: 500,
     fault: 'user',

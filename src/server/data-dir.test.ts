@@ -3,7 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openDataDir, runningPid } from './data-dir.ts';
+import { openDataDir } from './data-dir.ts';
+import { holderOf } from './holder.ts';
 
 function withFolder(body: (dataDir: string) => void): void {
   const dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-data-'));
@@ -19,13 +20,13 @@ test('a data folder is private, knows its format, and is held by one process at 
     const first = openDataDir(dataDir);
     assert.equal(statSync(dataDir).mode & 0o777, 0o700);
     assert.match(readFileSync(join(dataDir, 'version'), 'utf8'), /^\d+\n$/);
-    assert.equal(runningPid(dataDir), process.pid);
+    assert.equal(holderOf(dataDir)?.pid, process.pid);
     assert.throws(() => openDataDir(dataDir), {
       code: 'DATA_DIR_IN_USE',
       message: new RegExp(`process ${process.pid}`),
     });
     first.release();
-    assert.equal(runningPid(dataDir), undefined);
+    assert.equal(holderOf(dataDir)?.pid, undefined);
     openDataDir(dataDir).release();
   }));
 

@@ -1,7 +1,11 @@
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { accessSync, chmodSync, constants, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { KittiwakeError, messageOf } from '../lib/errors.ts';
+import { removeAddresses } from './addresses.ts';
+import { holderOf, pidFileOf } from './holder.ts';
+import { readOwnFile } from './own-file.ts';
+import { processOf } from './running-process.ts';
 
 /** The layout of the data folder that this version writes; a folder with a higher one is not touched. */
 const formatVersion = 1;
@@ -9,73 +13,108 @@ const formatVersion = 1;
 /**
  * Creates the data folder when there is none, checks that this version can read it, and takes it for this process.
  * The lock is SQLite's exclusive file lock, which the system releases when the process dies, however it dies.
- * Throws DATA_DIR_TOO_NEW, DATA_DIR_IN_USE or DISK_FULL.
+ * Throws DATA_DIR_TOO_NEW, DATA_DIR_IN_USE, DATA_DIR_LOCKED or DISK_FULL.
  */
 export function openDataDir(dataDir: string): { release(): void } {
   try {
     return open(dataDir);
   } catch (error) {
-    const isFull = (error as NodeJS.ErrnoException).code === 'ENOSPC' || /database or disk is full/.test(String(error));
-    throw isFull ? new KittiwakeError('DISK_FULL', { path: dataDir }, { cause: error }) : error;
+    throw isFull(error) ? new KittiwakeError('DISK_FULL', { path: dataDir }, { cause: error }) : error;
   }
 }
 
 function open(dataDir: string): { release(): void } {
-  try {
-    mkdirSync(dataDir, { recursive: true });
-    accessSync(dataDir, constants.W_OK);
-  } catch (error) {
-    throw unusable(dataDir, error);
-  }
+  makeDataDir(dataDir);
   checkFormat(dataDir);
   chmodSync(dataDir, 0o700); // It holds private keys and everybody's secrets.
-  for (const folder of ['run', 'logs']) mkdirSync(join(dataDir, folder), { recursive: true });
+  makeDataDir(dataDir, ['run', 'logs']);
   return lock(dataDir);
 }
 
-/** What to say of a data folder that cannot be created or written. */
-export function unusable(dataDir: string, cause: unknown): Error {
+/** The data folder, and those in it that are named, made where they are missing. Throws why it cannot be used. */
+export function makeDataDir(dataDir: string, folders: readonly string[] = []): void {
+  try {
+    makeFolder(dataDir);
+    accessSync(dataDir, constants.W_OK);
+    for (const folder of folders) makeFolder(join(dataDir, folder));
+  } catch (error) {
+    throw isFull(error) ? error : unusable(dataDir, error);
+  }
+}
+
+/** Node's own `recursive` tries for ever in a folder that takes no folders and says ENOENT, as /proc does. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error; // Else somebody was faster.
+  }
+}
+
+function unusable(dataDir: string, cause: unknown): Error {
   const remedy = 'make it writable, or choose another with --data-dir';
   return new Error(`the data folder ${dataDir} cannot be used: ${messageOf(cause)}: ${remedy}`, { cause });
 }
 
 function checkFormat(dataDir: string): void {
   const file = join(dataDir, 'version');
-  if (!existsSync(file)) {
-    writeFileSync(file, `${formatVersion}\n`);
-    return;
+  const found = readOwnFile(file)?.trim();
+  if (found === undefined) writeFileSync(file, `${formatVersion}\n`);
+  else if (!(Number(found) <= formatVersion)) {
+    throw new KittiwakeError('DATA_DIR_TOO_NEW', { dataDir, found: found.slice(0, 40), known: formatVersion });
   }
-  const found = readFileSync(file, 'utf8').trim();
-  if (!(Number(found) <= formatVersion))
-    throw new KittiwakeError('DATA_DIR_TOO_NEW', { dataDir, found, known: formatVersion });
 }
 
+const lockFileOf = (dataDir: string) => join(dataDir, 'run', 'lock.db');
+
 function lock(dataDir: string): { release(): void } {
-  const pidFile = join(dataDir, 'run', 'pid');
-  const database = new DatabaseSync(join(dataDir, 'run', 'lock.db'));
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(lockFileOf(dataDir));
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
-    database.close();
-    if (!String(error).includes('locked')) throw error;
-    throw new KittiwakeError('DATA_DIR_IN_USE', { dataDir, pid: runningPid(dataDir) ?? 'unknown' }, { cause: error });
+    database?.close();
+    if (!isLockedError(error)) throw isFull(error) ? error : unusable(lockFileOf(dataDir), error);
+    throw inUse(dataDir, error);
   }
-  writeFileSync(pidFile, `${process.pid}\n`);
+  const held = database;
+  removeAddresses(dataDir); // Of a platform that was killed.
+  const { pid, startedAt } = processOf(process.pid) ?? { pid: process.pid, startedAt: '' };
+  writeFileSync(pidFileOf(dataDir), `${pid} ${startedAt}\n`);
   return {
     release() {
-      rmSync(pidFile, { force: true });
-      database.close();
+      rmSync(pidFileOf(dataDir), { force: true });
+      held.close();
     },
   };
 }
 
-/** The process that holds the data folder, as far as its pid file says and the system knows it. */
-export function runningPid(dataDir: string): number | undefined {
+const isLockedError = (error: unknown) => /database is locked/.test(String(error));
+const isFull = (error: unknown) =>
+  (error as NodeJS.ErrnoException).code === 'ENOSPC' || /database or disk is full/.test(String(error));
+
+/** Somebody has the lock: the platform that the pid file names, or a program that is none. */
+function inUse(dataDir: string, cause?: unknown): KittiwakeError {
+  const holder = holderOf(dataDir);
+  const lockFile = lockFileOf(dataDir);
+  if (!holder) return new KittiwakeError('DATA_DIR_LOCKED', { dataDir, lockFile }, { cause });
+  const state = holder.isStopped ? `, which is stopped ('kill -CONT ${holder.pid}' lets it go on)` : '';
+  return new KittiwakeError('DATA_DIR_IN_USE', { dataDir, pid: `${holder.pid}${state}` }, { cause });
+}
+
+/** Throws DATA_DIR_IN_USE when a platform runs on the folder, DATA_DIR_LOCKED when another program has its lock. */
+export function checkNotHeld(dataDir: string): void {
+  if (holderOf(dataDir)) throw inUse(dataDir);
+  if (!statSync(lockFileOf(dataDir), { throwIfNoEntry: false })?.isFile()) return;
+  const database = new DatabaseSync(lockFileOf(dataDir), { readOnly: true });
   try {
-    const pid = Number(readFileSync(join(dataDir, 'run', 'pid'), 'utf8'));
-    process.kill(pid, 0);
-    return pid;
-  } catch {
-    return undefined; // No pid file, or no such process: nothing runs.
+    database.exec('SELECT count(*) FROM sqlite_master');
+  } catch (error) {
+    if (isLockedError(error)) throw inUse(dataDir, error);
+    // It is no database: nobody can have locked it, and the next start says what is wrong with it.
+  } finally {
+    database.close();
   }
 }

@@ -1,14 +1,20 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { ConfigMapKind } from '../../src/api/core/config-map.ts';
-import { kittiwake, newDataDir, roleProcesses, startTestPlatform } from '../kit/platform.ts';
+import { ServiceKind } from '../../src/api/serving/service.ts';
+import { setAside } from '../../src/server/quarantine-files.ts';
+import { eventually, kittiwake, newDataDir, roleProcesses, startTestPlatform } from '../kit/platform.ts';
 
 const { dataDir, remove } = newDataDir();
 after(remove);
 
+const launcher = fileURLToPath(new URL('../../bin/kittiwake', import.meta.url));
 const anyPort = ['--broker-port', '--registry-port', '--api-port', '--control-metrics-port']
   .concat(['--gateway-metrics-port', '--broker-metrics-port'])
   .flatMap((flag) => [flag, '0']);
@@ -87,6 +93,84 @@ test('commands say how to start the platform when none runs', async () => {
   const result = await kittiwake(dataDir, 'status');
   assert.equal(result.code, 1);
   assert.match(result.stderr, /no platform runs on .*: start it with 'kittiwake up'/);
+});
+
+test('a data folder where none can be made is refused, not tried for ever', { timeout: 60_000 }, async () => {
+  for (const [folder, args] of [
+    ['/proc/x', ['up']],
+    ['/proc/x/y', ['up', '--detach']],
+    ['/dev/null', ['up']],
+  ] as const) {
+    const result = await kittiwake(folder, ...args);
+    assert.equal(result.code, 1);
+    assert.match(result.stderr, new RegExp(`the data folder ${folder} cannot be used: .*or choose another with`));
+  }
+  assert.match((await kittiwake('/proc/x', 'doctor')).stdout, /fail data folder: /);
+  assert.equal((await kittiwake('/proc/x', 'down')).code, 0);
+});
+
+test('a platform that is stopped is named as such by up, and let go on by down, to end', async () => {
+  const platform = await startTestPlatform(dataDir);
+  const exited = once(platform.process, 'exit');
+  const pid = platform.process.pid ?? 0;
+  process.kill(pid, 'SIGSTOP');
+  for (const detach of [[], ['--detach']]) {
+    const second = await kittiwake(dataDir, 'up', ...detach, '--gateway-port', '0', ...anyPort);
+    assert.match(second.stderr, new RegExp(`in use by process ${pid}, which is stopped \\('kill -CONT ${pid}'`));
+  }
+  const down = await kittiwake(dataDir, 'down');
+  assert.deepEqual([down.code, (await exited)[0]], [0, 0], down.stderr);
+  assert.match(down.stderr, /was stopped .*let go on, to end\nstopped\n$/);
+});
+
+test('what follows ends when the platform does, and says that it is gone', async () => {
+  const platform = await startTestPlatform(dataDir);
+  const service = {
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: { name: 'followed', namespace: 'default' },
+    spec: {
+      template: { spec: { containers: [{ name: '', image: `registry.localhost/x@sha256:${'0'.repeat(64)}` }] } },
+    },
+  };
+  await platform.client.create(ServiceKind, service);
+  const following = kittiwake(dataDir, 'logs', 'followed', '--follow');
+  await platform.stop();
+  const { code, stderr } = await following;
+  assert.deepEqual([code, stderr.match(/error: .*(does not answer|no platform runs|ECONN).*/)?.length], [1, 2], stderr);
+  assert.doesNotMatch(stderr, /\n {4}at /);
+});
+
+test('status and release know what is set aside while the platform is down', async () => {
+  const entry = { role: 'broker', name: 'event x', reason: 'exit code 1', times: 2, since: new Date().toISOString() };
+  setAside(dataDir, { ...entry, role: 'broker' });
+  const status = await kittiwake(dataDir, 'status');
+  assert.equal(status.code, 1);
+  assert.match(status.stdout, /broker: event x, 2 times, .*\n.*kittiwake release broker 'event x'/);
+  assert.equal((await kittiwake(dataDir, 'release', 'broker', '--all')).code, 0);
+  assert.doesNotMatch((await kittiwake(dataDir, 'status')).stdout, /event x/);
+});
+
+test('Ctrl-C in the story stops it at any step, and is no error', async () => {
+  const ports = ['--gateway-port', '0', ...anyPort];
+  for (const step of [undefined, /KUBECONFIG=/, /objects of app\.yaml applied/]) {
+    const demo = spawn(launcher, ['--data-dir', dataDir, 'demo', ...ports], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    let isStopped = false;
+    for (const stream of [demo.stdout, demo.stderr]) {
+      stream.on('data', (text) => {
+        said += text;
+        if (!isStopped && step?.test(said)) isStopped = demo.kill('SIGINT');
+      });
+    }
+    if (step === undefined) {
+      await eventually('a role', async () => roleProcesses(demo.pid ?? 0).control);
+      demo.kill('SIGINT');
+    }
+    const [code] = await once(demo, 'close');
+    assert.deepEqual([code, said.match(/error.*/)?.[0]], [0, undefined], said);
+    assert.match(said, /stopped; the next start resumes from here\n$/);
+  }
 });
 
 function isAlive(pid: number): boolean {
