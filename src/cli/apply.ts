@@ -4,12 +4,18 @@ import { locateError, readManifest, uploadSources } from './manifest.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { print } from './terminal.ts';
 
+export interface ApplyOptions {
+  filename: string;
+  recursive?: boolean;
+  namespace: string;
+}
+
 /** `kittiwake apply -f`: every object in the order of the file; stops at the first that is refused. */
-export async function apply(common: CommonOptions, options: { filename: string; namespace: string }): Promise<void> {
+export async function apply(common: CommonOptions, options: ApplyOptions): Promise<void> {
   const { addresses, client } = runningPlatform(common);
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
-  const read = await readManifest(options.filename, options.namespace, client);
-  const entries = await uploadSources(read, options.filename, registry, (name, digest) => {
+  const read = await readManifest(options.filename, options.namespace, client, options.recursive);
+  const entries = await uploadSources(read, registry, (name, digest) => {
     print(`source of ${name} uploaded as ${digest.slice(0, 19)}`);
   });
   for (const entry of entries) {

@@ -9,11 +9,12 @@ export async function deleteObjects(
   common: CommonOptions,
   kindArgument: string | undefined,
   nameArgument: string | undefined,
-  options: { filename?: string; namespace: string },
+  options: { filename?: string; recursive?: boolean; namespace: string },
 ): Promise<void> {
   const { client } = runningPlatform(common);
   if (options.filename !== undefined) {
-    for (const { kind, object } of (await readManifest(options.filename, options.namespace, client)).reverse()) {
+    const entries = await readManifest(options.filename, options.namespace, client, options.recursive);
+    for (const { kind, object } of entries.reverse()) {
       const key = {
         ...(kind.isNamespaced ? { namespace: object.metadata.namespace ?? '' } : {}),
         name: object.metadata.name,

@@ -6,6 +6,7 @@ import { PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import type { Service } from '../api/serving/service.ts';
 import { applyObject } from '../kube/apply.ts';
+import { messageOf } from '../lib/errors.ts';
 import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import type { Config } from '../server/config.ts';
 import { locateError, readManifest, uploadSources } from './manifest.ts';
@@ -23,13 +24,23 @@ const stepTimeoutMs = 60_000;
 
 const order = { customer: 'Ada', items: [{ sku: 'tea-1', quantity: 2, priceCents: 450 }] };
 
+/** Ctrl-C was pressed: what happens from then on is no step of the story. */
+let stopping = new AbortController().signal;
+
 /** `kittiwake demo` (`npm start`): the platform, and examples/orders run on it, each step with its duration. */
 export async function demo(common: CommonOptions, config: Config): Promise<void> {
   title('platform');
   const platform = await startInForeground(config);
+  stopping = platform.stopping;
   printAddresses(platform.addresses, platform.readyMs);
-  const running = runningPlatform(common);
+  try {
+    await tellStory(runningPlatform(common), config);
+  } catch (error) {
+    if (!stopping.aborted) throw error; // Else it failed because everything stops, as asked.
+  }
+}
 
+async function tellStory(running: RunningPlatform, config: Config): Promise<void> {
   title('source → image digest in the registry → revision');
   const buildingMs = performance.now();
   const services = await applyExample(running);
@@ -58,6 +69,7 @@ export async function demo(common: CommonOptions, config: Config): Promise<void>
     }),
   );
 
+  if (stopping.aborted) return;
   print(`\n${green('That was all of app.yaml.')} The platform stays up; try for yourself:`);
   print(`  curl http://${hostOf('orders', config)}/orders -d '${JSON.stringify(order)}'`);
   print(`  bin/kittiwake logs ledger --follow`);
@@ -68,11 +80,8 @@ export async function demo(common: CommonOptions, config: Config): Promise<void>
 async function applyExample({ addresses, client }: RunningPlatform): Promise<Required<Key>[]> {
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const startedMs = performance.now();
-  const entries = await uploadSources(
-    await readManifest(manifest, namespace, client),
-    manifest,
-    registry,
-    (name, digest) => line(performance.now() - startedMs, `${name}: source uploaded ${dim(digest.slice(0, 19))}`),
+  const entries = await uploadSources(await readManifest(manifest, namespace, client), registry, (name, digest) =>
+    line(performance.now() - startedMs, `${name}: source uploaded ${dim(digest.slice(0, 19))}`),
   );
   for (const entry of entries) {
     await applyObject(client, entry.kind, entry.object).catch((error) => {
@@ -129,6 +138,7 @@ function bookedOrders(platform: RunningPlatform): { until(orderId: string): Prom
     wake();
   };
   const reading = readServiceLogs(platform, { namespace, name: 'ledger' }, { follow: true }, onLine, signal);
+  reading.catch(messageOf); // It may fail before anybody waits for it; who does gets the failure.
   return {
     async until(orderId) {
       for (;;) {
@@ -159,8 +169,9 @@ async function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string;
     const outgoing = request(`${addresses.gatewayUrl}/orders`, {
       method: 'POST',
       headers: { host: `orders.${namespace}.${addresses.domain}`, 'content-type': 'application/json' },
+      signal: AbortSignal.timeout(stepTimeoutMs),
     });
-    outgoing.once('error', reject);
+    outgoing.on('error', reject);
     outgoing.once('response', resolve);
     outgoing.end(JSON.stringify(order));
   });
@@ -173,9 +184,9 @@ async function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string;
 const hostOf = (name: string, { domain, ports }: Config) => `${name}.${namespace}.${domain}:${ports.gateway}`;
 
 function title(text: string): void {
-  print(`\n${bold(text)}`);
+  if (!stopping.aborted) print(`\n${bold(text)}`);
 }
 
 function line(ms: number | undefined, text: string): void {
-  print(`${dim((ms === undefined ? '' : duration(ms)).padStart(9))}  ${text}`);
+  if (!stopping.aborted) print(`${dim((ms === undefined ? '' : duration(ms)).padStart(9))}  ${text}`);
 }

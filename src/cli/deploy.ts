@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/index.ts';
@@ -6,6 +6,7 @@ import { applyObject } from '../kube/apply.ts';
 import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { followService, type Step } from './progress.ts';
+import { parseSeconds } from './seconds.ts';
 import { bold, dim, duration, green, print, say } from './terminal.ts';
 
 interface EnvVar {
@@ -33,8 +34,7 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
       `--name is ${JSON.stringify(name)}: a name is a-z, 0-9 and -, starts with a letter, at most 63 long`,
     );
   const { namespace } = options;
-  const timeoutMs = Number(options.timeout) * 1000;
-  if (!(timeoutMs > 0)) throw new Error(`--timeout is ${JSON.stringify(options.timeout)}: give seconds above 0`);
+  const timeoutMs = parseSeconds('--timeout', options.timeout) * 1000;
   const env = (options.env ?? []).map(parseEnv);
   const startedMs = performance.now();
 
@@ -48,7 +48,9 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   try {
     await followService(client, { namespace, name }, (step) => tell(step, startedMs), AbortSignal.timeout(timeoutMs));
   } catch (error) {
-    const serving = (await client.get(ServiceKind, { namespace, name }))?.status?.latestReadyRevisionName;
+    // When this fails, too, the first error is the one that counts.
+    const service = await client.get(ServiceKind, { namespace, name }).catch(() => undefined);
+    const serving = service?.status?.latestReadyRevisionName;
     if (serving !== undefined) say(`revision ${bold(serving)} keeps serving`);
     throw error;
   }
@@ -103,9 +105,8 @@ function nameOf(path: string): string {
 }
 
 function nameInPackage(file: string): string | undefined {
-  if (!existsSync(file)) return undefined;
   try {
-    const { name } = JSON.parse(readFileSync(file, 'utf8'));
+    const { name } = JSON.parse(textOf(file) ?? '{}');
     return typeof name === 'string' && name !== '' ? name : undefined;
   } catch {
     return undefined; // The build reports what is wrong with it.
@@ -113,5 +114,11 @@ function nameInPackage(file: string): string | undefined {
 }
 
 function nameInFuncYaml(file: string): string | undefined {
-  return existsSync(file) ? /^name:\s*["']?([\w.-]+)/m.exec(readFileSync(file, 'utf8'))?.[1] : undefined;
+  return /^name:\s*["']?([\w.-]+)/m.exec(textOf(file) ?? '')?.[1];
+}
+
+/** Only of a regular file of a size that such a file may have: a pipe would be waited for. */
+function textOf(file: string): string | undefined {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() && stat.size <= 1 << 20 ? readFileSync(file, 'utf8') : undefined;
 }

@@ -52,8 +52,10 @@ async function getKind(
       name === undefined
         ? collectionPath(kind, namespace)
         : objectPath(kind, { ...(namespace && { namespace }), name });
-    const table = (await transport.json({ method: 'GET', path, accept })) as Table;
-    return printRows(table, kind, options);
+    const table = (await transport.json({ method: 'GET', path, accept })) as Partial<Table>;
+    if (!Array.isArray(table?.columnDefinitions) || !Array.isArray(table.rows ?? []))
+      throw new Error(`the API server has no table of ${kind.plural}: try '-o yaml'`);
+    return printRows({ columnDefinitions: table.columnDefinitions, rows: table.rows ?? [] }, kind, options);
   }
   const objects = await objectsOf();
   const { output } = options;

@@ -1,8 +1,11 @@
-import { request } from 'node:http';
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import { pipeline } from 'node:stream/promises';
 import { ServiceKind } from '../api/serving/service.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
+import { parseSeconds } from './seconds.ts';
 import { readData } from './send.ts';
-import { say } from './terminal.ts';
+import { harmless, say } from './terminal.ts';
 
 export interface InvokeOptions {
   namespace: string;
@@ -10,6 +13,7 @@ export interface InvokeOptions {
   path: string;
   data?: string;
   header?: string[];
+  timeout: string;
 }
 
 /** `kittiwake invoke`: one request through the gateway; the reply's body goes to standard output. Fails from 400 on. */
@@ -18,10 +22,11 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
   const { namespace } = options;
   const service = await client.get(ServiceKind, { namespace, name });
   if (!service) throw new Error(`there is no service ${name} in namespace ${namespace}: see 'kittiwake get ksvc'`);
-  const body = options.data === undefined ? undefined : readData(options.data);
+  const body = options.data === undefined ? undefined : await readData(options.data);
   const headers = Object.fromEntries((options.header ?? []).map(parseHeader));
+  const timeoutMs = parseSeconds('--timeout', options.timeout) * 1000;
   const startedMs = performance.now();
-  await new Promise<void>((resolve, reject) => {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const { hostname, port } = new URL(addresses.gatewayUrl);
     const outgoing = request({
       hostname,
@@ -30,27 +35,36 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
       method: options.method ?? (body === undefined ? 'GET' : 'POST'),
       // The cluster-local name reaches every service, also those without a public one.
       headers: { host: `${name}.${namespace}.svc.cluster.local`, ...jsonWhenBody(body), ...headers },
+      timeout: timeoutMs,
     });
-    outgoing.once('error', reject);
-    outgoing.once('response', (response) => {
-      const status = response.statusCode ?? 0;
-      say(`HTTP ${status} in ${Math.round(performance.now() - startedMs)} ms`);
-      if (status >= 400) process.exitCode = 1;
-      let isLineOpen = false;
-      response.on('data', (chunk: Buffer) => {
-        isLineOpen = chunk.at(-1) !== 0x0a;
-      });
-      response.once('error', reject).once('end', () => {
-        if (isLineOpen && process.stdout.isTTY) process.stdout.write('\n');
-        resolve();
-      });
-      response.pipe(process.stdout, { end: false });
+    // Also while the body comes: it may take as long as it likes, but not be silent.
+    outgoing.once('timeout', () => {
+      const remedy = `see 'kittiwake logs ${name}', or wait longer with --timeout`;
+      outgoing.destroy(new Error(`service ${name} was silent for ${options.timeout} s: ${remedy}`));
     });
+    outgoing.on('error', reject);
+    outgoing.once('response', resolve);
     outgoing.end(body);
   });
+  const status = response.statusCode ?? 0;
+  say(`HTTP ${status} in ${Math.round(performance.now() - startedMs)} ms`);
+  if (status >= 400) process.exitCode = 1;
+  await printBody(response);
   const ready = service.status?.conditions?.find((condition) => condition.type === 'Ready');
   if (process.exitCode === 1 && ready?.status !== 'True')
     say(`service ${name} is not ready: ${ready?.message ?? ready?.reason ?? 'nothing is known of it yet'}`);
+}
+
+/** Byte for byte, as it comes; a terminal gets text that cannot drive it, and ends with a whole line. */
+async function printBody(response: IncomingMessage): Promise<void> {
+  const { stdout } = process;
+  if (!stdout.isTTY) return void (await pipeline(response, stdout, { end: false }));
+  let last = '\n';
+  for await (const text of response.setEncoding('utf8')) {
+    last = String(text).at(-1) ?? last;
+    if (!stdout.write(harmless(String(text)))) await once(stdout, 'drain');
+  }
+  if (last !== '\n') stdout.write('\n');
 }
 
 const jsonWhenBody = (body: Buffer | undefined): Record<string, string> =>

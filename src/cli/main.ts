@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { defaultConfig, defaultDataDir, portDefinitions, portsBy } from '../server/config.ts';
+import { roleNames } from '../server/roles.ts';
 import type { CommonOptions } from './platform.ts';
 import { printError } from './terminal.ts';
 
@@ -34,9 +35,37 @@ program
 
 program
   .command('status')
-  .summary('what runs, and where')
-  .description('Says where the running platform listens, and which services there are.')
+  .summary('what runs, and how well')
+  .description(
+    'Says where the running platform listens, which roles are ready, which services there are, what is set aside as ' +
+      'it ended a role more than once, and which roles were started again. Exits with 0 when all is well, with 1 ' +
+      'when no platform runs, with 2 when a role is not ready or something is set aside.',
+  )
   .action(async () => (await import('./status.ts')).status(common()));
+
+program
+  .command('release')
+  .summary('give back what was set aside')
+  .description(
+    'What ends a role more than once is set aside, so that everything else goes on; kittiwake status names it. This ' +
+      'gives it back, to be tried again. Works also while the platform is down.',
+  )
+  .argument('<role>', roleNames.join(', '))
+  .argument('[name...]', 'as kittiwake status shows it')
+  .option('--all', 'everything of that role')
+  .addHelpText('after', "\nExample:\n  kittiwake release control 'revision default/orders-00001'")
+  .action(async (role, words, options) => (await import('./release.ts')).releaseWork(common(), role, words, options));
+
+// `kittiwake broker release NAME` says what `kittiwake release broker NAME` says.
+for (const role of roleNames) {
+  program
+    .command(role, { hidden: true })
+    .command('release')
+    .summary('give back what was set aside')
+    .argument('[name...]', 'as kittiwake status shows it')
+    .option('--all', 'everything of that role')
+    .action(async (words, options) => (await import('./release.ts')).releaseWork(common(), role, words, options));
+}
 
 program
   .command('doctor')
@@ -69,6 +98,7 @@ program
   .option('-p, --path <path>', 'with its query', '/')
   .option('-d, --data <data>', 'the body; @FILE reads a file')
   .option('-H, --header <name: value>', 'one more header; may be repeated', collect)
+  .option('--timeout <seconds>', 'how long the service may be silent', '300')
   .addHelpText('after', `\nExample:\n  kittiwake invoke orders -p /orders -d '{"customer": "Ada"}'`)
   .action(async (name, options) => (await import('./invoke.ts')).invoke(common(), name, options));
 
@@ -104,7 +134,8 @@ program
   .description(
     'Creates or updates what a manifest says, like kubectl apply; folders in spec.build.source are uploaded.',
   )
-  .requiredOption('-f, --filename <file>', 'YAML or JSON; - reads standard input')
+  .requiredOption('-f, --filename <file>', 'YAML or JSON, or a folder of such files; - reads standard input')
+  .option('-R, --recursive', 'also the folders in the folder')
   .option('-n, --namespace <namespace>', 'for objects that name none', 'default')
   .action(async (options) => (await import('./apply.ts')).apply(common(), options));
 
@@ -125,7 +156,8 @@ program
   .description('Deletes an object by kind and name, or all that a manifest names, and what they own.')
   .argument('[kind]', 'for example ksvc')
   .argument('[name]', 'of the object; KIND/NAME says the same')
-  .option('-f, --filename <file>', 'delete what this manifest names')
+  .option('-f, --filename <file>', 'delete what this manifest, or those of this folder, name')
+  .option('-R, --recursive', 'also the folders in the folder')
   .option('-n, --namespace <namespace>', 'of the object', 'default')
   .action(async (kind, name, options) => (await import('./delete.ts')).deleteObjects(common(), kind, name, options));
 
@@ -165,16 +197,32 @@ function configOf(options: Record<string, unknown>) {
   return config;
 }
 
+/** The words that are meant: those of a command that is not there, without `--help`, so that they are an error. */
+function argumentsMeant(): string[] {
+  const given = process.argv.slice(2);
+  const { operands } = program.parseOptions(given);
+  const [name, ...rest] = operands[0] === 'help' ? operands.slice(1) : operands;
+  const isKnown = name === undefined || name === 'help' || program.commands.some((command) => command.name() === name);
+  return isKnown ? given : [name, ...rest];
+}
+
 // Who reads the output may have read enough, as `head` does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
-  throw error;
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') printError(error);
+    process.exit(error.code === 'EPIPE' ? (process.exitCode ?? 0) : 1);
+  });
+}
+// What nobody caught ends the command in words, too; KITTIWAKE_DEBUG=1 adds where it came from.
+process.on('uncaughtException', (error) => {
+  printError(error);
+  process.exit(1);
 });
 
 for (const command of program.commands) command.showHelpAfterError(`(see kittiwake ${command.name()} --help)`);
 
 try {
-  await program.parseAsync();
+  await program.parseAsync(argumentsMeant(), { from: 'user' });
 } catch (error) {
   printError(error);
   process.exitCode = 1;

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { readdirSync, statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
 import type { BuildSpec } from '../api/build/build.ts';
 import { findKind } from '../api/find-kind.ts';
@@ -8,55 +8,112 @@ import type { KubeObject } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
 import { uploadFolder } from '../build/index.ts';
 import type { Client } from '../kube/client.ts';
+import { messageOf } from '../lib/errors.ts';
 import { parseYaml, type YamlDocument } from '../lib/yaml.ts';
 import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts';
+import { readInput } from './read-input.ts';
 
 /** One object of a manifest, and where in the file it stands. */
 export interface ManifestEntry {
   object: KubeObject;
   kind: Kind;
+  /** `-` is standard input. */
+  file: string;
   /** `app.yaml:12` */
   at(path: string): string;
 }
 
-/** Reads a manifest of YAML or JSON documents; `-` is standard input. Errors name file and line. */
-export async function readManifest(file: string, namespace: string, client: Client): Promise<ManifestEntry[]> {
-  const text = readFileSync(file === '-' ? 0 : file, 'utf8');
+/** A manifest of more bytes holds what no API server takes in one object, or too much to be meant. */
+const manifestBytesMax = 32 * 1024 * 1024;
+
+/**
+ * Reads a manifest of YAML or JSON documents; `-` is standard input. Of a folder, all files that end in .yaml, .yml or
+ * .json, in the order of their names; with `isRecursive` also those of the folders in it. Errors name file and line.
+ */
+export async function readManifest(
+  path: string,
+  namespace: string,
+  client: Client,
+  isRecursive = false,
+): Promise<ManifestEntry[]> {
   const entries: ManifestEntry[] = [];
-  for (const document of parseYaml(text, file)) entries.push(await toEntry(document, file, namespace, client));
-  if (entries.length === 0) throw new Error(`${file} holds no objects`);
+  for (const file of path === '-' ? ['-'] : filesOf(path, isRecursive)) {
+    const text = await readInput(file, file === '-' ? 'standard input' : file, manifestBytesMax);
+    for (const document of parseYaml(text.toString('utf8'), file)) {
+      entries.push(await toEntry(document, file, namespace, client));
+    }
+  }
+  if (entries.length === 0) throw new Error(`${path} holds no objects`);
   return entries;
 }
 
+/** What `-f` means: a file as it is, be it a pipe; of a folder only regular files, as a pipe in it is not meant. */
+function filesOf(path: string, isRecursive: boolean): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  const files: string[] = [];
+  const visit = (folder: string) => {
+    const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) {
+      const full = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        if (isRecursive) visit(full);
+      } else if (/\.(ya?ml|json)$/.test(entry.name) && statSync(full, { throwIfNoEntry: false })?.isFile()) {
+        files.push(full);
+      }
+    }
+  };
+  visit(path);
+  if (files.length > 0) return files;
+  const remedy = isRecursive ? '' : ' (-R looks into the folders in it, too)';
+  throw new Error(`the folder ${path} has no file that ends in .yaml, .yml or .json${remedy}`);
+}
+
 async function toEntry(
-  document: YamlDocument,
+  { value, lineOf }: YamlDocument,
   file: string,
   namespace: string,
   client: Client,
 ): Promise<ManifestEntry> {
-  const at = (path: string) => `${file}:${document.lineOf(path)}`;
-  const object = document.value as Partial<KubeObject>;
-  for (const field of ['apiVersion', 'kind'] as const) {
-    if (typeof object[field] !== 'string')
-      throw new Error(`${at('')}: ${field} is missing: every object says what it is`);
-  }
-  if (typeof object.metadata?.name !== 'string') throw new Error(`${at('metadata')}: metadata.name is missing`);
-  const kind = await kindOf(object as KubeObject, client, at('kind'));
-  const metadata = {
-    ...object.metadata,
-    ...(kind.isNamespaced ? { namespace: object.metadata.namespace ?? namespace } : {}),
-  };
-  return { object: { ...(object as KubeObject), metadata }, kind, at };
+  const at = (path: string) => `${file}:${lineOf(path)}`;
+  if (!isMap(value)) throw new Error(`${at('')}: this is ${shown(value)}: an object has apiVersion, kind and metadata`);
+  const metadata = value.metadata ?? {};
+  if (!isMap(metadata))
+    throw new Error(`${at('metadata')}: metadata is ${shown(metadata)}: it holds fields, with a name`);
+  const apiVersion = text(value, 'apiVersion', '', at);
+  const kindName = text(value, 'kind', '', at);
+  const name = text(metadata, 'name', 'metadata.', at);
+  if (metadata.namespace != null) text(metadata, 'namespace', 'metadata.', at);
+  const kind = await kindOf(apiVersion, kindName, client, at('kind'));
+  const scope = kind.isNamespaced ? { namespace: metadata.namespace ?? namespace } : {};
+  const object = { ...value, metadata: { ...metadata, name, ...scope } } as unknown as KubeObject;
+  return { object, kind, file, at };
 }
 
-async function kindOf(object: KubeObject, client: Client, at: string): Promise<Kind> {
-  const known = findKind(object.apiVersion, object.kind);
+function text(holder: Record<string, unknown>, field: string, prefix: string, at: (path: string) => string): string {
+  const value = holder[field];
+  if (typeof value === 'string' && value !== '') return value;
+  const path = prefix + field;
+  if (value === undefined || value === null || value === '')
+    throw new Error(`${at(path)}: ${path} is missing: every object says what it is`);
+  throw new Error(`${at(path)}: ${path} is ${shown(value)}: it must be text (in quotes, when it looks like a number)`);
+}
+
+const isMap = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function shown(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value);
+  return json.length > 80 ? `${json.slice(0, 80)}…` : json;
+}
+
+async function kindOf(apiVersion: string, kind: string, client: Client, at: string): Promise<Kind> {
+  const known = findKind(apiVersion, kind);
   if (known) return known;
-  const [group, version] = object.apiVersion.split('/');
+  const [group, version] = apiVersion.split('/');
   const { items } = await client.list(CustomResourceDefinitionKind);
-  const definition = items.find((crd) => crd.spec.group === group && crd.spec.names.kind === object.kind);
+  const definition = items.find((crd) => crd.spec.group === group && crd.spec.names.kind === kind);
   if (!definition || version === undefined) {
-    throw new Error(`${at}: there is no kind ${object.kind} in ${object.apiVersion}: see 'kubectl api-resources'`);
+    throw new Error(`${at}: there is no kind ${kind} in ${apiVersion}: see 'kubectl api-resources'`);
   }
   const { names, scope } = definition.spec;
   return defineKind({
@@ -75,25 +132,27 @@ async function kindOf(object: KubeObject, client: Client, at: string): Promise<K
  */
 export async function uploadSources(
   entries: readonly ManifestEntry[],
-  file: string,
   registry: RegistryClient,
   onUploaded: (name: string, digest: string) => void,
 ): Promise<ManifestEntry[]> {
   const uploaded: ManifestEntry[] = [];
   for (const entry of entries) {
     const build = buildSpecOf(entry.object);
-    if (build?.source?.folder === undefined) {
+    const { folder, ...source } = build?.source ?? {};
+    if (folder === undefined) {
       uploaded.push(entry);
       continue;
     }
-    const { folder, ...source } = build.source;
+    const field = folderField(entry);
+    const at = entry.at(field);
+    if (typeof folder !== 'string') throw new Error(`${at}: ${field} is ${shown(folder)}: it must be a path`);
     const { namespace, name } = entry.object.metadata;
     const { image, digest } = await uploadFolder({
-      folder: resolve(dirname(file === '-' ? './stdin' : file), folder),
+      folder: resolve(dirname(entry.file === '-' ? './stdin' : entry.file), folder),
       reference: `${embeddedRegistryHost}/${namespace}/${name}-source`,
       registry,
     }).catch((error) => {
-      throw new Error(`${entry.at('spec.build.source.folder')}: ${error.message}`, { cause: error });
+      throw new Error(`${at}: ${messageOf(error)}`, { cause: error });
     });
     onUploaded(name, digest);
     uploaded.push({
@@ -103,6 +162,9 @@ export async function uploadSources(
   }
   return uploaded;
 }
+
+const folderField = ({ object }: ManifestEntry) =>
+  object.kind === 'Build' ? 'spec.source.folder' : 'spec.build.source.folder';
 
 function buildSpecOf(object: KubeObject): BuildSpec | undefined {
   const spec = (object as { spec?: { build?: BuildSpec; source?: BuildSpec['source'] } }).spec;

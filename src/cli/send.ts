@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { sendEvent } from '../eventing/index.ts';
 import { messageOf } from '../lib/errors.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
+import { readInput } from './read-input.ts';
 import { print } from './terminal.ts';
 
 export interface SendOptions {
@@ -22,7 +22,7 @@ export async function send(common: CommonOptions, options: SendOptions): Promise
   const id = options.id ?? randomUUID();
   const extensions = Object.fromEntries((options.extension ?? []).map(parseExtension));
   const url = `${addresses.brokerUrl}/${options.namespace}/${options.broker}`;
-  const data = options.data === undefined ? undefined : readData(options.data);
+  const data = options.data === undefined ? undefined : await readData(options.data);
   if (data !== undefined && options.contentType === 'application/json') checkJson(data);
   await sendEvent(url, {
     attributes: {
@@ -39,9 +39,11 @@ export async function send(common: CommonOptions, options: SendOptions): Promise
   print(id);
 }
 
-/** `@FILE` reads a file, all else is itself. */
-export function readData(data: string): Buffer {
-  return data.startsWith('@') ? readFileSync(data.slice(1)) : Buffer.from(data);
+const dataBytesMax = 256 * 1024 * 1024;
+
+/** `@FILE` reads a file (`@-` standard input), all else is itself. */
+export async function readData(data: string): Promise<Buffer> {
+  return data.startsWith('@') ? readInput(data.slice(1), data, dataBytesMax) : Buffer.from(data);
 }
 
 function checkJson(data: Buffer): void {

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { ServiceKind } from '../../src/api/serving/service.ts';
+import { setAside } from '../../src/server/quarantine-files.ts';
 import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/kittiwake', import.meta.url));
@@ -157,6 +160,150 @@ test('what is written wrongly is said before anything happens', async () => {
     assert.equal(result.code, 1, args.join(' '));
     assert.match(result.stderr, message);
   }
+});
+
+test('a command that is not there is an error, also when its help is asked for', async () => {
+  for (const args of [['statsu'], ['statsu', '--help'], ['help', 'statsu']]) {
+    const result = await kw(...args);
+    assert.deepEqual([result.code, result.stdout], [1, ''], args.join(' '));
+    assert.match(result.stderr, /unknown command 'statsu'\n\(Did you mean status\?\)/);
+  }
+  assert.equal((await kw('status', '--help')).code, 0);
+});
+
+test('an error that names a key in brackets is told with its line, and at once', async () => {
+  const folder = write('bracketed', {
+    'app.yaml': `apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: bracketed}
+spec:
+  template:
+    metadata:
+      annotations:
+        autoscaling.knative.dev/minScale: "abc"
+    spec: {containers: [{image: "registry.localhost/default/x@sha256:${'0'.repeat(64)}"}]}
+`,
+  });
+  const result = await kw('apply', '-f', join(folder, 'app.yaml'));
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /app\.yaml:8: .*annotations\[autoscaling\.knative\.dev\/minScale\]/);
+});
+
+test('of a folder all manifests are applied, in the order of their names; -R looks into its folders', async () => {
+  const map = (name: string) => `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "${name}"}}`;
+  const folder = write('manifests', {
+    'b.json': map('b'),
+    'a.yaml': map('a'),
+    'c.yml': map('c'),
+    'notes.txt': 'none',
+    'inner/d.yaml': map('d'),
+  });
+  execFileSync('mkfifo', [join(folder, 'pipe.yaml')]); // Nobody writes to it: reading it would wait for ever.
+  const flat = await kw('apply', '-f', folder);
+  assert.deepEqual([flat.code, flat.stdout], [0, 'configmap/a created\nconfigmap/b created\nconfigmap/c created\n']);
+  const deep = await kw('apply', '-R', '-f', folder);
+  assert.match(deep.stdout, /configmap\/c unchanged\nconfigmap\/d created\n$/);
+  const deleted = await kw('delete', '-R', '-f', folder);
+  assert.match(deleted.stdout, /^configmap "d" deleted\n[\s\S]*configmap "a" deleted\n$/);
+  const empty = await kw('apply', '-f', write('no-manifests', { 'notes.txt': '' }));
+  assert.match(empty.stderr, /no-manifests has no file that ends in \.yaml, \.yml or \.json \(-R looks/);
+});
+
+test('a manifest of wrong types, or of more than there can be, is refused with file, line and value', async () => {
+  const head = 'apiVersion: v1\nkind: ConfigMap\n';
+  const service = 'apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\n';
+  const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+  for (const [i, key] of [...'bcdefghi'].entries()) {
+    bomb.push(`${key}: &${key} [${Array(9).fill(`*${'abcdefgh'[i]}`).join(', ')}]`);
+  }
+  const table: [string, RegExp][] = [
+    ['just text\n', /app\.yaml:1: this is "just text": an object has apiVersion/],
+    ['---\n- a\n', /app\.yaml:2: this is \["a"\]/],
+    [`${head}metadata: 5\n`, /app\.yaml:3: metadata is 5/],
+    [`${head}metadata: {name: 5}\n`, /app\.yaml:3: metadata\.name is 5: it must be text/],
+    [`${head}metadata: {name: a, namespace: [x]}\n`, /app\.yaml:3: metadata\.namespace is \["x"\]/],
+    ['apiVersion: 1\nkind: x\n', /app\.yaml:1: apiVersion is 1/],
+    [`${head}${bomb.join('\n')}\n`, /app\.yaml:9:16: with the alias \*f, aliases stand for more than/],
+    [`${head}metadata: &m\n  name: *m\n`, /app\.yaml:4:9: the alias \*m stands for a value that holds it/],
+    [`a: ${'['.repeat(100_000)}`, /app\.yaml:1:\d+: nesting exceeded/],
+    [`${head}metadata: {name: "a\0"}\n`, /app\.yaml:3:\d+: null byte/],
+    [`${head}kind: Secret\n`, /app\.yaml:3:1: duplicated mapping key/],
+    [`${head}metadata: !!js/function x\n`, /app\.yaml:3:11: unknown scalar tag/],
+    [
+      `${service}spec:\n  build:\n    source:\n      folder: 5\n`,
+      /app\.yaml:7: spec\.build\.source\.folder is 5: it must be a path/,
+    ],
+  ];
+  for (const [text, message] of table) {
+    const result = await kw('apply', '-f', join(write('hostile', { 'app.yaml': text }), 'app.yaml'));
+    assert.deepEqual([result.code, result.stdout], [1, ''], text.slice(0, 80));
+    assert.match(result.stderr, message);
+    assert.doesNotMatch(result.stderr, /\n {4}at /, 'no stack trace');
+  }
+  const endless = spawn('sh', ['-c', `yes '# more' | "$0" --data-dir "$1" apply -f -`, launcher, dataDir]);
+  let said = '';
+  endless.stderr.on('data', (text) => {
+    said += text;
+  });
+  const [code] = await once(endless, 'close');
+  assert.deepEqual([code, said], [1, 'error: standard input is larger than 32 MiB: give less\n']);
+});
+
+test('whoever reads only the beginning, or presses Ctrl-C, sees no error', async () => {
+  const piped = `"$0" --data-dir "$1" get crds -o yaml | head -1`;
+  const { stdout, stderr } = await promisify(execFile)('sh', ['-c', piped, launcher, dataDir]);
+  assert.deepEqual([stdout, stderr], ['apiVersion: apiextensions.k8s.io/v1\n', '']);
+
+  const following = spawn(launcher, ['--data-dir', dataDir, 'logs', 'echo', '--follow', '--tail', '1']);
+  let said = '';
+  following.stderr.on('data', (text) => {
+    said += text;
+  });
+  await once(following.stdout, 'data');
+  following.kill('SIGINT');
+  const [code, signal] = await once(following, 'close');
+  assert.deepEqual([code, signal, said], [null, 'SIGINT', '']); // A shell makes 130 of it.
+});
+
+test('a service that says nothing is waited for as long as asked', async () => {
+  const silent = 'require("http").createServer(() => {}).listen(process.env.PORT);';
+  assert.equal((await kw('deploy', write('silent', { 'index.js': silent }))).code, 0);
+  const result = await kw('invoke', 'silent', '--timeout', '0.5');
+  assert.deepEqual([result.code, result.stdout], [1, '']);
+  assert.match(result.stderr, /service silent was silent for 0\.5 s: see 'kittiwake logs silent'/);
+  for (const timeout of ['0', '-1', 'x', '1e9'])
+    assert.match(
+      (await kw('invoke', 'silent', '--timeout', timeout)).stderr,
+      /--timeout is ".*": give seconds above 0/,
+    );
+});
+
+test('status names the roles and what is set aside, with the way back; its exit code says if all is well', async () => {
+  const well = await kw('status');
+  assert.equal(well.code, 0, well.stdout);
+  for (const role of ['control', 'gateway', 'broker']) assert.match(well.stdout, new RegExp(`${role} +yes +\\d+\n`));
+  assert.doesNotMatch(well.stdout, /set aside/);
+
+  const since = new Date().toISOString();
+  const name = "event default/it's one";
+  setAside(dataDir, { role: 'broker', name, reason: 'exit code 1: Error: x\n  at y', times: 2, since });
+  setAside(dataDir, { role: 'control', name: 'revision default/a', reason: 'it did not answer', times: 2, since });
+  const unwell = await kw('status');
+  assert.equal(unwell.code, 2);
+  assert.match(unwell.stdout, /broker: event default\/it's one, 2 times, since 20.*: exit code 1: Error: x …\n/);
+  const command = /give it back with kittiwake release (broker .*)\n/.exec(unwell.stdout)?.[1];
+  assert.equal(command, "broker 'event default/it'\\''s one'");
+
+  assert.match(
+    (await kw('release', 'broker', 'nothing')).stderr,
+    /"nothing" of the broker role is not set aside: these/,
+  );
+  assert.match((await kw('release', 'porter', 'x')).stderr, /no role "porter": it is one of control, gateway, broker/);
+  assert.match((await kw('release', 'broker')).stderr, /say what to give back/);
+  assert.equal((await kw('broker', 'release', name)).stdout, `${name} given back to the broker role\n`);
+  assert.match((await kw('release', 'control', 'revision', 'default/a')).stdout, /given back to the control role/);
+  assert.equal((await kw('status')).code, 0);
+  assert.match((await kw('release', 'control', '--all')).stderr, /nothing of the control role is set aside/);
 });
 
 test('doctor checks the machine, each on a line', async () => {
