@@ -70,7 +70,7 @@ async function compileOrCheck(
   if (packageJson.scripts?.build !== undefined) {
     return compile({ tree, packageJson, manager, options, withDevelopment: true }, context);
   }
-  checkTypeScript(tree, checked);
+  await checkTypeScript(tree, checked, context.signal);
   return tree;
 }
 
