@@ -41,11 +41,23 @@ export class TreeBuilder {
     if (this.#entries.size >= filesMax) throw tooLarge(`the source has more than ${filesMax} files`);
   }
 
+  /** How many files and links there may be. */
+  get filesMax(): number {
+    return this.#limits.filesMax;
+  }
+
+  /** How many bytes all files may have. */
+  get totalBytesMax(): number {
+    return this.#limits.totalBytesMax;
+  }
+
   addFile(path: string, content: Buffer, isExecutable: boolean): void {
+    this.reserve(path, 0);
     this.#entries.set(checkedPath(path), { type: 'file', content, isExecutable });
   }
 
   addSymlink(path: string, target: string): void {
+    this.reserve(path, 0);
     const resolved = posix.normalize(posix.join(posix.dirname(checkedPath(path)), target));
     if (target.startsWith('/') || resolved === '..' || resolved.startsWith('../')) {
       throw new BuildFailure('SourceInvalid', `${path} is a symbolic link out of the source, to ${target}: remove it`);
@@ -55,11 +67,13 @@ export class TreeBuilder {
 
   /** The tree; fails when a file stands where another path needs a folder. */
   finish(): SourceTree {
+    const folders = new Set<string>();
     for (const path of this.#entries.keys()) {
-      for (let folder = posix.dirname(path); folder !== '.'; folder = posix.dirname(folder)) {
+      for (let folder = posix.dirname(path); folder !== '.' && !folders.has(folder); folder = posix.dirname(folder)) {
         if (this.#entries.has(folder)) {
           throw new BuildFailure('SourceInvalid', `${path} lies under ${folder}, which is not a folder`);
         }
+        folders.add(folder);
       }
     }
     return new Map([...this.#entries].sort(([a], [b]) => compareBytes(a, b)));
@@ -103,10 +117,23 @@ export function treeDigest(tree: SourceTree): string {
   return `sha256:${hash.digest('hex')}`;
 }
 
+/** What Linux takes of a path, and far more folders than any source has within one another. */
+const pathBytesMax = 4000;
+const depthMax = 128;
+
 function checkedPath(path: string): string {
+  const bytes = Buffer.byteLength(path);
+  if (bytes > pathBytesMax) {
+    throw new BuildFailure('SourceInvalid', `the source has a path of ${bytes} bytes: ${path.slice(0, 60)}…`);
+  }
   const segments = path.split('/');
+  if (segments.length > depthMax) {
+    const message = `the source has ${segments.length - 1} folders within one another: ${path.slice(0, 60)}…`;
+    throw new BuildFailure('SourceInvalid', message);
+  }
   const isInside = segments.every((s) => s !== '' && s !== '.' && s !== '..') && !path.includes('\0');
-  if (isInside && segments[0] !== '.git') return path;
+  // Some file systems do not tell .GIT from .git.
+  if (isInside && segments[0]?.toLowerCase() !== '.git') return path;
   throw new BuildFailure('SourceInvalid', `the source has an entry with the path ${JSON.stringify(path)}: refused`);
 }
 

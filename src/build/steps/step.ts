@@ -19,38 +19,83 @@ export interface Step {
   /** Standard output goes here instead of into the log. */
   onStdout?: (chunk: Buffer) => void;
   stdin?: string | Buffer;
+  /** The source's own code runs, or its dependencies': it may start processes that leave the step's group. */
+  runsForeignCode?: boolean;
 }
+
+/** How long a process that left the group may hold the pipes after the step's own end. */
+const pipesMs = 1000;
+/** In the environment of a step and of all that it starts: those that leave its process group are found by it. */
+const markVariable = 'KITTIWAKE_STEP';
 
 /**
  * Runs a program as the head of its own process group and resolves with its exit code; whatever it left running dies
- * with it. Rejects with the signal's reason when that aborts, and when the program cannot be started.
+ * with it, also what left the group (where there is /proc). Rejects with the signal's reason when that aborts, and when
+ * the program cannot be started.
  */
 export async function runStep(step: Step): Promise<number> {
   step.signal.throwIfAborted();
-  const note = join(step.pidDir, randomUUID());
-  const child = spawn(step.command, step.args, { cwd: step.cwd, env: step.env, detached: true, stdio: 'pipe' });
+  const mark = randomUUID();
+  const note = join(step.pidDir, mark);
+  const env = { ...step.env, [markVariable]: mark };
+  const child = spawn(step.command, step.args, { cwd: step.cwd, env, detached: true, stdio: 'pipe' });
   const { pid } = child;
   const killGroup = () => {
     if (pid !== undefined) killProcessGroup(pid);
   };
+  let pipesTimer: NodeJS.Timeout | undefined;
   const exited = new Promise<number>((resolve, reject) => {
+    const end = (code: number | null, killedBy: NodeJS.Signals | null) =>
+      resolve(code ?? (killedBy === null ? 1 : 128));
     child.on('error', reject);
-    child.on('exit', killGroup); // So that a process which it left behind cannot hold the pipes open.
-    child.on('close', (code, killedBy) => resolve(code ?? (killedBy === null ? 1 : 128)));
+    child.on('exit', (code, killedBy) => {
+      killGroup(); // So that a process which it left behind cannot hold the pipes open.
+      pipesTimer = setTimeout(() => {
+        end(code, killedBy);
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, pipesMs);
+    });
+    child.on('close', end);
   });
+  exited.catch(() => {}); // When what follows throws, nobody waits for it: that error says why.
   const print = (chunk: Buffer) => step.log.write(stripVTControlCharacters(chunk.toString('utf8')));
-  child.stdout.on('data', step.onStdout ?? print);
-  child.stderr.on('data', print);
-  child.stdin.on('error', () => {}); // The program may end without reading what it is given: its exit code says why.
-  child.stdin.end(step.stdin);
+  // Without file descriptors left there are no pipes, and 'error' says so.
+  child.stdout?.on('data', step.onStdout ?? print);
+  child.stderr?.on('data', print);
+  for (const pipe of [child.stdout, child.stderr]) pipe?.on('error', () => {}); // The exit code says what came of it.
+  child.stdin?.on('error', () => {}); // The program may end without reading what it is given: its exit code says why.
+  child.stdin?.end(step.stdin);
   step.signal.addEventListener('abort', killGroup, { once: true });
   try {
     if (pid !== undefined) await noteProcess(note, pid);
     return await exited;
   } finally {
+    clearTimeout(pipesTimer);
     step.signal.removeEventListener('abort', killGroup);
+    if (step.runsForeignCode) await killMarked(mark);
     await rm(note, { force: true });
     step.signal.throwIfAborted();
+  }
+}
+
+/** Kills the processes that carry the mark of a step, again until there is none: they may fork meanwhile. */
+async function killMarked(mark: string): Promise<void> {
+  const wanted = Buffer.from(`${markVariable}=${mark}`);
+  for (let round = 0; round < 5; round++) {
+    let killed = 0;
+    for (const name of await readdir('/proc').catch(() => [] /* macOS */)) {
+      if (!/^\d+$/.test(name)) continue;
+      const environment = await readFile(`/proc/${name}/environ`).catch(() => undefined /* gone, or not ours */);
+      if (!environment?.includes(wanted)) continue;
+      killed++;
+      try {
+        process.kill(Number(name), 'SIGKILL');
+      } catch {
+        // Gone meanwhile.
+      }
+    }
+    if (killed === 0) return;
   }
 }
 

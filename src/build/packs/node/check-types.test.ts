@@ -9,7 +9,11 @@ const check = (files: Record<string, string>, stripper?: TypeStripper) =>
   checkTypeScript(treeOfFiles(files), new Set(), signal, stripper);
 
 test('a file that breaks the parser is the failure of that build: the next one is checked as ever', async () => {
-  const deep = { brackets: '('.repeat(100_000), operators: '!'.repeat(100_000), types: `type A = ${'B<'.repeat(9000)}` };
+  const deep = {
+    brackets: '('.repeat(100_000),
+    operators: '!'.repeat(100_000),
+    types: `type A = ${'B<'.repeat(9000)}`,
+  };
   for (const code of Object.values(deep)) {
     await assert.rejects(check({ 'deep.ts': code }), { reason: 'CompileFailed', message: /deep\.ts: .*too deeply/ });
     await check({ 'good.ts': 'export const a: number = 1;' });

@@ -66,6 +66,7 @@ async function compileIn(
     log: output,
     signal: context.signal,
     pidDir: context.folders.pids,
+    runsForeignCode: true,
   }).finally(() => context.log.write(output.text()));
   if (code !== 0) throw new BuildFailure('CompileFailed', compileMessage(script, code, output.text()));
   return readTree(app, ['node_modules', '.git']);
@@ -73,7 +74,11 @@ async function compileIn(
 
 /** The lines that name a place come first in what a reader needs. */
 function compileMessage(script: string, code: number, output: string): string {
-  const lines = output.trim().split('\n');
+  // Cut, because a pattern that looks everywhere in a line takes the square of its length.
+  const lines = output
+    .trim()
+    .split('\n')
+    .map((line) => line.slice(0, 1000));
   const places = lines.filter((line) => /[\w./-]+\.[mc]?[jt]sx?[:(]\d+/.test(line));
   const shown = places.length > 0 ? places.slice(0, 10) : lines.slice(-10);
   return `the build script "${script}" failed (exit code ${code}):\n${shown.join('\n')}`;

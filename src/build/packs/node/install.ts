@@ -64,6 +64,7 @@ export async function install(what: Install, folder: string, context: BuildConte
     log: context.log,
     signal: context.signal,
     pidDir: context.folders.pids,
+    runsForeignCode: allowScripts,
   });
   if (code !== 0) throw new BuildFailure('InstallFailed', installMessage(manager, code, context.log.text()));
 }

@@ -22,22 +22,109 @@ const installFields = [
   'bundleDependencies', 'bundledDependencies', 'overrides', 'resolutions', 'pnpm', 'workspaces', 'packageManager',
 ]; // biome-ignore format: a list of names
 
-/** Reads the tree's package.json; an empty one when there is none. */
+/** Far more than any package.json has; npm itself reads the registry's within a few MiB. */
+const sizeBytesMax = 4 * 1024 * 1024;
+
+/**
+ * Reads the tree's package.json; an empty one when there is none. Fields that somebody reads, we or npm or Node, have
+ * the type that they must have; one that is null counts as left out.
+ */
 export function readPackageJson(tree: SourceTree): PackageJson {
+  const entry = tree.get('package.json');
+  if (entry?.type === 'file' && entry.content.length > sizeBytesMax) {
+    const message = `package.json has ${entry.content.length} bytes, at most ${sizeBytesMax} are read`;
+    throw new BuildFailure('SourceTooLarge', `${message}: is it the right file?`);
+  }
   const text = textOf(tree, 'package.json');
   if (text === undefined) return {};
   let value: unknown;
   try {
     value = JSON.parse(text.replace(/^\uFEFF/, ''));
+    JSON.stringify(value); // What is nested too deeply for this would fail later, wherever it is looked at.
   } catch (error) {
+    if (error instanceof RangeError) throw invalid('package.json nests too deeply: it must be a plain JSON object');
     const message = `package.json is not JSON: ${messageOf(error)} (line ${lineOfJsonError(text, error)})`;
     throw new BuildFailure('SourceInvalid', message, { cause: error });
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new BuildFailure('SourceInvalid', 'package.json must be a JSON object');
+  if (!isObject(value)) throw invalid(`package.json is ${shown(value)}: it must be a JSON object, as in {"main": "…"}`);
+  const fields = Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
+  for (const [field, check] of Object.entries(checks)) {
+    if (Object.hasOwn(fields, field)) check(fields[field], field);
   }
-  return value as PackageJson;
+  return fields as PackageJson;
 }
+
+type Check = (value: unknown, at: string) => void;
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const text: Check = (value, at) => {
+  if (typeof value !== 'string') throw wrong(at, value, 'must be a text in quotes');
+  if (value.includes('\0')) throw wrong(at, value, 'must not hold a NUL');
+};
+
+const mapOfTexts =
+  (example: string): Check =>
+  (value, at) => {
+    if (!isObject(value)) throw wrong(at, value, `must be an object, as in ${example}`);
+    for (const [name, inner] of Object.entries(value)) text(inner, `${at}${pathPart(name)}`);
+  };
+
+const textsOr =
+  (other: (value: unknown) => boolean, otherwise: string): Check =>
+  (value, at) => {
+    if (Array.isArray(value)) for (const [i, item] of value.entries()) text(item, `${at}[${i}]`);
+    else if (!other(value)) throw wrong(at, value, `must be a list of texts${otherwise}`);
+  };
+
+const dependencies = mapOfTexts('{"ms": "2.1.3"}');
+
+const checks: Record<string, Check> = {
+  name: text,
+  version: text,
+  type: text,
+  main: text,
+  packageManager: text,
+  scripts: mapOfTexts('{"start": "node server.js"}'),
+  dependencies,
+  devDependencies: dependencies,
+  optionalDependencies: dependencies,
+  peerDependencies: dependencies,
+  engines: (value, at) => {
+    // npm takes the lists that some old packages have.
+    if (!Array.isArray(value)) mapOfTexts('{"node": ">=20"}')(value, at);
+  },
+  bin: (value, at) => {
+    if (typeof value !== 'string') mapOfTexts('{"tool": "./tool.js"}')(value, at);
+  },
+  exports: (value, at) => {
+    if (typeof value !== 'string' && typeof value !== 'object') {
+      throw wrong(at, value, 'must be a text or an object, as in {".": "./index.js"}');
+    }
+  },
+  workspaces: (value, at) => {
+    if (isObject(value)) textsOr((inner) => inner === undefined, '')(value.packages, `${at}.packages`);
+    else textsOr(() => false, ', as in ["packages/*"]')(value, at);
+  },
+  bundleDependencies: textsOr((value) => typeof value === 'boolean', ' or true'),
+  bundledDependencies: textsOr((value) => typeof value === 'boolean', ' or true'),
+};
+
+function wrong(at: string, value: unknown, remedy: string): BuildFailure {
+  return invalid(`package.json: ${at} is ${shown(value)}: ${remedy}`);
+}
+
+function invalid(message: string): BuildFailure {
+  return new BuildFailure('SourceInvalid', message);
+}
+
+function shown(value: unknown): string {
+  const json = JSON.stringify(value) ?? String(value);
+  return json.length > 60 ? `${json.slice(0, 60)}…` : json;
+}
+
+const pathPart = (name: string) => (/^[\w$-]+$/.test(name) ? `.${name}` : `[${JSON.stringify(name.slice(0, 60))}]`);
 
 /** The part of package.json that an install reads. */
 export function installPart(packageJson: PackageJson): Record<string, unknown> {
@@ -52,15 +139,23 @@ export function hasDevDependencies({ devDependencies }: PackageJson): boolean {
   return isFilled(devDependencies);
 }
 
+/** Conditions within conditions: more than these are nobody's. */
+const exportsDepthMax = 20;
+
 /** The file that `exports` gives for `.` on Node. */
-export function mainExport(exports: unknown): string | undefined {
+export function mainExport(exports: unknown, depth = 0): string | undefined {
   if (typeof exports === 'string') return exports;
-  if (typeof exports !== 'object' || exports === null) return undefined;
+  if (typeof exports !== 'object' || exports === null || depth > exportsDepthMax) return undefined;
+  const inner = (value: unknown) => mainExport(value, depth + 1);
+  if (Array.isArray(exports))
+    return exports
+      .slice(0, exportsDepthMax)
+      .map(inner)
+      .find((file) => file !== undefined);
   const map = exports as Record<string, unknown>;
-  if (Array.isArray(exports)) return exports.map(mainExport).find((file) => file !== undefined);
-  if ('.' in map) return mainExport(map['.']);
+  if (Object.hasOwn(map, '.')) return inner(map['.']);
   for (const condition of ['node', 'import', 'module-sync', 'require', 'default']) {
-    const found = condition in map ? mainExport(map[condition]) : undefined;
+    const found = Object.hasOwn(map, condition) ? inner(map[condition]) : undefined;
     if (found !== undefined) return found;
   }
   return undefined;

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { messageOf } from '../../../lib/errors.ts';
 import { parseYaml } from '../../../lib/yaml.ts';
 import { BuildFailure } from '../../failure.ts';
 import { type SourceTree, textOf } from '../../source/tree.ts';
@@ -12,6 +13,7 @@ export type StartPlan =
 /** What the function takes; `auto` goes by each request. */
 export type FunctionInvoke = 'http' | 'cloudevent' | 'auto';
 
+const funcYamlCharsMax = 1024 * 1024;
 const indexFiles = ['index.ts', 'index.mts', 'index.js', 'index.mjs', 'index.cjs'];
 
 /** Whether there is anything here that this pack could start. */
@@ -40,17 +42,29 @@ export function planStart(tree: SourceTree, packageJson: PackageJson): StartPlan
 
 /** Whether the module has an export named `handle`, as ESM or CommonJS; found in its text, without running it. */
 export function exportsHandle(code: string): boolean {
-  const text = withoutComments(code);
-  return [
-    /\bexport\s+(?:async\s+)?function\s*\*?\s*handle\b/,
-    /\bexport\s+(?:const|let|var)\s+handle\b/,
-    /\bexport\s*\{[^}]*\bhandle\s*(?:,|\})/,
-    /\bexport\s*\{[^}]*\bas\s+handle\s*(?:,|\})/,
-    /\bexports\s*\.\s*handle\s*=/,
-    /\bexports\s*\[\s*['"]handle['"]\s*\]\s*=/,
-    /\bmodule\s*\.\s*exports\s*=\s*\{[^}]*\bhandle\b/,
-    /\bexport\s+default\s*\{[^}]*\bhandle\b/,
-  ].some((pattern) => pattern.test(text));
+  // With single blanks no pattern below can search one blank after the other, again and again.
+  const text = withoutComments(code).replace(/\s+/g, ' ');
+  return (
+    [
+      /\bexport (?:async )?function ?\*? ?handle\b/,
+      /\bexport (?:const|let|var) handle\b/,
+      /\bexports ?\. ?handle ?=/,
+      /\bexports ?\[ ?['"]handle['"] ?\] ?=/,
+    ].some((pattern) => pattern.test(text)) ||
+    hasBlock(text, /\bexport ?\{/g, /(?:^|[,\s])handle ?(?:,|$)/) ||
+    hasBlock(text, /\bmodule ?\. ?exports ?= ?\{|\bexport default ?\{/g, /\bhandle\b/)
+  );
+}
+
+/** Whether some `{ … }` that `start` begins holds what matches, up to its first `}`; reads the text once. */
+function hasBlock(text: string, start: RegExp, content: RegExp): boolean {
+  for (let match = start.exec(text); match; match = start.exec(text)) {
+    const end = text.indexOf('}', start.lastIndex);
+    if (content.test(text.slice(start.lastIndex, end < 0 ? undefined : end))) return true;
+    if (end < 0) return false;
+    start.lastIndex = end;
+  }
+  return false;
 }
 
 function findEntry(tree: SourceTree, packageJson: PackageJson): string | undefined {
@@ -102,11 +116,18 @@ function hasModule(tree: SourceTree, file: string): boolean {
 function readFuncYaml(tree: SourceTree): { invoke: FunctionInvoke } | undefined {
   const text = textOf(tree, 'func.yaml');
   if (text === undefined) return undefined;
+  if (text.length > funcYamlCharsMax) {
+    throw new BuildFailure('SourceTooLarge', `func.yaml has ${text.length} characters, at most ${funcYamlCharsMax}`);
+  }
   let value: unknown;
   try {
     value = parseYaml(text, 'func.yaml')[0]?.value ?? {};
   } catch (error) {
-    throw new BuildFailure('SourceInvalid', (error as Error).message, { cause: error });
+    throw new BuildFailure('SourceInvalid', messageOf(error), { cause: error });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const message = `func.yaml is ${JSON.stringify(value)}: it must be a map, as in 'invoke: http'`;
+    throw new BuildFailure('SourceInvalid', message);
   }
   const { invoke = 'http', runtime = 'node' } = value as { invoke?: unknown; runtime?: unknown };
   if (runtime !== 'node' && runtime !== 'typescript') {
@@ -122,10 +143,10 @@ function readFuncYaml(tree: SourceTree): { invoke: FunctionInvoke } | undefined 
   return { invoke };
 }
 
-/** Blanks comments out; strings that hold `//` or a comment's start are kept whole. */
+/** Blanks comments out; strings that hold `//` or a comment's start are kept whole. What is not closed ends the line or the text. */
 function withoutComments(code: string): string {
   return code.replace(
-    /("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    /("(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`(?:[^`\\]|\\[\s\S])*`?)|\/\*[\s\S]*?(?:\*\/|$)|\/\/[^\n]*/g,
     (_all, literal: string | undefined) => literal ?? ' ',
   );
 }

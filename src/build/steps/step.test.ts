@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { stepEnvironment } from './environment.ts';
+import { BuildLog } from './log.ts';
+import { runStep } from './step.ts';
+
+describe('a build step', () => {
+  let dir: string;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'kw-step-'));
+  });
+  after(() => rm(dir, { recursive: true }));
+
+  async function run(script: string, more: { signal?: AbortSignal; runsForeignCode?: boolean } = {}) {
+    const log = new BuildLog();
+    const { signal = new AbortController().signal, runsForeignCode = true } = more;
+    const env = stepEnvironment(dir);
+    const step = { command: '/bin/sh', args: ['-c', script], cwd: dir, env, pidDir: join(dir, 'pids') };
+    const code = await runStep({ ...step, log, signal, runsForeignCode });
+    return { code, log };
+  }
+
+  const isRunning = (pid: number) => {
+    try {
+      process.kill(pid, 0);
+      return !existsSync('/proc') || existsSync(`/proc/${pid}/stat`);
+    } catch {
+      return false; // Gone.
+    }
+  };
+
+  async function pidIn(name: string): Promise<number> {
+    const pid = Number(await readFile(join(dir, name), 'utf8'));
+    assert.ok(pid > 1);
+    return pid;
+  }
+
+  async function isGone(pid: number): Promise<void> {
+    for (let i = 0; isRunning(pid); i++) {
+      assert.ok(i < 1000, `process ${pid} is still there`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  /** A process that leaves its group and session, and holds what it inherits. */
+  const daemon = (note: string, redirect = '') => {
+    const code = "const c=require('child_process').spawn('sleep',['300'],{detached:true,stdio:'inherit'})";
+    return `node -e "${code};require('fs').writeFileSync('${note}',String(c.pid));process.exit(0)" ${redirect}`;
+  };
+
+  test('a child that leaves the group and holds the pipes open neither keeps the step waiting nor stays', async () => {
+    const { code } = await run(`${daemon('holder')}; exit 7`);
+    assert.equal(code, 7);
+    await isGone(await pidIn('holder'));
+  });
+
+  test('a child that leaves the group without the pipes goes with the step', async () => {
+    const { code } = await run(daemon('quiet', '< /dev/null > /dev/null 2>&1'));
+    assert.equal(code, 0);
+    await isGone(await pidIn('quiet'));
+  });
+
+  test('an aborted step ends at once, whatever it left behind', async () => {
+    const abort = new AbortController();
+    const running = run(`${daemon('left')}; touch ready; sleep 300`, { signal: abort.signal });
+    while (!existsSync(join(dir, 'ready'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    abort.abort(new Error('no longer wanted'));
+    await assert.rejects(running, /no longer wanted/);
+    await isGone(await pidIn('left'));
+  });
+
+  test('what is printed without an end and without a newline is held in part', async () => {
+    const { code, log } = await run('yes x | tr -d "\\n" | head -c 50000000');
+    assert.equal(code, 0);
+    assert.ok(log.text().length <= 1024 * 1024, `${log.text().length}`);
+    assert.match(log.tail(16), /^…\nx+$/);
+  });
+
+  test('a program that cannot be started is the error of the step', async () => {
+    const log = new BuildLog();
+    const step = { args: [], env: {}, log, signal: new AbortController().signal, pidDir: join(dir, 'pids') };
+    await assert.rejects(runStep({ ...step, command: join(dir, 'none'), cwd: dir }), { code: 'ENOENT' });
+    await assert.rejects(runStep({ ...step, command: 'a\0b', cwd: dir }), /null bytes/);
+    await assert.rejects(runStep({ ...step, command: '/bin/sh', cwd: join(dir, 'none') }), { code: 'ENOENT' });
+  });
+});
