@@ -14,6 +14,10 @@ import { runStep } from '../../steps/step.ts';
 import type { PackOptions } from '../pack.ts';
 import { installPart, type PackageJson } from './package-json.ts';
 import type { PackageManager } from './package-manager.ts';
+import { withoutMachineSettings } from './project-settings.ts';
+
+/** How many lines the log gets about settings that were left out. */
+const leftOutMax = 20;
 
 /** One install: what it reads decides its key, and the key names its result. */
 export interface Install {
@@ -47,7 +51,10 @@ export async function install(what: Install, folder: string, context: BuildConte
   await mkdir(folder, { recursive: true });
   const wanted = ['package.json', '.npmrc', manager.lockfile, 'pnpm-workspace.yaml'];
   const isWanted = needsWholeTree(tree, manager) ? () => true : (path: string) => wanted.includes(path);
-  await writeTree(new Map([...tree].filter(([path]) => isWanted(path))), folder);
+  const part = new Map([...tree].filter(([path]) => isWanted(path)));
+  const settings = withoutMachineSettings(part, options.allowScripts);
+  for (const line of settings.leftOut.slice(0, leftOutMax)) context.log.say(line);
+  await writeTree(settings.tree, folder);
   const home = join(context.workDir, 'home');
   await mkdir(home, { recursive: true });
   const { allowScripts } = options;
@@ -60,7 +67,11 @@ export async function install(what: Install, folder: string, context: BuildConte
     command,
     args: [...before, ...args],
     cwd: folder,
-    env: stepEnvironment(home, { ...networkEnvironment(), ...registrySettings(), ...options.env }),
+    env: stepEnvironment(home, {
+      ...networkEnvironment(),
+      ...registrySettings(manager),
+      ...options.env,
+    }),
     log: context.log,
     signal: context.signal,
     pidDir: context.folders.pids,
@@ -79,9 +90,15 @@ export function modulesLayer(folder: string, context: BuildContext): Promise<Lay
 function needsWholeTree(tree: SourceTree, manager: PackageManager): boolean {
   const text = textOf(tree, manager.lockfile) ?? '';
   if (manager.name === 'npm') return /"link":\s*true|"resolved":\s*"file:|"version":\s*"file:/.test(text);
-  return (
-    /\b(?:link|file):|^importers:\n(?: {2}\.:[\s\S]*?\n)? {2}[^\s.]/m.test(text) || tree.has('pnpm-workspace.yaml')
-  );
+  return /\b(?:link|file):/.test(text) || hasImporters(text) || tree.has('pnpm-workspace.yaml');
+}
+
+/** Whether pnpm's lockfile has importers other than the root: `importers:`, then keys indented by two, not only `.`. */
+function hasImporters(lockfile: string): boolean {
+  const start = /^importers:\n/m.exec(lockfile);
+  if (!start) return false;
+  const [section = ''] = lockfile.slice(start.index + start[0].length).split(/^\S/m, 1);
+  return /^ {2}[^\s.]/m.test(section);
 }
 
 async function* moduleEntries(folder: string): AsyncIterable<TarEntry> {
@@ -124,11 +141,21 @@ function leavesTheApp(inner: string, target: string): boolean {
 }
 
 /**
+ * Said to tools that would otherwise go by the project: Yarn runs the program of `yarn-path`, pnpm and Corepack fetch
+ * and run the version that package.json names, from wherever it says.
+ */
+const ourOwn = {
+  YARN_IGNORE_PATH: '1',
+  COREPACK_ENV_FILE: '0',
+  npm_config_manage_package_manager_versions: 'false',
+};
+
+/**
  * Where packages come from, as this machine's user has set it up for npm; and which git fetches those that are
  * repositories: a project's .npmrc could name a program of its own, which would run although scripts are off.
  */
-function registrySettings(): Record<string, string> {
-  const settings: Record<string, string> = { npm_config_git: 'git' };
+function registrySettings({ name }: PackageManager): Record<string, string> {
+  const settings: Record<string, string> = { npm_config_git: 'git', ...(name === 'npm' ? {} : ourOwn) };
   const userConfig = process.env.npm_config_userconfig ?? join(homedir(), '.npmrc');
   if (existsSync(userConfig)) settings.npm_config_userconfig = userConfig;
   for (const name of ['npm_config_registry', 'NPM_CONFIG_REGISTRY', 'npm_config_cafile', 'npm_config_strict_ssl']) {

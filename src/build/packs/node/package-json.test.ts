@@ -42,6 +42,7 @@ test('a field of the wrong type is said with the file, the field, the value and 
     [{ bin: { a: [] } }, /bin\.a is \[\]/],
     [{ exports: 5 }, /exports is 5/],
     [{ packageManager: { name: 'npm' } }, /packageManager is \{"name":"npm"\}/],
+    [{ packageManager: 'pnpm@https://evil.example/x.tgz' }, /must be as in "pnpm@10\.4\.1"/],
     [{ bundleDependencies: 'ms' }, /bundleDependencies is "ms"/],
     [{ main: 'x'.repeat(1000), name: ['y'.repeat(1000)] }, /name is \["y{10,60}…/],
     [[], /^package\.json is \[\]: it must be a JSON object/],

@@ -85,7 +85,11 @@ const checks: Record<string, Check> = {
   version: text,
   type: text,
   main: text,
-  packageManager: text,
+  packageManager: (value, at) => {
+    text(value, at);
+    // Corepack would fetch and run what an address names.
+    if (!/^[a-z]+@\d[\w.-]*(\+[\w.-]+)?$/.test(String(value))) throw wrong(at, value, 'must be as in "pnpm@10.4.1"');
+  },
   scripts: mapOfTexts('{"start": "node server.js"}'),
   dependencies,
   devDependencies: dependencies,

@@ -39,7 +39,7 @@ const installArguments: Record<Name, PackageManager['installArguments']> = {
     'install',
     '--frozen-lockfile',
     ...(withDevelopment ? [] : ['--prod']),
-    ...(allowScripts ? [] : ['--ignore-scripts']),
+    ...(allowScripts ? [] : ['--ignore-scripts', '--ignore-pnpmfile']),
     // A flat folder without links out of itself, which is what a layer can hold.
     '--config.node-linker=hoisted',
     '--config.package-import-method=copy',

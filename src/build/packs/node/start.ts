@@ -143,7 +143,10 @@ function readFuncYaml(tree: SourceTree): { invoke: FunctionInvoke } | undefined 
   return { invoke };
 }
 
-/** Blanks comments out; strings that hold `//` or a comment's start are kept whole. What is not closed ends the line or the text. */
+/**
+ * Blanks comments out; strings that hold `//` or a comment's start are kept whole. What is not closed ends with the line
+ * or the text.
+ */
 function withoutComments(code: string): string {
   return code.replace(
     /("(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|`(?:[^`\\]|\\[\s\S])*`?)|\/\*[\s\S]*?(?:\*\/|$)|\/\/[^\n]*/g,
