@@ -12,7 +12,9 @@ export function sameJson(a: unknown, b: unknown): boolean {
   }
   const left = a as Record<string, unknown>;
   const right = b as Record<string, unknown>;
-  for (const key in left) if (!sameJson(left[key], right[key])) return false;
-  for (const key in right) if (right[key] !== undefined && left[key] === undefined) return false;
+  // Own fields only: `constructor` and `__proto__` are names like any other.
+  const field = (of: Record<string, unknown>, key: string) => (Object.hasOwn(of, key) ? of[key] : undefined);
+  for (const key in left) if (!sameJson(field(left, key), field(right, key))) return false;
+  for (const key in right) if (field(right, key) !== undefined && field(left, key) === undefined) return false;
   return true;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type BuildSpec, buildTimeoutMs, validateBuildSpec } from './build.ts';
+import { type Build, BuildKind, type BuildSpec, buildTimeoutMs, validateBuildSpec } from './build.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
 const git = { url: 'https://example.com/app.git', revision: 'main' };
@@ -24,6 +24,12 @@ test('what is wrong with a build spec is said with the field and the value', () 
     [{ source: { git: { ...git, url: 'file:///etc' } } }, 'spec.source.git.url', /must be https/],
     [{ source: { git: { ...git, url: '--upload-pack=x' } } }, 'spec.source.git.url', /upload-pack/],
     [{ source: { git: { ...git, url: 'https://-oProxyCommand=x/a' } } }, 'spec.source.git.url', /Proxy/],
+    [{ source: { git: { ...git, url: 'ssh://a@-oProxyCommand=x/a' } } }, 'spec.source.git.url', /Proxy/],
+    [{ source: { git: { ...git, url: 'a@-oProxyCommand=x:a' } } }, 'spec.source.git.url', /Proxy/],
+    [{ source: { git: { ...git, url: 'ssh://a:b@c@-oProxyCommand=x/a' } } }, 'spec.source.git.url', /Proxy/],
+    [{ source: { git: { ...git, url: 'git://example.com/a' } } }, 'spec.source.git.url', /must be https/],
+    [{ source: { git: { ...git, url: 'https:///etc' } } }, 'spec.source.git.url', /must be https/],
+    [{ source: { git: { ...git, url: 'https://a/b\n--upload-pack=x' } } }, 'spec.source.git.url', /must be https/],
     [{ source: { git: { ...git, revision: '--exec=x' } } }, 'spec.source.git.revision', /a branch, a tag/],
     [{ source: { git: { ...git, revision: 'a..b' } } }, 'spec.source.git.revision', /a\.\.b/],
     [{ source: { git: { ...git, revision: '' } } }, 'spec.source.git.revision', /a branch, a tag/],
@@ -56,4 +62,21 @@ test('a build may take ten minutes unless it says otherwise', () => {
   assert.equal(buildTimeoutMs({ source: { git } }), 600_000);
   assert.equal(buildTimeoutMs({ source: { git }, timeout: '0' }), 600_000);
   assert.equal(buildTimeoutMs({ source: { git }, timeout: '90s' }), 90_000);
+});
+
+test('a Build is the same whatever the order of its keys, and another with any other value', () => {
+  const build = (spec: object): Build => ({
+    apiVersion: 'build.knative.dev/v1alpha1',
+    kind: 'Build',
+    metadata: { name: 'a', namespace: 'default' },
+    spec: spec as BuildSpec,
+  });
+  const errors = (now: object, old: object) => BuildKind.validate?.(build(now), build(old)) ?? [];
+  const one = { source: { git: { url: git.url, revision: 'main' }, subPath: 'a' }, timeout: '1h' };
+  const other = { timeout: '1h', source: { subPath: 'a', git: { revision: 'main', url: git.url } } };
+  assert.deepEqual(errors(one, other), []);
+  assert.equal(errors({ ...one, timeout: '2h' }, other)[0]?.field, 'spec');
+  const files = (more: object) => ({ source: { files: { 'index.js': '', ...more } } });
+  assert.equal(errors(files({ constructor: '' }), files({}))[0]?.field, 'spec', 'a file may have any name');
+  assert.equal(errors(files({}), files({ constructor: '' }))[0]?.field, 'spec');
 });

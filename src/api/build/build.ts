@@ -1,4 +1,5 @@
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
+import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import type { Conditioned, KubeObject } from '../meta.ts';
@@ -160,7 +161,7 @@ export const BuildKind = defineKind<Build>({
     if (build.spec && build.spec.timeout === undefined) build.spec.timeout = defaultBuildTimeout;
   },
   validate(build, old) {
-    if (old && JSON.stringify(old.spec) !== JSON.stringify(build.spec)) {
+    if (old && !sameJson(old.spec, build.spec)) {
       return [fieldForbidden('spec', 'a Build runs once: its spec cannot change, create another Build')];
     }
     return validateBuildSpec(build.spec, 'spec');
@@ -200,7 +201,7 @@ function validateGit(git: GitSource, at: string): FieldError[] {
   const errors: FieldError[] = [];
   if (!git.url) errors.push(fieldRequired(`${at}.url`));
   else if (
-    !/^(https?|ssh):\/\/[^\s/-][^\s]*$/.test(git.url) &&
+    !/^(https?|ssh):\/\/(?:[^\s/@]*@)*[^\s/@-][^\s/@]*(?:\/\S*)?$/.test(git.url) &&
     !/^[A-Za-z0-9_.]+@[A-Za-z0-9][^\s:]*:[^\s-]\S*$/.test(git.url)
   ) {
     errors.push(fieldInvalid(`${at}.url`, git.url, 'must be https://…, http://…, ssh://… or user@host:path'));

@@ -102,18 +102,19 @@ describe('what a project would have package managers run', () => {
 
   test('pnpm runs no .pnpmfile.cjs and no dependency of the configuration while scripts are off', async () => {
     const note = join(world.dir, 'pnpmfile-ran');
+    const stray = join(world.dir, 'store');
     const lock = await lockedBy('pnpm', 'pnpm-lock.yaml', local);
     const hooks = {
       '.pnpmfile.cjs': trap(note),
       'hook.cjs': trap(note),
-      'pnpm-workspace.yaml': `packages: []\npnpmfile: hook.cjs\nglobalPnpmfile: hook.cjs\nstoreDir: ${world.dir}/store\n`,
+      'pnpm-workspace.yaml': `packages: []\npnpmfile: hook.cjs\nglobalPnpmfile: hook.cjs\nstoreDir: ${stray}\n`,
       '.npmrc': 'pnpmfile=hook.cjs\nignore-pnpmfile=false\n',
     };
     const { failure, log } = await build({ ...local, 'pnpm-lock.yaml': lock, ...hooks });
     assert.equal(failure, '', log);
     assert.match(log, /^\.pnpmfile\.cjs: package managers run it, and scripts are off/m);
     assert.equal(existsSync(note), false);
-    assert.equal(existsSync(join(world.dir, 'store')), false);
+    assert.equal(existsSync(stray), false);
     await build({ ...local, 'pnpm-lock.yaml': lock, ...hooks }, true);
     assert.equal(existsSync(note), true, 'with scripts allowed it runs: the trap is one');
   });

@@ -144,8 +144,8 @@ function readFuncYaml(tree: SourceTree): { invoke: FunctionInvoke } | undefined 
 }
 
 /**
- * Blanks comments out; strings that hold `//` or a comment's start are kept whole. What is not closed ends with the line
- * or the text.
+ * Blanks comments out; strings that hold `//` or a comment's start are kept whole. What is not closed ends with the
+ * line or the text.
  */
 function withoutComments(code: string): string {
   return code.replace(
