@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https';
 import { Agent, request as httpRequest } from '../lib/node-http.ts';
 import type { ByteBudget } from './byte-budget.ts';
+import { GrowingBuffer } from './growing-buffer.ts';
 
 /** Where a URL leads: what to dial, and what to ask for there. */
 export interface Target {
@@ -189,26 +190,23 @@ class Watch {
 }
 
 function readReply(response: IncomingMessage, { bodyBytesMax, budget }: PostOptions): Promise<HttpReply> {
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const bytes = new GrowingBuffer();
   let taken = 0;
   const whole = new Promise<HttpReply>((resolve, reject) => {
     const finish = (isCut: boolean) => {
-      const only = chunks.length === 1 ? chunks[0] : undefined;
-      const body = (only ?? Buffer.concat(chunks)).subarray(0, bodyBytesMax);
+      const body = bytes.whole().subarray(0, bodyBytesMax);
       const { statusCode = 0, rawHeaders, headers } = response;
       resolve({ status: statusCode, rawHeaders, headers, body, isCut });
     };
     response.on('data', (chunk: Buffer) => {
-      if (length > bodyBytesMax) return;
+      if (bytes.length > bodyBytesMax) return;
       if (budget && !budget.tryTake(chunk.length)) {
         response.destroy(new Error(`its replies hold ${budget.held} bytes that are not complete: too many at once`));
         return;
       }
       taken += chunk.length;
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length <= bodyBytesMax) return;
+      bytes.push(chunk);
+      if (bytes.length <= bodyBytesMax) return;
       finish(true);
       response.destroy();
     });

@@ -102,6 +102,20 @@ describe('the ingress', () => {
     assert.match(answer, /connection: close/i);
   });
 
+  test('of many small headers none is left out: an event that lacked some would be another event', async () => {
+    const many = 'x:\r\n'.repeat(2500);
+    const tail = 'Content-Length: 0\r\nConnection: close\r\n\r\n';
+    assert.match(await raw(`POST /default/b HTTP/1.1\r\nHost: b\r\n${many}${heads(event)}${tail}`), /^HTTP\/1.1 202 /);
+  });
+
+  test('who pipelines more than anybody does is cut off; who waits for answers is not', async () => {
+    const one = `POST /default/b HTTP/1.1\r\nHost: b\r\n${heads(event)}Content-Length: 0\r\n`;
+    const some = await raw(`${`${one}\r\n`.repeat(49)}${one}Connection: close\r\n\r\n`);
+    assert.equal(some.match(/HTTP\/1.1 202 /g)?.length, 50);
+    const many = await raw(`${one}\r\n`.repeat(500));
+    assert.ok((many.match(/HTTP\/1.1 202 /g)?.length ?? 0) < 500);
+  });
+
   test('headers over the limit and malformed requests are refused', async () => {
     assert.match(
       await raw(`POST /default/b HTTP/1.1\r\nHost: b\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`),

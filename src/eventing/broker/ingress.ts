@@ -1,12 +1,15 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
+import { ByteBudget } from '../byte-budget.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { invalidEvent } from '../cloudevents/event.ts';
 import { decodeHttp } from '../cloudevents/http.ts';
+import { GrowingBuffer } from '../growing-buffer.ts';
 import type { BrokerMetrics } from './metrics.ts';
 import { passThrough } from './pass-through.ts';
 import type { BrokerRuntime } from './runtime.ts';
@@ -31,33 +34,62 @@ export interface IngressOptions {
 export function createIngress(options: IngressOptions): Server {
   const ingress = new Ingress(options);
   const server = createServer({ keepAliveTimeout: 75_000, headersTimeout: 15_000, requestTimeout: 60_000 });
+  server.maxConnections = connectionsMax;
+  // Bounded by bytes (16 KiB); by count, Node would leave some out without a word, and an event would lack attributes.
+  server.maxHeadersCount = 0;
+  // For producers that do not take their answers: nothing moves on the connection.
+  server.setTimeout(120_000);
   server.on('request', (request, response) => ingress.handle(request, response));
   server.on('checkContinue', (request, response) => ingress.handle(request, response, true));
   return server;
 }
 
+const connectionsMax = 4096;
+/** Requests of one connection that wait for their answers. */
+const pipelinedMax = 64;
 const retryAfterSeconds = '1';
+
+const waiting = new WeakMap<Socket, number>();
 
 class Ingress {
   readonly #options: IngressOptions;
-  #bodiesBytes = 0;
+  readonly #bodies: ByteBudget;
 
   constructor(options: IngressOptions) {
     this.#options = options;
+    this.#bodies = new ByteBudget(options.bodiesBytesMax);
   }
 
   handle(request: IncomingMessage, response: ServerResponse, mustContinue = false): void {
-    if (isCrossSite(request.headers)) {
-      const { origin = 'another site', host = '' } = request.headers;
-      this.#refuseWith(new KittiwakeError('CROSS_SITE', { origin, host }), response);
-    } else if (request.method === 'OPTIONS') {
-      answerHandshake(response);
-    } else if (request.method !== 'POST') {
-      response.setHeader('allow', 'POST, OPTIONS');
-      refuse(response, 405, `${request.method} is not allowed: POST an event`);
-    } else {
-      const broker = this.#find(request.url ?? '/', response);
-      if (broker) void this.#accept(broker, request, response, mustContinue);
+    const { socket } = request;
+    const count = (waiting.get(socket) ?? 0) + 1;
+    waiting.set(socket, count);
+    response.once('close', answered);
+    if (count > pipelinedMax) {
+      // No client does this: whoever does gets no answer that would have to wait, too.
+      if (count === pipelinedMax + 1) this.#options.metrics.refused('PIPELINED_TOO_MANY');
+      socket.destroy();
+      return;
+    }
+    void this.#answer(request, response, mustContinue); // It catches all that answering can throw.
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse, mustContinue: boolean): Promise<void> {
+    try {
+      if (isCrossSite(request.headers)) {
+        const { origin = 'another site', host = '' } = request.headers;
+        throw new KittiwakeError('CROSS_SITE', { origin, host });
+      } else if (request.method === 'OPTIONS') {
+        answerHandshake(response);
+      } else if (request.method !== 'POST') {
+        response.setHeader('allow', 'POST, OPTIONS');
+        refuse(response, 405, `${request.method} is not allowed: POST an event`);
+      } else {
+        const broker = this.#find(request.url ?? '/', response);
+        if (broker) await this.#accept(broker, request, response, mustContinue);
+      }
+    } catch (error) {
+      this.#refuseWith(error, response);
     }
   }
 
@@ -75,9 +107,8 @@ class Ingress {
       return undefined;
     }
     const found = this.#options.find(namespace, name);
-    if (!(found instanceof KittiwakeError)) return found;
-    this.#refuseWith(found, response);
-    return undefined;
+    if (found instanceof KittiwakeError) throw found;
+    return found;
   }
 
   async #accept(
@@ -87,17 +118,13 @@ class Ingress {
     mustContinue: boolean,
   ): Promise<void> {
     const { clock, metrics } = this.#options;
-    try {
-      const body = await this.#readBody(request, response, mustContinue);
-      if (!body) return;
-      const startedMs = clock.monotonic();
-      const event = this.#stamped(decodeHttp(request.rawHeaders, body));
-      await broker.accept({ event, headers: passThrough(request.rawHeaders) });
-      response.writeHead(202, accepted).end();
-      metrics.accepted(broker.name, (clock.monotonic() - startedMs) / 1000);
-    } catch (error) {
-      this.#refuseWith(error, response);
-    }
+    const body = await this.#readBody(request, response, mustContinue);
+    if (!body) return;
+    const startedMs = clock.monotonic();
+    const event = this.#stamped(decodeHttp(request.rawHeaders, body));
+    await broker.accept({ event, headers: passThrough(request.rawHeaders) });
+    response.writeHead(202, accepted).end();
+    metrics.accepted(broker.name, (clock.monotonic() - startedMs) / 1000);
   }
 
   /** The event as it is stored: with its time of arrival, and with one entry less to live. */
@@ -113,29 +140,32 @@ class Ingress {
   #readBody(request: IncomingMessage, response: ServerResponse, mustContinue: boolean): Promise<Buffer | undefined> {
     const limitBytes = this.#options.eventBytesMax;
     return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let length = 0;
+      const bytes = new GrowingBuffer();
+      let taken = 0;
       const release = () => {
-        this.#bodiesBytes -= length;
-        length = 0;
+        this.#bodies.giveBack(taken);
+        taken = 0;
+      };
+      const giveUp = (error: KittiwakeError) => {
+        request.removeAllListeners('data');
+        request.resume();
+        release();
+        reject(error);
       };
       const tooLarge = () => new KittiwakeError('EVENT_TOO_LARGE', { limitBytes });
       if (Number(request.headers['content-length'] ?? 0) > limitBytes) return reject(tooLarge());
       if (mustContinue) response.writeContinue();
       request.on('data', (chunk: Buffer) => {
-        chunks.push(chunk);
-        length += chunk.length;
-        this.#bodiesBytes += chunk.length;
-        const isFull = this.#bodiesBytes > this.#options.bodiesBytesMax;
-        if (length <= limitBytes && !isFull) return;
-        request.removeAllListeners('data');
-        request.resume();
-        reject(isFull ? new KittiwakeError('BROKER_BUSY', { heldBytes: this.#bodiesBytes }) : tooLarge());
-        release();
+        if (!this.#bodies.tryTake(chunk.length)) {
+          return giveUp(new KittiwakeError('BROKER_BUSY', { heldBytes: this.#bodies.held }));
+        }
+        taken += chunk.length;
+        if (bytes.length + chunk.length > limitBytes) return giveUp(tooLarge());
+        bytes.push(chunk);
       });
       request.on('end', () => {
         release();
-        resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks));
+        resolve(bytes.whole());
       });
       request.on('close', () => {
         release();
@@ -147,6 +177,10 @@ class Ingress {
   }
 
   #refuseWith(error: unknown, response: ServerResponse): void {
+    if (response.headersSent) {
+      this.#options.log.error({ err: error }, 'a request failed after its answer');
+      return;
+    }
     if (!(error instanceof KittiwakeError)) {
       this.#options.log.error({ err: error }, 'event not accepted');
       refuse(response, 500, 'the broker failed: its log says why');
@@ -156,6 +190,11 @@ class Ingress {
     if (error.status === 503 || error.status === 507) response.setHeader('retry-after', retryAfterSeconds);
     refuse(response, error.status, `${error.code}: ${error.message}`);
   }
+}
+
+function answered(this: ServerResponse): void {
+  const { socket } = this.req;
+  waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
 }
 
 const accepted = { 'content-length': '0' };
