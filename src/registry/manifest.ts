@@ -111,8 +111,11 @@ function checkList(list: unknown, at: string): void {
 
 function checkDescriptor(value: unknown, at: string): void {
   if (typeof value !== 'object' || value === null) throw new Error(`${at} is not a descriptor`);
-  const { mediaType, digest, size } = value as Partial<Descriptor>;
+  const { mediaType, digest, size, platform } = value as Partial<Descriptor>;
   if (typeof mediaType !== 'string') throw new Error(`${at}.mediaType is missing`);
   if (typeof digest !== 'string' || !parseDigest(digest)) throw new Error(`${at}.digest is ${digest}: bad digest`);
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new Error(`${at}.size is ${size}`);
+  if (platform !== undefined && (typeof platform?.os !== 'string' || typeof platform.architecture !== 'string')) {
+    throw new Error(`${at}.platform is ${JSON.stringify(platform)}: must name os and architecture`);
+  }
 }

@@ -154,6 +154,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const used = new Set(specs.flatMap(digestsOf));
     await driver.keepPrepared(used);
     await node.images.collect(used);
+    await node.images.sync();
     await node.logs.collect(pods.list().map((pod) => pod.metadata));
   }
 

@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import type { FileJob } from './files.ts';
 import { removeTree } from './remove-tree.ts';
+import { syncTree } from './sync-tree.ts';
 import { unpackLayer } from './unpack.ts';
 import { makeCopy, restoreCopy } from './working-copy.ts';
 
@@ -25,6 +26,8 @@ async function run(job: FileJob): Promise<unknown> {
       return makeCopy(job.options);
     case 'restore':
       return restoreCopy(job.place, job.cache);
+    case 'sync':
+      return syncTree(job.path);
     case 'remove':
       return removeTree(job.path);
   }

@@ -9,6 +9,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { containedPath } from './contained-path.ts';
 import type { UnpackedLayer } from './image.ts';
 import { removeTree } from './remove-tree.ts';
 
@@ -22,10 +23,12 @@ export function mergeLayers(layers: readonly MergedLayer[], target: string): voi
   mkdirSync(target, { recursive: true, mode: 0o755 });
   for (const [index, layer] of layers.entries()) {
     for (const path of layer.opaques) {
-      const folder = realFolder(target, path);
+      const folder = realFolder(target, containedPath(path));
       if (folder) for (const name of readdirSync(folder)) remove(join(folder, name));
     }
-    for (const path of layer.whiteouts) {
+    for (const whiteout of layer.whiteouts) {
+      const path = containedPath(whiteout);
+      if (path === '') continue; // The root itself stays.
       const cut = path.lastIndexOf('/');
       const folder = realFolder(target, cut < 0 ? '' : path.slice(0, cut));
       if (folder) remove(join(folder, path.slice(cut + 1)));

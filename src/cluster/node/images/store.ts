@@ -1,18 +1,22 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, existsSync, renameSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { digestOf, parseDigest } from '../../../registry/digest.ts';
-import type { Descriptor, ImageConfig as OciConfig } from '../../../registry/manifest.ts';
+import { parseImageConfig, type ReadImageConfig } from '../../../registry/image-config.ts';
+import type { Descriptor } from '../../../registry/manifest.ts';
 import { parseManifest } from '../../../registry/manifest.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
+import { bootId } from '../boot-id.ts';
 import type { Files } from './files.ts';
 import { type Image, type ImageConfig, ImagePullError, type UnpackedLayer } from './image.ts';
+import { readStoredImage, readStoredLayer, type StoredImage, type StoredLayer } from './stored.ts';
+import { syncedMark } from './sync-tree.ts';
 
 /** What the store needs of a registry's client. */
 export interface ImageSource {
@@ -37,17 +41,12 @@ export interface ImageStoreOptions {
   maxLayerEntries?: number;
 }
 
-/** What is kept of an image: its file's modification time says when it was last used. */
-interface StoredImage {
-  digest: string;
-  config: ImageConfig;
-  layers: string[];
-}
-
-type StoredLayer = Omit<UnpackedLayer, 'path'>;
-
 const maxConfigBytes = 4 * 1024 * 1024;
 const parallelLayers = 3;
+/** Four times what Docker makes. */
+const maxLayers = 512;
+/** What tags led to is remembered of this many. */
+const maxTags = 1_000;
 
 /** The images of this machine, unpacked by layer and each layer once: images that share a base share its files. */
 export class ImageStore {
@@ -56,6 +55,10 @@ export class ImageStore {
   readonly #layers = new Map<string, UnpackedLayer>();
   readonly #pulling = new Map<string, Promise<Image>>();
   readonly #unpacking = new Map<string, Promise<UnpackedLayer>>();
+  /** The layers of images that are being pulled, once for each. */
+  readonly #held = new Map<string, number>();
+  /** The layers of which the disk has all, come what may. */
+  readonly #synced = new Set<string>();
   /** What a tag led to, for images that are pulled only when absent. */
   readonly #tags = new Map<string, string>();
 
@@ -87,7 +90,7 @@ export class ImageStore {
       if (found) return found;
       const parsed = parseReference(reference);
       const digest = parsed.digest ?? (await this.#options.source.resolve(reference));
-      if (!parsed.digest) this.#tags.set(reference, digest);
+      if (!parsed.digest) this.#remember(reference, digest);
       const known = this.find(`${parsed.host}/${parsed.name}@${digest}`);
       if (known) return known;
       const { tag: _, ...untagged } = parsed;
@@ -101,25 +104,58 @@ export class ImageStore {
 
   /** Removes images that are not in `used` (digests), the longest unused first, until the cache is within its size. */
   async collect(used: ReadonlySet<string>): Promise<string[]> {
-    const { maxCacheBytes, dir, files, log } = this.#options;
+    const { maxCacheBytes, dir, clock, log } = this.#options;
+    const begunMs = clock.now();
     const removed: string[] = [];
     const unused = [...this.#images.values()]
-      .filter(({ image }) => !used.has(image.digest) && !this.#pulling.has(image.digest))
+      .filter(({ image }) => !used.has(image.digest))
       .sort((a, b) => a.lastUsedMs - b.lastUsedMs);
-    for (const { image } of unused) {
+    for (const entry of unused) {
+      const { image } = entry;
       if (this.sizeBytes() <= maxCacheBytes) break;
+      // Somebody has asked for it meanwhile.
+      if (entry.lastUsedMs > begunMs || this.#pulling.has(image.digest)) continue;
       this.#images.delete(image.digest);
       await rm(join(dir, `${hexOf(image.digest)}.json`), { force: true });
       removed.push(image.digest);
-      const wanted = new Set([...this.#images.values()].flatMap((e) => e.image.layers.map((layer) => layer.digest)));
-      for (const { digest } of image.layers) {
-        if (wanted.has(digest) || this.#unpacking.has(digest)) continue;
-        this.#layers.delete(digest);
-        await files.remove(join(dir, 'layers', hexOf(digest)));
-      }
+      for (const { digest } of image.layers) await this.#removeLayer(digest);
     }
     if (removed.length > 0) log.info({ images: removed }, 'images that nobody uses were removed');
     return removed;
+  }
+
+  /** Removes the layer unless an image has it, or one that is being pulled will. */
+  async #removeLayer(digest: string): Promise<void> {
+    const { dir, files } = this.#options;
+    // Nothing is waited for between looking and forgetting it: a pull finds it, and then it is held, or it does not.
+    if (this.#held.has(digest) || !this.#layers.has(digest)) return;
+    for (const { image } of this.#images.values()) {
+      if (image.layers.some((layer) => layer.digest === digest)) return;
+    }
+    this.#layers.delete(digest);
+    // Out of its place first, as a whole: a copy that is being made of it fails rather than being incomplete.
+    const doomed = join(dir, 'layers', `.${hexOf(digest)}-${randomUUID()}`);
+    renameSync(join(dir, 'layers', hexOf(digest)), doomed);
+    await files.remove(doomed);
+  }
+
+  /**
+   * Syncs what was unpacked since the last call, and writes down that it was: until then power loss may leave a layer
+   * with empty files, so it counts only in the run of the machine in which it was made.
+   */
+  async sync(): Promise<void> {
+    for (const [digest, { path }] of this.#layers) {
+      if (this.#synced.has(digest)) continue;
+      const folder = dirname(path);
+      if (await this.#options.files.sync(folder)) this.#synced.add(digest);
+    }
+  }
+
+  #remember(tag: string, digest: string): void {
+    this.#tags.delete(tag);
+    this.#tags.set(tag, digest);
+    const [oldest] = this.#tags.keys();
+    if (this.#tags.size > maxTags && oldest !== undefined) this.#tags.delete(oldest);
   }
 
   /** The unpacked size of all layers. */
@@ -128,22 +164,29 @@ export class ImageStore {
   }
 
   async #load(): Promise<void> {
-    const { dir, files, clock } = this.#options;
+    const { dir, files, clock, log } = this.#options;
     await mkdir(join(dir, 'layers'), { recursive: true });
     for (const name of await readdir(join(dir, 'layers'))) {
       const folder = join(dir, 'layers', name);
-      const layer = await readJson<StoredLayer>(join(folder, 'layer.json'));
-      if (layer) this.#layers.set(layer.digest, { ...layer, path: join(folder, 'root') });
-      else await files.remove(folder);
+      const layer = readStoredLayer(await readJson(join(folder, 'layer.json')), name);
+      const isSynced = layer !== undefined && existsSync(join(folder, syncedMark));
+      if (layer && (isSynced || layer.bootId === bootId())) {
+        const { bootId: _, ...stored } = layer;
+        this.#layers.set(layer.digest, { ...stored, path: join(folder, 'root') });
+        if (isSynced) this.#synced.add(layer.digest);
+      } else {
+        const removing = files.remove(folder);
+        await removing.catch((error) => log.warn({ folder, reason: messageOf(error) }, 'a broken layer stays'));
+      }
     }
     for (const name of await readdir(dir)) {
       if (!name.endsWith('.json')) continue;
-      const stored = await readJson<StoredImage>(join(dir, name));
+      const stored = readStoredImage(await readJson(join(dir, name)), name.slice(0, -'.json'.length));
       const layers = stored?.layers.map((digest) => this.#layers.get(digest)) ?? [undefined];
       if (stored && layers.every((layer) => layer !== undefined)) {
         const { digest, config } = stored;
         this.#images.set(digest, { image: { digest, config, layers }, lastUsedMs: clock.now() });
-      } else await rm(join(dir, name), { force: true });
+      } else await rm(join(dir, name), { recursive: true, force: true });
     }
   }
 
@@ -151,27 +194,66 @@ export class ImageStore {
     const { source, dir, clock } = this.#options;
     const manifest = await this.#manifest(reference, digest);
     if (!manifest.config || !manifest.layers) throw new Error('the manifest is not that of an image');
+    if (manifest.config.size > maxConfigBytes)
+      throw new Error(`the configuration is larger than ${maxConfigBytes} bytes`);
     const bytes = await readBounded(await source.blob(reference, manifest.config.digest), maxConfigBytes);
     verify(bytes, manifest.config.digest, 'configuration');
-    const oci = JSON.parse(bytes.toString('utf8')) as OciConfig;
-    const diffIds = oci.rootfs?.diff_ids ?? [];
-
+    const oci = parseImageConfig(bytes);
     const descriptors = manifest.layers;
+    const diffIds = oci.rootfs.diff_ids;
+    if (descriptors.length > maxLayers) throw new Error(`the image has more than ${maxLayers} layers`);
+    if (diffIds.length !== descriptors.length) {
+      throw new Error(
+        `the configuration's rootfs.diff_ids lists ${diffIds.length} layers, the manifest ${descriptors.length}`,
+      );
+    }
+    const letGo = this.#hold(descriptors);
+    try {
+      const layers = await this.#allLayers(reference, descriptors, diffIds);
+      const image: Image = { digest, config: configOf(oci), layers };
+      const stored: StoredImage = { digest, config: image.config, layers: layers.map((layer) => layer.digest) };
+      await writeJson(join(dir, `${hexOf(digest)}.json`), stored);
+      this.#images.set(digest, { image, lastUsedMs: clock.now() });
+      return image;
+    } finally {
+      letGo();
+    }
+  }
+
+  /** Until the returned function is called, `collect` leaves these layers alone. */
+  #hold(layers: readonly Descriptor[]): () => void {
+    const count = (digest: string, by: number) => {
+      const held = (this.#held.get(digest) ?? 0) + by;
+      if (held > 0) this.#held.set(digest, held);
+      else this.#held.delete(digest);
+    };
+    for (const { digest } of layers) count(digest, 1);
+    return () => {
+      for (const { digest } of layers) count(digest, -1);
+    };
+  }
+
+  async #allLayers(reference: string, descriptors: readonly Descriptor[], diffIds: readonly string[]) {
     const layers = new Array<UnpackedLayer>(descriptors.length);
     const queue = [...descriptors.entries()];
+    let hasFailed = false;
     const next = async (): Promise<void> => {
-      for (let item = queue.shift(); item; item = queue.shift()) {
+      for (let item = queue.shift(); item && !hasFailed; item = queue.shift()) {
         const [index, descriptor] = item;
         layers[index] = await this.#layer(reference, descriptor, diffIds[index]);
       }
     };
-    await Promise.all(Array.from({ length: parallelLayers }, next));
-
-    const image: Image = { digest, config: configOf(oci), layers };
-    const stored: StoredImage = { digest, config: image.config, layers: layers.map((layer) => layer.digest) };
-    await writeJson(join(dir, `${hexOf(digest)}.json`), stored);
-    this.#images.set(digest, { image, lastUsedMs: clock.now() });
-    return image;
+    // Waits for all, so that nothing is unpacked any more for a pull that has failed.
+    const results = await Promise.allSettled(
+      Array.from({ length: parallelLayers }, () =>
+        next().catch((error) => {
+          hasFailed = true;
+          throw error;
+        }),
+      ),
+    );
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    return layers;
   }
 
   /** The image's manifest; of an index, that of the image for this machine. */
@@ -201,6 +283,8 @@ export class ImageStore {
   /** Downloads, verifies and unpacks beside, and moves into place when all is well. */
   async #unpack(reference: string, { digest, mediaType, size }: Descriptor, diffId: string | undefined) {
     const { dir, source, files, maxLayerBytes, maxLayerEntries } = this.#options;
+    if (size > maxLayerBytes)
+      throw new Error(`the layer ${digest} has ${size} bytes: more than ${maxLayerBytes} are refused`);
     const place = join(dir, 'layers', hexOf(digest));
     const work = join(dir, 'layers', `.${hexOf(digest)}-${randomUUID()}`);
     const blobPath = join(work, 'blob');
@@ -216,11 +300,12 @@ export class ImageStore {
         maxEntries: maxLayerEntries,
       });
       await rm(blobPath);
-      const stored: StoredLayer = { digest, ...unpacked };
-      await writeJson(join(work, 'layer.json'), stored);
+      const stored = { digest, ...unpacked };
+      await writeJson(join(work, 'layer.json'), { ...stored, bootId: bootId() } satisfies StoredLayer);
       await files.remove(place);
       await rename(work, place);
       const layer: UnpackedLayer = { ...stored, path: join(place, 'root') };
+      this.#synced.delete(digest);
       this.#layers.set(digest, layer);
       return layer;
     } catch (error) {
@@ -257,14 +342,14 @@ async function download(blob: Readable, { digest, size, path }: { digest: string
   if (actual !== digest) throw new Error(`the layer ${digest} came with the content of ${actual}`);
 }
 
-function configOf(oci: OciConfig): ImageConfig {
-  const { Entrypoint, Cmd, Env, WorkingDir, Labels, StopSignal } = oci.config ?? {};
+function configOf(oci: ReadImageConfig): ImageConfig {
+  const { Entrypoint = [], Cmd = [], Env = [], WorkingDir, Labels = {}, StopSignal } = oci.config;
   return {
-    entrypoint: Entrypoint ?? [],
-    cmd: Cmd ?? [],
-    env: Env ?? [],
+    entrypoint: Entrypoint,
+    cmd: Cmd,
+    env: Env,
     workingDir: WorkingDir || '/',
-    labels: Labels ?? {},
+    labels: Labels,
     platform: platformText(oci),
     ...(StopSignal ? { stopSignal: StopSignal } : {}),
   };
@@ -300,9 +385,9 @@ function hexOf(digest: string): string {
   return parsed.hex;
 }
 
-async function readJson<T>(path: string): Promise<T | undefined> {
+async function readJson(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as T;
+    return JSON.parse(await readFile(path, 'utf8'));
   } catch {
     return undefined; // Half written, or not there: the caller starts afresh.
   }

@@ -17,8 +17,9 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { digestOf } from '../../../registry/index.ts';
 import { type TestLayer, tarOf } from '../testing/test-images.ts';
+import { containedPath } from './contained-path.ts';
 import { mergeLayers } from './merge.ts';
-import { containedPath, unpackLayer } from './unpack.ts';
+import { unpackLayer } from './unpack.ts';
 
 describe('unpacking a layer', () => {
   let dir: string;
@@ -43,16 +44,167 @@ describe('unpacking a layer', () => {
     'a name that leads through a link': { way: { type: 'symlink', linkname: '..' }, 'way/outside': 'x' },
     'a name that leads through an absolute link': { way: { type: 'symlink', linkname: '/tmp' }, 'way/outside': 'x' },
     'a hard link to a file outside': { 'a/': { type: 'directory' }, 'a/b': { type: 'link', linkname: '../outside' } },
+    'a whiteout of the folder above': { '.wh...': '' },
+    'a whiteout of the folder above, deeper': { 'a/.wh...': '' },
+    'a whiteout of its own folder': { 'a/.wh..': '' },
+    'a whiteout of nothing': { '.wh.': '' },
+    'a whiteout that is a folder': { 'a/.wh.../': { type: 'directory' } },
+    'a name beyond what a path can be': { [`${'d/'.repeat(3000)}f`]: 'x' },
+    'a hard link that leads nowhere': { a: { type: 'link' } },
+    'a link that leads nowhere': { a: { type: 'symlink' } },
     'a hard link through a link': {
       way: { type: 'symlink', linkname: '/etc' },
       stolen: { type: 'link', linkname: 'way/hostname' },
     },
   })) {
     test(`${what} is refused, and nothing is written outside`, async () => {
-      await assert.rejects(unpack(layer), /refused|no folder of the layer|no file of the same layer/);
+      await assert.rejects(
+        unpack(layer),
+        /refused|no folder of the layer|no file of the same layer|too many bytes|leads nowhere/,
+      );
+      assert.equal(
+        readdirSync(dir).every((name) => name.startsWith('layer-')),
+        true,
+      );
       assert.equal(existsSync(join(dir, 'outside')), false);
     });
   }
+
+  test('what AUFS kept for itself is left out, and a hard link to itself changes nothing', async () => {
+    const self = { type: 'link' as const, linkname: './a/b' };
+    const { target, whiteouts, opaques } = await unpack({
+      '.wh..wh.plnk': '',
+      'c/.wh..wh..opq': '',
+      'a/b': 'x',
+      './/a/b': self,
+    });
+    assert.deepEqual([whiteouts, opaques], [[], ['c']]);
+    assert.equal(readFileSync(join(target, 'a/b'), 'utf8'), 'x');
+    assert.deepEqual(readdirSync(target), ['a']);
+  });
+
+  test('a whiteout that leads out is not followed where it is used either', async () => {
+    const kept = join(dir, 'kept');
+    writeFileSync(kept, '');
+    const { target } = await unpack({ a: '' });
+    for (const [whiteouts, opaques] of [
+      [['../kept'], []],
+      [['..'], []],
+      [[], ['..']],
+    ]) {
+      const layers = [{ path: target, whiteouts: whiteouts ?? [], opaques: opaques ?? [] }];
+      assert.throws(() => mergeLayers(layers, join(dir, 'merged')), /leads out/);
+    }
+    mergeLayers([{ path: target, whiteouts: ['', '.'], opaques: [] }], join(dir, 'merged'));
+    assert.ok(existsSync(kept));
+  });
+
+  test('a link in the place of a folder hides what is written below it from the checks no longer', async () => {
+    const layer = { 'a/one': '1', a: { type: 'symlink' as const, linkname: '..' }, 'a/outside': 'x' };
+    await assert.rejects(unpack(layer), /leads through the link a/);
+  });
+
+  /** A tar's 512-byte header, with a checksum that is right whatever is in it. */
+  function header(fields: {
+    name?: string;
+    size?: string | Buffer;
+    mtime?: string;
+    type?: string;
+    magic?: string;
+  }): Buffer {
+    const block = Buffer.alloc(512);
+    block.write(fields.name ?? 'a', 0);
+    block.write('000644 ', 100);
+    Buffer.from(fields.size ?? '00000000000 ').copy(block, 124);
+    block.write(fields.mtime ?? '00000000000 ', 136);
+    block.write(fields.type ?? '0', 156);
+    block.write(fields.magic ?? 'ustar\x0000', 257, 'latin1');
+    block.fill(0x20, 148, 156);
+    const sum = block.reduce((total, byte) => total + byte, 0);
+    block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+    return block;
+  }
+
+  /** Minus sixteen, as GNU tar writes numbers that are not octal. */
+  const belowNothing = Buffer.from('fffffffffffffffffffffff0', 'hex');
+
+  const unknownNotation = Buffer.from('810000000000000000000000', 'hex');
+
+  async function unpackRaw(bytes: Buffer, more: { maxBytes?: number } = {}) {
+    const target = join(dir, `layer-${readdirSync(dir).length}`);
+    mkdirSync(target);
+    const blobPath = `${target}.blob`;
+    writeFileSync(blobPath, bytes);
+    const mediaType = 'application/vnd.oci.image.layer.v1.tar';
+    return unpackLayer({ blobPath, mediaType, target, diffId: undefined, maxBytes: 1e6, maxEntries: 100, ...more });
+  }
+
+  for (const [what, blocks, expected] of [
+    ['a size below nothing', [header({ size: belowNothing })], /Invalid header|size/],
+    ['a size of an unknown notation', [header({ size: unknownNotation })], /size null/],
+    ['a link with such a size', [header({ type: '2', size: unknownNotation })], /size null/],
+    [
+      'an extended header of such a size',
+      [header({ type: 'x', size: unknownNotation }), header({})],
+      /header|end of data/i,
+    ],
+    ['a long name of such a size', [header({ type: 'L', size: unknownNotation }), header({})], /header|end of data/i],
+    ['a size that is no number', [header({ size: 'zzzzzzzzzzzz' })], /Invalid header|size/],
+    ['an exabyte of a hole', [header({ size: Buffer.from('800000000004000000000000', 'hex') })], /larger than/],
+    ['a sparse file', [header({ type: 'S' })], /type that is not supported/],
+    [
+      'an extended header below nothing',
+      [header({ type: 'x', size: belowNothing }), header({})],
+      /header|end of data/i,
+    ],
+    [
+      'an extended header of no number',
+      [header({ type: 'x', size: 'zzzzzzzzzzzz' }), header({})],
+      /header|end of data/i,
+    ],
+    ['an extended header of a gigabyte', [header({ type: 'x', size: '07777777777 ' })], /max size/],
+    ['a long name below nothing', [header({ type: 'L', size: belowNothing }), header({})], /header|end of data/i],
+  ] as const) {
+    test(`${what} is refused, and nobody waits for it`, async () => {
+      await assert.rejects(unpackRaw(Buffer.concat([...blocks, Buffer.alloc(2048)])), expected);
+    });
+  }
+
+  test('a time that there is not is left out', async () => {
+    await unpackRaw(Buffer.concat([header({ mtime: '77777777777 ' }), header({ name: 'b', mtime: 'zzzzzzzzzzz ' })]));
+  });
+
+  test('zeros without end are refused', async () => {
+    await assert.rejects(unpackRaw(Buffer.alloc(70 * 1024 * 1024)), /larger than \d+ bytes when decompressed/);
+  });
+
+  test('whatever the bytes are, a layer is unpacked or refused, and nothing is outside', async () => {
+    const whole = await tarOf({
+      'a/': { type: 'directory' },
+      'a/b': 'x'.repeat(700),
+      c: { type: 'symlink', linkname: 'a' },
+      '.wh.d': '',
+    });
+    const edit = fc.record({ at: fc.nat(whole.length - 1), byte: fc.nat(255) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(edit, { maxLength: 6 }), fc.boolean(), async (edits, isSummed) => {
+        const bytes = Buffer.from(whole);
+        for (const { at, byte } of edits) bytes[at] = byte;
+        // With a right checksum the damage gets further.
+        for (let at = 0; isSummed && at + 512 <= bytes.length; at += 512) {
+          const block = bytes.subarray(at, at + 512);
+          if (block.toString('latin1', 257, 262) !== 'ustar') continue;
+          block.fill(0x20, 148, 156);
+          const sum = block.reduce((total, value) => total + value, 0);
+          block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+        }
+        const before = readdirSync(dir).length;
+        await unpackRaw(bytes).catch(() => undefined); // Refused: as good as unpacked.
+        assert.equal(readdirSync(dir).length, before + 2);
+      }),
+      { numRuns: 300 },
+    );
+  });
 
   test('an absolute name is one of the layer', async () => {
     const { target } = await unpack({ '/etc/app.conf': 'x' });

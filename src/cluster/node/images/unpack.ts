@@ -7,14 +7,19 @@ import {
   lutimesSync,
   mkdirSync,
   openSync,
-  rmSync,
   symlinkSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { type Extract, extract, type Header } from 'tar-stream';
+import { containedPath, leadsOut, shown } from './contained-path.ts';
+import { removeTree } from './remove-tree.ts';
+
+/** The year 4000: later times are left out, as some file systems know none. */
+const timeMaxMs = 64_060_588_800_000;
 
 export interface UnpackOptions {
   /** The layer's blob, its digest verified already. */
@@ -51,12 +56,17 @@ export async function unpackLayer(options: UnpackOptions): Promise<Unpacked> {
   const unpacking = (async () => {
     for await (const { header, content } of entriesOf(tar)) {
       if (++entries > maxEntries) throw new Error(`the layer has more than ${maxEntries} entries`);
+      // tar-stream takes a size that it cannot read for null, and would wait for its end for ever.
+      if (!Number.isSafeInteger(header.size) || header.size < 0) {
+        throw new Error(`the entry ${shown(header.name)} has the size ${header.size}: it is refused`);
+      }
       found.sizeBytes += header.size;
       if (found.sizeBytes > maxBytes) throw new Error(`the layer is larger than ${maxBytes} bytes when unpacked`);
       await unpackEntry(header, content, { target, folders, found, times });
     }
   })();
-  const feeding = feed(tar, decompressed(blobPath, mediaType), hash);
+  const bounded = atMost(maxBytes * 2 + maxBytesBetween, decompressed(blobPath, mediaType));
+  const feeding = feed(tar, bounded, hash);
   // Waits for both, so that nothing writes any more. A failure of one ends the other: the first listed is the cause.
   for (const result of await Promise.allSettled([unpacking, feeding])) {
     if (result.status === 'rejected') throw result.reason;
@@ -91,9 +101,15 @@ async function unpackEntry(
     found.opaques.push(folder);
     return;
   }
+  if (base.startsWith('.wh..wh.')) return; // What AUFS kept for itself.
   if (base.startsWith('.wh.')) {
-    found.whiteouts.push(folder === '' ? base.slice(4) : `${folder}/${base.slice(4)}`);
+    const hidden = base.slice('.wh.'.length);
+    if (hidden === '' || hidden === '.' || hidden === '..') throw leadsOut(header.name);
+    found.whiteouts.push(folder === '' ? hidden : `${folder}/${hidden}`);
     return;
+  }
+  if (header.type === null || Object.keys(header.pax ?? {}).some((key) => key.startsWith('GNU.sparse.'))) {
+    throw new Error(`the entry ${shown(header.name)} is of a type that is not supported (a sparse file, say)`);
   }
 
   const path = join(target, name);
@@ -105,22 +121,23 @@ async function unpackEntry(
       folders.ensure(name, header.name, mode | 0o700);
       break;
     case 'symlink':
-      rmSync(path, { recursive: true, force: true });
-      symlinkSync(header.linkname, path);
+      removeTree(path);
+      symlinkSync(linkOf(header), path);
       break;
     case 'link': {
-      const from = containedPath(header.linkname);
+      const from = containedPath(linkOf(header));
+      if (from === name) return; // To itself.
       folders.check(dirname(from) === '.' ? '' : dirname(from), header.name);
       if (!lstatSync(join(target, from), { throwIfNoEntry: false })?.isFile()) {
         throw new Error(`hard link ${header.name}: ${header.linkname} is no file of the same layer`);
       }
-      rmSync(path, { recursive: true, force: true });
+      removeTree(path);
       linkSync(join(target, from), path);
       break;
     }
     case 'file':
     case 'contiguous-file': {
-      rmSync(path, { recursive: true, force: true });
+      removeTree(path);
       const fd = openSync(path, 'wx', mode | 0o400);
       try {
         for await (const chunk of content) writeWhole(fd, chunk);
@@ -133,17 +150,19 @@ async function unpackEntry(
       return; // Devices and pipes: see above.
   }
   folders.forget(name, header.type);
-  if (header.mtime && header.type !== 'link') times.push([path, header.mtime]);
+  if (header.type !== 'link' && Math.abs(header.mtime?.getTime() ?? Number.NaN) < timeMaxMs) {
+    times.push([path, header.mtime as Date]);
+  }
 }
 
-/** The name without leading `/` and `./`; '' is the root. Refuses what climbs out of it. */
-export function containedPath(name: string): string {
-  const parts = name.split('/').filter((part) => part !== '' && part !== '.');
-  if (parts.includes('..') || name.includes('\0')) {
-    throw new Error(`the entry ${JSON.stringify(name)} leads out of the layer: it is refused`);
-  }
-  return parts.join('/');
+function linkOf({ name, linkname }: Header): string {
+  if (linkname) return linkname;
+  throw new Error(`the link ${shown(name)} leads nowhere`);
 }
+
+/** Where names that differ in case are the same, one must not hide another from the checks below. */
+const isCaseSensitive = process.platform === 'linux';
+const keyOf = (folder: string) => (isCaseSensitive ? folder : folder.normalize('NFC').toLowerCase());
 
 /** Makes the folders of entries, each once, and makes sure that none of them is a link. */
 class SafeFolders {
@@ -155,7 +174,7 @@ class SafeFolders {
   }
 
   ensure(folder: string, entry: string, mode = 0o755): void {
-    if (this.#known.has(folder)) return;
+    if (this.#known.has(keyOf(folder))) return;
     const cut = folder.lastIndexOf('/');
     this.ensure(cut < 0 ? '' : folder.slice(0, cut), entry);
     const path = join(this.#target, folder);
@@ -163,14 +182,14 @@ class SafeFolders {
     if (found?.isSymbolicLink()) {
       throw new Error(`the entry ${JSON.stringify(entry)} leads through the link ${folder}: it is refused`);
     }
-    if (found && !found.isDirectory()) rmSync(path);
+    if (found && !found.isDirectory()) unlinkSync(path);
     if (!found?.isDirectory()) mkdirSync(path, { mode });
-    this.#known.add(folder);
+    this.#known.add(keyOf(folder));
   }
 
   /** Like `ensure`, but the folder must be there. */
   check(folder: string, entry: string): void {
-    if (this.#known.has(folder)) return;
+    if (this.#known.has(keyOf(folder))) return;
     if (!lstatSync(join(this.#target, folder), { throwIfNoEntry: false })?.isDirectory()) {
       throw new Error(`the entry ${JSON.stringify(entry)} refers to ${folder}, which is no folder of the layer`);
     }
@@ -179,9 +198,11 @@ class SafeFolders {
 
   /** An entry took the place of a folder: look again before writing below it. */
   forget(name: string, type: string | null | undefined): void {
-    if (type === 'directory') return;
+    const key = keyOf(name);
+    // What was no folder had none in it: mostly there is nothing to look for.
+    if (type === 'directory' || !this.#known.has(key)) return;
     for (const folder of this.#known) {
-      if (folder === name || folder.startsWith(`${name}/`)) this.#known.delete(folder);
+      if (folder === key || folder.startsWith(`${key}/`)) this.#known.delete(folder);
     }
   }
 }
@@ -216,6 +237,18 @@ async function feed(tar: Extract, content: AsyncIterable<Buffer>, hash: ReturnTy
   } catch (error) {
     tar.destroy(error as Error);
     throw error;
+  }
+}
+
+/** Headers, padding and zeros between the entries count as well: a few bytes can be blown up into any number of them. */
+const maxBytesBetween = 64 * 1024 * 1024;
+
+async function* atMost(maxBytes: number, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw new Error(`the layer is larger than ${maxBytes} bytes when decompressed`);
+    yield chunk;
   }
 }
 

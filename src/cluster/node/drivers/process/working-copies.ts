@@ -6,10 +6,10 @@ import type { Clock } from '../../../../lib/clock.ts';
 import { replaceFile } from '../../../../lib/durable.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import type { Logger } from '../../../../observe/log.ts';
+import { bootId } from '../../boot-id.ts';
 import type { Files } from '../../images/files.ts';
 import type { Image } from '../../images/image.ts';
 import { CompileCaches } from './compile-cache.ts';
-import { bootId } from './identity.ts';
 
 /** Spares are copied this long after a pod is ready: its first requests come first. */
 const prepareDelayMs = 500;

@@ -1,0 +1,34 @@
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { replaceFile } from '../../../lib/durable.ts';
+
+/** The file in a folder that says that all of it is on the disk. */
+export const syncedMark = 'synced';
+
+/**
+ * Syncs all files and folders of a tree and its name, and then leaves a mark in it; false when it is gone. Blocks on
+ * the disk: call it in a worker, best when the system has written most of it by itself.
+ */
+export function syncTree(folder: string): boolean {
+  if (!existsSync(folder)) return false;
+  const folders = [folder];
+  for (const path of folders) {
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) folders.push(join(path, entry.name));
+      else if (entry.isFile()) sync(join(path, entry.name));
+    }
+  }
+  for (const path of folders.reverse()) sync(path);
+  sync(dirname(folder));
+  replaceFile(join(folder, syncedMark), '');
+  return true;
+}
+
+function sync(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
