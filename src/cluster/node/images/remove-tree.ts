@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { chmodSync, lstatSync, readdirSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
 
-/** Folders deeper than this are moved up before they are emptied: paths stay short however deep a program went. */
-const depthMax = 64;
+/** Folders with longer paths (bytes) are moved up before they are emptied: there is always room for one more name. */
+const pathMax = 1024;
 /** Somebody may still be writing there. */
 const tries = 3;
 
@@ -30,25 +29,31 @@ function removeOnce(path: string): void {
     unlinkSync(path);
     return;
   }
-  const folders = [{ path, depth: 0 }];
+  // As bytes: names need not be text.
+  const root = Buffer.from(path);
+  const folders = [root];
   // It grows while it is walked: parents come before what is in them.
   for (const folder of folders) {
-    for (const entry of withRights(folder.path, () => readdirSync(folder.path, { withFileTypes: true }))) {
-      const inner = join(folder.path, entry.name);
-      if (!entry.isDirectory()) withRights(folder.path, () => unlinkSync(inner));
-      else if (folder.depth < depthMax) folders.push({ path: inner, depth: folder.depth + 1 });
+    const options = { withFileTypes: true, encoding: 'buffer' } as const;
+    for (const entry of withRights(folder, () => readdirSync(folder, options))) {
+      const inner = within(folder, entry.name);
+      if (!entry.isDirectory()) withRights(folder, () => unlinkSync(inner));
+      else if (folder.length - root.length <= pathMax) folders.push(inner);
       else {
-        const lifted = join(path, randomUUID());
-        withRights(folder.path, () => withRights(inner, () => renameSync(inner, lifted)));
-        folders.push({ path: lifted, depth: 1 });
+        const lifted = within(root, Buffer.from(randomUUID()));
+        withRights(folder, () => withRights(inner, () => renameSync(inner, lifted)));
+        folders.push(lifted);
       }
     }
   }
-  for (const folder of folders.reverse()) rmdirSync(folder.path);
+  for (const folder of folders.reverse()) rmdirSync(folder);
 }
 
+const slash = Buffer.from('/');
+const within = (folder: Buffer, name: Buffer) => Buffer.concat([folder, slash, name]);
+
 /** Does it again with all rights of the owner when the folder does not give them. */
-function withRights<T>(folder: string, work: () => T): T {
+function withRights<T>(folder: Buffer, work: () => T): T {
   try {
     return work();
   } catch (error) {

@@ -240,7 +240,7 @@ async function feed(tar: Extract, content: AsyncIterable<Buffer>, hash: ReturnTy
   }
 }
 
-/** Headers, padding and zeros between the entries count as well: a few bytes can be blown up into any number of them. */
+/** Headers, padding and zeros between the entries count as well: a few bytes can become any number of them. */
 const maxBytesBetween = 64 * 1024 * 1024;
 
 async function* atMost(maxBytes: number, chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

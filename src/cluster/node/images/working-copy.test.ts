@@ -56,6 +56,9 @@ describe('a working copy', () => {
       writeFileSync(join(root, 'app/other'), 'main');
       renameSync(join(root, 'app/other'), join(root, 'app/main.mjs'));
     },
+    'a file whose name is no text': () => {
+      writeFileSync(Buffer.concat([Buffer.from(join(root, 'app/')), Buffer.from([0xff])]), '');
+    },
     'a folder that became a file': () => {
       rmSync(join(root, 'app/lib'), { recursive: true });
       writeFileSync(join(root, 'app/lib'), '');

@@ -63,6 +63,8 @@ function removeAdded(root: string, folder: string, expected: ReadonlyMap<string,
   let same = 0;
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    // A name that is no text: its file can be neither looked at nor removed by it.
+    if (path.includes('\ufffd')) return Number.NaN;
     const state = expected.get(path);
     if (state === undefined) removeTree(join(root, path));
     else if (state === stateOf(join(root, path))) {
