@@ -35,19 +35,12 @@ describe('removing a tree', () => {
     remove();
   });
 
-  test('a tree is removed however deep it is, beyond what a path can name', () => {
-    const script = `for (let i = 0; i < 2100; i++) { require('fs').mkdirSync('a'); process.chdir('a'); }
-      require('fs').writeFileSync('bottom', '');`;
-    const made = spawnSync(process.execPath, ['-e', script], { cwd: join(dir, 'tree/a/b') });
-    assert.equal(made.status, 0, made.stderr.toString());
-    remove();
-  });
-
-  test('names need not be text, and may be as long as they can', () => {
+  test('names need not be text, and together be longer than what a path can name', () => {
     const odd = Buffer.concat([Buffer.from(join(dir, 'tree/')), Buffer.from([0xff, 0xfe])]);
     mkdirSync(odd);
     writeFileSync(Buffer.concat([odd, Buffer.from('/file')]), '');
-    const script = `for (let i = 0; i < 40; i++) { require('fs').mkdirSync('n'.repeat(255)); process.chdir('n'.repeat(255)); }`;
+    const deeper = `require('fs').mkdirSync(name); process.chdir(name);`;
+    const script = `const name = 'n'.repeat(255); for (let i = 0; i < 40; i++) { ${deeper} }`;
     assert.equal(spawnSync(process.execPath, ['-e', script], { cwd: join(dir, 'tree/a/b') }).status, 0);
     remove();
   });
