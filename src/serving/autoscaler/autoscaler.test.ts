@@ -163,3 +163,42 @@ test('a revision that never listens is ended soon after it has failed, not after
     await world.close();
   }
 });
+
+test('a PodAutoscaler that says what it should not neither ends the autoscaler nor holds up others', async () => {
+  const world = await openScaledWorld();
+  const { serving, clock } = world;
+  try {
+    const hostile: Record<string, string>[] = [
+      { window: '9999999h', 'panic-window-percentage': '1e300' },
+      { window: '-1h', 'scale-down-delay': '-9999999h' },
+      { 'min-scale': '1e300', 'max-scale': '1e301', 'initial-scale': '0.5', 'activation-scale': '1e99' },
+      { target: '1e-300', 'target-utilization-percentage': '1e-300' },
+      { metric: 'nonsense', target: 'NaN' },
+    ];
+    for (const [i, given] of hostile.entries()) {
+      const annotations = Object.fromEntries(
+        Object.entries(given).map(([k, v]) => [`autoscaling.knative.dev/${k}`, v]),
+      );
+      await serving.client.create(PodAutoscalerKind, {
+        apiVersion: 'autoscaling.internal.knative.dev/v1alpha1',
+        kind: 'PodAutoscaler',
+        metadata: { name: `a-hostile-${i}`, namespace: 'default', annotations },
+        spec: {
+          containerConcurrency: -5,
+          scaleTargetRef: { name: 'web-00001-deployment' },
+          protocolType: 'http1',
+          reachability: 'Unreachable',
+        },
+      });
+    }
+    await serving.client.delete(PodAutoscalerKind, inDefault('a-hostile-2')); // It would scale what it names.
+    await clock.advance(2_000);
+    await world.report({ averageConcurrency: 300, requestCount: 300 });
+    await clock.advance(1_000);
+    await world.report({ averageConcurrency: 300, requestCount: 300 });
+    await clock.advance(1_000);
+    await serving.world.until(DeploymentKind, deployment, (d) => (d?.spec.replicas ?? 0) >= 5);
+  } finally {
+    await world.close();
+  }
+});

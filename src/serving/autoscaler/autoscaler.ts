@@ -15,7 +15,7 @@ import { defaultProgressDeadlineMs } from '../revision/resources/deployment.ts';
 import { isHopeless } from './hopeless.ts';
 import { RevisionScaler, type ScaleTarget } from './scaler.ts';
 import { type ScalingConfig, scalingConfigOf } from './scaling-config.ts';
-import type { StatsReport } from './stats.ts';
+import type { RevisionStats, StatsReport } from './stats.ts';
 
 export interface AutoscalerOptions {
   client: Client;
@@ -62,8 +62,9 @@ export class Autoscaler {
 
   start(): void {
     this.#cancelTick = this.#options.clock.after(tickMs, () => {
-      this.tick();
+      // First, so that nothing that a tick meets can be the last.
       this.start();
+      this.tick();
     });
   }
 
@@ -79,14 +80,28 @@ export class Autoscaler {
     for (const stats of report.revisions) {
       const autoscaler = this.#options.cache.get(PodAutoscalerKind, { namespace: stats.namespace, name: stats.name });
       // A gateway may be a moment behind about what there is.
-      if (!autoscaler) continue;
-      const entry = this.#entryOf(autoscaler, nowMs);
-      if (!entry) continue;
-      entry.scaler.record(report.gateway, stats, atMs);
-      // Requests that wait do not wait for a tick as well: there is no pod, or there are too few.
-      const isAtZero = () => this.#targetOf(autoscaler, entry, nowMs)?.replicas === 0;
-      const isDemand = stats.requestCount > 0 || stats.averageConcurrency > 0;
-      if (stats.queued > 0 || (isDemand && isAtZero())) this.#scale(autoscaler, entry, nowMs);
+      if (autoscaler) this.#guarded(autoscaler, () => this.#record(autoscaler, report.gateway, stats, atMs, nowMs));
+    }
+  }
+
+  #record(autoscaler: PodAutoscaler, gateway: string, stats: RevisionStats, atMs: number, nowMs: number): void {
+    const entry = this.#entryOf(autoscaler, nowMs);
+    if (!entry) return;
+    entry.scaler.record(gateway, stats, atMs);
+    // Requests that wait do not wait for a tick as well: there is no pod, or there are too few.
+    const isAtZero = () => this.#targetOf(autoscaler, entry, nowMs)?.replicas === 0;
+    const isDemand = stats.requestCount > 0 || stats.averageConcurrency > 0;
+    if (stats.queued > 0 || (isDemand && isAtZero())) this.#scale(autoscaler, entry, nowMs);
+  }
+
+  /** What goes wrong with one revision is said, and nothing to the others. */
+  #guarded(autoscaler: PodAutoscaler, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#instruments?.failures.inc();
+      const revision = keyText(keyOf(autoscaler));
+      this.#options.log.error({ revision, err: error }, 'the scale of a revision could not be chosen');
     }
   }
 
@@ -105,8 +120,10 @@ export class Autoscaler {
 
   /** Looks at one revision: at a tick, or because it changed. */
   evaluate(autoscaler: PodAutoscaler, nowMs: number): void {
-    const entry = this.#entryOf(autoscaler, nowMs);
-    if (entry) this.#scale(autoscaler, entry, nowMs);
+    this.#guarded(autoscaler, () => {
+      const entry = this.#entryOf(autoscaler, nowMs);
+      if (entry) this.#scale(autoscaler, entry, nowMs);
+    });
   }
 
   #entryOf(autoscaler: PodAutoscaler, nowMs: number): Entry | undefined {
@@ -159,6 +176,7 @@ export class Autoscaler {
     if (replicas === target.replicas) return;
     entry.isWriting = true;
     entry.written = { replicas, atMs: nowMs };
+    // It catches what the API throws.
     void this.#write(targetKey(autoscaler), target.replicas, entry, replicas);
   }
 
@@ -197,6 +215,10 @@ function instruments(metrics: Metrics | undefined) {
     writes: metrics.counter('kittiwake_autoscaler_scale_writes_total', 'Changes of scale, by direction.', [
       'direction',
     ]),
+    failures: metrics.counter(
+      'kittiwake_autoscaler_failures_total',
+      'Times that the scale of a revision could not be chosen; the log says why.',
+    ),
     revisions: metrics.gauge('kittiwake_autoscaler_revisions', 'Revisions that are looked after.'),
   };
 }

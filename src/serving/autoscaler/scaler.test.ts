@@ -146,6 +146,13 @@ test('a hopeless revision is given up at once, whatever its minimum, unless a re
   assert.equal(scaler.choose(hopeless, t0 + 4_000), 3);
 });
 
+test('however many gateways say how much, what is remembered and what is wanted stays bounded', () => {
+  const scaler = new RevisionScaler({ ...config, maxScale: 20 }, 1, t0);
+  for (let i = 0; i < 10_000; i++) scaler.record(`gateway-${i}`, load(1e9, 1e9), t0 + (i % 7) * 100);
+  assert.equal(scaler.choose(up(), t0 + 1_000), 20);
+  assert.ok(scaler.gatewaysHeard <= 65, `${scaler.gatewaysHeard} gateways`);
+});
+
 test('by rps the arrivals count, not what is in flight', () => {
   const scaler = new RevisionScaler({ ...config, metric: 'rps', targetPerPod: 100 }, 1, t0);
   scaler.record('g', { ...load(1), requestCount: 150 }, t0);

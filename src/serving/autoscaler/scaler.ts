@@ -54,6 +54,11 @@ export class RevisionScaler {
     return this.#lastDecision;
   }
 
+  /** How many gateways are remembered. */
+  get gatewaysHeard(): number {
+    return this.#reported.size;
+  }
+
   /** Windows of another length start anew. */
   configure(config: ScalingConfig): void {
     if (config.stableWindowMs !== this.#config.stableWindowMs) this.#stable = new Window(config.stableWindowMs);
@@ -78,12 +83,16 @@ export class RevisionScaler {
     this.#stable.add(atMs, Math.max(0, value - counted));
     this.#panic.add(atMs, Math.max(0, value - counted));
     this.#reported.set(gateway, { second, value: Math.max(value, counted) });
-    if (this.#reported.size > gatewaysMax) this.#forgetGateways(second);
+    if (this.#reported.size > gatewaysMax) this.#forgetGateways(second, gateway);
   }
 
-  /** Gateways come and go, each with a name of its own. */
-  #forgetGateways(second: number): void {
+  /** Gateways come and go, each with a name of its own: the silent go first, then those that came first. */
+  #forgetGateways(second: number, newest: string): void {
     for (const [gateway, last] of this.#reported) if (last.second < second - 1) this.#reported.delete(gateway);
+    for (const gateway of this.#reported.keys()) {
+      if (this.#reported.size <= gatewaysMax / 2) return;
+      if (gateway !== newest) this.#reported.delete(gateway);
+    }
   }
 
   /** How many replicas the Deployment should have now. */

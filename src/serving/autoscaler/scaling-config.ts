@@ -1,4 +1,4 @@
-import { annotationOf, autoscaling } from '../../api/serving/autoscaling-annotations.ts';
+import { annotationOf, autoscaling, windowMaxMs, windowMinMs } from '../../api/serving/autoscaling-annotations.ts';
 import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
 import type { AutoscalerConfig } from '../config/autoscaler.ts';
@@ -29,31 +29,37 @@ export interface ScalingConfig {
 
 type Annotations = Record<string, string> | undefined;
 
-/** Annotations were validated when they came in: one that cannot be read counts as absent. */
+/**
+ * A Revision's annotations were validated when they came in, but a PodAutoscaler may be anybody's: what cannot be read
+ * counts as absent, and what is out of bounds as the bound.
+ */
 export function scalingConfigOf(autoscaler: PodAutoscaler, config: AutoscalerConfig): ScalingConfig {
   const { annotations } = autoscaler.metadata;
   const metric = annotationOf(annotations, autoscaling.metric)?.value === 'rps' ? 'rps' : 'concurrency';
-  const stableWindowMs = durationMs(annotations, autoscaling.window) ?? config.stableWindowMs;
+  const stableWindowMs = Math.max(
+    windowMinMs,
+    durationMs(annotations, autoscaling.window, windowMaxMs) ?? config.stableWindowMs,
+  );
   const panicFraction = percentage(annotations, autoscaling.panicWindowPercentage) ?? config.panicWindowFraction;
   const isReachable = autoscaler.spec.reachability !== 'Unreachable';
-  const maxScale = number(annotations, autoscaling.maxScale) ?? config.maxScale;
+  const maxScale = count(annotations, autoscaling.maxScale) ?? config.maxScale;
   return {
     metric,
     targetPerPod: targetPerPod(autoscaler, metric, config),
     stableWindowMs,
     // Whole seconds, at least one: the resolution of the windows.
-    panicWindowMs: Math.max(1, Math.round((stableWindowMs / 1000) * panicFraction)) * 1000,
+    panicWindowMs: Math.max(1, Math.round((stableWindowMs / 1000) * Math.min(1, panicFraction))) * 1000,
     panicThreshold: percentage(annotations, autoscaling.panicThresholdPercentage) ?? config.panicThreshold,
     maxScaleUpRate: config.maxScaleUpRate,
     maxScaleDownRate: config.maxScaleDownRate,
-    scaleDownDelayMs: durationMs(annotations, autoscaling.scaleDownDelay) ?? config.scaleDownDelayMs,
-    activationScale: number(annotations, autoscaling.activationScale) ?? 1,
+    scaleDownDelayMs: durationMs(annotations, autoscaling.scaleDownDelay, windowMaxMs) ?? config.scaleDownDelayMs,
+    activationScale: count(annotations, autoscaling.activationScale) ?? 1,
     // A revision that no Route sends to need not stay up.
-    minScale: isReachable ? (number(annotations, autoscaling.minScale) ?? config.minScale) : 0,
+    minScale: isReachable ? (count(annotations, autoscaling.minScale) ?? config.minScale) : 0,
     maxScale,
     initialScale: initialScaleOf(annotations, config),
     isScaleToZeroEnabled: config.isScaleToZeroEnabled,
-    podRetentionMs: durationMs(annotations, autoscaling.podRetentionPeriod) ?? config.podRetentionMs,
+    podRetentionMs: durationMs(annotations, autoscaling.podRetentionPeriod, windowMaxMs) ?? config.podRetentionMs,
     isReachable,
     isRouted: autoscaler.spec.reachability === 'Reachable',
   };
@@ -61,12 +67,12 @@ export function scalingConfigOf(autoscaler: PodAutoscaler, config: AutoscalerCon
 
 /** How many pods a new revision is created with: its minimum need not wait for the autoscaler. */
 export function firstScaleOf(annotations: Annotations, config: AutoscalerConfig): number {
-  return Math.max(initialScaleOf(annotations, config), number(annotations, autoscaling.minScale) ?? config.minScale);
+  return Math.max(initialScaleOf(annotations, config), count(annotations, autoscaling.minScale) ?? config.minScale);
 }
 
 /** How many pods a new revision must have had to count as up. */
 function initialScaleOf(annotations: Annotations, config: AutoscalerConfig): number {
-  const initial = number(annotations, autoscaling.initialScale);
+  const initial = count(annotations, autoscaling.initialScale);
   if (initial === undefined) return config.initialScale;
   return initial === 0 && !config.allowZeroInitialScale ? config.initialScale : initial;
 }
@@ -92,12 +98,19 @@ function number(annotations: Annotations, keys: readonly string[]): number | und
   return Number.isFinite(value) && value >= 0 ? value : undefined;
 }
 
+/** A number of pods, as the API takes one. */
+function count(annotations: Annotations, keys: readonly string[]): number | undefined {
+  const value = number(annotations, keys);
+  return value === undefined ? undefined : Math.min(Math.floor(value), 2 ** 31 - 1);
+}
+
 function percentage(annotations: Annotations, keys: readonly string[]): number | undefined {
   const value = number(annotations, keys);
   return value === undefined ? undefined : value / 100;
 }
 
-function durationMs(annotations: Annotations, keys: readonly string[]): number | undefined {
+function durationMs(annotations: Annotations, keys: readonly string[], maxMs: number): number | undefined {
   const text = annotationOf(annotations, keys)?.value;
-  return text === undefined ? undefined : parseGoDurationMs(text);
+  const ms = text === undefined ? undefined : parseGoDurationMs(text);
+  return ms === undefined ? undefined : Math.min(Math.max(0, ms), maxMs);
 }

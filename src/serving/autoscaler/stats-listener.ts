@@ -17,6 +17,7 @@ export interface StatsListener {
 
 /** A report of 20,000 revisions fits; more is refused before it fills memory. */
 const bodyMaxBytes = 4 * 1024 * 1024;
+const connectionsMax = 512;
 
 /** Takes `POST /v1/stats`: 204 when the report was taken in, 400 naming the field that is wrong, 413 when too long. */
 export async function listenForStats(
@@ -30,6 +31,8 @@ export async function listenForStats(
       if (!response.headersSent) reply(response, 500, messageOf(error));
     });
   });
+  // Each gateway has a few; the others are closed, which it sees, rather than kept until there are no files left.
+  server.maxConnections = connectionsMax;
   if ('socketPath' in address) {
     // The socket of a process that was killed is still there, and nobody listens on it.
     await rm(address.socketPath, { force: true });

@@ -28,6 +28,8 @@ export class BadReport extends Error {
 }
 
 const revisionsMax = 100_000;
+/** More requests than this are no measurement. */
+const amountMax = 1e9;
 
 /** Checks what came over the wire; throws BadReport. */
 export function parseStatsReport(value: unknown): StatsReport {
@@ -38,7 +40,7 @@ export function parseStatsReport(value: unknown): StatsReport {
     throw new BadReport(`revisions: at most ${revisionsMax}, got ${revisions.length}`);
   return {
     gateway: asName(report.gateway, 'gateway'),
-    at: asAmount(report.at, 'at'),
+    at: asAmount(report.at, 'at', Number.MAX_SAFE_INTEGER),
     revisions: revisions.map((item: unknown, i) => {
       const stats = asObject(item, `revisions[${i}]`);
       return {
@@ -64,9 +66,17 @@ function asName(value: unknown, field: string): string {
   throw new BadReport(`${field}: expected a name, got ${shown(value)}`);
 }
 
-function asAmount(value: unknown, field: string): number {
-  if (typeof value === 'number' && Number.isFinite(value) && value >= 0) return value;
-  throw new BadReport(`${field}: expected a number, 0 or more, got ${shown(value)}`);
+function asAmount(value: unknown, field: string, max = amountMax): number {
+  if (!(typeof value === 'number' && value >= 0)) {
+    throw new BadReport(`${field}: expected a number, 0 or more, got ${shown(value)}`);
+  }
+  if (value > max) throw new BadReport(`${field}: expected at most ${max}, got ${value}`);
+  return value;
 }
 
-const shown = (value: unknown): string => (JSON.stringify(value) ?? 'nothing').slice(0, 64);
+/** What is nested is only named: to write it out may take more than there is. */
+function shown(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return (JSON.stringify(value) ?? 'nothing').slice(0, 64);
+}

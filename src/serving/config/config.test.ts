@@ -23,6 +23,14 @@ test('a wrong value in config-autoscaler is named', () => {
     [{ 'initial-scale': '0' }, /^initial-scale is 0: allow-zero-initial-scale must be true/],
     [{ 'min-scale': '5', 'max-scale': '2' }, /^max-scale is 2: min-scale is 5$/],
     [{ 'max-scale-limit': '5' }, /^max-scale is 0: it must be from 1 to max-scale-limit, 5$/],
+    [{ 'max-scale': '1e300' }, /^max-scale is "1e300": expected 0 to 2147483647$/],
+    [{ 'max-scale': '-1' }, /^max-scale is "-1": expected 0/],
+    [{ 'max-scale-up-rate': 'NaN' }, /^max-scale-up-rate is "NaN": expected 1.01/],
+    [{ 'max-scale-up-rate': 'Infinity' }, /^max-scale-up-rate is "Infinity"/],
+    [{ 'stable-window': '9999999999h' }, /^stable-window is 9999999999h: expected 6s to 3600s$/],
+    [{ 'stable-window': '-60s' }, /^stable-window is -60s/],
+    [{ 'scale-down-delay': `${'9'.repeat(400)}h` }, /^scale-down-delay is 9+h: expected 0s to 3600s$/],
+    [{ 'panic-window-percentage': '' }, /^panic-window-percentage is "": expected 1 to 100$/],
     [{ 'min-scale': '1.5' }, /^min-scale is 1.5: expected a whole number$/],
   ];
   for (const [data, message] of cases) assert.throws(() => parseAutoscalerConfig(data), { message });
@@ -61,5 +69,10 @@ test('a Route is under the domain whose labels it has most of', () => {
   assert.equal(domainFor(config, { app: 'shop' }), 'example.org');
   assert.equal(domainFor(config, { app: 'shop', env: 'prod' }), 'prod.example.org');
   assert.equal(domainFor(parseDomainConfig({}, 'localhost'), { app: 'shop' }), 'localhost');
+  const bomb = `x: &a [1,1]\ny: &b [*a,*a]\nselector: {app: [*b,*b]}`;
+  assert.throws(() => parseDomainConfig({ 'a.b': bomb }, 'localhost'), /^Error: a.b: the label app of "selector" must/);
+  for (const text of ['[', '{{', '\u0000', '['.repeat(100_000)]) {
+    assert.throws(() => parseDomainConfig({ 'a.b': text }, 'localhost'), Error, text.slice(0, 9));
+  }
   assert.throws(() => parseDomainConfig({ 'a.b': 'selector: 7' }, 'localhost'), /^Error: a.b: expected nothing/);
 });

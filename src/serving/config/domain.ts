@@ -35,7 +35,13 @@ function parseSelector(domain: string, text: string): Record<string, string> {
   const value: unknown = text.trim() === '' ? {} : load(text);
   const selector = isRecord(value) ? (value.selector ?? {}) : undefined;
   if (!isRecord(selector)) throw new Error(`${domain}: expected nothing, or "selector" with labels`);
-  return Object.fromEntries(Object.entries(selector).map(([key, label]) => [key, String(label)]));
+  return Object.fromEntries(Object.entries(selector).map(([key, label]) => [key, labelOf(domain, key, label)]));
+}
+
+/** What is nested is refused rather than written out: with aliases, a short text may be more than there is memory. */
+function labelOf(domain: string, key: string, value: unknown): string {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return String(value);
+  throw new Error(`${domain}: the label ${key} of "selector" must be a text`);
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
