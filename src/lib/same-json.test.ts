@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { sameJson } from './same-json.ts';
+import { jsonIdentity, sameJson } from './same-json.ts';
 
 test('a value is the same as its JSON copy, whatever the order of keys', () => {
   fc.assert(
@@ -34,6 +34,20 @@ test('different values differ', () => {
     [1, '1'],
     [null, {}],
     [{ a: 1 }, { a: 1, b: 2 }],
+    [{}, { constructor: 1 }],
+    [{}, JSON.parse('{"__proto__": {}}')],
+    [{ toString: 'a' }, { valueOf: 'a' }],
   ];
   for (const [a, b] of pairs) assert.equal(sameJson(a, b) || sameJson(b, a), false, JSON.stringify([a, b]));
+});
+
+test('two values have one identity exactly when they are the same', () => {
+  fc.assert(
+    fc.property(fc.jsonValue({ maxDepth: 2 }), fc.jsonValue({ maxDepth: 2 }), (a, b) => {
+      assert.equal(jsonIdentity(a) === jsonIdentity(b), sameJson(a, b));
+    }),
+  );
+  assert.equal(jsonIdentity({ a: 1, b: [{ c: 2, d: 3 }] }), jsonIdentity({ b: [{ d: 3, c: 2 }], a: 1 }));
+  assert.equal(jsonIdentity({ a: undefined, b: 1 }), jsonIdentity({ b: 1 }));
+  assert.equal(jsonIdentity(-0), jsonIdentity(0));
 });

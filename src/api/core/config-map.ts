@@ -1,3 +1,4 @@
+import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
@@ -40,11 +41,6 @@ export const ConfigMapKind = defineKind<ConfigMap>({
 /** What changed although `immutable: true` forbids it. */
 export function immutableErrors<T extends object>(now: T, old: T, fields: readonly (keyof T & string)[]): FieldError[] {
   return fields
-    .filter((field) => JSON.stringify(sorted(now[field])) !== JSON.stringify(sorted(old[field])))
+    .filter((field) => !sameJson(now[field], old[field]))
     .map((field) => fieldForbidden(field, 'field is immutable when `immutable` is set'));
-}
-
-function sorted(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -1,3 +1,4 @@
+import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import type { Conditioned, KubeObject } from '../meta.ts';
@@ -89,12 +90,8 @@ function validateImmutable(broker: Broker, old: Broker | undefined): FieldError[
     const field = `metadata.annotations[${brokerClassAnnotation}]`;
     errors.push(fieldForbidden(field, `cannot change from "${was}" to "${is}": delete the broker and create it anew`));
   }
-  if (JSON.stringify(sorted(old.spec.config)) !== JSON.stringify(sorted(broker.spec.config))) {
+  if (!sameJson(old.spec.config, broker.spec.config)) {
     errors.push(fieldForbidden('spec.config', 'cannot change: delete the broker and create it anew'));
   }
   return errors;
-}
-
-function sorted(reference: KReference | undefined): unknown {
-  return reference && Object.entries(reference).toSorted(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { DeploymentKind } from '../../../api/apps/deployment.ts';
 import { PodKind } from '../../../api/core/pod.ts';
-import { array, mapList, object, string } from '../../../api/schema.ts';
+import { array, mapList, object, type Schema, string } from '../../../api/schema.ts';
 import { ApiError } from '../../../api/status.ts';
 import type { JsonObject } from '../schema/json.ts';
 import { rootSchema } from '../schema/root-schema.ts';
@@ -200,4 +200,30 @@ test('applied twice, a patch without directives does what it does once', () => {
       assert.deepEqual(applyStrategicMergePatch(once, patch, schema), once);
     }),
   );
+});
+
+test('long lists merge in a time that grows with their length', () => {
+  const count = 60_000;
+  const schema: Schema = object({
+    set: array(string(), { 'x-kubernetes-patch-strategy': 'merge' }),
+    map: array(object({ name: string() }), {
+      'x-kubernetes-patch-strategy': 'merge',
+      'x-kubernetes-patch-merge-key': 'name',
+    }),
+  });
+  const names = Array.from({ length: count }, (_, i) => `n${i}`);
+  const target = { set: names, map: names.map((name) => ({ name })) };
+  const more = names.map((name) => `${name}x`);
+  const merged = applyStrategicMergePatch(
+    target,
+    {
+      set: more,
+      map: more.map((name) => ({ name })),
+      '$setElementOrder/map': [{ name: 'n0' }],
+      '$deleteFromPrimitiveList/set': names,
+    },
+    schema,
+  ) as { set: string[]; map: object[] };
+  assert.deepEqual(merged.set, more);
+  assert.equal(merged.map.length, 2 * count);
 });

@@ -1,6 +1,6 @@
 import type { Schema } from '../../../api/schema.ts';
 import { badRequest } from '../../../api/status.ts';
-import { sameJson } from '../../../lib/same-json.ts';
+import { jsonIdentity } from '../../../lib/same-json.ts';
 import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
 
 const deleteFromPrimitives = '$deleteFromPrimitiveList/';
@@ -67,38 +67,63 @@ function mergeList(current: readonly unknown[], patch: readonly unknown[], schem
 
 function mergePrimitives(current: readonly unknown[], patch: readonly unknown[]): unknown[] {
   const result = [...current];
-  for (const item of patch) if (!result.some((known) => sameJson(known, item))) result.push(copyJson(item));
+  const known = new Set(current.map(jsonIdentity));
+  for (const item of patch) {
+    const identity = jsonIdentity(item);
+    if (known.has(identity)) continue;
+    known.add(identity);
+    result.push(copyJson(item));
+  }
   return result;
 }
 
+/** Of several items with one key the first is the one that merges; deletion takes them all. */
 function mergeByKey(
   current: readonly unknown[],
   patch: readonly unknown[],
   mergeKey: string,
   schema: Schema | undefined,
 ): unknown[] {
-  let result = [...current];
+  const result: unknown[] = [...current];
+  const places = new Map<string, number[]>();
+  const remember = (item: unknown, at: number) => {
+    if (!isJsonObject(item)) return;
+    const identity = jsonIdentity(item[mergeKey]);
+    const known = places.get(identity);
+    if (known) known.push(at);
+    else places.set(identity, [at]);
+  };
+  result.forEach(remember);
   for (const item of patch) {
     if (!isJsonObject(item)) throw badRequest(`a list that merges by "${mergeKey}" has an item that is no object`);
-    const identity = item[mergeKey];
-    if (identity === undefined)
-      throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${mergeKey}`);
-    const isSame = (known: unknown) => isJsonObject(known) && sameJson(known[mergeKey], identity);
+    if (item[mergeKey] === undefined)
+      throw badRequest(`map: ${shortJson(item)} does not contain declared merge key: ${mergeKey}`);
+    const identity = jsonIdentity(item[mergeKey]);
+    const at = places.get(identity) ?? [];
+    const [first] = at;
     if (item.$patch === 'delete') {
-      result = result.filter((known) => !isSame(known));
-      continue;
-    }
-    const at = result.findIndex(isSame);
-    if (at < 0) result.push(mergeObject({}, item, schema));
-    else result[at] = mergeObject(result[at] as JsonObject, item, schema);
+      for (const place of at) result[place] = deleted;
+      places.delete(identity);
+    } else if (first === undefined) {
+      remember(item, result.length);
+      result.push(mergeObject({}, item, schema));
+    } else result[first] = mergeObject(result[first] as JsonObject, item, schema);
   }
-  return result;
+  return result.filter((item) => item !== deleted);
 }
+
+/** Stands where an item was, until all of the patch is merged. */
+const deleted = Symbol('deleted');
 
 function deletePrimitives(result: JsonObject, key: string, values: unknown): void {
   const current = field(result, key);
   if (!Array.isArray(current) || !Array.isArray(values)) return;
-  result[key] = current.filter((item) => !values.some((value) => sameJson(value, item)));
+  const unwanted = new Set(values.map(jsonIdentity));
+  setField(
+    result,
+    key,
+    current.filter((item) => !unwanted.has(jsonIdentity(item))),
+  );
 }
 
 /** Items that the order names stand in that order; the others keep their place relative to the item before them. */
@@ -106,27 +131,25 @@ function reorder(result: JsonObject, key: string, order: unknown, schema: Schema
   const current = field(result, key);
   if (!Array.isArray(current) || !Array.isArray(order)) return;
   const mergeKey = schema?.['x-kubernetes-patch-merge-key'];
-  const identity = (item: unknown) => (mergeKey !== undefined && isJsonObject(item) ? item[mergeKey] : item);
-  const rank = new Map(order.map((item, i) => [JSON.stringify(identity(item)), i]));
-  const rankOf = (item: unknown) => rank.get(JSON.stringify(identity(item)));
-  const ordered = current
-    .filter((item) => rankOf(item) !== undefined)
-    .sort((a, b) => (rankOf(a) ?? 0) - (rankOf(b) ?? 0));
-  const followers = new Map<unknown, unknown[]>();
+  const identity = (item: unknown) =>
+    jsonIdentity(mergeKey !== undefined && isJsonObject(item) ? item[mergeKey] : item);
+  const rank = new Map(order.map((item, i) => [identity(item), i]));
   const leading: unknown[] = [];
-  let before: unknown;
+  const ranked: { item: unknown; rank: number; followers: unknown[] }[] = [];
   for (const item of current) {
-    if (rankOf(item) !== undefined) before = item;
-    else if (before === undefined) leading.push(item);
-    else followers.set(before, [...(followers.get(before) ?? []), item]);
+    const own = rank.get(identity(item));
+    if (own !== undefined) ranked.push({ item, rank: own, followers: [] });
+    else (ranked.at(-1)?.followers ?? leading).push(item);
   }
-  result[key] = [...leading, ...ordered.flatMap((item) => [item, ...(followers.get(item) ?? [])])];
+  ranked.sort((a, b) => a.rank - b.rank);
+  setField(result, key, [...leading, ...ranked.flatMap(({ item, followers }) => [item, ...followers])]);
 }
 
 function retainKeys(result: JsonObject, keys: unknown): void {
   if (keys === undefined) return;
   if (!Array.isArray(keys)) throw badRequest('$retainKeys must be a list of names');
-  for (const key of Object.keys(result)) if (!keys.includes(key)) delete result[key];
+  const kept = new Set(keys);
+  for (const key of Object.keys(result)) if (!kept.has(key)) delete result[key];
 }
 
 function withoutDirectives(patch: JsonObject): JsonObject {
@@ -157,6 +180,8 @@ function childSchema(schema: Schema | undefined, key: string): Schema | undefine
 
 const strategies = (schema: Schema | undefined) => (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
 
+const shortJson = (value: unknown): string => JSON.stringify(value).slice(0, 256);
+
 function unknownDirective(directive: unknown) {
-  return badRequest(`unknown patch directive $patch: ${JSON.stringify(directive)}`);
+  return badRequest(`unknown patch directive $patch: ${shortJson(directive)}`);
 }

@@ -16,6 +16,31 @@ export function copyJson<T>(value: T): T {
   return copy as T;
 }
 
+/** Deeper nesting than this is an attack on the stack, not an object of the API: what walks an object recurses. */
+export const depthMax = 500;
+
+/** About how long the JSON of a value is, and how deep it nests. Looks no further than one of the limits. */
+export function measureJson(value: unknown, bytesMax = Number.POSITIVE_INFINITY): { bytes: number; depth: number } {
+  const open: { value: unknown; depth: number }[] = [{ value, depth: 0 }];
+  let bytes = 0;
+  let deepest = 0;
+  for (let next = open.pop(); next; next = open.pop()) {
+    const { value: at, depth } = next;
+    if (typeof at === 'string') bytes += at.length + 2;
+    else if (typeof at !== 'object' || at === null) bytes += 4;
+    else {
+      bytes += 2;
+      deepest = Math.max(deepest, depth + 1);
+      for (const key of Object.keys(at)) {
+        bytes += Array.isArray(at) ? 1 : key.length + 4;
+        open.push({ value: (at as JsonObject)[key], depth: depth + 1 });
+      }
+    }
+    if (bytes > bytesMax || deepest > depthMax) break;
+  }
+  return { bytes, depth: deepest };
+}
+
 /** Sets an own field, also when it is called `__proto__`, which an assignment would take for the prototype. */
 export function setField(target: JsonObject, key: string, value: unknown): void {
   if (key === '__proto__') {

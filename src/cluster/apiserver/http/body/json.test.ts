@@ -57,3 +57,17 @@ test('__proto__ is a key like any other', () => {
   assert.deepEqual(Object.keys(value as object), ['__proto__']);
   assert.equal(Object.getPrototypeOf(value), Object.prototype);
 });
+
+test('keys that are repeated without end, deep inside, are named up to a bound', () => {
+  const depth = 400;
+  const repeated = '"a":0,'.repeat(100_000);
+  const text = `${'{"aaaaaaaaaaaaaaaa":'.repeat(depth)}{${repeated}"a":0}${'}'.repeat(depth)}`;
+  const { duplicates } = parseJson(text);
+  assert.ok(duplicates.length <= 51, `${duplicates.length} are named`);
+  assert.ok(duplicates.every((path) => path.length <= 300));
+  assert.match(duplicates.at(-1) ?? '', /99950 more/);
+});
+
+test('half of a character is replaced, as in Go: what has no UTF-8 is stored nowhere', () => {
+  assert.deepEqual(parseJson('["\\ud800", "\\ud83d\\ude00"]').value, ['\ufffd', '\u{1f600}']);
+});

@@ -1,3 +1,5 @@
+import { depthMax } from '../../schema/json.ts';
+
 /** A syntax error in JSON; the message says the line, the column and what was expected. */
 export class JsonError extends Error {
   override readonly name = 'JsonError';
@@ -9,8 +11,9 @@ export interface ParsedJson {
   duplicates: string[];
 }
 
-/** Deeper nesting than this is an attack on the stack, not an object of the API. */
-const depthMax = 500;
+/** At most this many repeated keys are named, each by so much of its path: a body may hold hundreds of thousands. */
+const duplicatesMax = 50;
+const pathCharactersMax = 256;
 
 /**
  * Parses JSON (RFC 8259) as the API needs it: reports duplicate keys, which JSON.parse drops silently, and refuses
@@ -25,6 +28,7 @@ class Parser {
   readonly #duplicates: string[] = [];
   readonly #path: (string | number)[] = [];
   #at = 0;
+  #unnamed = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -34,6 +38,7 @@ class Parser {
     const value = this.#value();
     this.#skipSpace();
     if (this.#at < this.#text.length) throw this.#unexpected('the end');
+    if (this.#unnamed > 0) this.#duplicates.push(`(and ${this.#unnamed} more)`);
     return { value, duplicates: this.#duplicates };
   }
 
@@ -43,13 +48,16 @@ class Parser {
     if (first === '{') return this.#object();
     if (first === '[') return this.#array();
     if (first === '"') return this.#string();
-    for (const [word, value] of words) {
-      if (this.#text.startsWith(word, this.#at)) {
-        this.#at += word.length;
-        return value;
-      }
-    }
+    if (first === 't') return this.#word('true', true);
+    if (first === 'f') return this.#word('false', false);
+    if (first === 'n') return this.#word('null', null);
     return this.#number();
+  }
+
+  #word<T>(word: string, value: T): T {
+    if (!this.#text.startsWith(word, this.#at)) throw this.#unexpected('a value');
+    this.#at += word.length;
+    return value;
   }
 
   #object(): Record<string, unknown> {
@@ -63,13 +71,18 @@ class Parser {
       const key = this.#string();
       this.#expect(':', "':' after the key");
       this.#path.push(key);
-      if (seen.has(key)) this.#duplicates.push(pathText(this.#path));
+      if (seen.has(key)) this.#noteDuplicate();
       seen.add(key);
       define(object, key, this.#value());
       this.#path.pop();
     } while (this.#isNext(','));
     this.#expect('}', "',' or '}'");
     return object;
+  }
+
+  #noteDuplicate(): void {
+    if (this.#duplicates.length === duplicatesMax) this.#unnamed++;
+    else this.#duplicates.push(pathText(this.#path));
   }
 
   #array(): unknown[] {
@@ -103,7 +116,8 @@ class Parser {
     this.#at = end + 1;
     if (!hasEscape) return this.#text.slice(start + 1, end);
     try {
-      return JSON.parse(this.#text.slice(start, end + 1));
+      // Half of a pair of surrogates has no UTF-8; Go puts the same in its place.
+      return (JSON.parse(this.#text.slice(start, end + 1)) as string).toWellFormed();
     } catch {
       this.#at = start; // The message of JSON.parse counts from the string's start: say the line instead.
       throw this.#error('the string has an escape that JSON does not know');
@@ -164,11 +178,6 @@ class Parser {
   }
 }
 
-const words: readonly [string, unknown][] = [
-  ['true', true],
-  ['false', false],
-  ['null', null],
-];
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 
 /** An assignment to `__proto__` would change the prototype instead of setting a key. */
@@ -177,8 +186,11 @@ function define(object: Record<string, unknown>, key: string, value: unknown): v
   else Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
-const pathText = (path: readonly (string | number)[]): string =>
-  path.reduce<string>(
-    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`),
-    '',
-  );
+function pathText(path: readonly (string | number)[]): string {
+  let text = '';
+  for (const part of path) {
+    text += typeof part === 'number' ? `[${part}]` : text === '' ? part : `.${part}`;
+    if (text.length > pathCharactersMax) return `${text.slice(0, pathCharactersMax)}…`;
+  }
+  return text;
+}
