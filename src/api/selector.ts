@@ -3,10 +3,10 @@ import type { LabelSelector } from './meta.ts';
 /** Whether `selector` selects an object with these labels; an empty selector selects everything. */
 export function selects(selector: LabelSelector, labels: Record<string, string> = {}): boolean {
   for (const [key, value] of Object.entries(selector.matchLabels ?? {})) {
-    if (labels[key] !== value) return false;
+    if (!Object.hasOwn(labels, key) || labels[key] !== value) return false;
   }
   for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const value = labels[key];
+    const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
     if (operator === 'In' && (value === undefined || !values.includes(value))) return false;
     if (operator === 'NotIn' && value !== undefined && values.includes(value)) return false;
     if (operator === 'Exists' && value === undefined) return false;

@@ -61,6 +61,12 @@ const catalogue = {
     fault: 'system',
     message: (p) => `${p.waiting} writes wait for the disk: try again in a second`,
   },
+  OBJECT_TOO_LARGE: {
+    status: 413,
+    fault: 'user',
+    message: (p) =>
+      `the object would take ${p.sizeBytes} bytes, its limit is ${p.limitBytes}: keep large data elsewhere and name it`,
+  },
   EVENT_INVALID: {
     status: 400,
     fault: 'user',

@@ -5,7 +5,7 @@ import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
 import { customResourceCleanup, isDefinition } from './crds/definition-table.ts';
 import { requireLivingDefinition } from './crds/termination.ts';
-import { type Machinery, onDisk, storeKey } from './machinery.ts';
+import { type Machinery, putOnDisk, storeKey } from './machinery.ts';
 import { requireLivingNamespace } from './namespace-lifecycle.ts';
 import { requireValid, setDefaults } from './objects/check.ts';
 import { decode } from './objects/decode.ts';
@@ -90,7 +90,5 @@ async function write(
   if (options.dryRun) return new StoredObject(object, 0);
   const asked = object.apiVersion;
   object.apiVersion = target.resource.storedApiVersion;
-  const { stored, durable } = store.put(table, key, object);
-  await onDisk(durable);
-  return stored.as(asked);
+  return (await putOnDisk(store, table, key, object)).as(asked);
 }

@@ -5,7 +5,7 @@ import type { DeleteOptions } from '../../kube/client.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit } from './admit.ts';
-import { type Machinery, onDisk, storeKey } from './machinery.ts';
+import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import type { DeleteResult, NamedTarget, ServedResource, WriteOptions } from './resources.ts';
 import { isNamespace, namespaceFinalizers } from './update.ts';
 
@@ -73,8 +73,7 @@ async function end(
   if (options.dryRun) return { stored: new StoredObject(next, 0), warnings: [], isGone: false };
   const asked = next.apiVersion;
   next.apiVersion = resource.storedApiVersion;
-  const { stored, durable } = store.put(table, key, next);
-  await onDisk(durable);
+  const stored = await putOnDisk(store, table, key, next);
   return { stored: stored.as(asked), warnings: [], isGone: false };
 }
 

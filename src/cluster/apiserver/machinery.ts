@@ -1,10 +1,12 @@
-import type { Key } from '../../api/meta.ts';
+import type { Key, KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Store } from '../store/store.ts';
+import type { StoredObject } from '../store/stored-object.ts';
+import type { Table } from '../store/table.ts';
 import type { ResourceRegistry } from './resource-registry.ts';
 import type { Target } from './resources.ts';
 
@@ -32,7 +34,11 @@ export function keyOfStoreKey(key: string): Key {
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
-const reasons: Partial<Record<string, string>> = { DISK_FULL: 'DiskFull', STORE_BUSY: 'TooManyRequests' };
+const reasons: Partial<Record<string, string>> = {
+  DISK_FULL: 'DiskFull',
+  STORE_BUSY: 'TooManyRequests',
+  OBJECT_TOO_LARGE: 'RequestEntityTooLarge',
+};
 
 /** The store's own failures as the API says them; others pass as they are. */
 export function asApiError(error: unknown): unknown {
@@ -41,6 +47,17 @@ export function asApiError(error: unknown): unknown {
   const status = new ApiError(error.status, reasons[error.code] ?? 'InternalError', error.message, details);
   status.cause = error;
   return status;
+}
+
+/** Writes the object, now, and resolves when it is on disk. */
+export async function putOnDisk(store: Store, table: Table, key: string, object: KubeObject): Promise<StoredObject> {
+  try {
+    const { stored, durable } = store.put(table, key, object);
+    await durable;
+    return stored;
+  } catch (error) {
+    throw asApiError(error);
+  }
 }
 
 /** Waits for a write to be on disk. */

@@ -77,6 +77,7 @@ function snapshotOf(store: Store, request: ListRequest): { revision: number; aft
       throw unprocessable('resourceVersionMatch is forbidden when continue is provided');
     }
     const token = decodeContinue(request.continue);
+    if (token.revision > store.revision) throw badRequest('continue key is not valid: it is of a time to come');
     return { revision: token.revision || store.revision, after: token.after };
   }
   const asked = parseRevision(resourceVersion);

@@ -6,7 +6,7 @@ import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
-import { type Machinery, onDisk, storeKey } from './machinery.ts';
+import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import { requireValid, requireValidStatus, setDefaults } from './objects/check.ts';
 import { decode } from './objects/decode.ts';
 import { nextGeneration } from './objects/generation.ts';
@@ -79,9 +79,7 @@ async function write(
     if (options.dryRun) return result(new StoredObject(next, 0));
     const asked = next.apiVersion;
     next.apiVersion = resource.storedApiVersion;
-    const { stored, durable } = store.put(table, key, next);
-    await onDisk(durable);
-    return result(stored.as(asked));
+    return result((await putOnDisk(store, table, key, next)).as(asked));
   }
   throw conflict(resource.kind, name, modifiedMeanwhile);
 }

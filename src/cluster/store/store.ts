@@ -29,6 +29,9 @@ export type StoreWriter = EventEmitter & Pick<Worker, 'postMessage' | 'terminate
 const pendingMax = 10_000;
 const pendingBytesMax = 64 * 1024 * 1024;
 
+/** No object is larger: a request's body is not, but patches may add up. */
+const objectBytesMax = 4 * 1024 * 1024;
+
 /** What the events that all tables remember may keep in memory; the tables with the most forget first. */
 const eventBytesMax = 64 * 1024 * 1024;
 
@@ -132,14 +135,17 @@ export class Store {
   /**
    * Creates or replaces the object: stamps its `metadata.resourceVersion`, freezes it, and takes it over. The caller
    * has decided, in this same turn of the event loop, against `latest`. Resolves when it is on disk; errors:
-   * DISK_FULL, STORE_BUSY.
+   * DISK_FULL, STORE_BUSY, OBJECT_TOO_LARGE.
    */
   put(table: Table, key: string, object: KubeObject): { stored: StoredObject; durable: Promise<void> } {
     this.#refuseWhenBusy();
     const revision = ++this.#assigned;
     object.metadata.resourceVersion = String(revision);
     const stored = new StoredObject(deepFreeze(object), revision);
-    stored.keepJson(); // Here, so that what cannot be made text is a failure of this write and of no other.
+    // Here, so that what cannot be made text is a failure of this write and of no other.
+    const sizeBytes = stored.keepJson().length;
+    if (sizeBytes > objectBytesMax)
+      throw new KittiwakeError('OBJECT_TOO_LARGE', { sizeBytes, limitBytes: objectBytesMax });
     return { stored, durable: this.#stage(table, key, revision, stored) };
   }
 

@@ -3,7 +3,7 @@ import { apiVersionOf } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import { badRequest, invalid } from '../../../api/status.ts';
 import type { Target, WriteOptions } from '../resources.ts';
-import { isJsonObject, type JsonObject } from '../schema/json.ts';
+import { depthMax, isJsonObject, type JsonObject, measureJson } from '../schema/json.ts';
 import { normalise } from '../schema/normalise.ts';
 import { rootSchema } from '../schema/root-schema.ts';
 import { validate } from '../schema/validate.ts';
@@ -14,8 +14,9 @@ export interface Decoded {
   warnings: string[];
 }
 
-/** At most this many unknown fields are named, so that an answer has a bounded size. */
+/** At most this many unknown fields are named, each by so much of its path, so that an answer has a bounded size. */
 const unknownNamedMax = 50;
+const pathCharactersMax = 256;
 
 /**
  * Turns what a client sent into an object of the target's kind. 400 for another kind, namespace or (with Strict)
@@ -24,11 +25,14 @@ const unknownNamedMax = 50;
 export function decode(target: Target, body: unknown, options: WriteOptions): Decoded {
   const { kind } = target.resource;
   if (!isJsonObject(body)) throw badRequest(`the body of a ${kind.kind} must be an object`);
+  // Whatever it came as, and whatever a patch has made of it: from here on everything may recurse.
+  if (measureJson(body).depth > depthMax) throw badRequest(`the object is nested deeper than ${depthMax} levels`);
   const problems: string[] = [...(options.decodingErrors ?? [])];
   let unnamed = 0;
   const normal = normalise(body, rootSchema(kind), (path) => {
-    if (problems.length < unknownNamedMax) problems.push(`unknown field ${JSON.stringify(path)}`);
-    else unnamed++;
+    if (problems.length < unknownNamedMax) {
+      problems.push(`unknown field ${JSON.stringify(path.slice(0, pathCharactersMax))}`);
+    } else unnamed++;
   }) as JsonObject;
   if (unnamed > 0) problems.push(`and ${unnamed} more unknown fields`);
   const warnings = judge(problems, kind, options);

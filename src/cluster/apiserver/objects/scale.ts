@@ -3,7 +3,7 @@ import type { KubeObject, LabelSelector } from '../../../api/meta.ts';
 import { selectorText } from '../../../api/selector.ts';
 import { badRequest, invalid } from '../../../api/status.ts';
 import type { ServedResource } from '../resources.ts';
-import { copyJson, isJsonObject, type JsonObject } from '../schema/json.ts';
+import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
 
 /** autoscaling/v1 Scale: the one shape in which the number of replicas of any kind is read and written. */
 export interface Scale extends KubeObject {
@@ -16,6 +16,7 @@ export function scaleOf(resource: ServedResource, object: KubeObject): Scale {
   const paths = pathsOf(resource);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const replicas = at(object, paths.specReplicasPath);
+  const current = at(object, paths.statusReplicasPath);
   const selector = paths.labelSelectorPath === undefined ? undefined : at(object, paths.labelSelectorPath);
   const scale = {
     kind: 'Scale',
@@ -23,8 +24,8 @@ export function scaleOf(resource: ServedResource, object: KubeObject): Scale {
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
     spec: { replicas: typeof replicas === 'number' ? replicas : 0 },
     status: {
-      replicas: Number(at(object, paths.statusReplicasPath) ?? 0),
-      selector: isJsonObject(selector) ? selectorText(selector as LabelSelector) : selector,
+      replicas: typeof current === 'number' ? current : 0,
+      selector: selectorOf(resource, selector),
     },
   };
   return copyJson(scale) as Scale;
@@ -57,10 +58,16 @@ function pathsOf({ kind }: ServedResource) {
   return kind.scale;
 }
 
+/** Built-ins have selectors, which their rules have checked; custom resources give theirs as text (as in Kubernetes). */
+function selectorOf({ isBuiltin }: ServedResource, selector: unknown): string | undefined {
+  if (isBuiltin && isJsonObject(selector)) return selectorText(selector as LabelSelector);
+  return typeof selector === 'string' ? selector : undefined;
+}
+
 /** Follows a simple JSONPath such as `.spec.replicas`. */
 function at(object: unknown, path: string): unknown {
   let value = object;
-  for (const step of stepsOf(path)) value = isJsonObject(value) ? value[step] : undefined;
+  for (const step of stepsOf(path)) value = isJsonObject(value) ? field(value, step) : undefined;
   return value;
 }
 
@@ -69,15 +76,15 @@ function put(object: JsonObject, path: string, value: unknown): void {
   const last = steps.pop() ?? '';
   let parent = object;
   for (const step of steps) {
-    const child = parent[step];
+    const child = field(parent, step);
     if (isJsonObject(child)) parent = child;
     else {
       const made: JsonObject = {};
-      parent[step] = made;
+      setField(parent, step, made);
       parent = made;
     }
   }
-  parent[last] = value;
+  setField(parent, last, value);
 }
 
 const stepsOf = (path: string) => path.split('.').filter((step) => step !== '');

@@ -1,5 +1,5 @@
 import type { Schema } from '../../../api/schema.ts';
-import { childPath, copyJson, isJsonObject, type JsonObject, setField } from './json.ts';
+import { childPath, copyJson, field, isJsonObject, type JsonObject, setField } from './json.ts';
 import { embeddedProperties } from './root-schema.ts';
 
 /**
@@ -26,14 +26,14 @@ function walkObject(value: JsonObject, schema: Schema, path: string, onUnknown: 
   const copy: JsonObject = {};
   const preserves = schema['x-kubernetes-preserve-unknown-fields'] === true || schema.additionalProperties === true;
   for (const key of Object.keys(value)) {
-    const field = value[key];
-    if (field === undefined) continue;
+    const given = value[key];
+    if (given === undefined) continue;
     const child = childSchema(schema, key);
     if (child) {
-      if (field === null && !child.nullable) continue;
-      setField(copy, key, walk(field, child, childPath(path, key), onUnknown));
+      if (given === null && !child.nullable) continue;
+      setField(copy, key, walk(given, child, childPath(path, key), onUnknown));
     } else if (preserves) {
-      setField(copy, key, copyJson(field));
+      setField(copy, key, copyJson(given));
     } else {
       onUnknown(childPath(path, key));
     }
@@ -54,7 +54,11 @@ function childSchema(schema: Schema, key: string): Schema | undefined {
 function fillDefaults(object: JsonObject, schema: Schema): void {
   for (const key in schema.properties) {
     const child = schema.properties[key] as Schema;
-    if (child.default === undefined || object[key] !== undefined) continue;
-    object[key] = walk(child.default, child, '', () => {});
+    if (child.default === undefined || field(object, key) !== undefined) continue;
+    setField(
+      object,
+      key,
+      walk(child.default, child, '', () => {}),
+    );
   }
 }

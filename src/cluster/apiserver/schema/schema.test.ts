@@ -148,3 +148,18 @@ test('normalising twice is normalising once, for every kind and whatever comes',
     }),
   );
 });
+
+test('an object that breaks a rule everywhere gets an answer of bounded size', () => {
+  const schema = object({
+    list: array(integer(), { maxItems: 1_000_000 }),
+    text: string({ maxLength: 5 }),
+    any: anything({ anyOf: Array.from({ length: 2000 }, () => ({ required: ['absent'] })) }),
+  });
+  const big = 'x'.repeat(1_000_000);
+  const errors = validate({ list: Array.from({ length: 200_000 }, () => 'x'), text: big, any: { big } }, schema);
+  assert.ok(errors.length <= 100);
+  assert.ok(JSON.stringify(errors).length < 200_000);
+  const [error] = validate({ any: { big } }, schema);
+  assert.match(error?.message ?? '', /anyOf/);
+  assert.ok((error?.message.length ?? 0) < 5000);
+});

@@ -3,6 +3,7 @@
  * so: answers are JSON, which all of these clients read.
  */
 import { ApiError, badRequest } from '../../../../api/status.ts';
+import { JsonError, parseJson } from './json.ts';
 import { protobufMessages } from './protobuf-messages.ts';
 
 export const protobufType = 'application/vnd.kubernetes.protobuf';
@@ -24,7 +25,8 @@ export function decodeProtobuf(body: Buffer): unknown {
     if (!message) throw unknown(`kind ${kind}`);
     return { apiVersion, kind, ...decodeMessage(bytesOf(envelope, 2), message, kind) };
   } catch (error) {
-    if (error instanceof RangeError) throw badRequest(`the protobuf body is damaged: ${error.message}`);
+    if (error instanceof RangeError || error instanceof JsonError)
+      throw badRequest(`the protobuf body is damaged: ${error.message}`);
     throw error;
   }
 }
@@ -88,8 +90,9 @@ function decodeMessage(body: Buffer, message: Message, path: string): Json {
       const item = entry.find((part) => part.number === 2)?.value ?? emptyOf(type);
       Object.defineProperty(object[name], key, { ...dataProperty, value: decodeValue(item, type, where) });
     } else if (isRepeated) {
-      const items = unpacked(value, type).map((item) => decodeValue(item, type, where));
-      object[name] = [...((object[name] as unknown[] | undefined) ?? []), ...items];
+      object[name] ??= [];
+      const list = object[name] as unknown[];
+      for (const item of unpacked(value, type)) list.push(decodeValue(item, type, where));
     } else {
       const decoded = decodeValue(value, type, where);
       if (isInline) Object.assign(object, decoded);
@@ -122,7 +125,7 @@ const isEmptyObject = (value: unknown): boolean =>
 const emptyOf = (type: string): bigint | Buffer => (type === 'int' || type === 'bool' ? 0n : Buffer.alloc(0));
 
 function decodeValue(value: bigint | Buffer, type: string, path: string): unknown {
-  if (type === 'int') return Number(BigInt.asIntN(64, asNumber(value)));
+  if (type === 'int') return numberFrom(BigInt.asIntN(64, asNumber(value)), path);
   if (type === 'bool') return asNumber(value) !== 0n;
   const bytes = asBytes(value);
   const special = specials[type];
@@ -144,7 +147,7 @@ const specials: Record<string, (bytes: Buffer) => unknown> = {
   },
   Raw: (bytes) => {
     const raw = bytesOf(readFields(bytes), 1).toString();
-    return raw === '' ? {} : JSON.parse(raw);
+    return raw === '' ? {} : parseJson(raw).value;
   },
 };
 
@@ -194,6 +197,14 @@ function readVarint(body: Buffer, start: number): [value: bigint, next: number] 
     if (byte < 0x80) return [value, at + 1];
   }
   throw new RangeError('a number is too long');
+}
+
+/** What a double cannot hold would be damaged silently. */
+function numberFrom(value: bigint, path: string): number {
+  const number = Number(value);
+  if (BigInt(number) !== value)
+    throw new RangeError(`${path} is ${value}: integers must lie between -(2^53-1) and 2^53-1`);
+  return number;
 }
 
 function asBytes(value: bigint | Buffer): Buffer {
