@@ -1,4 +1,4 @@
-/** Objects that are well-formed and meant to harm: refused with words, or stored and harmless wherever they are used. */
+/** Well-formed objects that are meant to harm: refused with words, or stored and harmless wherever they are used. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CustomResourceDefinitionKind } from '../../api/apiextensions/custom-resource-definition.ts';

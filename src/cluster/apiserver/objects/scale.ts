@@ -58,7 +58,7 @@ function pathsOf({ kind }: ServedResource) {
   return kind.scale;
 }
 
-/** Built-ins have selectors, which their rules have checked; custom resources give theirs as text (as in Kubernetes). */
+/** Built-ins have selectors, which their rules have checked; custom resources give theirs as text. */
 function selectorOf({ isBuiltin }: ServedResource, selector: unknown): string | undefined {
   if (isBuiltin && isJsonObject(selector)) return selectorText(selector as LabelSelector);
   return typeof selector === 'string' ? selector : undefined;

@@ -4,7 +4,7 @@ import { createContext, Script } from 'node:vm';
 const timeoutMs = 50;
 /** All matches of one object together take no longer than about this. */
 const objectTimeoutMs = 500;
-/** Texts of up to this length are matched directly with simple patterns: 2^16 steps, the worst for them, take no time. */
+/** Texts of up to this length are matched directly with simple patterns: 2^16 steps at worst take no time. */
 const shortLength = 16;
 
 /** What is compiled is kept, up to so many patterns of so much text. */
