@@ -4,6 +4,7 @@ import type { SourceStatus } from '../../../api/sources/source.ts';
 import { conditionSet } from '../../../kube/conditions.ts';
 import type { Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
+import { messageOf } from '../../../lib/errors.ts';
 import {
   type ControlOptions,
   destinationWatches,
@@ -79,9 +80,13 @@ async function reconcile(
     manager.markUnknown('Deployed', 'NoSink', 'nothing is scheduled while there is no sink');
   } else {
     status.sinkUri = found.address.uri;
-    schedule.set({ namespace, name, uid, sinkUri: found.address.uri, spec: source.spec });
     manager.markTrue('SinkProvided');
-    manager.markTrue('Deployed');
+    try {
+      schedule.set({ namespace, name, uid, sinkUri: found.address.uri, spec: source.spec });
+      manager.markTrue('Deployed');
+    } catch (error) {
+      manager.markFalse('Deployed', 'InvalidSchedule', `spec.schedule is ${source.spec.schedule}: ${messageOf(error)}`);
+    }
   }
   status.conditions = manager.conditions;
   await updateStatus<PingSource & KubeObject>(context, source, status);

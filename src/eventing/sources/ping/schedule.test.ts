@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { CloudEvent } from '../../cloudevents/event.ts';
+import { type CloudEvent, checkAttributes } from '../../cloudevents/event.ts';
 import { RefusedError } from '../../send.ts';
 import { type PingJob, PingSchedule, pingEvent } from './schedule.ts';
 
@@ -96,4 +96,48 @@ test('the event of a tick has the data of the source, its type and its overrides
     team: 'x',
   });
   assert.equal(data?.toString(), 'hi');
+});
+
+test('what goes wrong with one tick, or one source, is a line in the log: the others go on', async () => {
+  const lines: string[] = [];
+  const log = { ...silentLogger, error: (_fields: object, message: string) => lines.push(message) };
+  const clock = new VirtualClock(Date.parse('2026-03-27T12:00:00Z'));
+  const sent: unknown[] = [];
+  const send = async (_uri: string, event: CloudEvent) => {
+    sent.push(event.attributes.type);
+    if (event.attributes.ext) checkAttributes(event.attributes);
+  };
+  const schedule = new PingSchedule({ clock, log, send });
+  const hourly = (name: string, spec: object) => ({ ...job, name, spec: { sink: {}, schedule: '0 * * * *', ...spec } });
+  const unmakeable = hourly('a', { data: 7 });
+  const noEvent = hourly('b', { ceOverrides: { extensions: { ext: 'a\u0000' } } });
+  for (const one of [unmakeable, noEvent, hourly('c', {})]) schedule.set(one);
+  assert.throws(() => schedule.set(hourly('d', { schedule: 'no cron' })));
+  await clock.advance(hours(2));
+  assert.deepEqual(lines.toSorted(), [
+    'ping lost: it could not be made',
+    'ping lost: it could not be made',
+    'ping lost: the sink takes no event',
+    'ping lost: the sink takes no event',
+  ]);
+  assert.equal(sent.length, 4);
+  schedule.stop();
+});
+
+test('a sink that never answers does not make pings pile up', async () => {
+  const clock = new VirtualClock(Date.parse('2026-03-27T12:00:00Z'));
+  let asked = 0;
+  const answers: (() => void)[] = [];
+  const send = () => {
+    asked++;
+    return new Promise<void>((resolve) => answers.push(resolve));
+  };
+  const schedule = new PingSchedule({ clock, log: silentLogger, send });
+  schedule.set({ ...job, spec: { sink: {}, schedule: '* * * * *' } });
+  await clock.advance(hours(1));
+  assert.equal(asked, 8);
+  for (const answer of answers) answer();
+  await clock.advance(hours(1));
+  assert.equal(asked, 16);
+  schedule.stop();
 });

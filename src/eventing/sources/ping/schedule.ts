@@ -1,7 +1,7 @@
 import { cronOf, type PingSourceSpec, pingEventType } from '../../../api/sources/ping-source.ts';
 import { type BackoffPolicy, backoffDelayMs } from '../../../lib/backoff.ts';
 import { type Clock, sleep } from '../../../lib/clock.ts';
-import { messageOf } from '../../../lib/errors.ts';
+import { KittiwakeError, messageOf } from '../../../lib/errors.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { isJsonText } from '../../cloudevents/json.ts';
@@ -23,7 +23,16 @@ export interface PingScheduleOptions {
 }
 
 const retries = 5;
+/** Events of one source that wait for its sink at once: a slow one must not make them pile up. */
+const underWayMax = 8;
 const retryBackoff: BackoffPolicy = { firstMs: 500, maxMs: 30_000, factor: 2 };
+
+interface Entry {
+  job: PingJob;
+  text: string;
+  cancel: () => void;
+  underWay: number;
+}
 
 /**
  * Runs PingSources. Each tick is one event, sent up to six times and then given up with a line in the log. Ticks that
@@ -31,22 +40,22 @@ const retryBackoff: BackoffPolicy = { firstMs: 500, maxMs: 30_000, factor: 2 };
  */
 export class PingSchedule {
   readonly #options: PingScheduleOptions;
-  readonly #jobs = new Map<string, { job: PingJob; text: string; cancel: () => void }>();
+  readonly #jobs = new Map<string, Entry>();
   readonly #abort = new AbortController();
 
   constructor(options: PingScheduleOptions) {
     this.#options = options;
   }
 
-  /** Schedules the job, or changes it; an unchanged one keeps its next tick. */
+  /** Schedules the job, or changes it; an unchanged one keeps its next tick. Throws when its schedule is none. */
   set(job: PingJob): void {
     const key = `${job.namespace}/${job.name}`;
     const text = JSON.stringify(job);
     if (this.#jobs.get(key)?.text === text) return;
     this.remove(key);
-    const entry = { job, text, cancel: () => {} };
-    this.#jobs.set(key, entry);
+    const entry = { job, text, cancel: () => {}, underWay: 0 };
     this.#scheduleNext(entry);
+    this.#jobs.set(key, entry);
   }
 
   /** `key` is `namespace/name`. */
@@ -60,7 +69,7 @@ export class PingSchedule {
     for (const key of [...this.#jobs.keys()]) this.remove(key);
   }
 
-  #scheduleNext(entry: { job: PingJob; cancel: () => void }): void {
+  #scheduleNext(entry: Entry): void {
     const { clock } = this.#options;
     const now = clock.now();
     const next = cronOf(entry.job.spec).nextRun(new Date(now));
@@ -70,24 +79,39 @@ export class PingSchedule {
     // Timers reach 24 days; after each day at the latest the time is looked at again, as clocks are set.
     const isFar = delayMs > 86_400_000;
     entry.cancel = clock.after(isFar ? 86_400_000 : delayMs, () => {
-      if (!isFar && clock.now() >= next.getTime()) void this.#fire(entry.job, next.getTime());
-      this.#scheduleNext(entry);
+      try {
+        if (!isFar && clock.now() >= next.getTime()) this.#tick(entry, next.getTime());
+        this.#scheduleNext(entry);
+      } catch (error) {
+        this.#options.log.error({ ...fieldsOf(entry.job), err: error }, 'the source sends nothing any more');
+      }
     });
+  }
+
+  /** The one place where a tick is wrapped: what goes wrong with it is a ping lost. */
+  #tick(entry: Entry, tickMs: number): void {
+    const { log } = this.#options;
+    if (entry.underWay >= underWayMax) {
+      log.error(fieldsOf(entry.job), `ping lost: the sink has not taken the ${underWayMax} before it`);
+      return;
+    }
+    entry.underWay++;
+    this.#fire(entry.job, tickMs)
+      .catch((error) => log.error({ ...fieldsOf(entry.job), err: error }, 'ping lost: it could not be made'))
+      .finally(() => entry.underWay--);
   }
 
   async #fire(job: PingJob, tickMs: number): Promise<void> {
     const { clock, log, send } = this.#options;
     const event = pingEvent(job, tickMs, clock.now());
-    const fields = { pingSource: `${job.namespace}/${job.name}`, sink: job.sinkUri, id: event.attributes.id };
+    const fields = { ...fieldsOf(job), id: event.attributes.id };
     for (let attempt = 0; ; attempt++) {
       try {
         await send(job.sinkUri, event);
         log.debug(fields, 'ping sent');
         return;
       } catch (error) {
-        const isFinal =
-          error instanceof RefusedError && error.status < 500 && ![404, 408, 409, 429].includes(error.status);
-        if (isFinal || attempt >= retries) {
+        if (isFinal(error) || attempt >= retries) {
           log.error(
             { ...fields, attempts: attempt + 1, reason: messageOf(error) },
             'ping lost: the sink takes no event',
@@ -103,6 +127,14 @@ export class PingSchedule {
       }
     }
   }
+}
+
+const fieldsOf = (job: PingJob) => ({ pingSource: `${job.namespace}/${job.name}`, sink: job.sinkUri });
+
+/** Whether another attempt is of no use: the sink says so, or there is something in the source that is no event. */
+function isFinal(error: unknown): boolean {
+  if (error instanceof KittiwakeError) return error.status < 500;
+  return error instanceof RefusedError && error.status < 500 && ![404, 408, 409, 429].includes(error.status);
 }
 
 /** The event of one tick. Its id is the tick's, so that a tick that is sent twice is seen to be one. */

@@ -25,8 +25,17 @@ async function mutate({ operation, kind, object }: AdmissionRequest<PodSpecable>
   if (operation === 'DELETE' || namespace === undefined || object.metadata.deletionTimestamp !== undefined) return;
   const { items } = await resolver.client.list(SinkBindingKind, { namespace });
   const binding = bindingOf(items, kind, object);
-  const variables = binding && (await sinkVariables(binding, resolver));
+  const variables = binding && (await variablesOrNone(binding, resolver));
   if (variables) injectSink(object, variables);
+}
+
+/** A sink that cannot be looked up is the binding's own failure: its reconcile says why, tries again, and injects. */
+async function variablesOrNone(binding: SinkBinding, resolver: Resolver): Promise<SinkVariables | undefined> {
+  try {
+    return await sinkVariables(binding, resolver);
+  } catch {
+    return undefined; // Told there; here it would refuse an object that is in order.
+  }
 }
 
 /** What the binding's subjects are told; undefined while its sink is not resolved. */
