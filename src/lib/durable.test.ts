@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -22,6 +22,19 @@ test('a folder is made with those above it, and made again without a word', () =
     makeFolder(join(folder, 'a', 'b', 'c'));
     assert.equal(statSync(join(folder, 'a', 'b', 'c')).mode & 0o777, 0o700);
   });
+});
+
+test('a folder is made in one that may be written, but not read', () => {
+  inFolder((folder) => {
+    chmodSync(folder, 0o300);
+    makeFolder(join(folder, 'a'));
+    chmodSync(folder, 0o700);
+    assert.deepEqual(readdirSync(folder), ['a']);
+  });
+});
+
+test('a folder that cannot be made is an error, as Node has it', () => {
+  assert.throws(() => makeFolder('/proc/none/x'), { code: 'ENOENT' });
 });
 
 test('a file is replaced as a whole, with the rights that were asked for', () => {

@@ -26,7 +26,16 @@ export function makeFolder(path: string, options: { mode?: number } = {}): void 
       mkdirSync(path, options);
     } else if (code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
   }
-  syncFolder(dirname(path));
+  syncNameOf(path);
+}
+
+function syncNameOf(path: string): void {
+  try {
+    syncFolder(dirname(path));
+  } catch (error) {
+    // A folder that we may write to but not read, or a file system that syncs no folders: nothing can be done.
+    if (!['EACCES', 'EPERM', 'EINVAL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
 }
 
 /** When it returns, names that were made, moved or removed in the folder before survive power loss as they are. */

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,7 +58,7 @@ static void *real(const char *name, void **known) {
 }
 DECLARE(open64); DECLARE(openat64); DECLARE(fopen64); DECLARE(write); DECLARE(writev); DECLARE(pwritev64);
 DECLARE(ftruncate64); DECLARE(renameat2); DECLARE(unlinkat); DECLARE(mkdirat); DECLARE(linkat); DECLARE(symlinkat);
-DECLARE(mkdtemp); DECLARE(mkstemp64); DECLARE(fsync); DECLARE(mmap64); DECLARE(ioctl); DECLARE(syscall);
+DECLARE(mkdtemp); DECLARE(mkstemp64); DECLARE(fsync); DECLARE(mmap64); DECLARE(ioctl); DECLARE(syscall); DECLARE(kill);
 
 __attribute__((constructor)) static void start(void) {
   const char *folder = getenv("POWER_LOSS_ROOT"), *path = getenv("POWER_LOSS_JOURNAL");
@@ -388,6 +389,13 @@ int syncfs(int fd) {
   (void)fd;
   sync();
   return 0;
+}
+
+/* ---- an end: of the process with all its threads, none of them between a change and its record ---- */
+
+int kill(pid_t pid, int signal) {
+  if (journal >= 0 && pid == getpid() && signal == SIGKILL) lock();
+  return REAL(kill)(pid, signal);
 }
 
 /* ---- refused, or answered "not supported" ---- */

@@ -56,10 +56,24 @@ function open(): DatabaseSync {
     if (found > formatKnown) throw new TooNew(found);
     if (found === 0) createTables(db);
     if (pagesMax !== undefined) db.exec(`PRAGMA max_page_count = ${pagesMax}`);
+    settle(db);
     return db;
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/**
+ * Moves the write-ahead log into the database, durably. Of a process that was killed between a write and its sync, the
+ * log may be in the page cache alone: nobody may be shown what is in it until it is on disk.
+ */
+function settle(db: DatabaseSync): void {
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    // Then it stays where it is: a full disk is no reason not to show what there is.
+    if (!isDiskFull(error)) throw error;
   }
 }
 

@@ -1,4 +1,8 @@
-/** Eight writers of ConfigMaps through the API server's own client; sessions end by closing, or by falling silent. */
+/**
+ * Eight writers of ConfigMaps through the API server's own client, in three sessions. The first two are killed at it;
+ * whoever opens the store after that and shows an object promises it anew.
+ */
+import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigMapKind } from '../../../src/api/core/config-map.ts';
 import { openApiServer } from '../../../src/cluster/apiserver/index.ts';
@@ -10,12 +14,23 @@ import { Random } from '../random.ts';
 const dataDir = process.env.POWER_LOSS_ROOT ?? '';
 const open = () => openApiServer({ dataDir, clock: systemClock, log: silentLogger, kinds: [] });
 
-if (process.argv[2] === 'open') await (await open()).stop();
-else for (let session = 0; session < 3; session++) await work(session);
+const [seed, session] = process.argv.slice(2);
+if (seed === 'open') await (await open()).stop();
+else if (session !== undefined) await work(Number(session));
+else {
+  for (let next = 0; next < 3; next++) {
+    const { signal, status } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1), `${next}`], {
+      stdio: 'inherit',
+    });
+    if (status !== 0 && signal !== 'SIGKILL') throw new Error(`session ${next} ended with ${signal ?? status}`);
+  }
+}
 
 async function work(session: number): Promise<void> {
-  const random = new Random(Number(process.argv[2]) + session);
+  const random = new Random(Number(seed) + session);
   const { client, stop } = await open();
+  const shown = await client.list(ConfigMapKind, { namespace: 'default' });
+  for (const { metadata, data } of shown.items) note({ done: metadata.name ?? '', value: data?.version ?? null });
   let serial = session * 1_000_000;
   const writer = async (w: number) => {
     for (let i = 0; i < 60; i++) {
@@ -35,7 +50,12 @@ async function work(session: number): Promise<void> {
       note({ floor: 'revision', value: Number(written.metadata.resourceVersion) });
     }
   };
-  await Promise.all(Array.from({ length: 8 }, (_, w) => writer(w)));
+  const writing = Promise.all(Array.from({ length: 8 }, (_, w) => writer(w)));
+  if (session < 2) {
+    while (serial % 1_000_000 < 150) await pause(1);
+    process.kill(process.pid, 'SIGKILL');
+  }
+  await writing;
   // Nothing to do for long enough, and the store moves its log into its database: then it is written to again.
   await pause(700);
   await writer(0);
