@@ -26,6 +26,7 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
   const headers = Object.fromEntries((options.header ?? []).map(parseHeader));
   const timeoutMs = parseSeconds('--timeout', options.timeout) * 1000;
   const startedMs = performance.now();
+  let silence: Error | undefined;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     const { hostname, port } = new URL(addresses.gatewayUrl);
     const outgoing = request({
@@ -40,7 +41,8 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
     // Also while the body comes: it may take as long as it likes, but not be silent.
     outgoing.once('timeout', () => {
       const remedy = `see 'kittiwake logs ${name}', or wait longer with --timeout`;
-      outgoing.destroy(new Error(`service ${name} was silent for ${options.timeout} s: ${remedy}`));
+      silence = new Error(`service ${name} was silent for ${options.timeout} s: ${remedy}`);
+      outgoing.destroy(silence);
     });
     outgoing.on('error', reject);
     outgoing.once('response', resolve);
@@ -49,7 +51,9 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
   const status = response.statusCode ?? 0;
   say(`HTTP ${status} in ${Math.round(performance.now() - startedMs)} ms`);
   if (status >= 400) process.exitCode = 1;
-  await printBody(response);
+  await printBody(response).catch((error) => {
+    throw silence ?? error;
+  });
   const ready = service.status?.conditions?.find((condition) => condition.type === 'Ready');
   if (process.exitCode === 1 && ready?.status !== 'True')
     say(`service ${name} is not ready: ${ready?.message ?? ready?.reason ?? 'nothing is known of it yet'}`);

@@ -4,6 +4,7 @@ import { ApiError } from '../../api/status.ts';
 import type { Client, ListOptions, ListResult, Patch, UpdateSubresource } from '../client.ts';
 import { type Connection, readKubeconfig } from './connection.ts';
 import { collectionPath, objectPath, withQuery } from './paths.ts';
+import type { HttpRequest } from './send.ts';
 import { Transport } from './transport.ts';
 import { watch } from './watch.ts';
 
@@ -39,6 +40,9 @@ export function httpClient(
 ): Client {
   const transport = httpTransport(options);
 
+  const ask = async <T extends KubeObject>(request: HttpRequest): Promise<T> =>
+    objectIn<T>(await transport.json(request), `the answer to ${request.method} ${request.path}`);
+
   async function list<T extends KubeObject>(kind: Kind<T>, listOptions: ListOptions = {}): Promise<ListResult<T>> {
     const items: T[] = [];
     let page: string | undefined;
@@ -47,7 +51,7 @@ export function httpClient(
       const path = withQuery(collectionPath(kind, listOptions.namespace), listOptions, parameters);
       const reply = (await transport.json({ method: 'GET', path })) as WireList<T> | null;
       if (typeof reply?.metadata?.resourceVersion !== 'string') throw new Error(`the answer to GET ${path} is no list`);
-      for (const item of reply.items ?? []) items.push(withType(kind, item));
+      for (const item of reply.items ?? []) items.push(withType(kind, objectIn<T>(item, `an item of GET ${path}`)));
       const { resourceVersion, continue: next } = reply.metadata;
       if (!next) return { items, resourceVersion };
       if (next === page) throw new Error(`the answer to GET ${path} continues with itself`);
@@ -61,7 +65,7 @@ export function httpClient(
 
     async get<T extends KubeObject>(kind: Kind<T>, key: { namespace?: string; name: string }) {
       try {
-        return (await transport.json({ method: 'GET', path: objectPath(kind, key) })) as T;
+        return await ask<T>({ method: 'GET', path: objectPath(kind, key) });
       } catch (error) {
         if (isObjectMissing(error)) return undefined;
         throw error;
@@ -70,12 +74,12 @@ export function httpClient(
 
     async create<T extends KubeObject>(kind: Kind<T>, object: T) {
       const path = withQuery(collectionPath(kind, object.metadata.namespace), {}, { fieldManager, fieldValidation });
-      return (await transport.json({ method: 'POST', path, body: withType(kind, object) })) as T;
+      return ask<T>({ method: 'POST', path, body: withType(kind, object) });
     },
 
     async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
       const path = withQuery(objectPath(kind, keyOf(object), subresource), {}, { fieldManager, fieldValidation });
-      return (await transport.json({ method: 'PUT', path, body: withType(kind, object) })) as T;
+      return ask<T>({ method: 'PUT', path, body: withType(kind, object) });
     },
 
     async patch<T extends KubeObject>(
@@ -95,7 +99,7 @@ export function httpClient(
         },
       );
       const body = patch.type === 'json' ? patch.operations : patch.patch;
-      return (await transport.json({ method: 'PATCH', path, body, contentType: patchTypes[patch.type] })) as T;
+      return ask<T>({ method: 'PATCH', path, body, contentType: patchTypes[patch.type] });
     },
 
     async scale(kind, key, replicas) {
@@ -119,6 +123,13 @@ export function httpTransport(options: { kubeconfigPath: string; context?: strin
   return new Transport(() =>
     'server' in options ? Promise.resolve(options) : readKubeconfig(options.kubeconfigPath, options.context),
   );
+}
+
+/** What the server sent as an object, which may be anything; `what` names it when it is none. */
+function objectIn<T extends KubeObject>(value: unknown, what: string): T {
+  const { metadata } = (value ?? {}) as { metadata?: unknown };
+  if (typeof metadata !== 'object' || metadata === null) throw new Error(`${what} is no object: it has no metadata`);
+  return value as T;
 }
 
 /** Lists of built-in kinds leave out what kind their items are. */

@@ -76,7 +76,8 @@ async function* events<T extends KubeObject>(
 function parse(line: string): WireEvent {
   try {
     const event = JSON.parse(line) as WireEvent | null;
-    if (typeof event?.object?.metadata === 'object' || event?.type === 'ERROR') return event;
+    const metadata: unknown = event?.object?.metadata;
+    if (event && ((typeof metadata === 'object' && metadata !== null) || event.type === 'ERROR')) return event;
   } catch {
     // Said below, as for what is JSON and no event.
   }
