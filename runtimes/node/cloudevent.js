@@ -8,6 +8,14 @@
 const attributeName = /^[a-z0-9]{1,}$/;
 const required = ['id', 'source', 'type'];
 
+/** The grammar of media types (RFC 9110 §8.3.1) in ASCII: what else is in Content-Type cannot be sent. */
+const token = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
+const parameter = `${token}=(?:${token}|"(?:[ !#-[\\]-~]|\\\\[ -~])*")`;
+const mediaTypePattern = new RegExp(`^${token}/${token}(?: *;(?: *${parameter})?)*$`);
+/** What receivers take of headers, with room for those that are not the event's. */
+const headerBytesMax = 8192;
+const headerCountMax = 64;
+
 /** A request that claims to be an event and is not a good one: 400. */
 export class BadEvent extends Error {
   statusCode = 400;
@@ -27,7 +35,8 @@ export function readEvent(headers, body) {
 }
 
 /**
- * The headers and body of an event in the binary mode.
+ * The headers and body of an event in the binary mode; in the structured mode when its attributes are too many, or too
+ * large, for headers.
  * @param {Event} event
  * @returns {{ headers: Record<string, string>, body: Buffer }}
  */
@@ -47,8 +56,36 @@ export function writeEvent(event) {
   for (const name of required)
     if (!headers[`ce-${name}`]) throw new Error(`the event that the function returned has no ${name}`);
   const { body, contentType } = writeData(event);
-  if (contentType !== undefined) headers['content-type'] = contentType;
-  return { headers, body };
+  if (contentType !== undefined) {
+    if (typeof contentType !== 'string' || !mediaTypePattern.test(contentType))
+      throw new Error(
+        `the event's datacontenttype is ${JSON.stringify(contentType)?.slice(0, 200)}: must be a media type, ` +
+          'for example text/plain; charset=utf-8',
+      );
+    headers['content-type'] = contentType;
+  }
+  return fits(headers) ? { headers, body } : writeStructured(event, headers, body);
+}
+
+/** @param {Record<string, string>} headers */
+function fits(headers) {
+  let bytes = 0;
+  for (const name in headers) bytes += name.length + (headers[name] ?? '').length + 4;
+  return bytes <= headerBytesMax && Object.keys(headers).length <= headerCountMax;
+}
+
+/** @param {Event} event @param {Record<string, string>} headers @param {Buffer} data */
+function writeStructured(event, headers, data) {
+  /** @type {Record<string, unknown>} */
+  const members = {};
+  for (const name in headers) {
+    const attribute = name.slice('ce-'.length);
+    if (name === 'content-type') members.datacontenttype = headers[name];
+    else members[attribute] = attributeText(event[attribute] ?? decodeHeader(headers[name] ?? '')).toWellFormed();
+  }
+  if (data.length > 0) members.data_base64 = data.toString('base64');
+  const body = Buffer.from(JSON.stringify(members));
+  return { headers: { 'content-type': 'application/cloudevents+json; charset=utf-8' }, body };
 }
 
 /** Whether a function's return value is an event rather than data or a reply with a status. @param {unknown} value */
@@ -70,6 +107,8 @@ function writeData({ data, data_base64: base64, datacontenttype }) {
   }
   if (data instanceof Uint8Array)
     return { body: Buffer.from(data), contentType: datacontenttype ?? 'application/octet-stream' };
+  if (datacontenttype !== undefined && typeof datacontenttype !== 'string')
+    throw new Error(`the event's datacontenttype is ${JSON.stringify(datacontenttype)}: must be a media type`);
   const isJson = datacontenttype === undefined ? typeof data !== 'string' : isJsonType(mediaType(datacontenttype));
   const contentType = datacontenttype ?? (isJson ? 'application/json' : 'text/plain; charset=utf-8');
   // A string under a JSON type is JSON text already, if it parses: what an SDK made may be passed on as it is.
