@@ -66,6 +66,7 @@ export async function start({ config, log, quarantine, sockets }: RoleContext): 
     nodeName: 'local',
     driver: processDriver({ dataDir: folder(dataDir, 'node'), log, clock }),
     registry,
+    quarantine,
   });
   await api.listen({ port: ports.api, handle: sockets.api });
 

@@ -8,6 +8,7 @@ import type { Client } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { Quarantine } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { parseReference } from '../../registry/reference.ts';
@@ -35,6 +36,8 @@ export interface NodeAgentOptions {
   /** Where images come from: a RegistryClient. */
   registry: ImageSource;
   metrics?: Metrics;
+  /** Knows which pods have ended the process twice: their containers are not started. */
+  quarantine?: Quarantine;
   /** What images that nobody uses may take; 5 GiB. */
   maxImageCacheBytes?: number;
 }
@@ -77,6 +80,8 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     events: new EventRecorder({ client, clock, log, nodeName }),
     metrics: metrics && nodeMetrics(metrics),
     hostPorts: new HostPorts(),
+    files,
+    quarantine: options.quarantine ?? new Quarantine(),
     addresses: { podIP: '127.0.0.1', hostIP: '127.0.0.1', cpus: availableParallelism(), memoryBytes: totalmem() },
     volumesDir: folder(dataDir, 'volumes'),
   };
@@ -87,8 +92,12 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   let isStopped = false;
   pods.onChange((type, pod) => {
     if (isStopped) return;
-    if (type === 'DELETED') runners.get(pod.metadata.uid ?? '')?.gone();
-    else see(pod);
+    try {
+      if (type === 'DELETED') runners.get(pod.metadata.uid ?? '')?.gone();
+      else see(pod);
+    } catch (error) {
+      log.error({ err: error, pod: pod.metadata.name }, 'a pod could not be looked at: it stays as it is');
+    }
   });
   pods.start();
   await pods.synced;

@@ -1,6 +1,5 @@
 import {
   closeSync,
-  copyFileSync,
   existsSync,
   fstatSync,
   openSync,
@@ -10,7 +9,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
-  writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -172,14 +171,11 @@ export class LogFiles {
   }
 
   #rotate(path: string, times: LogTimes): void {
-    const { maxFiles } = this.#options;
+    const { maxFiles, maxFileBytes } = this.#options;
     for (let number = maxFiles - 2; number >= 1; number--) {
       if (existsSync(`${path}.${number}`)) renameSync(`${path}.${number}`, `${path}.${number + 1}`);
     }
-    if (maxFiles > 1) copyFileSync(path, `${path}.1`);
-    const copied = maxFiles > 1 ? statSync(`${path}.1`).size : statSync(path).size;
-    appendRest(path, `${path}.1`, copied);
-    const size = maxFiles > 1 ? statSync(`${path}.1`).size : copied;
+    const size = maxFiles > 1 ? copyTail(path, `${path}.1`, 2 * maxFileBytes) : statSync(path).size;
     truncateSync(path, 0);
     times.endFile(size);
   }
@@ -191,17 +187,28 @@ export interface PodNames {
   uid?: string;
 }
 
-/** What was written while the file was being copied goes into the copy too. */
-function appendRest(from: string, to: string, copied: number): void {
-  const fd = openSync(from, 'r');
+const blockBytes = 1024 * 1024;
+
+/**
+ * Copies the last `maxBytes` of a file that may be growing faster than it is copied, and returns its length then: a
+ * program that writes gigabytes within half a second fills neither the disk with them nor the agent's time.
+ */
+function copyTail(from: string, to: string, maxBytes: number): number {
+  const source = openSync(from, 'r');
+  const target = openSync(to, 'w', 0o600);
   try {
-    const { size } = fstatSync(fd);
-    if (size <= copied) return;
-    const rest = Buffer.alloc(size - copied);
-    readSync(fd, rest, 0, rest.length, copied);
-    writeFileSync(to, rest, { flag: 'a' });
+    const begin = Math.max(0, fstatSync(source).size - maxBytes);
+    const block = Buffer.alloc(blockBytes);
+    let at = begin;
+    // What was written meanwhile goes into the copy too, within reason.
+    for (let read = -1; read !== 0 && at - begin < maxBytes + blockBytes; at += read) {
+      read = readSync(source, block, 0, block.length, at);
+      writeSync(target, block, 0, read);
+    }
+    return at;
   } finally {
-    closeSync(fd);
+    closeSync(source);
+    closeSync(target);
   }
 }
 

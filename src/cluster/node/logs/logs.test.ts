@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
@@ -86,6 +95,17 @@ describe('logs of containers', () => {
     assert.equal(text.split('\n').length - 1, text.length / 9);
     assert.ok(text.length > 200 && text.length <= 350);
     assert.equal(await read({ tailLines: 15 }), text.slice(-15 * 9));
+  });
+
+  test('of a log that grows by far more than a file may have, the last part is kept', async () => {
+    write('x'.repeat(5_000_000));
+    write(`${'y'.repeat(99)}\n`);
+    await clock.advance(500);
+    assert.equal(statSync(`${path}.1`).size, 200);
+    write('after\n');
+    const text = await read();
+    assert.deepEqual([text.length, text.slice(-8)], [206, 'y\nafter\n']);
+    assert.equal(await read({ tailLines: 1 }), 'after\n');
   });
 
   test('sinceSeconds and timestamps go by when a line was seen', async () => {

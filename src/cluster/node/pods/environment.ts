@@ -5,7 +5,7 @@ import { parseQuantity } from '../../../api/core/quantity.ts';
 import { SecretKind } from '../../../api/core/secret.ts';
 import type { Client } from '../../../kube/client.ts';
 import { type PortMap, StartError } from '../driver.ts';
-import { expand } from './expand.ts';
+import { expand, TextBudget } from './expand.ts';
 
 export interface EnvironmentOptions {
   pod: Pod;
@@ -33,6 +33,7 @@ export async function environmentOf(options: EnvironmentOptions): Promise<Record
   const { pod, container, imageEnv, ports, client } = options;
   const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
   const result: Record<string, string> = {};
+  const budget = new TextBudget();
   for (const pair of imageEnv) {
     const cut = pair.indexOf('=');
     if (cut > 0) result[pair.slice(0, cut)] = pair.slice(cut + 1);
@@ -44,11 +45,16 @@ export async function environmentOf(options: EnvironmentOptions): Promise<Record
     const values = configMapRef
       ? await sources.configMap(configMapRef.name, configMapRef.optional)
       : await sources.secret(secretRef?.name ?? '', secretRef?.optional);
-    for (const [key, value] of Object.entries(values ?? {})) result[prefix + key] = value.toString('utf8');
+    for (const [key, bytes] of Object.entries(values ?? {})) {
+      const value = bytes.toString('utf8');
+      budget.take(prefix, key, value);
+      result[prefix + key] = value;
+    }
   }
   for (const { name, value, valueFrom } of container.env ?? []) {
     const found = valueFrom ? await fromSource(valueFrom, options, sources) : expand(value ?? '', result);
     if (found === undefined) continue;
+    budget.take(name, found);
     result[name] = name === 'PORT' ? String(ports[Number(found)] ?? found) : found;
   }
   return result;
@@ -65,7 +71,7 @@ async function fromSource(
     const kind = configMapKeyRef ? 'configmap' : 'secret';
     const { name, key, optional } = reference;
     const values = await (configMapKeyRef ? sources.configMap(name, optional) : sources.secret(name, optional));
-    const value = values?.[key];
+    const value = values && Object.hasOwn(values, key) ? values[key] : undefined;
     if (value === undefined && !optional) throw missing(`couldn't find key ${key} in ${kind} "${name}"`);
     return value?.toString('utf8');
   }
@@ -82,7 +88,10 @@ async function fromSource(
 export function fieldOf(pod: Pod, path: string, addresses: Addresses): string {
   const { metadata, spec } = pod;
   const subscript = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
-  if (subscript?.[2]) return metadata[subscript[1] === 'labels' ? 'labels' : 'annotations']?.[subscript[2]] ?? '';
+  if (subscript?.[2]) {
+    const values = metadata[subscript[1] === 'labels' ? 'labels' : 'annotations'] ?? {};
+    return Object.hasOwn(values, subscript[2]) ? (values[subscript[2]] ?? '') : '';
+  }
   switch (path) {
     case 'metadata.name':
       return metadata.name;
@@ -120,9 +129,13 @@ export function resourceOf(
   if ((group !== 'limits' && group !== 'requests') || name === undefined) {
     throw missing(`resource ${path} is not supported`);
   }
-  const capacity: Record<string, number> = { cpu: node.cpus, memory: node.memoryBytes };
-  const set = container.resources?.[group]?.[name];
-  const value = set === undefined ? (group === 'limits' ? (capacity[name] ?? 0) : 0) : (parseQuantity(set) ?? 0);
+  const capacity = new Map([
+    ['cpu', node.cpus],
+    ['memory', node.memoryBytes],
+  ]);
+  const quantities = container.resources?.[group] ?? {};
+  const set = Object.hasOwn(quantities, name) ? quantities[name] : undefined;
+  const value = set === undefined ? (group === 'limits' ? (capacity.get(name) ?? 0) : 0) : (parseQuantity(set) ?? 0);
   return String(Math.ceil(value / ((divisor && parseQuantity(divisor)) || 1)));
 }
 

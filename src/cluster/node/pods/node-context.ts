@@ -1,8 +1,10 @@
 import type { Client } from '../../../kube/client.ts';
 import type { Clock } from '../../../lib/clock.ts';
+import type { Quarantine } from '../../../lib/quarantine.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Driver } from '../driver.ts';
 import type { EventRecorder } from '../events.ts';
+import type { Files } from '../images/files.ts';
 import type { ImageStore } from '../images/store.ts';
 import type { LogFiles } from '../logs/log-files.ts';
 import type { NodeMetrics } from '../metrics.ts';
@@ -21,6 +23,9 @@ export interface NodeContext {
   events: EventRecorder;
   metrics: NodeMetrics | undefined;
   hostPorts: HostPorts;
+  files: Files;
+  /** What has ended the process twice is not started. */
+  quarantine: Quarantine;
   addresses: Addresses;
   /** `volumes/` of the node. */
   volumesDir: string;

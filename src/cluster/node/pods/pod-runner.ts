@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { isPodReady, type Pod, PodKind, portsAnnotation } from '../../../api/core/pod.ts';
@@ -7,18 +6,16 @@ import { keyOf, keyText } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import type { ContainerOnNode, PortMap, RunningContainer } from '../driver.ts';
+import type { PortMap, RunningContainer } from '../driver.ts';
 import type { Image } from '../images/image.ts';
-import { commandOf } from './command.ts';
 import { drained } from './connections.ts';
-import { ContainerRunner } from './container-runner.ts';
-import { environmentOf } from './environment.ts';
+import { ContainerRunner, type Run } from './container-runner.ts';
 import { arePortsFree, parsePorts } from './host-ports.ts';
-import { imageFor, imageIdOf } from './image-for.ts';
+import { imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
+import { PodVolumes, startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
-import { makeVolumes, mountsOf } from './volumes.ts';
 
 /** A status that only says that containers are on their way waits this long for one that says more. */
 const idleStatusDelayMs = 250;
@@ -49,7 +46,7 @@ export class PodRunner {
   #ports: PortMap = {};
   #mustClaim: boolean;
   #claimed: Promise<void> = Promise.resolve();
-  #volumes: Promise<void> | undefined;
+  readonly #volumes: PodVolumes;
   #init: ContainerRunner[] = [];
   #main: ContainerRunner[] = [];
   #images = new Map<string, Image>();
@@ -71,6 +68,7 @@ export class PodRunner {
     this.#pod = pod;
     this.#onGone = onGone;
     this.#firstSeenMs = node.clock.now();
+    this.#volumes = new PodVolumes(join(node.volumesDir, this.uid));
     this.#mustClaim = (pod.spec.nodeName ?? '') === '';
     this.#recovered = new Map(recovered.map((running) => [running.id.container, running]));
   }
@@ -275,39 +273,15 @@ export class PodRunner {
     return [...containerStatuses, ...initContainerStatuses].find((status) => status.name === container.name);
   }
 
-  async #startContainer(container: Container, restart: number, signal: AbortSignal) {
-    const { driver, client, addresses, events, logs, metrics, volumesDir } = this.#node;
-    const pod = { ...this.#pod, spec: { ...this.#pod.spec, nodeName: this.#node.nodeName } };
-    try {
-      const image = await imageFor(this.#node, pod, container);
-      this.#images.set(image.digest, image);
-      const volumes = join(volumesDir, this.uid);
-      this.#volumes ??= makeVolumes(pod, volumes, client, addresses);
-      await this.#volumes.catch((error) => {
-        this.#volumes = undefined; // What is missing may come: try again with the next start.
-        throw error;
-      });
-      const imageEnv = image.config.env;
-      const environment = await environmentOf({ pod, container, imageEnv, ports: this.#ports, client, addresses });
-      const start: ContainerOnNode = {
-        id: { podUid: this.uid, container: container.name, restart },
-        image,
-        argv: commandOf(container, image.config, environment),
-        workingDir: container.workingDir ?? image.config.workingDir,
-        environment,
-        mounts: mountsOf(container, volumes, environment),
-        ports: this.#ports,
-        logPath: logs.pathOf(pod.metadata, container.name, restart),
-      };
-      const running = await driver.start(start, signal);
-      metrics?.starts.inc({ result: 'ok' });
-      events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
-      for (const note of driver.notesOn(container)) events.record(pod, 'Normal', 'NotIsolated', note);
-      return { running, imageId: imageIdOf(container, image), stopSignal: image.config.stopSignal };
-    } catch (error) {
-      metrics?.starts.inc({ result: 'failed' });
-      throw error;
-    }
+  async #startContainer(container: Container, restart: number, signal: AbortSignal): Promise<Run> {
+    const node = this.#node;
+    const { namespace = 'default', name } = this.#pod.metadata;
+    const pod = { ...this.#pod, spec: { ...this.#pod.spec, nodeName: node.nodeName } };
+    const work = () =>
+      startContainer({ node, pod, container, restart, ports: this.#ports, signal, volumes: this.#volumes });
+    const { image, ...run } = await node.quarantine.run(`pod ${namespace}/${name}`, work);
+    this.#images.set(image.digest, image);
+    return run;
   }
 
   /** Writes the status soon: at once when it says something that others wait for. */
@@ -490,7 +464,7 @@ export class PodRunner {
   /** Frees what the pod had on this machine; its logs stay. */
   async #release(): Promise<void> {
     await this.#node.driver.removePod(this.uid);
-    await rm(join(this.#node.volumesDir, this.uid), { recursive: true, force: true });
+    await this.#node.files.remove(join(this.#node.volumesDir, this.uid));
     const ports = this.#ports;
     this.#ports = {}; // Each is given back once: soon it may be another pod's.
     this.#node.hostPorts.release(ports);

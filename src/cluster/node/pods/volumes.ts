@@ -1,8 +1,10 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container, Volume } from '../../../api/core/pod-spec.ts';
 import type { DownwardFile, KeyToPath } from '../../../api/core/volume.ts';
+import { isConfigKey } from '../../../api/names.ts';
 import type { Client } from '../../../kube/client.ts';
 import { type Mount, StartError } from '../driver.ts';
 import { type Addresses, ConfigSources, fieldOf, resourceOf } from './environment.ts';
@@ -16,30 +18,63 @@ interface VolumeFile {
 }
 
 /**
- * Makes the pod's volumes as folders under `dir`, one each. Throws StartError naming what is missing or what no process
- * of the host can have.
+ * Makes the pod's volumes as folders under `dir`, one each. A folder that was there before, in which a container may
+ * have put links, is replaced as a whole: nothing is written through it. Throws StartError naming what is missing or
+ * what no process of the host can have.
  */
 export async function makeVolumes(pod: Pod, dir: string, client: Client, addresses: Addresses): Promise<void> {
   const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
   for (const volume of pod.spec.volumes ?? []) {
-    const folder = join(dir, volume.name);
-    await mkdir(folder, { recursive: true, mode: 0o777 });
-    if (volume.emptyDir) continue; // It keeps what containers put there, over their restarts.
-    for (const { path, content, mode } of await filesOf(volume, pod, sources, addresses)) {
-      const target = join(folder, contained(path, volume.name));
-      await mkdir(dirname(target), { recursive: true });
-      await rm(target, { force: true });
-      await writeFile(target, content, { mode });
+    const folder = join(dir, contained(volume.name, volume.name));
+    if (volume.emptyDir) {
+      await mkdir(folder, { recursive: true, mode: 0o777 }); // It keeps what containers put there, over their restarts.
+      continue;
+    }
+    const files = await filesOf(volume, pod, sources, addresses);
+    const aside = [join(dir, `.${randomUUID()}`), join(dir, `.${randomUUID()}`)] as const;
+    const [fresh, before] = aside;
+    try {
+      await mkdir(fresh, { recursive: true, mode: 0o777 });
+      for (const { path, content, mode } of files) {
+        const target = join(fresh, fileWithin(path, volume.name));
+        await mkdir(dirname(target), { recursive: true });
+        await rm(target, { force: true });
+        await writeFile(target, content, { mode });
+      }
+      await rename(folder, before).catch(ignoreMissing);
+      await rename(fresh, folder);
+    } finally {
+      for (const path of aside) await rm(path, { recursive: true, force: true });
     }
   }
 }
 
-/** What a container sees of the volumes made under `dir`. */
-export function mountsOf(container: Container, dir: string, environment: Readonly<Record<string, string>>): Mount[] {
-  return (container.volumeMounts ?? []).map(({ name, mountPath, readOnly, subPath, subPathExpr }) => {
+const ignoreMissing = (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'ENOENT') throw error;
+};
+
+/**
+ * What a container sees of the volumes made under `dir`. A subPath that is not there is made; one that leads through a
+ * link is refused: a container may have put it there to be shown what is outside.
+ */
+export async function mountsOf(
+  container: Container,
+  dir: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<Mount[]> {
+  const mounts: Mount[] = [];
+  for (const { name, mountPath, readOnly, subPath, subPathExpr } of container.volumeMounts ?? []) {
     const inner = subPathExpr === undefined ? (subPath ?? '') : expand(subPathExpr, environment);
-    return { source: join(dir, name, contained(inner, name)), path: mountPath, isReadOnly: readOnly ?? false };
-  });
+    let source = join(dir, contained(name, name));
+    for (const part of contained(inner, name).split('/').filter(Boolean)) {
+      source = join(source, part);
+      const found = await lstat(source).catch(ignoreMissing);
+      if (!found) await mkdir(source, { mode: 0o777 });
+      else if (found.isSymbolicLink()) throw refused(name, `the subPath ${inner} leads through the link ${part}`);
+    }
+    mounts.push({ source, path: mountPath, isReadOnly: readOnly ?? false });
+  }
+  return mounts;
 }
 
 async function filesOf(volume: Volume, pod: Pod, sources: ConfigSources, addresses: Addresses): Promise<VolumeFile[]> {
@@ -91,9 +126,13 @@ function chosen(
   { mode, volume }: Where,
 ): VolumeFile[] {
   if (!values) return []; // Optional, and not there.
-  if (!items) return Object.entries(values).map(([path, content]) => ({ path, content, mode }));
+  if (!items) {
+    const odd = Object.keys(values).find((key) => !isConfigKey(key));
+    if (odd !== undefined) throw refused(volume, `the key ${JSON.stringify(odd)} cannot be the name of a file`);
+    return Object.entries(values).map(([path, content]) => ({ path, content, mode }));
+  }
   return items.map((item) => {
-    const content = values[item.key];
+    const content = Object.hasOwn(values, item.key) ? values[item.key] : undefined;
     if (!content) throw refused(volume, `references non-existent config key: ${item.key}`);
     return { path: item.path, content, mode: item.mode ?? mode };
   });
@@ -115,6 +154,14 @@ function described(
     if (text === undefined) throw refused(volume, `${path}: neither a field nor a container's resource`);
     return { path, content: Buffer.from(text), mode: own ?? mode };
   });
+}
+
+/** The path of a file that the node makes: names that begin with two dots are kept for the node itself. */
+function fileWithin(path: string, volume: string): string {
+  const inner = contained(path, volume);
+  if (inner === '' || inner.startsWith('..'))
+    throw refused(volume, `no file can have the path ${JSON.stringify(path)}`);
+  return inner;
 }
 
 function contained(path: string, volume: string): string {

@@ -12,7 +12,7 @@ import { Informer } from '../../../kube/informer.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { type ApiServer, openApiServer } from '../../apiserver/index.ts';
-import { type NodeAgent, startNodeAgent } from '../agent.ts';
+import { type NodeAgent, type NodeAgentOptions, startNodeAgent } from '../agent.ts';
 import { processDriver } from '../drivers/process/index.ts';
 import type { ImageSource } from '../images/store.ts';
 
@@ -35,14 +35,16 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
+type NodeOptions = Partial<Pick<NodeAgentOptions, 'quarantine'>>;
+
 const patienceMs = 15_000;
 
 /** A real API server with a node agent and the process driver, in a folder of its own. */
-export async function openTestNode(registry: ImageSource): Promise<TestNode> {
+export async function openTestNode(registry: ImageSource, agentOptions: NodeOptions = {}): Promise<TestNode> {
   const dir = mkdtempSync(join(tmpdir(), 'kittiwake-node-'));
   const api = await openApiServer({ dataDir: dir, clock: systemClock, log: silentLogger, kinds: [] });
   await ensureDefaultNamespace(api.client);
-  let agent = await startAgent(dir, api, registry);
+  let agent = await startAgent(dir, api, registry, agentOptions);
   const pods = new Informer(api.client, PodKind, { clock: systemClock, log: silentLogger });
   pods.start();
   await pods.synced;
@@ -113,7 +115,7 @@ export async function openTestNode(registry: ImageSource): Promise<TestNode> {
     async restartAgent(options) {
       await agent.stop(options);
       await options.meanwhile?.();
-      agent = await startAgent(dir, api, registry);
+      agent = await startAgent(dir, api, registry, agentOptions);
     },
     async stop() {
       await pods.stop();
@@ -124,11 +126,16 @@ export async function openTestNode(registry: ImageSource): Promise<TestNode> {
   };
 }
 
-export function startAgent(dir: string, { client }: Pick<ApiServer, 'client'>, registry: ImageSource) {
+export function startAgent(
+  dir: string,
+  { client }: Pick<ApiServer, 'client'>,
+  registry: ImageSource,
+  options: NodeOptions = {},
+) {
   const dataDir = join(dir, 'node');
   mkdirSync(dataDir, { recursive: true });
   const shared = { clock: systemClock, log: silentLogger, dataDir };
-  return startNodeAgent({ ...shared, client, nodeName: 'local', driver: processDriver(shared), registry });
+  return startNodeAgent({ ...shared, client, nodeName: 'local', driver: processDriver(shared), registry, ...options });
 }
 
 export async function ensureDefaultNamespace(client: Client): Promise<void> {
