@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { BuildSpec } from '../api/build/build.ts';
-import { formatReference, parseReference, RegistryClientError } from '../registry/index.ts';
+import { formatReference, parseDigest, parseReference, RegistryClientError } from '../registry/index.ts';
 import type { BuildContext } from './context.ts';
 import { BuildFailure } from './failure.ts';
 import { type PushedImage, pushImage } from './image.ts';
@@ -96,7 +96,7 @@ function buildKey(spec: BuildSpec, source: ResolvedSource, packs: readonly Pack[
  */
 async function reuse(key: string, context: BuildContext): Promise<PushedImage | undefined> {
   const known = await readJson<{ digest: string }>(join(context.folders.images, `${key}.json`));
-  if (!known) return undefined;
+  if (!parseDigest(String(known?.digest)) || !known) return undefined; // Damaged, or of another version.
   const { host, name } = parseReference(context.repository);
   const image = formatReference({ host, name, digest: known.digest });
   try {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { RegistryClient } from '../registry/index.ts';
+import type { Redact } from './redact.ts';
 import type { BuildLog } from './steps/log.ts';
 
 /** What every part of one build works with. */
@@ -13,6 +14,8 @@ export interface BuildContext {
   workDir: string;
   /** The repository that the image goes to, for example `registry.localhost/default/orders`. */
   repository: string;
+  /** Takes credentials out of what is said of this build. */
+  redact: Redact;
   /** Says which step has begun, for whoever watches. */
   progress(message: string): void;
 }

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Build, BuildKind, type BuildStatus, buildTimeoutMs } from '../api/build/build.ts';
+import { type Build, BuildKind, type BuildStatus, buildTimeoutMs, defaultBuildTimeout } from '../api/build/build.ts';
 import { type Key, keyOf, keyText } from '../api/meta.ts';
 import { isConflict, isNotFound } from '../api/status.ts';
 import type { Controller, ReconcileContext } from '../kube/reconciler.ts';
@@ -12,9 +13,10 @@ import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts'
 import { buildImage } from './build-image.ts';
 import { type BuildContext, type BuildFolders, buildFolders } from './context.ts';
 import { BuildFailure } from './failure.ts';
-import { createLayerCache, keepNewest } from './layers/layer-cache.ts';
+import { beyond, createLayerCache, keepNewest, removeAll } from './layers/layer-cache.ts';
 import { nodePack } from './packs/node/index.ts';
 import type { Pack } from './packs/pack.ts';
+import { type Redact, redactFor } from './redact.ts';
 import { buildRetentionController } from './retention/controller.ts';
 import { Semaphore } from './semaphore.ts';
 import { failedStatus, isFinished, runningStatus, statusLogBytes, succeededStatus } from './status.ts';
@@ -30,14 +32,24 @@ export interface BuildControllerOptions {
   metrics?: Metrics;
   /** Builds at once; 2 unless given. The others wait. */
   concurrency?: number;
+  /** How long after a failure that is not the source's fault a build is tried again. */
+  retryDelaysMs?: readonly number[];
+  /** What each of the caches may hold on the disk. */
+  cacheBytesMax?: number;
   /** The host of the images' names; the embedded registry unless given. */
   imageHost?: string;
 }
 
 /** A failure that is not the source's fault (the registry is away, the disk is full) is tried again after these. */
-const retryDelaysMs = [500, 2000, 8000];
+const defaultRetryDelaysMs = [500, 2000, 8000];
 /** What the cache remembers of images and of layers, each; counted when the platform starts. */
 const cacheEntriesMax = 1000;
+/** What package managers keep of what they fetched, and what is installed for builds that compile, each. */
+const defaultCacheBytesMax = 4 * 1024 ** 3;
+const tidyEveryMs = 3_600_000;
+const reportDelayMsMax = 30_000;
+/** More of a message belongs into the log. */
+const messageCharsMax = 8 * 1024;
 /** A step that ends sooner is not worth a write to the API. */
 const progressAfterMs = 250;
 
@@ -74,7 +86,10 @@ class BuildRuns {
   readonly #slots: Semaphore;
   readonly #runs = new Map<string, Run>();
   readonly #seconds: ReturnType<Metrics['histogram']> | undefined;
+  /** Builds wait for it. */
   #ready: Promise<void> | undefined;
+  #tidiedMs: number | undefined;
+  #atWork = 0;
 
   constructor(options: BuildControllerOptions) {
     this.#options = options;
@@ -96,10 +111,11 @@ class BuildRuns {
     this.#runs.set(key, run);
     const stop = () => run.abort.abort(new Cancelled('the platform is stopping'));
     context.signal.addEventListener('abort', stop, { once: true });
-    this.#run(build, run.abort, context)
+    const log = this.#options.log;
+    // `#run` says in the Build's status what goes wrong; what is left is its being cancelled.
+    void this.#run(build, run.abort.signal, context)
       .catch((err) => {
-        if (!run.abort.signal.aborted)
-          context.log.error({ err, build: key }, 'the result of a build could not be written');
+        if (!run.abort.signal.aborted) log.error({ err, build: key }, 'a build ended without a status');
       })
       .finally(() => {
         context.signal.removeEventListener('abort', stop);
@@ -113,70 +129,132 @@ class BuildRuns {
     this.#runs.delete(text);
   }
 
-  async #run(build: Build, abort: AbortController, context: ReconcileContext): Promise<void> {
+  /** From here to the status that the build ends with: whatever is thrown in between is that build's failure. */
+  async #run(build: Build, cancelled: AbortSignal, context: ReconcileContext): Promise<void> {
     const { clock } = this.#options;
-    const { signal } = abort;
-    this.#ready ??= this.#prepare();
-    await this.#ready;
+    const redact = redactFor(build.spec.source?.git?.url);
+    const log = new BuildLog(undefined, redact);
     const progress = new Progress(clock, (reason, message) =>
-      writeStatus(build, runningStatus(build, reason, message, clock.now()), context, signal),
+      writeStatus(build, runningStatus(build, reason, redact(message), clock.now()), context, cancelled),
     );
-    progress.say('Pending', 'waiting for other builds to end');
-    const leave = await this.#slots.enter(signal).catch(async (error) => {
-      await progress.stop();
-      throw error;
-    });
-    progress.say('Building', 'starting');
-    const startedMs = clock.monotonic();
-    const cancelTimeout = clock.after(buildTimeoutMs(build.spec), () => {
-      abort.abort(new TimedOut(`the build took longer than ${build.spec.timeout}: raise spec.timeout (at most 24h)`));
-    });
-    const log = new BuildLog();
+    let status: BuildStatus;
     try {
-      const status = await this.#attempt(build, log, signal, progress);
+      status = await this.#inSlot(build, log, redact, cancelled, progress);
+    } catch (error) {
+      if (cancelled.aborted) throw error;
+      this.#options.log.error({ err: error, build: keyText(keyOf(build)) }, 'a build failed where nothing should');
+      const message = redact(`the build could not be done: ${messageOf(error)}`);
+      status = failedStatus(build, 'BuildFailed', message, log.tail(statusLogBytes), clock.now());
+    } finally {
       await progress.stop();
-      await writeStatus(build, status, context, status.output ? signal : neverAborted);
+    }
+    const result = status.output ? 'succeeded' : 'failed';
+    await this.#report(build, status, cancelled, context);
+    const { reason } = status.conditions?.[0] ?? {};
+    context.log.info({ build: keyText(keyOf(build)), result, reason, digest: status.output?.digest }, 'build ended');
+  }
+
+  async #inSlot(
+    build: Build,
+    log: BuildLog,
+    redact: Redact,
+    cancelled: AbortSignal,
+    progress: Progress,
+  ): Promise<BuildStatus> {
+    const { clock } = this.#options;
+    await this.#prepared();
+    progress.say('Pending', 'waiting for other builds to end');
+    const leave = await this.#slots.enter(cancelled);
+    progress.say('Building', 'starting');
+    const timeout = new AbortController();
+    const cancelTimeout = clock.after(buildTimeoutMs(build.spec), () => {
+      const timed = build.spec.timeout ?? defaultBuildTimeout;
+      timeout.abort(new TimedOut(`the build took longer than ${timed}: raise spec.timeout (at most 24h)`));
+    });
+    this.#atWork++;
+    const startedMs = clock.monotonic();
+    try {
+      const status = await this.#attempt(build, log, redact, AbortSignal.any([cancelled, timeout.signal]), progress);
       const result = status.output ? 'succeeded' : 'failed';
       this.#seconds?.observe({ result }, (clock.monotonic() - startedMs) / 1000);
-      const { reason } = status.conditions?.[0] ?? {};
-      context.log.info({ build: keyText(keyOf(build)), result, reason, digest: status.output?.digest }, 'build ended');
+      return status;
     } finally {
       cancelTimeout();
-      await progress.stop();
+      this.#atWork--;
       leave();
+      void this.#tidy().catch((err) => {
+        this.#options.log.warn({ err }, "the builds' caches could not be tidied");
+      });
+    }
+  }
+
+  /** Writes the last status, again and again until it is written or nobody wants it: a build runs once. */
+  async #report(build: Build, status: BuildStatus, cancelled: AbortSignal, context: ReconcileContext): Promise<void> {
+    const { clock } = this.#options;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await writeStatus(build, status, context, cancelled);
+      } catch (err) {
+        if (cancelled.aborted) throw err;
+        const delayMs = Math.min(250 * 2 ** attempt, reportDelayMsMax);
+        const about = { err, build: keyText(keyOf(build)), delayMs };
+        this.#options.log.warn(about, 'the status of a build could not be written: trying again');
+        await sleep(clock, delayMs, cancelled);
+      }
     }
   }
 
   /** The status that the build ends with; throws when it was cancelled. */
-  async #attempt(build: Build, log: BuildLog, signal: AbortSignal, progress: Progress): Promise<BuildStatus> {
+  async #attempt(
+    build: Build,
+    log: BuildLog,
+    redact: Redact,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<BuildStatus> {
     const { clock } = this.#options;
-    const workDir = join(this.#folders.work, build.metadata.uid ?? '');
+    const workDir = join(this.#folders.work, randomUUID());
     for (let attempt = 0; ; attempt++) {
       try {
         await mkdir(workDir, { recursive: true });
-        const result = await buildImage(build.spec, this.#packs, this.#context(build, workDir, log, signal, progress));
+        const context = { ...this.#context(build, workDir, log, signal, progress), redact };
+        const result = await buildImage(build.spec, this.#packs, context);
         return succeededStatus(build, result, log.tail(statusLogBytes), clock.now());
       } catch (error) {
         if (signal.reason instanceof Cancelled) throw error;
         const fail = (reason: string, message: string) => {
-          log.say(message);
-          return failedStatus(build, reason, message, log.tail(statusLogBytes), clock.now());
+          const said = redact(message).slice(0, messageCharsMax);
+          log.say(said);
+          return failedStatus(build, reason, said, log.tail(statusLogBytes), clock.now());
         };
         if (signal.reason instanceof TimedOut) return fail('BuildTimeout', signal.reason.message);
         if (error instanceof BuildFailure) return fail(error.reason, error.message);
-        const delayMs = retryDelaysMs[attempt];
+        const delayMs = (this.#options.retryDelaysMs ?? defaultRetryDelaysMs)[attempt];
         this.#options.log.warn({ err: error, build: keyText(keyOf(build)), attempt }, 'a build broke off');
         if (delayMs === undefined) return fail('BuildFailed', `the build could not be done: ${messageOf(error)}`);
         log.say(`${messageOf(error)}: trying again`);
         // When it aborts, the next attempt ends at once and says why.
         await sleep(clock, delayMs, signal).catch(() => {});
       } finally {
-        await rm(workDir, { recursive: true, force: true });
+        await this.#discard(workDir);
       }
     }
   }
 
-  #context(build: Build, workDir: string, log: BuildLog, signal: AbortSignal, progress: Progress): BuildContext {
+  /** What a step left may still write into it, or have taken our rights: then it goes at the next start. */
+  async #discard(workDir: string): Promise<void> {
+    await rm(workDir, { recursive: true, force: true, maxRetries: 3 }).catch((err) => {
+      this.#options.log.warn({ err, workDir }, "a build's folder could not be removed");
+    });
+  }
+
+  #context(
+    build: Build,
+    workDir: string,
+    log: BuildLog,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Omit<BuildContext, 'redact'> {
     const { registry, imageHost = embeddedRegistryHost } = this.#options;
     return {
       registry,
@@ -189,12 +267,36 @@ class BuildRuns {
     };
   }
 
-  /** Ends what an earlier run of the platform left behind when it was killed; forgets the oldest of what it made. */
+  /** Before a build: ends what an earlier run of the platform left; forgets the oldest of what it remembered. */
+  #prepared(): Promise<void> {
+    this.#ready ??= this.#prepare().catch((err) => {
+      // Of no matter for the build that comes; the next one tries again.
+      this.#ready = undefined;
+      this.#options.log.warn({ err }, "the builds' folder could not be prepared");
+    });
+    return this.#ready;
+  }
+
   async #prepare(): Promise<void> {
     const killed = await killLeftoverSteps(this.#folders.pids);
     if (killed > 0) this.#options.log.warn({ killed }, 'build steps of an earlier run were still there: killed');
     await rm(this.#folders.work, { recursive: true, force: true });
-    for (const folder of [this.#folders.images, this.#folders.layers]) await keepNewest(folder, cacheEntriesMax);
+  }
+
+  /** After a build, now and then: bounds the caches. What tools may be at is only removed while no build is at work. */
+  async #tidy(): Promise<void> {
+    const nowMs = this.#options.clock.monotonic();
+    if (this.#tidiedMs !== undefined && nowMs - this.#tidiedMs < tidyEveryMs) return;
+    this.#tidiedMs = nowMs;
+    const { images, layers, npmCache, workspaces } = this.#folders;
+    for (const folder of [images, layers]) await keepNewest(folder, cacheEntriesMax);
+    const bytesMax = this.#options.cacheBytesMax ?? defaultCacheBytesMax;
+    const doomed = [...(await beyond(npmCache, bytesMax)), ...(await beyond(workspaces, bytesMax))];
+    if (doomed.length === 0) return;
+    if (this.#atWork > 0)
+      this.#tidiedMs = undefined; // After the next build, then.
+    else this.#ready = removeAll(doomed);
+    await this.#ready;
   }
 }
 
@@ -235,8 +337,6 @@ class Progress {
     await this.#writing;
   }
 }
-
-const neverAborted = new AbortController().signal;
 
 /** Writes over whatever status is stored: nobody else writes it. A Build that is gone, or replaced, needs none. */
 async function writeStatus(

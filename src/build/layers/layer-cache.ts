@@ -1,4 +1,5 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { parseReference } from '../../registry/index.ts';
@@ -27,7 +28,7 @@ export function createLayerCache(): LayerCache {
       return making.hold(key, context.signal, async () => {
         const path = join(context.folders.layers, `${key}.json`);
         const known = await readJson<Remembered>(path);
-        if (known && (await context.registry.hasBlob(known.repository, known.digest, context.signal))) {
+        if (isRemembered(known) && (await context.registry.hasBlob(known.repository, known.digest, context.signal))) {
           context.log.say(`${createdBy}: unchanged, layer ${known.digest.slice(7, 19)} used again`);
           return rememberedLayer(known, createdBy);
         }
@@ -40,6 +41,12 @@ export function createLayerCache(): LayerCache {
       });
     },
   };
+}
+
+/** A file of another version, or damaged, is none. */
+function isRemembered(known: Remembered | undefined): known is Remembered {
+  const { digest, mediaType, size, diffId, repository } = known ?? {};
+  return typeof size === 'number' && [digest, mediaType, diffId, repository].every((v) => typeof v === 'string');
 }
 
 function rememberedLayer({ digest, mediaType, size, diffId, repository }: Remembered, createdBy: string): Layer {
@@ -72,15 +79,50 @@ export async function keepNewest(folder: string, max: number): Promise<void> {
   for (const { path } of files.slice(max)) await rm(path, { force: true });
 }
 
+/** The entries of a folder that are too much: those changed longest ago, so that the rest has at most `maxBytes`. */
+export async function beyond(folder: string, maxBytes: number): Promise<string[]> {
+  const entries: { path: string; changedMs: number; bytes: number }[] = [];
+  for (const name of await readdir(folder).catch(() => [] /* nothing was ever written */)) {
+    const path = join(folder, name);
+    entries.push({ path, changedMs: (await lstat(path)).mtimeMs, bytes: await bytesIn(path) });
+  }
+  entries.sort((a, b) => b.changedMs - a.changedMs);
+  let keptBytes = 0;
+  return entries
+    .filter(({ bytes }) => {
+      keptBytes += bytes;
+      return keptBytes > maxBytes;
+    })
+    .map(({ path }) => path);
+}
+
+/** Removes files and folders; what cannot be removed is left for the next time. */
+export async function removeAll(paths: readonly string[]): Promise<void> {
+  for (const path of paths) await rm(path, { recursive: true, force: true }).catch(() => {});
+}
+
+/** Of a file, or of all in a folder. */
+async function bytesIn(path: string): Promise<number> {
+  let bytes = 0;
+  const pending = [path];
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const inner = next;
+    const status = await lstat(inner);
+    bytes += status.size;
+    if (status.isDirectory()) pending.push(...(await readdir(inner)).map((name) => join(inner, name)));
+  }
+  return bytes;
+}
+
 /** Writes a file of ours whole or not at all. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.new`;
-  const file = await open(temporary, 'w');
+  const temporary = `${path}.${randomUUID()}.new`;
   try {
-    await file.writeFile(JSON.stringify(value));
-  } finally {
-    await file.close();
+    await writeFile(temporary, JSON.stringify(value), { flag: 'wx' });
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
   }
-  await rename(temporary, path);
 }

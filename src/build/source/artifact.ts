@@ -1,6 +1,8 @@
+import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { type Header, extract as tarExtract } from 'tar-stream';
+import { messageOf } from '../../lib/errors.ts';
 import {
   digestOf,
   formatReference,
@@ -66,17 +68,42 @@ export async function treeOfArtifact(
   const archive = tarExtract();
   const blob = await registry.blob(image, layer.digest, signal);
   const unpacked = readEntries(archive, builder);
+  // Headers cost memory as well, as long as the archive says that they are.
+  const bounded = atMost(builder.totalBytesMax + builder.filesMax * entryBytes);
   const fed = layer.mediaType.endsWith('+gzip')
-    ? pipeline(blob, createGunzip(), archive, { signal })
-    : pipeline(blob, archive, { signal });
+    ? pipeline(blob, createGunzip(), bounded, archive, { signal })
+    : pipeline(blob, bounded, archive, { signal });
   try {
     await Promise.all([fed, unpacked]);
   } catch (error) {
     archive.destroy();
     await Promise.allSettled([fed, unpacked]);
-    throw error;
+    if (!isBroken(error)) throw error;
+    const message = `${image} is no uploaded folder: ${messageOf(error)}`;
+    throw new BuildFailure('SourceInvalid', message, { cause: error });
   }
   return builder.finish();
+}
+
+/** Whether the bytes are no archive (zlib's codes, tar-stream's words), rather than the registry away. */
+function isBroken(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return code.startsWith('Z_') || /tar header|Unexpected end of data/i.test(messageOf(error));
+}
+
+/** A tar header, its padding, and the name in a PAX header before it. */
+const entryBytes = 4096;
+
+/** Passes on up to `maxBytes`, and fails at more. */
+function atMost(maxBytes: number): Transform {
+  let sizeBytes = 0;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      sizeBytes += chunk.length;
+      const message = `the uploaded archive unpacks to more than ${maxBytes} bytes`;
+      done(sizeBytes > maxBytes ? new BuildFailure('SourceTooLarge', message) : null, chunk);
+    },
+  });
 }
 
 async function manifestOf(image: string, registry: RegistryClient, signal: AbortSignal) {

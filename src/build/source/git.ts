@@ -25,6 +25,10 @@ const safeOptions = [
   'credential.helper=',
   'submodule.recurse=false',
   'fetch.recurseSubmodules=false',
+  // A server that says nothing for a minute is given up.
+  'http.lowSpeedLimit=1',
+  'http.lowSpeedTime=60',
+  'pack.threads=2',
   'gc.auto=0',
   'maintenance.auto=false',
 ].flatMap((option) => ['-c', option]);
@@ -92,25 +96,30 @@ async function readCommit(
 ): Promise<SourceTree> {
   const prefix = (subPath ?? '.').replace(/^\.\//, '').replace(/\/+$/, '');
   const treeish = prefix === '.' || prefix === '' ? commit : `${commit}:${prefix}`;
-  const listed = await git(['ls-tree', '-r', '-z', '-l', '--full-tree', treeish], context, repository);
+  const builder = new TreeBuilder(limits);
+  const recordsMax = builder.filesMax + submodulesMax;
+  const listed = await git(['ls-tree', '-r', '-z', '-l', '--full-tree', treeish], context, repository, { recordsMax });
   if (listed.code !== 0) {
     throw new BuildFailure('SubPathNotFound', `commit ${commit} has no folder ${subPath}: check subPath`);
   }
-  const builder = new TreeBuilder(limits);
   const wanted: { path: string; mode: string; hash: string }[] = [];
+  let submodules = 0;
   for (const line of listed.output.toString('utf8').split('\0')) {
     const match = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-)\t(.+)$/s.exec(line);
     if (!match) continue;
     const [, mode = '', type, hash = '', size, path = ''] = match;
     if (type === 'commit') {
-      context.log.say(`${path} is a submodule: left out`);
+      if (submodules++ < submodulesSaidMax) context.log.say(`${path} is a submodule: left out`);
       continue;
     }
+    if (wanted.length >= builder.filesMax) builder.tooMany();
     builder.reserve(path, Number(size));
     wanted.push({ path, mode, hash });
   }
   const stdin = wanted.map(({ hash }) => `${hash}\n`).join('');
-  const { output } = await mustSucceed(['cat-file', '--batch'], context, repository, stdin);
+  // Each file comes with a line of its own before it and a newline behind.
+  const outputBytesMax = builder.totalBytesMax + 200 * wanted.length;
+  const { output } = await mustSucceed(['cat-file', '--batch'], context, repository, { stdin, outputBytesMax });
   let offset = 0;
   for (const { path, mode, hash } of wanted) {
     const end = output.indexOf(10, offset);
@@ -124,45 +133,87 @@ async function readCommit(
   return builder.finish();
 }
 
+const submodulesMax = 1000;
+const submodulesSaidMax = 20;
+
 interface GitResult {
   code: number;
   output: Buffer;
   errors: string;
 }
 
-async function git(args: string[], context: BuildContext, cwd: string, stdin?: string): Promise<GitResult> {
+/** How much of a fetch may lie on the disk, and what git may take of the memory for it, in KiB. */
+const limits = { diskKiB: 1024 * 1024, memoryKiB: 3 * 1024 * 1024 };
+/** Lists of refs and of files; the files' content has a bound of its own. */
+const listBytesMax = 32 * 1024 * 1024;
+
+/** What the server sends is bounded by the system: git itself reads, and keeps, whatever comes. */
+const boundedGit = [
+  '-c',
+  // `ulimit -v` is not there on macOS: then only the disk is bounded.
+  `ulimit -f ${limits.diskKiB * 2}; ulimit -v ${limits.memoryKiB} 2>/dev/null; exec git "$@"`,
+  'git',
+];
+
+async function git(
+  args: string[],
+  context: BuildContext,
+  cwd: string,
+  more: { stdin?: string; outputBytesMax?: number; recordsMax?: number } = {},
+): Promise<GitResult> {
+  const { stdin, outputBytesMax = listBytesMax, recordsMax = Number.POSITIVE_INFINITY } = more;
+  let records = 0;
   const chunks: Buffer[] = [];
-  const errors = new BuildLog(16 * 1024);
+  let sizeBytes = 0;
+  const tooMuch = new AbortController();
+  const errors = new BuildLog(16 * 1024, context.redact);
   const env = stepEnvironment(context.workDir, {
     ...networkEnvironment(),
     GIT_TERMINAL_PROMPT: '0',
     GIT_CONFIG_NOSYSTEM: '1',
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_LFS_SKIP_SMUDGE: '1',
-    GIT_SSH_COMMAND: 'ssh -o BatchMode=yes',
+    GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15',
   });
-  try {
-    const code = await runStep({
-      command: 'git',
-      args: [...safeOptions, ...args],
-      cwd,
-      env,
-      log: errors,
-      signal: context.signal,
-      pidDir: context.folders.pids,
-      onStdout: (chunk) => chunks.push(chunk),
-      ...(stdin === undefined ? {} : { stdin }),
-    });
-    return { code, output: Buffer.concat(chunks), errors: errors.text().trim() };
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    throw new BuildFailure('GitFetchFailed', 'there is no git on this machine: install git', { cause: error });
+  const code = await runStep({
+    command: '/bin/sh',
+    args: [...boundedGit, ...safeOptions, ...args],
+    cwd,
+    env,
+    log: errors,
+    signal: AbortSignal.any([context.signal, tooMuch.signal]),
+    pidDir: context.folders.pids,
+    onStdout(chunk) {
+      sizeBytes += chunk.length;
+      if (more.recordsMax !== undefined) for (const byte of chunk) if (byte === 0) records++;
+      const what = records > recordsMax ? `${recordsMax} files` : `${outputBytesMax} bytes`;
+      if (sizeBytes <= outputBytesMax && records <= recordsMax) chunks.push(chunk);
+      else tooMuch.abort(new BuildFailure('SourceTooLarge', `git ${args[0]} gave more than ${what}: leave some out`));
+    },
+    ...(stdin === undefined ? {} : { stdin }),
+  });
+  const said = errors.text().trim();
+  if (code === 127 && /git: not found|git: command not found|git: No such file/.test(said)) {
+    throw new BuildFailure('GitFetchFailed', 'there is no git on this machine: install git');
   }
+  if (
+    /File size limit exceeded|signal 25|Out of memory|out of memory|mmap failed|pack exceeds/.test(said) ||
+    code === 153
+  ) {
+    const limit = `${limits.diskKiB / 1024} MiB`;
+    throw new BuildFailure(
+      'SourceTooLarge',
+      `git ${args[0]} ended: one commit may take ${limit} to fetch: ${lastOf(said)}`,
+    );
+  }
+  return { code, output: Buffer.concat(chunks), errors: said };
 }
 
-async function mustSucceed(args: string[], context: BuildContext, cwd: string, stdin?: string): Promise<GitResult> {
-  const result = await git(args, context, cwd, stdin);
-  if (result.code !== 0) throw new BuildFailure('GitFetchFailed', `git ${args[0]} failed: ${result.errors}`);
+const lastOf = (errors: string) => errors.split('\n').slice(-3).join('; ').slice(0, 1000);
+
+async function mustSucceed(...call: Parameters<typeof git>): Promise<GitResult> {
+  const result = await git(...call);
+  if (result.code !== 0) throw new BuildFailure('GitFetchFailed', `git ${call[0][0]} failed: ${lastOf(result.errors)}`);
   return result;
 }
 
@@ -172,7 +223,7 @@ function revisionNotFound(url: string, revision: string, hint: string): BuildFai
 }
 
 function remoteFailure(url: string, errors: string): BuildFailure {
-  const said = errors.split('\n').slice(-3).join('; ');
+  const said = lastOf(errors);
   if (
     /could not read Username|Authentication failed|terminal prompts disabled|Permission denied|\b40[13]\b/.test(errors)
   ) {

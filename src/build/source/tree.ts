@@ -38,7 +38,12 @@ export class TreeBuilder {
     }
     this.#totalBytes += sizeBytes;
     if (this.#totalBytes > totalBytesMax) throw tooLarge(`the source has more than ${totalBytesMax} bytes at ${path}`);
-    if (this.#entries.size >= filesMax) throw tooLarge(`the source has more than ${filesMax} files`);
+    if (this.#entries.size >= filesMax) this.tooMany();
+  }
+
+  /** Refuses a source whose list of files, before any was added, is too long. */
+  tooMany(): never {
+    throw tooLarge(`the source has more than ${this.#limits.filesMax} files`);
   }
 
   /** How many files and links there may be. */

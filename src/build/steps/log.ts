@@ -1,12 +1,16 @@
-/** What a build printed: the last part of it, whole lines, in memory. */
+import { type Redact, redactFor } from '../redact.ts';
+
+/** What a build printed: the last part of it, whole lines, in memory, without credentials. */
 export class BuildLog {
   readonly #maxBytes: number;
+  readonly #redact: Redact;
   #chunks: string[] = [];
   #sizeBytes = 0;
   #wasCut = false;
 
-  constructor(maxBytes = 256 * 1024) {
+  constructor(maxBytes = 256 * 1024, redact: Redact = redactFor(undefined)) {
     this.#maxBytes = maxBytes;
+    this.#redact = redact;
   }
 
   /** A line of the builder's own. */
@@ -26,8 +30,9 @@ export class BuildLog {
     }
   }
 
+  /** As a whole, because what must not be read may come in two chunks. */
   text(): string {
-    return this.#chunks.join('');
+    return this.#redact(this.#chunks.join(''));
   }
 
   /** The last `maxBytes` of it, beginning with a whole line. */

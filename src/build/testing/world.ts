@@ -5,6 +5,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { RegistryClient, type RunningRegistry, startRegistry } from '../../registry/index.ts';
 import { type BuildContext, buildFolders } from '../context.ts';
+import { redactFor } from '../redact.ts';
 import { BuildLog } from '../steps/log.ts';
 
 /** For tests of builds: a real registry in a folder of its own, and contexts for builds. */
@@ -35,6 +36,7 @@ export async function openBuildWorld(): Promise<BuildWorld> {
       signal,
       workDir: join(dir, 'work', String(count++)),
       repository: `registry.localhost/test/${name}`,
+      redact: redactFor(undefined),
       progress: () => {},
     }),
     async folder(files) {
