@@ -10,6 +10,7 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { note } from '../notes.ts';
 import { Random } from '../random.ts';
+import { killSession, runSessions } from '../sessions.ts';
 
 const path = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs', 'default.b.uid.db');
 
@@ -20,21 +21,33 @@ function open(): SqliteLog {
   return new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
 }
 
-if (process.argv[2] === 'open') await open().close();
-else for (let session = 0; session < 2; session++) await work(session);
+const [seed, session] = process.argv.slice(2);
+if (seed === 'open') await open().close();
+else if (session !== undefined) await work(Number(session));
+else runSessions(3);
 
 async function work(session: number): Promise<void> {
-  const random = new Random(Number(process.argv[2]) + session);
+  const random = new Random(Number(seed) + session);
   const log = open();
   const cursors: Cursor[] = [];
   const join = async (consumer: string) => cursors.push(await log.cursor(consumer));
-  for (const consumer of ['quick', 'slow', ...(session === 0 ? ['forgotten'] : ['late'])]) await join(consumer);
+  for (const consumer of ['quick', 'slow', session === 0 ? 'forgotten' : 'late']) await join(consumer);
+  for (const cursor of cursors) {
+    for (let from = cursor.position; from < log.end; ) {
+      for (const { offset, event } of await log.read(from, 100)) {
+        if (!cursor.isDone(offset)) note({ done: `${cursor.consumer}: ${event.attributes.id}`, value: 'owed' });
+        from = offset + 1;
+      }
+    }
+  }
   let serial = session * 1_000_000;
 
   const append = async () => {
     const ids = Array.from({ length: random.pick([1, 1, 1, 3]) }, () => `${++serial}`);
     const owed = ids.flatMap((id) => cursors.map(({ consumer }) => `${consumer}: ${id}`));
     for (const key of owed) note({ tried: key, value: 'owed' });
+    // That a consumer is forgotten may itself be lost.
+    if (session > 0) for (const id of ids) note({ tried: `forgotten: ${id}`, value: 'owed' });
     const events = ids.map((id) => eventOf(id, random.pick([0, 1, 50, 2000])));
     const offset = await log.append(events, { isReply: random.next() < 0.2 });
     for (const key of owed) note({ done: key, value: 'owed' });
@@ -69,7 +82,9 @@ async function work(session: number): Promise<void> {
     log.retain((consumer) => consumer !== 'forgotten');
     await join('late');
   }
-  await Promise.all(Array.from({ length: 8 }, producer));
+  const producing = Promise.all(Array.from({ length: 8 }, producer));
+  if (session < 2) await killSession(() => serial % 1_000_000 > 700);
+  await producing;
   isDone = true;
   await consuming;
   await log.close();

@@ -2,7 +2,6 @@
  * Eight writers of ConfigMaps through the API server's own client, in three sessions. The first two are killed at it;
  * whoever opens the store after that and shows an object promises it anew.
  */
-import { spawnSync } from 'node:child_process';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ConfigMapKind } from '../../../src/api/core/config-map.ts';
 import { openApiServer } from '../../../src/cluster/apiserver/index.ts';
@@ -10,6 +9,7 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { note, promised } from '../notes.ts';
 import { Random } from '../random.ts';
+import { killSession, runSessions } from '../sessions.ts';
 
 const dataDir = process.env.POWER_LOSS_ROOT ?? '';
 const open = () => openApiServer({ dataDir, clock: systemClock, log: silentLogger, kinds: [] });
@@ -17,14 +17,7 @@ const open = () => openApiServer({ dataDir, clock: systemClock, log: silentLogge
 const [seed, session] = process.argv.slice(2);
 if (seed === 'open') await (await open()).stop();
 else if (session !== undefined) await work(Number(session));
-else {
-  for (let next = 0; next < 3; next++) {
-    const { signal, status } = spawnSync(process.execPath, [...process.execArgv, ...process.argv.slice(1), `${next}`], {
-      stdio: 'inherit',
-    });
-    if (status !== 0 && signal !== 'SIGKILL') throw new Error(`session ${next} ended with ${signal ?? status}`);
-  }
-}
+else runSessions(3);
 
 async function work(session: number): Promise<void> {
   const random = new Random(Number(seed) + session);
@@ -51,10 +44,7 @@ async function work(session: number): Promise<void> {
     }
   };
   const writing = Promise.all(Array.from({ length: 8 }, (_, w) => writer(w)));
-  if (session < 2) {
-    while (serial % 1_000_000 < 150) await pause(1);
-    process.kill(process.pid, 'SIGKILL');
-  }
+  if (session < 2) await killSession(() => serial % 1_000_000 > 150);
   await writing;
   // Nothing to do for long enough, and the store moves its log into its database: then it is written to again.
   await pause(700);
