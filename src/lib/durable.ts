@@ -17,17 +17,19 @@ import { dirname } from 'node:path';
  * made, so of those that were there before, only the last may have been left unsynced, by a process that was killed.
  */
 export function makeFolder(path: string, options: { mode?: number } = {}): void {
-  try {
-    mkdirSync(path, options);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && dirname(path) !== path) {
-      makeFolder(dirname(path), options);
+  if (!isFolder(path)) {
+    // Not by `recursive`: that tries for ever in a folder that takes no folders and says ENOENT, as /proc does.
+    if (dirname(path) !== path && !isFolder(dirname(path))) makeFolder(dirname(path), options);
+    try {
       mkdirSync(path, options);
-    } else if (code !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+    } catch (error) {
+      if (!isFolder(path)) throw error; // Else somebody was faster.
+    }
   }
   syncNameOf(path);
 }
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 function syncNameOf(path: string): void {
   try {

@@ -1,6 +1,7 @@
-import { accessSync, chmodSync, constants, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { accessSync, chmodSync, constants, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { makeFolder, replaceFile } from '../lib/durable.ts';
 import { KittiwakeError, messageOf } from '../lib/errors.ts';
 import { removeAddresses } from './addresses.ts';
 import { holderOf, pidFileOf } from './holder.ts';
@@ -42,17 +43,6 @@ export function makeDataDir(dataDir: string, folders: readonly string[] = []): v
   }
 }
 
-/** Node's own `recursive` tries for ever in a folder that takes no folders and says ENOENT, as /proc does. */
-function makeFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
-  if (dirname(path) !== path) makeFolder(dirname(path));
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error; // Else somebody was faster.
-  }
-}
-
 function unusable(dataDir: string, cause: unknown): Error {
   const remedy = 'make it writable, or choose another with --data-dir';
   return new Error(`the data folder ${dataDir} cannot be used: ${messageOf(cause)}: ${remedy}`, { cause });
@@ -61,7 +51,7 @@ function unusable(dataDir: string, cause: unknown): Error {
 function checkFormat(dataDir: string): void {
   const file = join(dataDir, 'version');
   const found = readOwnFile(file)?.trim();
-  if (found === undefined) writeFileSync(file, `${formatVersion}\n`);
+  if (found === undefined) replaceFile(file, `${formatVersion}\n`);
   else if (!(Number(found) <= formatVersion)) {
     throw new KittiwakeError('DATA_DIR_TOO_NEW', { dataDir, found: found.slice(0, 40), known: formatVersion });
   }

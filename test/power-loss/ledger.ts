@@ -5,6 +5,7 @@ export interface Found {
   /** By key, as in the notes. */
   states: Map<string, string>;
   floors?: Map<string, number>;
+  kept?: Map<string, string>;
   /** What is broken whatever was promised: half a file, a page that fails its check. */
   broken: string[];
 }
@@ -15,6 +16,7 @@ export interface Found {
  */
 export class Ledger {
   readonly #floors = new Map<string, number>();
+  readonly #kept = new Map<string, string>();
   readonly #keys = new Map<string, { acknowledged: string | null; tried: (string | null)[] }>();
 
   constructor(notes: readonly Note[] = []) {
@@ -28,7 +30,8 @@ export class Ledger {
       else this.#keys.set(note.tried, { acknowledged: null, tried: [note.value] });
     } else if ('floor' in note) {
       this.#floors.set(note.floor, Math.max(note.value, this.#floors.get(note.floor) ?? 0));
-    } else this.#keys.set(note.done, { acknowledged: note.value, tried: [] });
+    } else if ('kept' in note) this.#kept.set(note.kept, note.value);
+    else this.#keys.set(note.done, { acknowledged: note.value, tried: [] });
   }
 
   /** What is wrong with a disk that shows `found`, in words; nothing when all is well. */
@@ -44,6 +47,10 @@ export class Ledger {
     for (const [name, given] of this.#floors) {
       const next = found.floors?.get(name) ?? 0;
       if (next < given) wrong.push(`${name}: ${given} was given out; the disk goes on from ${next}`);
+    }
+    for (const [name, value] of this.#kept) {
+      const state = found.kept?.get(name) ?? null;
+      if (state !== value) wrong.push(`${name}: others have ${stateText(value)}; the disk has ${stateText(state)}`);
     }
     return wrong;
   }

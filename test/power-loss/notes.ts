@@ -7,7 +7,9 @@ export type Note =
   /** The change was acknowledged: from here on, no older state is right. */
   | { done: string; value: string | null }
   /** A number that was given out, and from which what is numbered must go on. */
-  | { floor: string; value: number };
+  | { floor: string; value: number }
+  /** A value of which others hold copies now: it may be made anew no more. */
+  | { kept: string; value: string };
 
 const path = process.env.POWER_LOSS_NOTES;
 const file = path === undefined ? undefined : openSync(path, 'a');

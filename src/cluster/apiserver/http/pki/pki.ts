@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../../../lib/clock.ts';
+import { makeFolder, replaceFile } from '../../../../lib/durable.ts';
 import { type CertificateRequest, type Identity, issue, type Subject } from './certificate.ts';
 
 /** Who may be met on the API server's listener. `admin` is for people; the others are processes of the platform. */
@@ -39,7 +40,7 @@ const clientSubjects: Record<ClientName, Subject> = {
  * are made anew (with all the others when it is the authority's own). Keys are readable by the owner only.
  */
 export function ensurePki(dir: string, clock: Clock): Pki {
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  makeFolder(dir, { mode: 0o700 });
   chmodSync(dir, 0o700);
   const now = clock.now();
   const validity = (lifeMs: number) => ({ notBeforeMs: now - clockSkewMs, notAfterMs: now + lifeMs });
@@ -79,8 +80,10 @@ function ensure(
   const found = read(certPath, keyPath);
   if (found && isUsable(found, nowMs, expected)) return found;
   const made = make();
-  writeSecret(keyPath, made.key);
-  writeSecret(certPath, made.cert);
+  // Others hold copies of the authority, and of no other: it must be the same for good.
+  const write = expected === undefined ? replaceSecret : writeSecret;
+  write(keyPath, made.key);
+  write(certPath, made.cert);
   return made;
 }
 
@@ -112,7 +115,12 @@ function isUsable(identity: Identity, nowMs: number, expected: Expected | undefi
   }
 }
 
-/** Written whole beside its place, then renamed, so that a crash leaves the old file or the new one. */
+const replaceSecret = (path: string, text: string) => replaceFile(path, text, { mode: 0o600 });
+
+/**
+ * Written whole beside its place, then renamed: a process that is killed leaves the old file or the new one. After
+ * power loss it may be damaged, and is made anew.
+ */
 export function writeSecret(path: string, text: string): void {
   const temporary = `${path}.${process.pid}.tmp`;
   writeFileSync(temporary, text, { mode: 0o600 });
