@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { describe, it } from 'node:test';
+import type { RevisionTarget } from './snapshot.ts';
+import {
+  eventually,
+  onHeads,
+  RawClient,
+  requestText,
+  snapshotOf,
+  startRawOrigin,
+  startTestGateway,
+  statusOf,
+} from './testing/fixture.ts';
+import { ShiftingClock } from './testing/shifting-clock.ts';
+
+const closing = 'Connection: close\r\n';
+const begun = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n';
+
+/** A request that has reached its revision, which says nothing but what a test has it say. */
+async function underWay(target: Partial<RevisionTarget>, more = closing) {
+  const clock = new ShiftingClock();
+  let upstream: Socket | undefined;
+  const origin = await startRawOrigin((socket) =>
+    onHeads(socket, () => {
+      upstream = socket;
+    }),
+  );
+  const gateway = await startTestGateway(snapshotOf([origin.port], target), { clock });
+  const client = new RawClient(gateway.port).send(requestText('GET /', more));
+  await eventually(() => upstream !== undefined);
+  return {
+    clock,
+    client,
+    say: (text: string) => upstream?.write(text),
+    async stop() {
+      await gateway.stop({ graceMs: 0 });
+      client.close();
+      origin.close();
+    },
+  };
+}
+
+describe("timeoutSeconds, from a request's arrival", () => {
+  it('does not cut a reply whose first byte was in time', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 10_000 });
+    say(`${begun}abc`);
+    await client.untilHas('abc');
+    await clock.shift(15_000);
+    say('def');
+    assert.match(await client.ended(), /^HTTP\/1.1 200 OK[\s\S]*\r\n\r\nabcdef$/);
+    await stop();
+  });
+
+  it('does not cut a reply of which only the head was in time', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 10_000, responseStartTimeoutMs: 5_000 });
+    say(begun);
+    await client.untilHas('200 OK');
+    await clock.shift(15_000);
+    say('abcdef');
+    assert.match(await client.ended(), /\r\n\r\nabcdef$/);
+    await stop();
+  });
+
+  it('does not cut a switched protocol', async () => {
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: x\r\n';
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 10_000 }, upgrade);
+    say('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n');
+    await client.untilHas('101');
+    await clock.shift(15_000);
+    say('still here');
+    await client.untilHas('still here');
+    await stop();
+  });
+
+  it('answers 504 when no reply has begun, whatever interim replies came', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 10_000 });
+    say('HTTP/1.1 103 Early Hints\r\n\r\n');
+    await client.untilHas('103');
+    await clock.shift(15_000);
+    const text = await client.ended();
+    assert.equal(statusOf(text.slice(text.lastIndexOf('HTTP/1.1 '))), 504);
+    await stop();
+  });
+
+  it('leaves a request alone that has time', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 10_000 });
+    await clock.shift(9_000);
+    say(`${begun}abcdef`);
+    assert.equal(statusOf(await client.ended()), 200);
+    await stop();
+  });
+
+  it('goes on while a request waits for a pod', async () => {
+    const clock = new ShiftingClock();
+    const gateway = await startTestGateway(snapshotOf([], { timeoutMs: 10_000 }), { clock });
+    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    await gateway.report(({ queued }) => queued === 1);
+    await clock.shift(9_000);
+    assert.equal(client.text, '');
+    await clock.shift(2_000);
+    assert.equal(statusOf(await client.ended()), 504);
+    await gateway.report(({ queued }) => queued === 0);
+    await gateway.stop();
+  });
+});
+
+describe('responseStartTimeoutSeconds', () => {
+  it('is met by an interim reply', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 60_000, responseStartTimeoutMs: 5_000 });
+    say('HTTP/1.1 103 Early Hints\r\n\r\n');
+    await client.untilHas('103');
+    await clock.shift(10_000);
+    say(`${begun}abcdef`);
+    assert.match(await client.ended(), /200 OK[\s\S]*abcdef$/);
+    await stop();
+  });
+
+  it('answers 504 when nothing has come', async () => {
+    const { clock, client, stop } = await underWay({ timeoutMs: 60_000, responseStartTimeoutMs: 5_000 });
+    await clock.shift(10_000);
+    assert.equal(statusOf(await client.ended()), 504);
+    await stop();
+  });
+});
+
+describe('idleTimeoutSeconds', () => {
+  it('runs from the arrival, anew from each byte, and cuts a reply that stands still', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 60_000, idleTimeoutMs: 10_000 });
+    await clock.shift(8_000);
+    say(`${begun}abc`);
+    await client.untilHas('abc');
+    await clock.shift(8_000);
+    say('d');
+    await client.untilHas('abcd');
+    await clock.shift(12_000);
+    assert.match(await client.ended(), /abcd$/);
+    await stop();
+  });
+
+  it('answers 504 when the revision was silent from the start', async () => {
+    const { clock, client, stop } = await underWay({ timeoutMs: 60_000, idleTimeoutMs: 10_000 });
+    await clock.shift(12_000);
+    assert.equal(statusOf(await client.ended()), 504);
+    await stop();
+  });
+});
+
+describe('a peer that takes nothing', () => {
+  it('is cut off in the end, so that it does not hold a slot for ever', async () => {
+    const { clock, client, say, stop } = await underWay({ containerConcurrency: 1 });
+    client.socket.pause();
+    say(`HTTP/1.1 200 OK\r\nContent-Length: 900000000\r\n\r\n`);
+    const piece = 'x'.repeat(1 << 20);
+    let upstream: unknown;
+    for (let round = 0; round < 64; round++) {
+      upstream = say(piece);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(upstream, false);
+    await clock.shift(299_000);
+    assert.equal(client.socket.destroyed, false);
+    await clock.shift(302_000);
+    client.socket.resume();
+    await client.ended();
+    assert.ok(client.text.length < 900_000_000);
+    await stop();
+  });
+});
