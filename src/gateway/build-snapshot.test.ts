@@ -9,7 +9,9 @@ import {
 import { apiVersionOf } from '../api/kind.ts';
 import { type Ingress, IngressKind, type IngressPath, ingressClassAnnotation } from '../api/networking/ingress.ts';
 import { type Revision, RevisionKind } from '../api/serving/revision.ts';
+import { VirtualClock } from '../lib/virtual-clock.ts';
 import { buildSnapshot } from './build-snapshot.ts';
+import { Router } from './router.ts';
 
 function ingress(
   name: string,
@@ -140,5 +142,98 @@ describe('a snapshot', () => {
     );
     assert.equal(revisions.get('ns/r')?.timeoutMs, 300_000);
     assert.equal(revisions.get('ns/r')?.endpoints.length, 1);
+  });
+
+  const wrong: [name: string, path: unknown, why: RegExp][] = [
+    ['a field line in a header value', { splits: [{ ...to('b'), appendHeaders: { A: 'x\r\nB: y' } }] }, /cannot stand/],
+    ['a header name that is none', { splits: [to('b')], appendHeaders: { 'A B': 'x' } }, /no header name/],
+    ['a header that frames', { splits: [to('b')], appendHeaders: { 'content-Length': '5' } }, /frames or routes/],
+    ['a percent that is none', { splits: [{ ...to('b'), percent: 'many' }] }, /percent is many/],
+    ['a negative percent', { splits: [to('b', -5), to('c', 105)] }, /percent is -5/],
+    ['a host to rewrite to that is none', { splits: [to('b')], rewriteHost: 'a\r\nX: y' }, /rewriteHost is no host/],
+    ['no splits', {}, /splits/],
+    ['a split without a name', { splits: [{ serviceNamespace: 'ns' }] }, /serviceName is not text/],
+  ];
+  for (const [name, path, why] of wrong) {
+    it(`leaves a path with ${name} without a revision, says so, and keeps the others`, () => {
+      const paths = [{ path: '/bad', ...(path as object) }, { splits: [to('good')] }] as IngressPath[];
+      const { hosts, problems } = buildSnapshot([ingress('one', ['h'], paths)], [], []);
+      const shown = hosts.get('h')?.map(({ prefix, splits }) => [prefix, splits.map(({ revision }) => revision)]);
+      assert.deepEqual(shown, [
+        ['/bad', []],
+        ['/', ['ns/good']],
+      ]);
+      assert.equal(problems?.length, 1);
+      assert.equal(problems?.[0]?.object, 'Ingress ns/one');
+      assert.match(problems?.[0]?.why ?? '', why);
+      assert.match(problems?.[0]?.why ?? '', /^spec\.rules\[0\]\.http\.paths\[0\]: /);
+    });
+  }
+
+  it('leaves out paths, hosts, rules and whole Ingresses of another shape, and keeps the rest', () => {
+    const good = ingress('good', ['h'], [{ splits: [to('a')] }]);
+    const of = (spec: unknown) => ({ ...good, metadata: { ...good.metadata, name: 'bad' }, spec }) as Ingress;
+    const shapes: unknown[] = [
+      null,
+      5,
+      { rules: {} },
+      { rules: 'text' },
+      { rules: [null, 5, { http: 5 }, { http: { paths: {} } }, { hosts: 'h', http: null }, { hosts: [null, 7, {}] }] },
+      { rules: [{ hosts: ['x'], http: { paths: [null, 5, { path: 7 }, { headers: { A: {} }, splits: [] }] } }] },
+    ];
+    for (const spec of shapes) {
+      const { hosts } = buildSnapshot([of(spec), good], [], []);
+      assert.equal(hosts.get('h')?.length, 1, JSON.stringify(spec));
+    }
+  });
+
+  it('leaves out addresses that are no IP addresses, ports that are none, and limits that are no numbers', () => {
+    const paths = [{ splits: [to('a')] }];
+    const slices = [
+      slice('a-private', [['10.0.0.1'], ['evil.example'], ['::1'], ['/var/run/x.sock'], ['']]),
+      slice('a-private', [['10.0.0.2']], 70_000),
+      slice('a-private', [['10.0.0.3']], -1),
+      slice('a-private', [['10.0.0.4']], 1.5),
+      { ...slice('a-private', []), endpoints: null } as unknown as EndpointSlice,
+      { ...slice('a-private', []), endpoints: [null, {}, { addresses: 'x' }] } as unknown as EndpointSlice,
+    ];
+    const bad = { timeoutSeconds: Number.NaN, containerConcurrency: 'many', idleTimeoutSeconds: -1 };
+    const revision = {
+      apiVersion: apiVersionOf(RevisionKind),
+      kind: 'Revision',
+      metadata: { name: 'a', namespace: 'ns' },
+      spec: bad,
+    } as unknown as Revision;
+    const { revisions, problems } = buildSnapshot([ingress('one', ['h'], paths)], slices, [revision]);
+    const target = revisions.get('ns/a');
+    assert.deepEqual(
+      target?.endpoints.map(({ host }) => host),
+      ['10.0.0.1', '::1'],
+    );
+    assert.deepEqual([target?.timeoutMs, target?.containerConcurrency, target?.idleTimeoutMs], [300_000, 0, 0]);
+    for (const why of [
+      /"evil.example" is no IP/,
+      /70000 is no port/,
+      /-1 is no port/,
+      /1.5 is no port/,
+      /timeoutSec/,
+    ]) {
+      assert.ok(
+        problems?.some((problem) => why.test(problem.why)),
+        String(why),
+      );
+    }
+  });
+
+  it('has one list of routes for all hosts of a rule, however many there are of both', () => {
+    const names = Array.from({ length: 5_000 }, (_, at) => `h${at}`);
+    const paths = Array.from({ length: 1_000 }, (_, at) => ({ path: `/${at}`, splits: [to('a')] }));
+    const snapshot = buildSnapshot([ingress('one', names, paths)], [], []);
+    assert.equal(new Set(snapshot.hosts.values()).size, 1);
+    const router = new Router({ clock: new VirtualClock(), queueMax: 1, onDemand() {} });
+    router.swap(snapshot);
+    assert.equal(router.routesOf('h1')?.length, 1_000);
+    assert.equal(router.routesOf('h1'), router.routesOf('h4999'));
+    router.close();
   });
 });

@@ -1,4 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
+import type { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { GatewayLimits } from './limits.ts';
@@ -20,6 +21,7 @@ export interface GatewayContext {
   readonly connections: Set<ClientConnection>;
   /** Logs every n-th request; 0 logs none. */
   readonly accessLogEvery: number;
+  readonly quarantine: Quarantine;
   /** Counts and logs an error of the gateway's own; `fields` say what it was at. */
   readonly reportFault: (error: unknown, fields?: object) => void;
 }
@@ -33,12 +35,22 @@ export interface GatewayCounters {
   internalErrors: number;
   /** Connections cut off because all of them together held too much. */
   shed: number;
+  /** Parts of objects that were left out of the present routes. */
+  problems: number;
   /** Requests that no revision saw, by the status of the reply. */
   readonly localReplies: Map<number, number>;
 }
 
 export function createCounters(): GatewayCounters {
-  return { accepted: 0, refusedConnections: 0, ended: 0, internalErrors: 0, shed: 0, localReplies: new Map() };
+  return {
+    accepted: 0,
+    refusedConnections: 0,
+    ended: 0,
+    internalErrors: 0,
+    shed: 0,
+    problems: 0,
+    localReplies: new Map(),
+  };
 }
 
 export function dateField(nowMs: number): string {

@@ -20,6 +20,7 @@ const periodMs = 1_000;
 /** While requests wait and the autoscaler cannot be reached, how soon to try again. */
 const retryMs = 100;
 const postTimeoutMs = 2_000;
+const postsMax = 4;
 
 /**
  * Tells the autoscaler what the revisions are asked for: each second, and at once when a request meets a revision that
@@ -27,15 +28,17 @@ const postTimeoutMs = 2_000;
  */
 export class DemandReporter {
   readonly #options: DemandOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: postsMax });
   readonly #urgent = new Set<Backend>();
-  /** Had something to report the last time: one zero more tells that it has become idle. */
-  readonly #reported = new Set<Backend>();
+  /** Had something to report the last time: one zero more tells that it has become idle, or is no longer routed to. */
+  #reported = new Set<Backend>();
   /** Arrivals that an urgent report has told already, to be left out of the period's. */
   readonly #toldEarly = new Map<Backend, number>();
   #cancelTick: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
   #isUrgentScheduled = false;
+  /** Posts that have no answer yet. */
+  #underWay = 0;
   #isReachable = true;
   #isStopped = false;
 
@@ -45,7 +48,7 @@ export class DemandReporter {
 
   start(): void {
     this.#cancelTick = this.#options.clock.after(periodMs, () => {
-      this.#reportAll();
+      this.#guarded(() => this.#reportAll());
       if (!this.#isStopped) this.start();
     });
   }
@@ -64,8 +67,17 @@ export class DemandReporter {
     this.#isUrgentScheduled = true;
     queueMicrotask(() => {
       this.#isUrgentScheduled = false;
-      this.#reportUrgent();
+      this.#guarded(() => this.#reportUrgent());
     });
+  }
+
+  /** Timers and microtasks enter here: a report that fails is one report less. */
+  #guarded(report: () => void): void {
+    try {
+      report();
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'a report to the autoscaler failed');
+    }
   }
 
   #reportUrgent(): void {
@@ -84,22 +96,30 @@ export class DemandReporter {
   #reportAll(): void {
     const nowMs = this.#options.clock.monotonic();
     const revisions: RevisionStats[] = [];
+    const before = this.#reported;
+    this.#reported = new Set();
     for (const backend of this.#options.backends()) {
       const cut = backend.counters.cut(nowMs);
       const requestCount = Math.max(0, cut.requestCount - (this.#toldEarly.get(backend) ?? 0));
       const isActive = cut.averageConcurrency > 0 || cut.requestCount > 0 || backend.queued > 0;
       // One with pods is reported idle too: the autoscaler reads silence as a gateway that is away.
-      if (!isActive && !backend.hasReadyEndpoints && !this.#reported.has(backend)) continue;
+      const wasActive = before.delete(backend);
+      if (!isActive && !backend.hasReadyEndpoints && !wasActive) continue;
       if (isActive) this.#reported.add(backend);
-      else this.#reported.delete(backend);
       revisions.push(statsOf(backend, { averageConcurrency: cut.averageConcurrency, requestCount }));
     }
+    // What is left was reported and is gone.
+    for (const backend of before) revisions.push(statsOf(backend, { averageConcurrency: 0, requestCount: 0 }));
     this.#toldEarly.clear();
     if (revisions.length > 0) this.#post(revisions);
   }
 
   #post(revisions: RevisionStats[]): void {
     const { autoscaler, clock, id } = this.#options;
+    if (this.#underWay >= postsMax) {
+      this.#missed('it leaves reports without an answer');
+      return;
+    }
     const report: StatsReport = { gateway: id, at: clock.now(), revisions };
     const body = JSON.stringify(report);
     const options = {
@@ -110,6 +130,7 @@ export class DemandReporter {
       headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
     };
     const onResponse = (response: import('node:http').IncomingMessage) => {
+      response.on('error', () => {}); // Its status has been read: that is all that it has to say.
       response.resume();
       const { statusCode = 0 } = response;
       if (statusCode >= 200 && statusCode < 300) this.#reached();
@@ -121,6 +142,10 @@ export class DemandReporter {
         : request(new URL('/v1/stats', autoscaler.url), options, onResponse);
     outgoing.on('timeout', () => outgoing.destroy(new Error('it did not answer in time')));
     outgoing.on('error', (error) => this.#missed(messageOf(error)));
+    this.#underWay++;
+    outgoing.on('close', () => {
+      this.#underWay--;
+    });
     outgoing.end(body);
   }
 
@@ -138,7 +163,7 @@ export class DemandReporter {
       this.#cancelRetry = undefined;
       this.#toldEarly.clear();
       for (const backend of this.#options.backends()) if (backend.queued > 0) this.#urgent.add(backend);
-      this.#reportUrgent();
+      this.#guarded(() => this.#reportUrgent());
     });
   }
 }

@@ -74,9 +74,9 @@ export class Exchange {
     this.endpoint = undefined;
     const nowMs = this.#context.clock.monotonic();
     backend.counters.end(nowMs, nowMs - this.#arrivedMs, outcome);
-    if (this.#context.accessLogEvery !== 0) this.#logAccess(backend, request, peer, nowMs - this.#arrivedMs);
     backend.cancel(waiter);
     if (endpoint !== undefined) backend.release(endpoint);
+    if (this.#context.accessLogEvery !== 0) this.#logAccess(backend, request, peer, nowMs - this.#arrivedMs);
   }
 
   #logAccess({ target }: Backend, request: RequestHead, peer: string, durationMs: number): void {

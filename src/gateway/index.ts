@@ -1,6 +1,7 @@
 /** The data path of Serving: takes requests, wakes revisions, streams replies. */
 import type { Client } from '../kube/client.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { createCounters, dateField, type GatewayContext } from './context.ts';
@@ -37,6 +38,8 @@ export interface GatewayOptions {
   limits?: Partial<GatewayLimits>;
   /** Logs every n-th request; none unless given. */
   accessLogEvery?: number;
+  /** Knows the requests that have ended the process; knows of none unless given. */
+  quarantine?: Quarantine;
 }
 
 export interface Gateway {
@@ -75,6 +78,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     counters: createCounters(),
     connections: new Set(),
     accessLogEvery: options.accessLogEvery ?? 0,
+    quarantine: options.quarantine ?? new Quarantine(),
     reportFault(error, fields = {}) {
       context.counters.internalErrors++;
       log.error({ err: error, ...fields }, 'something failed in the gateway: only what it was at is ended');
@@ -84,7 +88,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   if (options.metrics !== undefined) exposeMetrics(options.metrics, context);
   const source = sourceOf(options);
   // Without routes every host is unknown: a gateway that starts again must not answer 404 for services that exist.
-  await source.start((snapshot) => router.swap(snapshot));
+  await source.start((snapshot) => {
+    router.swap(snapshot);
+    context.counters.problems = snapshot.problems?.length ?? 0;
+  });
   const { host = '127.0.0.1', port: wantedPort, handle } = options;
   const port = await listener.listen({ host, port: wantedPort, handle }).catch(async (error) => {
     await source.stop();

@@ -8,7 +8,7 @@ import { Informer } from '../kube/informer.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../observe/log.ts';
 import { buildSnapshot } from './build-snapshot.ts';
-import type { Snapshot, SnapshotSource } from './snapshot.ts';
+import type { Problem, Snapshot, SnapshotSource } from './snapshot.ts';
 
 /**
  * Snapshots from a Kubernetes API, by watching. While the API is away the last snapshot stands. Changes that come in
@@ -20,13 +20,30 @@ export function informerSource(client: Client, clock: Clock, log: Logger): Snaps
   const slices = informerOf(EndpointSliceKind);
   const revisions = informerOf(RevisionKind);
   let isStopped = false;
+  /** As logged. */
+  let problems = new Set<string>();
+  const tellProblems = (found: readonly Problem[]) => {
+    const before = problems;
+    problems = new Set(found.map(({ object, why }) => `${object}: ${why}`));
+    for (const problem of problems) {
+      if (!before.has(problem)) log.warn({ problem }, 'this was left out of the routes: correct the object');
+    }
+  };
 
   return {
     async start(onSnapshot: (snapshot: Snapshot) => void): Promise<void> {
       let isScheduled = false;
       const rebuild = () => {
         isScheduled = false;
-        if (!isStopped) onSnapshot(buildSnapshot(ingresses.list(), slices.list(), revisions.list()));
+        if (isStopped) return;
+        try {
+          const snapshot = buildSnapshot(ingresses.list(), slices.list(), revisions.list());
+          tellProblems(snapshot.problems ?? []);
+          onSnapshot(snapshot);
+        } catch (error) {
+          // Called by the event loop, where a throw would end the process; the next change makes another one.
+          log.error({ err: error }, 'making the routes failed: those of before stand');
+        }
       };
       const schedule = () => {
         if (isScheduled) return;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Quarantine } from '../lib/quarantine.ts';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -32,6 +33,7 @@ describe("the gateway's metrics", () => {
       counters,
       connections: new Set(),
       accessLogEvery: 0,
+      quarantine: new Quarantine(),
       reportFault() {},
     });
     const text = await metrics.text();

@@ -40,6 +40,12 @@ export function gatewayMetrics(context: GatewayContext): string {
       'Connections ended by an error in the gateway itself.',
       [series('kittiwake_gateway_internal_errors_total', {}, counters.internalErrors)],
     ),
+    family(
+      'kittiwake_gateway_invalid_routes',
+      'gauge',
+      'Parts of objects left out of the routes because they are wrong.',
+      [series('kittiwake_gateway_invalid_routes', {}, counters.problems)],
+    ),
     family('kittiwake_gateway_shed_total', 'counter', 'Connections cut off because all together held too much.', [
       series('kittiwake_gateway_shed_total', {}, counters.shed),
     ]),

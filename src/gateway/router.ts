@@ -43,11 +43,12 @@ export class Router {
   swap(snapshot: Snapshot): void {
     const named = new Set<string>();
     const hosts = new Map<string, readonly BoundRoute[]>();
+    /** Hosts of one rule share their routes, before and after. */
+    const boundByRoutes = new Map<readonly PathRoute[], readonly BoundRoute[]>();
     for (const [host, routes] of snapshot.hosts) {
-      hosts.set(
-        host,
-        routes.map((route) => this.#bind(route, snapshot, named)),
-      );
+      const bound = boundByRoutes.get(routes) ?? routes.map((route) => this.#bind(route, snapshot, named));
+      boundByRoutes.set(routes, bound);
+      hosts.set(host, bound);
     }
     for (const [key, target] of snapshot.revisions) {
       named.add(key);

@@ -7,6 +7,14 @@ export interface Snapshot {
   hosts: ReadonlyMap<string, readonly PathRoute[]>;
   /** By `namespace/name`. */
   revisions: ReadonlyMap<string, RevisionTarget>;
+  /** What was left out of it, and why. */
+  problems?: readonly Problem[];
+}
+
+export interface Problem {
+  /** For example `Ingress default/a`. */
+  object: string;
+  why: string;
 }
 
 export interface PathRoute {

@@ -13,7 +13,9 @@ import {
   startTestGateway,
   statusOf,
 } from './testing/fixture.ts';
+import { ShiftingClock } from './testing/shifting-clock.ts';
 
+const closing = 'Connection: close\r\n';
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 const bad: [name: string, reply: string, why: RegExp][] = [
@@ -141,6 +143,87 @@ describe('an idle connection that upstream closes just as a request goes out', (
     client.send(requestText('POST /2', 'Content-Length: 0\r\n'));
     assert.match(await client.ended(), /HTTP\/1.1 502/);
     assert.deepEqual(heads, ['GET /1 HTTP/1.1', 'POST /2 HTTP/1.1']);
+    await gateway.stop();
+    origin.close();
+  });
+
+  const big = 100_000;
+  const unsafe: [name: string, request: string, rest: string][] = [
+    ['PUT with a body that streams', requestText('PUT /2', `Content-Length: ${big}\r\n${closing}`), 'x'.repeat(big)],
+    ['DELETE with a body that streams', requestText('DELETE /2', `Content-Length: 3\r\n${closing}`), 'abc'],
+    [
+      'PUT with a body in chunks',
+      requestText('PUT /2', `Transfer-Encoding: chunked\r\n${closing}`, '3\r\nabc\r\n'),
+      '0\r\n\r\n',
+    ],
+    ['POST', requestText('POST /2', `Content-Length: 3\r\n${closing}`, 'abc'), ''],
+    ['PATCH without a body', requestText('PATCH /2', closing), ''],
+  ];
+  for (const [name, request, rest] of unsafe) {
+    it(`is not used for a ${name}, which could not be sent again`, async () => {
+      const heads: string[] = [];
+      const origin = await startStaleOrigin(heads);
+      const clock = new ShiftingClock();
+      const gateway = await startTestGateway(snapshotOf([origin.port]), { clock });
+      const client = new RawClient(gateway.port).send(requestText('GET /1'));
+      await client.untilHas('ok');
+      await clock.shift(2_000);
+      client.send(request);
+      await eventually(() => heads.length === 2);
+      client.send(rest);
+      assert.equal((await client.ended()).split('200 OK').length, 3);
+      assert.equal(origin.accepted, 2);
+      assert.equal(heads.length, 2, 'it was sent once');
+      await gateway.stop();
+      origin.close();
+    });
+  }
+
+  it('costs a PUT nothing whose small body came with its head: all of it is sent again, once', async () => {
+    const heads: string[] = [];
+    const origin = await startStaleOrigin(heads);
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    await client.untilHas('ok');
+    client.send(requestText('PUT /2', `Content-Length: 4\r\n${closing}`, '\r\n\r\n'));
+    assert.equal((await client.ended()).split('200 OK').length, 3);
+    // The body reads like the end of an empty head: the stale connection was given it, and the new one.
+    assert.equal(heads.filter((head) => head === 'PUT /2 HTTP/1.1').length, 2);
+    assert.equal(origin.accepted, 2);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('is still used for a GET after as long a pause', async () => {
+    const origin = await startReplyOrigin(ok);
+    const clock = new ShiftingClock();
+    const gateway = await startTestGateway(snapshotOf([origin.port]), { clock });
+    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    await client.untilHas('ok');
+    await clock.shift(2_000);
+    client.send(requestText('GET /2', closing));
+    assert.equal((await client.ended()).split('200 OK').length, 3);
+    assert.equal(origin.accepted, 1);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('is followed by one new connection, not by one after the other', async () => {
+    let requests = 0;
+    const origin = await startRawOrigin((socket, number) => {
+      let count = 0;
+      onHeads(socket, () => {
+        requests++;
+        if (number === 1 && ++count === 1) socket.write(ok);
+        else socket.destroy();
+      });
+    });
+    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    await client.untilHas('ok');
+    client.send(requestText('GET /2', closing));
+    assert.match(await client.ended(), /HTTP\/1.1 502/);
+    assert.deepEqual([requests, origin.accepted], [3, 2]);
     await gateway.stop();
     origin.close();
   });

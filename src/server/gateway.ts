@@ -6,7 +6,7 @@ import { startDataPathRole } from './data-path-role.ts';
 import type { Role, RoleContext } from './role.ts';
 
 export function start(context: RoleContext): Promise<Role> {
-  const { config, log, sockets } = context;
+  const { config, log, sockets, quarantine } = context;
   return startDataPathRole('gateway', context, ({ client, metrics }) =>
     startGateway({
       client,
@@ -17,6 +17,7 @@ export function start(context: RoleContext): Promise<Role> {
       clock: systemClock,
       log,
       metrics,
+      quarantine,
     }),
   );
 }

@@ -35,6 +35,14 @@ export function allIn(characters: CharacterTable, text: string, start: number, e
   return true;
 }
 
+export function isToken(text: string): boolean {
+  return text !== '' && allIn(tokenCharacters, text, 0, text.length);
+}
+
+export function isFieldValue(text: string): boolean {
+  return allIn(valueCharacters, text, 0, text.length);
+}
+
 /** Whether `text` from `start` is `name` (which is lower case), whatever the case of its ASCII letters. */
 export function isName(text: string, start: number, name: string): boolean {
   for (let at = 0; at < name.length; at++) {

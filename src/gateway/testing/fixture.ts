@@ -4,7 +4,9 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { systemClock } from '../../lib/clock.ts';
+import type { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
 import type { RevisionStats, StatsReport } from '../../serving/autoscaler/stats.ts';
 import { type Gateway, type GatewayLimits, startGateway } from '../index.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -25,6 +27,8 @@ export interface TestGateway extends Gateway {
 export interface TestGatewayOptions {
   limits?: Partial<GatewayLimits>;
   clock?: Clock;
+  metrics?: Metrics;
+  quarantine?: Quarantine;
 }
 
 export async function startTestGateway(snapshot: Snapshot, options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -58,6 +62,8 @@ export async function startTestGateway(snapshot: Snapshot, options: TestGatewayO
     clock: options.clock ?? systemClock,
     log: silentLogger,
     limits: options.limits ?? {},
+    ...(options.metrics && { metrics: options.metrics }),
+    ...(options.quarantine && { quarantine: options.quarantine }),
   });
   return {
     port: gateway.port,
