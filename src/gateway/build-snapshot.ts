@@ -22,8 +22,8 @@ import {
 const requestPorts = ['http', 'http1', 'user-port', 'h2c'];
 
 /**
- * The whole routing table from the objects that say it. Pure; objects of other ingress classes are left out. Whatever is
- * wrong with one path, address or limit costs that one: it is left out, and said among the snapshot's problems.
+ * The whole routing table from the objects that say it. Pure; objects of other ingress classes are left out. Whatever
+ * is wrong with one path, address or limit costs that one: it is left out, and said among the snapshot's problems.
  */
 export function buildSnapshot(
   ingresses: readonly Ingress[],
@@ -79,7 +79,7 @@ function problemsOf(kind: string, { metadata }: KubeObject, field: string, probl
   };
 }
 
-/** A path whose splits or rewriting are wrong stays, with none: its requests must not fall to the next path's revision. */
+/** A path whose splits are wrong stays, with none: its requests must not fall to the next path's revision. */
 function routeOf(path: IngressPath, report: (why: string) => void): PathRoute {
   const headers = Object.entries(path.headers ?? {}).map(([name, match]) => ({
     name: fieldName(name).toLowerCase(),

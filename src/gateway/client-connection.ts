@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { workName } from '../lib/quarantine.ts';
 import { readInto } from './accepted-socket.ts';
 import type { Waiter } from './backend.ts';
 import { ClientInput } from './client-input.ts';
@@ -8,20 +9,9 @@ import { Exchange } from './exchange.ts';
 import { forwardHead, type Peer, peerOf } from './forward-head.ts';
 import { isIdempotent, RequestHead } from './http1/request-head.ts';
 import { HttpSyntaxError } from './http1/syntax.ts';
-import {
-  badGateway,
-  bodyTooLarge,
-  headTimeout,
-  internalError,
-  noPath,
-  noRoute,
-  overloaded,
-  queueFull,
-  type Reply,
-  replyText,
-  requestTimeout,
-} from './replies.ts';
+import * as replies from './replies.ts';
 import { RequestBody } from './request-body.ts';
+import { workOf } from './request-work.ts';
 import { clientClosed } from './revision-counters.ts';
 import { chooseSplit, matchRoute } from './router.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -43,6 +33,8 @@ const freshMs = 1_000;
 export class ClientConnection implements Waiter {
   readonly socket: Socket;
   readonly request = new RequestHead();
+  /** What the present request is called, should it end the process. */
+  readonly work = (): string => workOf(this.request);
   previousWaiter: Waiter | undefined;
   nextWaiter: Waiter | undefined;
   isQueued = false;
@@ -112,6 +104,8 @@ export class ClientConnection implements Waiter {
       else this.#sweep(this.#context.coarseMs);
     } catch (error) {
       this.fault(error);
+    } finally {
+      this.#context.quarantine.leave();
     }
   }
 
@@ -121,8 +115,8 @@ export class ClientConnection implements Waiter {
     const { method, host, target } = this.request;
     reportFault(error, { method, host, path: target.slice(0, 200) });
     try {
-      if (this.#phase === 'head') this.#refuse(internalError);
-      else if (this.#phase === 'waiting' || this.#phase === 'proxying') this.#fail(internalError);
+      if (this.#phase === 'head') this.#refuse(replies.internalError);
+      else if (this.#phase === 'waiting' || this.#phase === 'proxying') this.#fail(replies.internalError);
       else this.destroy();
     } catch (again) {
       reportFault(again);
@@ -157,7 +151,7 @@ export class ClientConnection implements Waiter {
       return;
     }
     if (backend !== undefined && this.#phase !== 'tunnel') backend.counters.badReplies++;
-    this.#fail(badGateway(this.#exchange.revision, why));
+    this.#fail(replies.badGateway(this.#exchange.revision, why));
   }
 
   /** The connection upstream takes no more of the request; what has come of the reply is still to be read. */
@@ -217,7 +211,7 @@ export class ClientConnection implements Waiter {
   /** Gives up what it holds, because all connections together hold too much. */
   shed(): void {
     this.#context.counters.shed++;
-    if (this.#phase === 'waiting') this.#replyAndClose(overloaded);
+    if (this.#phase === 'waiting') this.#replyAndClose(replies.overloaded);
     else this.destroy();
   }
 
@@ -245,7 +239,7 @@ export class ClientConnection implements Waiter {
     switch (this.#phase) {
       case 'head':
         if (this.#input.isEmpty) this.destroy();
-        else this.#refuse(headTimeout);
+        else this.#refuse(replies.headTimeout);
         return;
       case 'waiting':
       case 'proxying':
@@ -321,24 +315,31 @@ export class ClientConnection implements Waiter {
 
   #route(): void {
     const { request } = this;
-    const { router, limits } = this.#context;
+    const { router, limits, quarantine } = this.#context;
+    quarantine.leave();
+    quarantine.enter(this.work);
+    if (quarantine.size > 0 && quarantine.isSetAside(this.work())) {
+      this.#body.begin(request);
+      this.#replyLocally(replies.setAside(workName(this.work())));
+      return;
+    }
     const exchange = this.#exchange;
     exchange.status = 0;
     exchange.hasInterim = false;
     this.#body.begin(request);
     const routes = router.routesOf(request.host);
     if (routes === undefined) {
-      this.#replyLocally(noRoute(request.host));
+      this.#replyLocally(replies.noRoute(request.host));
       return;
     }
     const route = matchRoute(routes, request.target, request.fields);
     const split = route && chooseSplit(route, Math.random);
     if (route === undefined || split === undefined) {
-      this.#replyLocally(noPath(request.host));
+      this.#replyLocally(replies.noPath(request.host));
       return;
     }
     if (request.contentLength > limits.bodyBytes) {
-      this.#replyLocally(bodyTooLarge(limits.bodyBytes));
+      this.#replyLocally(replies.bodyTooLarge(limits.bodyBytes));
       return;
     }
     const { backend } = split;
@@ -350,7 +351,7 @@ export class ClientConnection implements Waiter {
     const endpoint = backend.acquire(this);
     if (endpoint === 'full') {
       backend.counters.rejected++;
-      this.#replyAndClose(queueFull(exchange.revision));
+      this.#replyAndClose(replies.queueFull(exchange.revision));
     } else if (endpoint !== 'queued') {
       this.start(endpoint);
     }
@@ -401,7 +402,7 @@ export class ClientConnection implements Waiter {
       }
       return;
     }
-    this.#fail(requestTimeout);
+    this.#fail(replies.requestTimeout);
   }
 
   #setDeadline(): void {
@@ -414,11 +415,11 @@ export class ClientConnection implements Waiter {
   }
 
   /** A reply of the gateway itself, to a request that no revision has seen. */
-  #replyLocally(reply: Reply): void {
+  #replyLocally(reply: replies.Reply): void {
     const { localReplies } = this.#context.counters;
     localReplies.set(reply.status, (localReplies.get(reply.status) ?? 0) + 1);
     const isKeepAlive = this.request.isKeepAlive && this.#body.isDone && !this.#context.isDraining;
-    const text = replyText(reply, this.#context.dateField, this.request.method === 'HEAD', isKeepAlive);
+    const text = replies.replyText(reply, this.#context.dateField, this.request.method === 'HEAD', isKeepAlive);
     if (!isKeepAlive) {
       this.#close(text);
       return;
@@ -428,25 +429,25 @@ export class ClientConnection implements Waiter {
   }
 
   /** For input that is no request: there is no telling where a next one would begin. */
-  #refuse(reply: Reply): void {
+  #refuse(reply: replies.Reply): void {
     this.request.method = '';
     this.request.isKeepAlive = false;
     this.#replyLocally(reply);
   }
 
   /** Ends the request with `reply`, or by cutting the revision's reply when that has begun. */
-  #fail(reply: Reply): void {
+  #fail(reply: replies.Reply): void {
     if (this.#exchange.hasReply) this.destroy();
     else this.#replyAndClose(reply);
   }
 
   /** A reply of the gateway itself in place of the revision's. */
-  #replyAndClose(reply: Reply): void {
+  #replyAndClose(reply: replies.Reply): void {
     this.#upstream?.destroy();
     this.#upstream = undefined;
     this.#exchange.status = reply.status;
     this.#endRequest(Math.floor(reply.status / 100) - 1);
-    this.#close(replyText(reply, this.#context.dateField, this.request.method === 'HEAD', false));
+    this.#close(replies.replyText(reply, this.#context.dateField, this.request.method === 'HEAD', false));
   }
 
   #endRequest(outcome: number): void {

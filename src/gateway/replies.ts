@@ -1,5 +1,7 @@
 /** The replies that the gateway gives by itself, all as text/plain with a remedy where there is one. */
 
+import { KittiwakeError } from '../lib/errors.ts';
+
 const reasons: Record<number, string> = {
   400: 'Bad Request',
   404: 'Not Found',
@@ -65,6 +67,11 @@ export const internalError: Reply = {
   status: 500,
   body: "the gateway failed at this request: its log says why ('kittiwake logs' or the gateway role's output)",
 };
+
+export function setAside(request: string): Reply {
+  const { status, message } = new KittiwakeError('REQUEST_SET_ASIDE', { request });
+  return { status, body: message };
+}
 
 /** The words of Knative's queue-proxy. */
 export const requestTimeout: Reply = { status: 504, body: 'request timeout' };

@@ -118,6 +118,8 @@ export class UpstreamConnection implements ChunkedSink {
     // After a move of the handle only the new socket has something to say.
     if (socket !== this.socket && bytes === undefined) return;
     const client = this.#client;
+    const { quarantine } = this.#context;
+    if (client !== undefined) quarantine.enter(client.work);
     try {
       if (bytes !== undefined) this.#onData(bytes);
       else if (event === 'connect') this.#onConnect();
@@ -129,6 +131,8 @@ export class UpstreamConnection implements ChunkedSink {
       this.endpoint.forget(this);
       if (client === undefined) this.#context.reportFault(error);
       else client.fault(error);
+    } finally {
+      quarantine.leave();
     }
   }
 

@@ -89,6 +89,13 @@ const catalogue = {
     fault: 'user',
     message: (p) => `there is no broker "${p.name}" in namespace "${p.namespace}"`,
   },
+  REQUEST_SET_ASIDE: {
+    status: 503,
+    fault: 'system',
+    message: (p) =>
+      `requests like this one are set aside, because one ended the gateway twice: ` +
+      `give them back with 'kittiwake release gateway "${p.request}"'`,
+  },
   BROKER_NOT_READY: {
     status: 503,
     fault: 'system',

@@ -19,7 +19,7 @@ export class ShiftingClock implements Clock {
     return systemClock.after(delayMs, task);
   }
 
-  /** Puts it forward and resolves once the gateway, which reads it in each sweep over its connections, has seen that. */
+  /** Puts it forward and resolves once the gateway, which reads it in each of its sweeps, has seen that. */
   async shift(byMs: number): Promise<void> {
     this.#shiftMs += byMs;
     const before = this.#reads;
