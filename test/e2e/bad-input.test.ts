@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { PodKind } from '../../src/api/core/pod.ts';
 import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { conditionOf, isReady } from '../kit/conditions.ts';
@@ -158,10 +159,13 @@ test('a program that exits at once is said with its exit code and last words', a
   assert.equal(conditionOf(revision, 'ContainerHealthy')?.reason, 'ExitCode7');
 });
 
-test('a program that never listens is said with the port that it should listen on', async () => {
-  const files = { 'package.json': packageJson, 'index.js': `setInterval(() => {}, 1000); // never listens` };
-  await apply(serviceOf('deaf', built(files)));
+test('a program that never listens is told its port, and soon ended, though it spins and ignores SIGTERM', async () => {
+  const spin = `process.on('SIGTERM', () => {}); setImmediate(() => { for (;;); });`;
+  await apply(serviceOf('deaf', built({ 'package.json': packageJson, 'index.js': spin })));
   assert.match(await failureOf('deaf'), /PORT|port|listen/i);
+  const pods = { namespace: 'default', labelSelector: 'serving.knative.dev/service=deaf' };
+  const isGone = async () => ((await platform.client.list(PodKind, pods)).items.length === 0 ? true : undefined);
+  await eventually('its pods have gone', isGone, 90_000);
 });
 
 test('a function that throws answers 500, says why in its log, and serves the next request', async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { DeploymentKind } from '../../api/apps/deployment.ts';
+import { type Pod, PodKind } from '../../api/core/pod.ts';
 import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
@@ -159,6 +160,12 @@ test('a revision that never listens is ended soon after it has failed, not after
     await serving.revision('deaf-00001', (r) => stateOf(r, 'Ready') === 'False NotListening');
     await clock.advance(20_000);
     await serving.world.until(DeploymentKind, inDefault('deaf-00001-deployment'), (d) => d?.spec.replicas === 0);
+    // Its grace is as long as its longest request; but it never had one.
+    const pod = inDefault('deaf-00001-pod');
+    const scheduled = (await serving.client.get(PodKind, pod)) as Pod;
+    assert.equal(scheduled.spec.terminationGracePeriodSeconds, 300);
+    await serving.client.delete(PodKind, pod);
+    await serving.world.until(PodKind, pod, (p) => p?.metadata.deletionGracePeriodSeconds === 10);
   } finally {
     await world.close();
   }

@@ -20,6 +20,7 @@ import { updateStatus } from '../../kube/update-status.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
 import type { DigestResolver } from './digest-queue.ts';
+import { hastenPods } from './hasten-pods.ts';
 import { deploymentCondition, diagnose } from './health.ts';
 import { ImagePins } from './pin-images.ts';
 import { reportAutoscaler } from './report-autoscaler.ts';
@@ -64,6 +65,7 @@ export function revisionController(options: RevisionControllerOptions): Controll
     (run, context) => ensureDeployment(run, context, readConfig(context.cache, context.log)),
     ensurePrivateService,
     examinePods,
+    hastenPods,
     ensureAutoscaler,
   ];
   return {

@@ -110,7 +110,7 @@ export class ServingWorld {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: `${revision}-pod`, namespace: 'default', labels: template.metadata?.labels ?? {} },
-      spec: structuredClone(template.spec),
+      spec: { ...structuredClone(template.spec), nodeName: 'somewhere' },
     };
     const created = await this.client.create(PodKind, pod);
     const named = { name: 'user-container', image: '', imageID: '', ready: false, restartCount: 1, ...container };

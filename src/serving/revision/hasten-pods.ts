@@ -1,0 +1,32 @@
+import { type Pod, PodKind } from '../../api/core/pod.ts';
+import { keyOf } from '../../api/meta.ts';
+import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
+import type { ReconcileContext } from '../../kube/reconciler.ts';
+import { conditionOf } from '../ready.ts';
+import type { RevisionRun } from './reconcile.ts';
+import { podSelector } from './resources/metadata.ts';
+
+/** What a container that never served gets to end by itself. */
+const graceSeconds = 10;
+
+/**
+ * A pod that ends has as long as its longest request may take. One of a revision that failed and never came up has no
+ * requests: it is given seconds, or one that spins, and does not hear that it should end, would do so for minutes more.
+ */
+export async function hastenPods({ revision, conditions, deployment }: RevisionRun, context: ReconcileContext) {
+  if (deployment?.spec.replicas !== 0 || conditions.get('ContainerHealthy')?.status !== 'False') return;
+  const autoscaler = context.cache.get(PodAutoscalerKind, keyOf(revision));
+  if (!autoscaler || conditionOf(autoscaler, 'ScaleTargetInitialized')?.status === 'True') return;
+  const { namespace } = revision.metadata;
+  const where = { ...(namespace === undefined ? {} : { namespace }), labels: podSelector(revision) };
+  for (const pod of context.cache.list(PodKind, where).filter(isEndingSlowly)) {
+    const { uid } = pod.metadata;
+    await context.client.delete(PodKind, keyOf(pod), {
+      gracePeriodSeconds: graceSeconds,
+      ...(uid === undefined ? {} : { preconditions: { uid } }),
+    });
+  }
+}
+
+const isEndingSlowly = ({ metadata }: Pod) =>
+  metadata.deletionTimestamp !== undefined && (metadata.deletionGracePeriodSeconds ?? 0) > graceSeconds;
