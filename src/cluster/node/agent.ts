@@ -143,7 +143,17 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   async function endPodsOfNobody(left: Map<string, RunningContainer[]>): Promise<void> {
     for (const container of [...left.values()].flat()) container.signal('SIGKILL');
     const known = new Set(pods.list().map((pod) => pod.metadata.uid));
-    for (const uid of await driver.podsOnDisk()) if (!known.has(uid)) await driver.removePod(uid);
+    for (const uid of await driver.podsOnDisk()) {
+      if (known.has(uid)) continue;
+      try {
+        await driver.removePod(uid);
+      } catch (error) {
+        log.warn(
+          { pod: uid, reason: messageOf(error) },
+          'what is left of a pod could not be removed: at the next start',
+        );
+      }
+    }
   }
 
   function keepHouse(): void {

@@ -79,8 +79,12 @@ export class LogFiles {
   opened(path: string): void {
     const folder = dirname(path);
     const restart = Number.parseInt(basename(path), 10);
-    for (const name of existsSync(folder) ? readdirSync(folder) : []) {
-      if (Number.parseInt(name, 10) < restart - 1) rmSync(join(folder, name));
+    try {
+      for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+        if (Number.parseInt(name, 10) < restart - 1) rmSync(join(folder, name), { recursive: true, force: true });
+      }
+    } catch (error) {
+      this.#options.log.warn({ path, reason: messageOf(error) }, 'older logs stay');
     }
     const times = LogTimes.load(timesPath(path));
     this.#open.set(path, times);

@@ -8,7 +8,7 @@ import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { PortMap, RunningContainer } from '../driver.ts';
 import type { Image } from '../images/image.ts';
-import { drained } from './connections.ts';
+import { drained, drainLimitMs } from './connections.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
 import { arePortsFree, parsePorts } from './host-ports.ts';
 import { imageIdOf } from './image-for.ts';
@@ -429,7 +429,7 @@ export class PodRunner {
    */
   async #stopContainers(graceMs: number): Promise<void> {
     const isServing = this.#main.some((runner) => runner.running);
-    const cancelDrain = this.#node.clock.after(graceMs / 2, () => this.#draining.abort());
+    const cancelDrain = this.#node.clock.after(drainLimitMs(graceMs), () => this.#draining.abort());
     const quiet = isServing
       ? drained(Object.values(this.#ports), this.#node.clock, this.#draining.signal)
       : Promise.resolve();

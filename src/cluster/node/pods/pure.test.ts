@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Pod } from '../../../api/core/pod.ts';
 import { commandOf } from './command.ts';
-import { countEstablished } from './connections.ts';
+import { countEstablished, drainLimitMs } from './connections.ts';
 import { expand } from './expand.ts';
 import { goSeconds, RestartBackoff, shouldRestart } from './restart.ts';
 import { type ContainerView, phaseOf, podStatusOf } from './status.ts';
@@ -129,6 +129,24 @@ test('a pod with a readiness gate is ready only when its condition is True', () 
   assert.equal(conditionOf(statusOf(open, main, 0), 'Ready')?.status, 'True');
   assert.equal(conditionOf(statusOf(open, main, 0), 'example.com/up')?.status, 'True');
 });
+
+test('connections are waited for during half of the grace period', () => {
+  assert.deepEqual([30_000, 1_000, 0].map(drainLimitMs), [15_000, 500, 0]);
+});
+
+const sidecar = (state: ContainerView['state'], isStarted: boolean) => view(state, { role: 'sidecar', isStarted });
+for (const [what, init, main, expected] of [
+  ['a sidecar that has not started', [sidecar(running, false)], [view({ waiting: {} })], 'Pending'],
+  ['a sidecar that has started', [sidecar(running, true)], [view(running)], 'Running'],
+  ['a sidecar that crashed later', [sidecar({ waiting: {} }, false)], [view(running)], 'Running'],
+  ['a sidecar that still runs after the rest', [sidecar(running, true)], [view(ended(0))], 'Running'],
+  ['a sidecar that has ended last', [sidecar(ended(143), false)], [view(ended(0))], 'Succeeded'],
+  ['a sidecar that has ended after a failure', [sidecar(ended(0), false)], [view(ended(1))], 'Failed'],
+] as const) {
+  test(`a pod with ${what} is ${expected}`, () => {
+    assert.equal(phaseOf({ spec: { containers: [], restartPolicy: 'Never' } }, { init, main }), expected);
+  });
+}
 
 test('only established connections to the given local ports count', () => {
   const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -55,18 +55,36 @@ export function signalGroup(group: number, signal: NodeJS.Signals | number): boo
   }
 }
 
-/** Kills every process whose environment has the line `marker` (Linux; elsewhere none is found). */
+/** What goes on forking while it is looked for is looked for again, this often. */
+const rounds = 20;
+
+/**
+ * Kills every process whose environment has the line `marker` (Linux; elsewhere none is found), and those that these
+ * make meanwhile: it is done when two looks in a row, or the first, find none.
+ */
 export async function killMarked(marker: string): Promise<void> {
   if (process.platform !== 'linux') return;
   const needle = Buffer.from(`${marker}\0`);
+  for (let round = 0, quiet = 0; round < rounds && quiet < 2; round++) {
+    const killed = await killMarkedOnce(needle);
+    if (round === 0 && killed === 0) return;
+    quiet = killed === 0 ? quiet + 1 : 0;
+  }
+}
+
+async function killMarkedOnce(needle: Buffer): Promise<number> {
+  let killed = 0;
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   for (const pid of pids) {
     try {
       const environment = await readFile(`/proc/${pid}/environ`);
       const at = environment.indexOf(needle);
-      if (at === 0 || (at > 0 && environment[at - 1] === 0)) process.kill(pid, 'SIGKILL');
+      if (at !== 0 && (at < 0 || environment[at - 1] !== 0)) continue;
+      process.kill(pid, 'SIGKILL');
+      killed++;
     } catch {
       // Gone, or another user's: not ours.
     }
   }
+  return killed;
 }
