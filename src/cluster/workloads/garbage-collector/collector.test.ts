@@ -5,6 +5,7 @@ import { type ConfigMap, ConfigMapKind } from '../../../api/core/config-map.ts';
 import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
 import { type Node, NodeKind } from '../../../api/core/node.ts';
 import type { KubeObject, OwnerReference } from '../../../api/meta.ts';
+import { Quarantine } from '../../../lib/quarantine.ts';
 import { garbageCollectors } from './controllers.ts';
 
 let world: World;
@@ -211,4 +212,20 @@ describe('the garbage collector', () => {
     isGone = true;
     assert.ok(turns > 50, `${turns} turns`);
   });
+});
+
+test('an object whose collection is set aside stays until it is released', async () => {
+  const quarantine = new Quarantine({ setAside: ['garbage-collection configmaps default/bad'] });
+  world = await openWorld({ controllers: garbageCollectors(), quarantine });
+  try {
+    const owner = await create('default', 'owner');
+    await create('default', 'bad', owner);
+    await create('default', 'good', owner);
+    await world.client.delete(ConfigMapKind, { namespace: 'default', name: 'owner' });
+    await untilNamed('default', 'bad');
+    quarantine.update([]);
+    await untilNamed('default');
+  } finally {
+    await world.stop();
+  }
 });

@@ -4,6 +4,7 @@ import { isConflict, isNotFound } from '../../../api/status.ts';
 import type { ReconcileContext } from '../../../kube/reconciler.ts';
 import { WorkQueue } from '../../../kube/work-queue.ts';
 import { messageOf } from '../../../lib/errors.ts';
+import { SetAsideError, workName } from '../../../lib/quarantine.ts';
 import { kindOfReference } from '../kinds.ts';
 import { type GraphNode, mayOwn, OwnershipGraph } from './graph.ts';
 
@@ -18,6 +19,8 @@ export class GarbageCollector {
   readonly #context: ReconcileContext;
   readonly #graph = new OwnershipGraph();
   readonly #queue: WorkQueue;
+  /** What is set aside, by the work's name: the object's UID. */
+  readonly #leftAlone = new Map<string, string>();
 
   /** Works until the context's signal aborts. */
   constructor(context: ReconcileContext) {
@@ -25,7 +28,12 @@ export class GarbageCollector {
     const { clock, log } = context;
     this.#queue = new WorkQueue({ clock, log, concurrency, process: (uid) => this.#process(uid) });
     this.#queue.start();
-    context.signal.addEventListener('abort', () => void this.#queue.stop(), { once: true });
+    const stopListening = context.quarantine.onRelease((work) => this.#release(work));
+    const stop = () => {
+      stopListening();
+      void this.#queue.stop(); // Never rejects.
+    };
+    context.signal.addEventListener('abort', stop, { once: true });
   }
 
   observe(kind: Kind, object: KubeObject): void {
@@ -36,17 +44,29 @@ export class GarbageCollector {
     for (const uid of this.#graph.remove(kind, key)) this.#queue.add(uid);
   }
 
+  #release(work: string): void {
+    const uid = this.#leftAlone.get(work);
+    this.#leftAlone.delete(work);
+    if (uid !== undefined) this.#queue.add(uid);
+  }
+
   async #process(uid: string): Promise<void> {
-    const { log, signal } = this.#context;
+    const { log, signal, quarantine } = this.#context;
+    const node = this.#graph.get(uid);
+    if (!node) return this.#queue.forget(uid);
+    const work = workName(`garbage-collection ${node.kind.plural} ${keyText(node.key)}`);
     try {
-      const node = this.#graph.get(uid);
-      if (node) await this.#collect(node);
+      await quarantine.run(work, () => this.#collect(node));
       this.#queue.forget(uid);
     } catch (error) {
       if (signal.aborted) return;
+      if (error instanceof SetAsideError && error.work === work) {
+        this.#leftAlone.set(work, uid);
+        log.error({ work, reason: error.message }, 'nothing is collected for this object');
+        return this.#queue.forget(uid);
+      }
       const retryInMs = Math.round(this.#queue.retry(uid));
-      const node = this.#graph.get(uid);
-      const fields = { kind: node?.kind.kind, key: node && keyText(node.key), reason: messageOf(error), retryInMs };
+      const fields = { kind: node.kind.kind, key: keyText(node.key), reason: messageOf(error), retryInMs };
       if (isConflict(error)) log.debug(fields, 'the object changed meanwhile: looking at it again');
       else log.warn(fields, 'garbage collection failed: trying again');
     }
