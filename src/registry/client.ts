@@ -1,19 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type Readable, Transform } from 'node:stream';
+import { messageOf } from '../lib/errors.ts';
 import { answerChallenge, type Credentials } from './auth.ts';
 import { digestOf, parseDigest } from './digest.ts';
 import { type Descriptor, type Manifest, manifestMediaTypes, maxManifestBytes, parseManifest } from './manifest.ts';
 import { formatReference, parseReference, type Reference } from './reference.ts';
-import { readAll, Transport, type TransportRequest } from './transport.ts';
+import { discard, readAll, Transport, type TransportRequest, type TransportTimeouts } from './transport.ts';
 
 export interface RegistryClientOptions {
   /** Where a host of references really is: `{'registry.localhost': 'http://127.0.0.1:8082'}`. */
   mirrors?: Record<string, string>;
   /** What to answer when the host asks who we are. */
   auth?: (host: string) => Credentials | undefined;
-  /** A connection on which nothing comes for this long is given up; 60 s unless given. */
-  idleTimeoutMs?: number;
+  /** How long registries may take; a minute, two and an hour unless given. */
+  timeouts?: Partial<TransportTimeouts>;
 }
 
 /** A blob to push. `mountFrom` names a repository of the same registry that may have it already. */
@@ -40,9 +41,16 @@ export class RegistryClientError extends Error {
 
 type Target = string | Reference;
 
+/** Answers to challenges, new tokens and redirects, all in all. */
+const hopsMax = 6;
+const authorizationsMax = 1000;
+/** As much as the embedded registry takes. */
+const blobBytesMax = 16 * 1024 ** 3;
+
 /**
  * Pulls from and pushes to any registry that speaks the OCI distribution specification. All content is checked against
- * its digest on the way in. References are as in `parseReference`; failures are RegistryClientError or network errors.
+ * its digest on the way in. References are as in `parseReference`; failures are RegistryClientError or
+ * network errors; each names the registry.
  */
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
@@ -52,7 +60,7 @@ export class RegistryClient {
 
   constructor(options: RegistryClientOptions = {}) {
     this.#options = options;
-    this.#transport = new Transport(options.idleTimeoutMs);
+    this.#transport = new Transport(options.timeouts);
   }
 
   /** The digest that the reference points to now; its own when it has one, after asking whether it is there. */
@@ -64,7 +72,7 @@ export class RegistryClient {
       headers: { accept: manifestMediaTypes.join(', ') },
       signal,
     });
-    response.resume();
+    discard(response);
     const digest = response.headers['docker-content-digest'];
     if (typeof digest === 'string' && parseDigest(digest)) return digest;
     return (await this.manifest(reference, signal)).digest;
@@ -82,22 +90,36 @@ export class RegistryClient {
       headers: { accept: manifestMediaTypes.join(', ') },
       signal,
     });
-    const bytes = await readAll(response, maxManifestBytes);
+    const bytes = await this.#naming(reference, () =>
+      readAll(response, maxManifestBytes, this.#transport.timeouts.answerMs),
+    );
     const digest = digestOf(bytes, parseDigest(reference.digest ?? '')?.algorithm);
     if (reference.digest !== undefined && reference.digest !== digest) {
       throw new RegistryClientError(`${formatReference(reference)}: what came has the digest ${digest}`, 502);
     }
-    const manifest = parseManifest(bytes);
+    const manifest = await this.#naming(reference, async () => parseManifest(bytes));
     return { digest, mediaType: manifest.mediaType, bytes, manifest };
   }
 
-  /** The blob's content; the stream fails at its end when the content does not have the digest. */
-  async blob(target: Target, digest: string, signal?: AbortSignal): Promise<Readable> {
-    const response = await this.#request(read(target), 'pull', { method: 'GET', path: `blobs/${digest}`, signal });
-    const checked = verifying(digest);
-    response.on('error', (error) => checked.destroy(error));
-    response.on('aborted', () => checked.destroy(new Error(`${digest}: the connection ended before the content`)));
-    checked.on('close', () => response.destroy());
+  /**
+   * The blob's content; the stream fails at its end when the content does not have the digest, and before when there is
+   * more of it than `sizeBytes`, or it takes too long.
+   */
+  async blob(target: Target, digest: string, signal?: AbortSignal, sizeBytes = blobBytesMax): Promise<Readable> {
+    const reference = read(target);
+    const checked = verifying(`${reference.host}/${reference.name}`, digest, sizeBytes);
+    const response = await this.#request(reference, 'pull', { method: 'GET', path: `blobs/${digest}`, signal });
+    const { transferMs } = this.#transport.timeouts;
+    const fail = (why: string) => checked.destroy(new Error(`${reference.host}: ${digest}: ${why}`));
+    const deadline = setTimeout(fail, transferMs, `the content took longer than ${transferMs} ms`);
+    response.on('error', (error) => fail(error.message));
+    response.on('close', () => {
+      if (!response.complete) fail('the connection ended before the content');
+    });
+    checked.on('close', () => {
+      clearTimeout(deadline);
+      response.destroy();
+    });
     return response.pipe(checked);
   }
 
@@ -122,11 +144,11 @@ export class RegistryClient {
       path: `blobs/uploads/${mount}`,
       signal,
     });
-    started.resume();
+    discard(started);
     if (started.statusCode === 201) return;
     const location = started.headers.location;
     if (location === undefined) throw new RegistryClientError(`${reference.host} gave an upload no Location`, 502);
-    const url = new URL(location, this.#baseUrl(reference));
+    const url = this.#follow(reference, location, `${this.#baseUrl(reference)}/`);
     url.searchParams.set('digest', digest);
     const finished = await this.#request(reference, 'pull,push', {
       method: 'PUT',
@@ -135,7 +157,7 @@ export class RegistryClient {
       body: source.content,
       signal,
     });
-    finished.resume();
+    discard(finished);
   }
 
   /**
@@ -158,7 +180,7 @@ export class RegistryClient {
       body: bytes,
       signal,
     });
-    response.resume();
+    discard(response);
     return digest;
   }
 
@@ -169,7 +191,7 @@ export class RegistryClient {
   async #exists(reference: Reference, path: string, signal: AbortSignal | undefined): Promise<boolean> {
     const headers = { accept: [...manifestMediaTypes, 'application/octet-stream'].join(', ') };
     try {
-      (await this.#request(reference, 'pull', { method: 'HEAD', path, headers, signal })).resume();
+      discard(await this.#request(reference, 'pull', { method: 'HEAD', path, headers, signal }));
       return true;
     } catch (error) {
       if (error instanceof RegistryClientError && error.status === 404) return false;
@@ -180,42 +202,74 @@ export class RegistryClient {
   /** Sends, answers a challenge, follows redirects; throws unless the answer is 2xx. */
   async #request(reference: Reference, actions: string, request: RegistryRequest): Promise<IncomingMessage> {
     const { path, method, headers = {}, body, signal } = request;
-    let url = request.url ?? `${this.#baseUrl(reference)}/v2/${reference.name}/${path}`;
-    const origin = new URL(url).origin;
+    const baseUrl = this.#baseUrl(reference);
+    let url = request.url ?? `${baseUrl}/v2/${reference.name}/${path}`;
+    const { origin } = new URL(baseUrl);
     const authKey = `${reference.host}/${reference.name}:${actions}`;
-    for (let attempt = 0; attempt < 6; attempt++) {
+    for (let attempt = 0; attempt < hopsMax; attempt++) {
+      // Elsewhere, nobody gets to know who we are.
       const isOrigin = new URL(url).origin === origin;
       const authorization = isOrigin ? this.#authorizations.get(authKey) : undefined;
       const sent: TransportRequest = { method, url, signal, headers: { ...headers } };
       if (body !== undefined) sent.body = body;
       if (authorization !== undefined) sent.headers = { ...sent.headers, authorization };
-      const response = await this.#transport.send(sent);
+      const response = await this.#naming(reference, () => this.#transport.send(sent));
       const status = response.statusCode ?? 0;
       if (status >= 200 && status < 300) return response;
       if (status === 401 && authorization === undefined && isOrigin) {
-        response.resume();
         const scope = `repository:${reference.name}:${actions}`;
         const credentials = this.#options.auth?.(reference.host);
         const challenge = response.headers['www-authenticate'];
-        const answer = await answerChallenge(challenge, credentials, scope, this.#transport);
+        const answer = await this.#naming(reference, () =>
+          answerChallenge(challenge, credentials, scope, this.#transport, { url: baseUrl, signal }),
+        ).catch((error: unknown) => {
+          discard(response);
+          throw error;
+        });
         if (answer === undefined) throw await failure(reference, method, response);
-        this.#authorizations.set(authKey, answer);
+        discard(response);
+        this.#remember(authKey, answer);
         continue;
       }
       if (status === 401 && authorization !== undefined && isOrigin && attempt === 0) {
         this.#authorizations.delete(authKey); // The token has run out: ask for another.
-        response.resume();
+        discard(response);
         continue;
       }
       const { location } = response.headers;
       if (status >= 301 && status <= 308 && location !== undefined && (method === 'GET' || method === 'HEAD')) {
-        response.resume();
-        url = new URL(location, url).href;
+        discard(response);
+        url = this.#follow(reference, location, url).href;
         continue;
       }
       throw await failure(reference, method, response);
     }
     throw new RegistryClientError(`${reference.host}/${reference.name}: too many redirects`, 502);
+  }
+
+  /** Where a registry sends us: only by HTTP, and never from TLS to none. */
+  #follow(reference: Reference, location: string, from: string): URL {
+    const url = URL.parse(location, from);
+    const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && from.startsWith('http:'));
+    if (url && isSafe) return url;
+    const where = url ? `${url.protocol}//${url.host}` : JSON.stringify(location.slice(0, 100));
+    throw new RegistryClientError(`${reference.host}/${reference.name}: it sends us to ${where}: not followed`, 502);
+  }
+
+  /** What goes wrong on the way says with whom. */
+  async #naming<T>(reference: Reference, task: () => Promise<T>): Promise<T> {
+    try {
+      return await task();
+    } catch (error) {
+      if (error instanceof RegistryClientError) throw error;
+      const what = `${reference.host}/${reference.name}`;
+      throw new Error(`${what}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  #remember(key: string, authorization: string): void {
+    if (this.#authorizations.size >= authorizationsMax) this.#authorizations.clear();
+    this.#authorizations.set(key, authorization);
   }
 
   #baseUrl({ host }: Reference): string {
@@ -240,37 +294,48 @@ function tagOrDigest({ tag, digest }: Reference): string {
   return digest ?? tag ?? 'latest';
 }
 
-/** Passes the content on and fails at its end when it does not have the digest. */
-function verifying(digest: string): Transform {
+/** Passes the content on, and fails at its end when it does not have the digest, or before when there is too much. */
+function verifying(from: string, digest: string, maxBytes: number): Transform {
   const wanted = parseDigest(digest);
   if (!wanted) throw new Error(`"${digest}" is no digest`);
   const hash = createHash(wanted.algorithm);
+  let sizeBytes = 0;
+  const refuse = (why: string) => new RegistryClientError(`${from}: ${why}`, 502, 'DIGEST_INVALID');
   return new Transform({
     transform(chunk, _encoding, done) {
+      sizeBytes += chunk.length;
+      if (sizeBytes > maxBytes) return done(refuse(`${digest} has more than the ${maxBytes} bytes that it should`));
       hash.update(chunk);
       done(null, chunk);
     },
     flush(done) {
       const found = hash.digest('hex');
-      const error = `the content has the digest ${wanted.algorithm}:${found}, not ${digest}`;
-      done(found === wanted.hex ? null : new RegistryClientError(error, 502, 'DIGEST_INVALID'));
+      const why = `the content has the digest ${wanted.algorithm}:${found}, not ${digest}`;
+      done(found === wanted.hex ? null : refuse(why));
     },
   });
 }
 
+const failureBytesMax = 64 * 1024;
+const failureMs = 10_000;
+
 async function failure(reference: Reference, method: string, response: IncomingMessage): Promise<RegistryClientError> {
   const status = response.statusCode ?? 0;
-  const body = await readAll(response, 1024 * 1024).catch(() => Buffer.alloc(0) /* only the status, then */);
+  const body = await readAll(response, failureBytesMax, failureMs).catch(() => Buffer.alloc(0) /* only the status */);
   const { code, message } = firstError(body);
   const what = `${method} ${reference.host}/${reference.name}`;
   const said = message ?? (method === 'HEAD' && status === 404 ? 'not found' : 'no reason given');
   return new RegistryClientError(`${what}: ${status} ${code ?? ''}: ${said}`.replace(' :', ':'), status, code);
 }
 
-function firstError(body: Buffer): { code?: string; message?: string } {
+/** The registry's own words, as far as they are words. */
+function firstError(body: Buffer): { code: string | undefined; message: string | undefined } {
+  let first: { code?: unknown; message?: unknown } | null | undefined;
   try {
-    return (JSON.parse(body.toString('utf8')) as { errors?: { code: string; message: string }[] }).errors?.[0] ?? {};
+    first = JSON.parse(body.toString('utf8'))?.errors?.[0];
   } catch {
-    return {}; // No JSON: the status must do.
+    // No JSON: the status must do.
   }
+  const text = (value: unknown) => (typeof value === 'string' ? value.replace(/\p{Cc}+/gu, ' ') : undefined);
+  return { code: text(first?.code)?.slice(0, 100), message: text(first?.message)?.slice(0, 1000) };
 }

@@ -87,7 +87,9 @@ export function parseManifest(bytes: Buffer): Manifest & { mediaType: string } {
     throw new Error('the manifest has both manifests and layers or config: it must be an index or an image');
   }
   const mediaType = manifest.mediaType ?? (manifest.manifests ? mediaTypes.index : mediaTypes.manifest);
-  if (typeof mediaType !== 'string') throw new Error('mediaType must be a string');
+  checkMediaType(mediaType, 'mediaType');
+  if (manifest.artifactType !== undefined) checkMediaType(manifest.artifactType, 'artifactType');
+  checkAnnotations(manifest.annotations, 'annotations');
   return { ...manifest, mediaType };
 }
 
@@ -117,5 +119,19 @@ function checkDescriptor(value: unknown, at: string): void {
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new Error(`${at}.size is ${size}`);
   if (platform !== undefined && (typeof platform?.os !== 'string' || typeof platform.architecture !== 'string')) {
     throw new Error(`${at}.platform is ${JSON.stringify(platform)}: must name os and architecture`);
+  }
+}
+
+/** RFC 6838 §4.2; it goes out as a header. Docker's own are longer than the RFC's 127 characters allow for. */
+function checkMediaType(value: unknown, at: string): void {
+  if (typeof value === 'string' && value.length <= 255 && /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(value)) return;
+  throw new Error(`${at} is ${JSON.stringify(value)?.slice(0, 100)}: must be a media type`);
+}
+
+function checkAnnotations(value: unknown, at: string): void {
+  if (value === undefined || value === null) return;
+  if (typeof value !== 'object' || Array.isArray(value)) throw new Error(`${at} is not an object`);
+  for (const [name, text] of Object.entries(value)) {
+    if (typeof text !== 'string') throw new Error(`${at}[${JSON.stringify(name.slice(0, 60))}] is not a text`);
   }
 }

@@ -66,7 +66,7 @@ export async function treeOfArtifact(
   }
   const builder = new TreeBuilder(limits);
   const archive = tarExtract();
-  const blob = await registry.blob(image, layer.digest, signal);
+  const blob = await registry.blob(image, layer.digest, signal, layer.size);
   const unpacked = readEntries(archive, builder);
   // Headers cost memory as well, as long as the archive says that they are.
   const bounded = atMost(builder.totalBytesMax + builder.filesMax * entryBytes);
