@@ -15,6 +15,7 @@ import { DefinitionRegistrar } from './crds/registrar.ts';
 import { EventLimit } from './event-limit.ts';
 import { type Listener, startListener } from './http/listener.ts';
 import { install } from './install.ts';
+import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
 import { ResourceRegistry } from './resource-registry.ts';
@@ -68,7 +69,9 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const registrar = new DefinitionRegistrar(machinery, pipeline, kinds);
   const eventLimit = new EventLimit(machinery, pipeline);
   const listeners: Listener[] = [];
+  const keepers: (() => void)[] = [];
   const stop = async () => {
+    for (const end of keepers) end();
     await Promise.all(listeners.map((listener) => listener.stop()));
     eventLimit.stop();
     await registrar.stop();
@@ -87,6 +90,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     async listen({ port, handle }) {
       const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, port, handle });
       listeners.push(listener);
+      keepers.push(await keepKubernetesService(client, Number(new URL(listener.url).port), { clock, log }));
       return listener;
     },
     stop,

@@ -380,6 +380,32 @@ describe('workloads', () => {
     assert.equal((await world.client.list(PodKind, { namespace })).items.length, 0);
   });
 
+  test('a deleted namespace keeps what its pods may need until the last of them is gone', async () => {
+    const namespace = await freshNamespace();
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'held', namespace, finalizers: ['example.com/hold'] },
+      spec: { containers: [{ name: 'c', image: 'i' }] },
+    };
+    await world.client.create(PodKind, pod);
+    const needed = { namespace, name: 'needed' };
+    await world.client.create(ConfigMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: needed });
+    await world.client.delete(NamespaceKind, { name: namespace });
+    const isRemaining = (c: { type: string; status: string }) =>
+      c.type === 'NamespaceContentRemaining' && c.status === 'True';
+    const waiting = await world.until(NamespaceKind, { name: namespace }, (n) =>
+      n?.status?.conditions?.some(isRemaining),
+    );
+    const said = waiting?.status?.conditions?.find(isRemaining)?.message;
+    assert.equal(said, 'Some resources are remaining: pods. has 1 resource instances');
+    const kept = await world.client.get(ConfigMapKind, needed);
+    assert.ok(kept && kept.metadata.deletionTimestamp === undefined);
+    const letGo = { type: 'merge' as const, patch: { metadata: { finalizers: null } } };
+    await world.client.patch(PodKind, { namespace, name: 'held' }, letGo);
+    await world.until(NamespaceKind, { name: namespace }, (n) => n === undefined);
+  });
+
   test('whatever the scale was on the way, the last one counts, and there is never a pod too many', async () => {
     const namespace = await freshNamespace();
     const key = { namespace, name: 'web' };

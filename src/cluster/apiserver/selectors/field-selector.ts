@@ -7,6 +7,8 @@ export type FieldMatcher = (object: KubeObject) => boolean;
 
 interface Term {
   path: readonly string[];
+  /** What an absent field is compared as. */
+  zero: string;
   isEqual: boolean;
   value: string;
 }
@@ -20,14 +22,14 @@ export interface FieldSelector {
 
 /**
  * Compiles `metadata.name=x,status.phase!=Running`. 400 when it is malformed, or names a field that the resource does
- * not offer. A field that is absent is compared as the empty string.
+ * not offer. A field that is absent is compared as the zero of its type, as in Go: the empty string for most.
  */
 export function compileFieldSelector(query: string | undefined, resource: ServedResource): FieldSelector {
   const terms = splitUnescaped(query ?? '').map((term) => parseTerm(term, resource));
   const name = terms.find((term) => term.isEqual && term.path.join('.') === 'metadata.name')?.value;
   if (terms.length === 0) return { matches: undefined, name };
   const matches: FieldMatcher = (object) =>
-    terms.every(({ path, isEqual, value }) => (valueAt(object, path) === value) === isEqual);
+    terms.every(({ path, zero, isEqual, value }) => ((valueAt(object, path) ?? zero) === value) === isEqual);
   return { matches, name };
 }
 
@@ -36,7 +38,9 @@ function parseTerm(term: string, resource: ServedResource): Term {
   if (!parsed) throw badRequest(`invalid field selector: ${JSON.stringify(term)}`);
   const [, path = '', operator, value = ''] = parsed;
   if (!isOffered(path, resource)) throw badRequest(`field label not supported: ${path}`);
-  return { path: path.split('.'), isEqual: operator !== '!=', value: value.trim().replace(/\\([\\,=])/g, '$1') };
+  const zero = resource.isBuiltin ? (zeros[path] ?? '') : '';
+  const wanted = value.trim().replace(/\\([\\,=])/g, '$1');
+  return { path: path.split('.'), zero, isEqual: operator !== '!=', value: wanted };
 }
 
 function isOffered(path: string, resource: ServedResource): boolean {
@@ -45,10 +49,10 @@ function isOffered(path: string, resource: ServedResource): boolean {
   return resource.selectableFields.includes(path);
 }
 
-function valueAt(object: KubeObject, path: readonly string[]): string {
+function valueAt(object: KubeObject, path: readonly string[]): string | undefined {
   let at: unknown = object;
   for (const step of path) at = isJsonObject(at) && Object.hasOwn(at, step) ? at[step] : undefined;
-  if (at === undefined || at === null) return '';
+  if (at === undefined || at === null) return undefined;
   // An object has no text of its own, and may have a `toString` that is no function.
   return typeof at === 'object' ? JSON.stringify(at) : String(at);
 }
@@ -56,6 +60,13 @@ function valueAt(object: KubeObject, path: readonly string[]): string {
 function splitUnescaped(query: string): string[] {
   return (query.match(/(?:\\.|[^,\\])+/gs) ?? []).filter((term) => term.trim() !== '');
 }
+
+/** Selectable fields of built-ins that are no texts. */
+const zeros: Record<string, string> = {
+  'spec.unschedulable': 'false',
+  'spec.hostNetwork': 'false',
+  'status.replicas': '0',
+};
 
 /** Fields of built-in resources that field selectors may name, by `group/plural` (as in Kubernetes' strategies). */
 export const builtinSelectableFields: Record<string, readonly string[]> = {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { NodeKind } from '../../../api/core/node.ts';
 import { PodKind } from '../../../api/core/pod.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject, LabelSelector } from '../../../api/meta.ts';
@@ -85,6 +86,9 @@ const fieldCases: [query: string, isSelected: boolean][] = [
   ['status.phase=', true],
   ['status.phase!=Running', true],
   ['status.phase=Running', false],
+  ['spec.hostNetwork=false', true],
+  ['spec.hostNetwork!=false', false],
+  ['spec.hostNetwork=', false],
 ];
 
 for (const [query, isSelected] of fieldCases) {
@@ -92,6 +96,23 @@ for (const [query, isSelected] of fieldCases) {
     assert.equal(compileFieldSelector(query, pods).matches?.(pod) ?? true, isSelected);
   });
 }
+
+test('a node that says nothing of it is schedulable, and a set that has counted nothing has no replicas', () => {
+  const resource = (table: string) => ({
+    ...pods,
+    kind: NodeKind as Kind,
+    table,
+    selectableFields: builtinSelectableFields[table] ?? [],
+  });
+  const object = (more: object) => ({ apiVersion: 'v1', kind: 'x', metadata: { name: 'a' }, ...more }) as KubeObject;
+  const selects = (query: string, table: string, more: object) =>
+    compileFieldSelector(query, resource(table)).matches?.(object(more));
+  assert.equal(selects('spec.unschedulable=false', '/nodes', {}), true);
+  assert.equal(selects('spec.unschedulable=false', '/nodes', { spec: { unschedulable: false } }), true);
+  assert.equal(selects('spec.unschedulable=false', '/nodes', { spec: { unschedulable: true } }), false);
+  assert.equal(selects('spec.unschedulable=true', '/nodes', { spec: {} }), false);
+  assert.equal(selects('status.replicas=0', 'apps/replicasets', {}), true);
+});
 
 for (const query of ['spec.containers=x', 'metadata.labels=x', 'metadata.name', '=x']) {
   test(`the field selector "${query}" is refused`, () => {

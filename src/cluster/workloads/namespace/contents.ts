@@ -1,4 +1,5 @@
 import type { Namespace } from '../../../api/core/namespace.ts';
+import { PodKind } from '../../../api/core/pod.ts';
 import { apiVersionOf, type Kind } from '../../../api/kind.ts';
 import { type Condition, keyOf, timestamp } from '../../../api/meta.ts';
 import { isNotFound } from '../../../api/status.ts';
@@ -14,14 +15,23 @@ export interface Remains {
   errors: string[];
 }
 
-/** Deletes everything of `kinds` in the namespace, and says what is still there. */
+/**
+ * Deletes everything of `kinds` in the namespace, and says what is still there. Pods go first, each with its own grace;
+ * nothing else does before the last of them is gone (as in Kubernetes).
+ */
 export async function deleteContents(
   namespace: string,
   kinds: readonly Kind[],
   { client }: ReconcileContext,
 ): Promise<Remains> {
   const remains: Remains = { counts: new Map(), finalizers: new Map(), errors: [] };
-  await Promise.all(kinds.filter((kind) => kind.isNamespaced).map(deleteAll));
+  const namespaced = kinds.filter((kind) => kind.isNamespaced);
+  // What a pod needs until it has ended (its Secrets, its Service) goes only after it.
+  await deleteAll(PodKind as Kind);
+  if (remains.counts.size > 0 || remains.errors.length > 0) return remains;
+  await Promise.all(
+    namespaced.filter((kind) => kind.kind !== PodKind.kind || kind.group !== PodKind.group).map(deleteAll),
+  );
   return remains;
 
   async function deleteAll(kind: Kind): Promise<void> {

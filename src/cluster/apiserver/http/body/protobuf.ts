@@ -4,6 +4,7 @@
  */
 import { ApiError, badRequest } from '../../../../api/status.ts';
 import { JsonError, parseJson } from './json.ts';
+import { definitionMessages } from './protobuf-definitions.ts';
 import { protobufMessages } from './protobuf-messages.ts';
 
 export const protobufType = 'application/vnd.kubernetes.protobuf';
@@ -49,10 +50,12 @@ let parsed: ReadonlyMap<string, Message> | undefined;
 
 function messages(): ReadonlyMap<string, Message> {
   parsed ??= new Map(
-    [...protobufMessages.matchAll(/^(\w+):\n((?: {2}.+\n)+)/gm)].map(([, name = '', fields = '']) => [
-      name,
-      new Map(fields.split(',').map((text) => parseField(text.trim()))),
-    ]),
+    [...`${protobufMessages}${definitionMessages}`.matchAll(/^(\w+):\n((?: {2}.+\n)*)/gm)].map(
+      ([, name = '', fields = '']) => [
+        name,
+        new Map(fields.trim() === '' ? [] : fields.split(',').map((text) => parseField(text.trim()))),
+      ],
+    ),
   );
   return parsed;
 }
@@ -76,7 +79,11 @@ function parseField(text: string): [number, Field] {
 
 type Json = Record<string, unknown>;
 
+/** Each level adds a name to the path: so long a one is that of no object of the API, but of an attack on the stack. */
+const pathCharactersMax = 4000;
+
 function decodeMessage(body: Buffer, message: Message, path: string): Json {
+  if (path.length > pathCharactersMax) throw new RangeError(`nested too deep at ${path.slice(0, 100)}…`);
   const object: Json = {};
   for (const { number, value } of readFields(body)) {
     const field = message.get(number);
@@ -127,15 +134,16 @@ const emptyOf = (type: string): bigint | Buffer => (type === 'int' || type === '
 function decodeValue(value: bigint | Buffer, type: string, path: string): unknown {
   if (type === 'int') return numberFrom(BigInt.asIntN(64, asNumber(value)), path);
   if (type === 'bool') return asNumber(value) !== 0n;
+  if (type === 'double') return doubleOf(asBytes(value), path);
   const bytes = asBytes(value);
   const special = specials[type];
-  if (special) return special(bytes);
+  if (special) return special(bytes, path);
   const message = messages().get(type);
   if (!message) throw unknown(`the type ${type} of ${path}`);
   return decodeMessage(bytes, message, path);
 }
 
-const specials: Record<string, (bytes: Buffer) => unknown> = {
+const specials: Record<string, (bytes: Buffer, path: string) => unknown> = {
   string: (bytes) => bytes.toString(),
   bytes: (bytes) => bytes.toString('base64'),
   Time: (bytes) => timeText(bytes, 0),
@@ -149,7 +157,25 @@ const specials: Record<string, (bytes: Buffer) => unknown> = {
     const raw = bytesOf(readFields(bytes), 1).toString();
     return raw === '' ? {} : parseJson(raw).value;
   },
+  Json: (bytes) => parseJson(bytesOf(readFields(bytes), 1).toString() || 'null').value,
+  SchemaOrBool: (bytes, path) => {
+    const fields = readFields(bytes);
+    return has(fields, 2) ? schemaOf(bytesOf(fields, 2), path) : numberOf(fields, 1) !== 0;
+  },
+  SchemaOrArray: (bytes, path) => {
+    const fields = readFields(bytes);
+    if (has(fields, 1)) return schemaOf(bytesOf(fields, 1), path);
+    return fields.filter(({ number }) => number === 2).map(({ value }) => schemaOf(asBytes(value), path));
+  },
+  SchemaOrStrings: (bytes, path) => {
+    const fields = readFields(bytes);
+    if (has(fields, 1)) return schemaOf(bytesOf(fields, 1), path);
+    return fields.filter(({ number }) => number === 2).map(({ value }) => asBytes(value).toString());
+  },
 };
+
+const has = (fields: readonly WireField[], wanted: number): boolean => fields.some(({ number }) => number === wanted);
+const schemaOf = (bytes: Buffer, path: string): unknown => decodeValue(bytes, 'JSONSchemaProps', path);
 
 /** { 1: seconds, 2: nanoseconds }; empty is no time at all. */
 function timeText(bytes: Buffer, digits: 0 | 6): string | null {
@@ -162,7 +188,7 @@ function timeText(bytes: Buffer, digits: 0 | 6): string | null {
 
 interface WireField {
   number: number;
-  /** A varint, or what has a length. */
+  /** A varint, or what has a length; of a double its eight bytes. */
   value: bigint | Buffer;
 }
 
@@ -183,6 +209,10 @@ function readFields(body: Buffer): WireField[] {
       if (end > body.length) throw new RangeError(`field ${number} is longer than what holds it`);
       fields.push({ number, value: body.subarray(start, end) });
       at = end;
+    } else if (wireType === 1) {
+      if (afterTag + 8 > body.length) throw new RangeError(`field ${number} is cut off`);
+      fields.push({ number, value: body.subarray(afterTag, afterTag + 8) });
+      at = afterTag + 8;
     } else throw new RangeError(`field ${number} has wire type ${wireType}`);
   }
   return fields;
@@ -197,6 +227,12 @@ function readVarint(body: Buffer, start: number): [value: bigint, next: number] 
     if (byte < 0x80) return [value, at + 1];
   }
   throw new RangeError('a number is too long');
+}
+
+function doubleOf(bytes: Buffer, path: string): number {
+  const number = bytes.length === 8 ? bytes.readDoubleLE() : Number.NaN;
+  if (!Number.isFinite(number)) throw new RangeError(`${path} is no number that JSON has`);
+  return number;
 }
 
 /** What a double cannot hold would be damaged silently. */
