@@ -24,7 +24,7 @@ export class SimulatedWriter extends EventEmitter implements StoreWriter {
     this.#disk = disk;
     setImmediate(() => {
       this.#say({ type: 'rows', rows: [...disk.rows.values()] });
-      this.#say({ type: 'opened', deletions: [] });
+      this.#say({ type: 'opened', deletions: [], durability: { journalMode: 'wal', synchronous: 2 } });
     });
   }
 

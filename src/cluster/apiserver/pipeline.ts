@@ -78,7 +78,7 @@ export class RequestPipeline implements Pipeline {
     deletion: DeleteOptions,
     options: WriteOptions,
   ): Promise<ListResultPage> {
-    const page = list(this.#machinery, request);
+    const page = await list(this.#machinery, request);
     const { resource } = request;
     for (let at = 0; at < page.items.length; at += deletionsAtOnce) {
       const deletions = page.items.slice(at, at + deletionsAtOnce).map(async ({ object }) => {

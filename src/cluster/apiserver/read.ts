@@ -19,37 +19,43 @@ export function get({ store }: Machinery, target: NamedTarget): StoredObject {
   return subresource === 'scale' ? new Made(scaleOf(resource, asked.object), asked.revision) : asked;
 }
 
+/** After so many comparisons the event loop gets a turn: a selector may have thousands of requirements. */
+const comparisonsPerTurn = 100_000;
+
 /** One page of a list; pages that follow by `continue` are of the same moment as the first. */
-export function list({ store }: Machinery, request: ListRequest): ListResultPage {
+export async function list({ store }: Machinery, request: ListRequest): Promise<ListResultPage> {
   const { resource, limit = 0 } = request;
   const { revision, after } = snapshotOf(store, request);
   const selector = compileSelectors(request, resource);
   const table = store.table(resource.table);
   const prefix = storePrefix(request);
   const apiVersion = apiVersionOf(resource.kind);
-  const rows = revision === store.revision ? table.scan(prefix, after) : table.scanAt(revision, prefix, after);
+  const page = { resourceVersion: String(revision) };
+  const next = (last: string) => encodeContinue({ revision, after: last });
+  const rows = revision === store.revision ? table.rows(prefix, after) : table.rowsAt(revision, prefix, after);
   if (!rows) throw expired(request.continue !== undefined, store.revision, after);
-
+  if (!selector.matches) {
+    const shown = limit > 0 ? rows.slice(0, limit) : rows;
+    const items = shown.map(([, stored]) => stored.as(apiVersion));
+    const remainingItemCount = rows.length - shown.length;
+    if (remainingItemCount === 0) return { ...page, items };
+    return { ...page, items, continue: next(shown.at(-1)?.[0] ?? after), remainingItemCount };
+  }
   const items: StoredObject[] = [];
   let last = after;
-  let remaining = 0;
+  let comparisons = 0;
   for (const [key, stored] of rows) {
-    if (selector.matches && !selector.matches(stored)) continue;
-    if (limit > 0 && items.length === limit) {
-      remaining++;
-      if (selector.matches) break;
-      continue;
+    comparisons += selector.comparisons;
+    if (comparisons > comparisonsPerTurn) {
+      comparisons = 0;
+      await new Promise((resolve) => setImmediate(resolve));
     }
+    if (!selector.matches(stored)) continue;
+    if (limit > 0 && items.length === limit) return { ...page, items, continue: next(last) };
     items.push(stored.as(apiVersion));
     last = key;
   }
-  const page = { items, resourceVersion: String(revision) };
-  if (remaining === 0) return page;
-  return {
-    ...page,
-    continue: encodeContinue({ revision, after: last }),
-    ...(selector.matches ? {} : { remainingItemCount: remaining }),
-  };
+  return { ...page, items };
 }
 
 export interface Selector {
@@ -57,17 +63,24 @@ export interface Selector {
   matches: ((stored: StoredObject) => boolean) | undefined;
   /** The one name that can match, when `metadata.name=…` is asked for. */
   name: string | undefined;
+  /** How many requirements it has. */
+  comparisons: number;
 }
 
 export function compileSelectors(options: SelectorOptions, resource: ServedResource): Selector {
   const labels = compileLabelSelector(options.labelSelector);
   const fields = compileFieldSelector(options.fieldSelector, resource);
-  if (!labels && !fields.matches) return { matches: undefined, name: undefined };
+  const comparisons = requirementsOf(options.labelSelector) + requirementsOf(options.fieldSelector);
+  if (!labels && !fields.matches) return { matches: undefined, name: undefined, comparisons };
   return {
     matches: ({ object }) => (labels?.(object.metadata.labels) ?? true) && (fields.matches?.(object) ?? true),
     name: fields.name,
+    comparisons,
   };
 }
+
+/** About: the commas in a list of values count, too. */
+const requirementsOf = (query = ''): number => 1 + query.split(',').length;
 
 /** The revision that the list shows, and the key after which it begins. */
 function snapshotOf(store: Store, request: ListRequest): { revision: number; after: string } {

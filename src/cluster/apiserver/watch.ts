@@ -12,8 +12,9 @@ const bookmarkEveryMs = 60_000;
 const batchMax = 100;
 const batchWeightMax = 1024 * 1024;
 
-/** After so many objects or events that are not of interest the event loop gets a turn. */
+/** After so many objects or events that are not of interest, fewer for a long selector, the event loop gets a turn. */
 const skippedMax = 2000;
+const comparisonsMax = 100_000;
 
 /**
  * Watches as `request` says. What it begins with is decided now, at the call; malformed requests are ApiErrors now.
@@ -34,6 +35,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
   readonly #table: Table;
   readonly #isOfInterest: (key: string) => boolean;
   readonly #matches: ((stored: StoredObject) => boolean) | undefined;
+  readonly #skippedMax: number;
   readonly #cleanups: (() => void)[] = [];
   /** What was there at the beginning and is still to be sent. */
   #initial: [key: string, stored: StoredObject][] | undefined;
@@ -54,6 +56,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
     this.#table = store.table(resource.table);
     const selector = compileSelectors(request, resource);
     this.#matches = selector.matches;
+    this.#skippedMax = Math.ceil(Math.min(skippedMax, comparisonsMax / selector.comparisons));
     this.#isOfInterest = keyFilter(request, name ?? selector.name);
     this.#position = store.revision;
     requireConsistent(request);
@@ -94,7 +97,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
     const { store } = this.#machinery;
     const from = parseRevision(resourceVersion);
     if (from === 0 || sendInitialEvents) {
-      this.#initial = [...this.#table.scan(storePrefix(this.#request))];
+      this.#initial = this.#table.rows(storePrefix(this.#request));
     } else {
       // Ahead of this store is a revision of another one, that stood here before: nothing is known of it.
       if (from > store.revision || !this.#table.eventsAfter(from, 0)) {
@@ -132,7 +135,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
     // Who takes longer over the beginning than what follows is remembered could not go on, and holds what is old.
     if (!this.#table.eventsAfter(this.#position, 0)) return this.#failSlow();
     const batch: ServedEvent[] = [];
-    const end = this.#initialAt + skippedMax;
+    const end = this.#initialAt + this.#skippedMax;
     while (this.#initialAt < end && batch.length < batchMax) {
       const [key, stored] = this.#initial[this.#initialAt] ?? [];
       if (key === undefined || !stored) {
@@ -152,7 +155,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
   #nextBatch(): ServedEvent[] | undefined {
     const { kind } = this.#request.resource;
     if (this.#isEnded && !this.#isBookmarkDue) return undefined;
-    const events = this.#table.eventsAfter(this.#position, skippedMax);
+    const events = this.#table.eventsAfter(this.#position, this.#skippedMax);
     if (!events) return this.#failSlow();
     const batch: ServedEvent[] = [];
     let weight = 0;
@@ -165,7 +168,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
       weight += event.weight;
       batch.push(objectEvent(event, type, kind));
     }
-    if (events.length === skippedMax) return batch;
+    if (events.length === this.#skippedMax) return batch;
     if (this.#isBookmarkDue) {
       this.#isBookmarkDue = false;
       batch.push(bookmark(kind, this.#machinery.store.revision, false));

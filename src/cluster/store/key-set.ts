@@ -25,9 +25,23 @@ export class KeySet {
     }
   }
 
-  count(prefix: string): number {
+  /** As `range`, in one go: a copy, which the set may change behind. */
+  slice(prefix: string, after = ''): string[] {
+    const [from, to] = this.#bounds(prefix, after);
+    return this.#keys.slice(from, to);
+  }
+
+  /** How many keys begin with `prefix` and sort after `after`. */
+  count(prefix: string, after = ''): number {
+    const [from, to] = this.#bounds(prefix, after);
+    return Math.max(0, to - from);
+  }
+
+  #bounds(prefix: string, after: string): [from: number, to: number] {
+    let from = this.#firstAtOrAfter(after > prefix ? after : prefix);
+    if (after !== '' && this.#keys[from] === after) from++;
     // No key holds U+FFFF, so this is the first position behind all keys that begin with the prefix.
-    return this.#firstAtOrAfter(`${prefix}\uffff`) - this.#firstAtOrAfter(prefix);
+    return [from, this.#firstAtOrAfter(`${prefix}\uffff`)];
   }
 
   #firstAtOrAfter(key: string): number {

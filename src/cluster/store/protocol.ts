@@ -33,11 +33,17 @@ export type ToWriter = { type: 'commit'; changes: RowChange[] } | { type: 'close
 
 export type FromWriter =
   | { type: 'rows'; rows: Row[] }
-  | { type: 'opened'; deletions: Deletion[] }
+  | { type: 'opened'; deletions: Deletion[]; durability: Durability }
   | { type: 'refused'; why: OpenFailure }
   | { type: 'committed' }
   | { type: 'failed'; isDiskFull: boolean; message: string }
   | { type: 'closed' };
+
+/** What SQLite answers when it is asked how it writes: 2 is FULL, a sync with each commit. */
+export interface Durability {
+  journalMode: string;
+  synchronous: number;
+}
 
 export type OpenFailure =
   | { kind: 'in-use' }

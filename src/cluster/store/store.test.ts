@@ -199,6 +199,61 @@ test('a store that a newer version wrote is refused, and left as it is', async (
   untouched.close();
 });
 
+test('each commit is synced: the database says so itself', async (t) => {
+  const store = await open(t, await tempFile(t));
+  const full = 2;
+  assert.deepEqual(store.durability, { journalMode: 'wal', synchronous: full });
+});
+
+test('an object that is damaged on disk is named, and the store is not opened without it', async (t) => {
+  const file = await tempFile(t);
+  const first = await open(t, file);
+  await first.put(first.table('/configmaps'), 'default/a', configMap('a')).durable;
+  await first.close();
+  const database = new DatabaseSync(file);
+  database.exec(`UPDATE object SET json = '{"metadata":'`);
+  database.close();
+  await assert.rejects(open(t, file), (error) => {
+    assert.ok(hasCode('STORE_FAILED')(error));
+    assert.match(String(error), /\/configmaps default\/a is damaged/);
+    return true;
+  });
+});
+
+test('writes that wait are bounded in bytes, too', async (t) => {
+  const store = await open(t, await tempFile(t));
+  const table = store.table('/configmaps');
+  const big = { text: 'x'.repeat(4_000_000) };
+  const writes: Promise<void>[] = [];
+  const putAll = () => {
+    for (let i = 0; i < 100; i++) writes.push(store.put(table, `k${i}`, configMap(`k${i}`, big)).durable);
+  };
+  assert.throws(putAll, hasCode('STORE_BUSY'));
+  assert.ok(writes.length < 20, `${writes.length} waited`);
+  await Promise.all(writes);
+  await store.put(table, 'after', configMap('after')).durable;
+});
+
+test('an object has a size that none exceeds', async (t) => {
+  const store = await open(t, await tempFile(t));
+  const huge = configMap('a', { text: 'x'.repeat(5_000_000) });
+  assert.throws(() => store.put(store.table('/configmaps'), 'a', huge), hasCode('OBJECT_TOO_LARGE'));
+});
+
+test('the events of all tables share a bound in bytes; those of a large one go first', async (t) => {
+  const store = await open(t, await tempFile(t));
+  const small = store.table('/small');
+  const large = store.table('/large');
+  await store.put(small, 'a', configMap('a')).durable;
+  const begin = store.revision;
+  await store.put(small, 'a', configMap('a', { n: '2' })).durable;
+  for (let i = 0; i < 60; i++) await store.put(large, 'b', configMap('b', { text: 'x'.repeat(1_000_000) })).durable;
+  assert.equal(large.eventsAfter(begin), undefined);
+  assert.equal(small.eventsAfter(begin)?.length, 1);
+  assert.ok(large.weight + small.weight < 80 * 1024 * 1024);
+  assert.ok((large.eventsAfter(store.revision - 5)?.length ?? 0) === 5, 'the newest are remembered');
+});
+
 test('a file that is no database is refused with its name', async (t) => {
   const file = await tempFile(t);
   await writeFile(file, 'this is a text, not a database, and it is longer than the header of one.'.repeat(20));

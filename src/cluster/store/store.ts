@@ -2,11 +2,11 @@ import type { EventEmitter } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { KubeObject } from '../../api/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { assert, KittiwakeError } from '../../lib/errors.ts';
+import { assert, KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { deepFreeze } from './deep-freeze.ts';
-import type { FromWriter, OpenFailure, Row, RowChange, ToWriter, WriterOptions } from './protocol.ts';
+import type { Durability, FromWriter, OpenFailure, Row, RowChange, ToWriter, WriterOptions } from './protocol.ts';
 import { StoredObject } from './stored-object.ts';
 import { type StoreEvent, Table } from './table.ts';
 
@@ -74,6 +74,7 @@ export class Store {
   #assigned = 0;
   #nextRowId = 1;
   #ended: Error | undefined;
+  #durability: Durability = { journalMode: '', synchronous: 0 };
   #onClosed: (() => void) | undefined;
 
   private constructor(worker: StoreWriter, options: StoreOptions) {
@@ -91,8 +92,14 @@ export class Store {
       worker.once('error', reject);
       worker.on('message', (message: FromWriter) => {
         if (message.type === 'rows') {
-          for (const row of message.rows) store.#load(row);
+          try {
+            for (const row of message.rows) store.#load(row);
+          } catch (error) {
+            reject(error);
+            void worker.terminate(); // It has nothing to lose: nothing was written.
+          }
         } else if (message.type === 'opened') {
+          store.#durability = message.durability;
           for (const { table, revision } of message.deletions) store.#noteRevision(store.table(table), revision);
           store.#start();
           worker.off('error', reject);
@@ -104,6 +111,11 @@ export class Store {
         }
       });
     });
+  }
+
+  /** How the database says that it writes. */
+  get durability(): Durability {
+    return this.#durability;
   }
 
   /** The newest revision that is on disk. */
@@ -281,7 +293,7 @@ export class Store {
 
   #load(row: Row): void {
     const table = this.table(row.table);
-    table.load(row.key, new StoredObject(deepFreeze(JSON.parse(row.json)) as KubeObject, row.revision));
+    table.load(row.key, new StoredObject(deepFreeze(objectOf(row, this.#options.file)), row.revision));
     mapOf(this.#rowIds, table).set(row.key, row.id);
     this.#nextRowId = Math.max(this.#nextRowId, row.id + 1);
     this.#noteRevision(table, row.revision);
@@ -297,7 +309,7 @@ export class Store {
     const onEnd = (error: Error) => {
       if (this.#ended) return;
       this.#onFailed(false, error.message);
-      this.#ended = error;
+      this.#ended = new KittiwakeError('STORE_FAILED', { file: this.#options.file, why: error.message });
     };
     this.#worker.on('error', onEnd);
     this.#worker.on('exit', (code) => onEnd(new Error(`the store's writer ended with code ${code}`)));
@@ -343,6 +355,15 @@ function mapOf<V>(maps: Map<Table, Map<string, V>>, table: Table): Map<string, V
     maps.set(table, inner);
   }
   return inner;
+}
+
+/** What is damaged is not left out silently: its object would be gone for whoever counts on it. */
+function objectOf({ json, key, table }: Row, file: string): KubeObject {
+  try {
+    return JSON.parse(json) as KubeObject;
+  } catch (error) {
+    throw new KittiwakeError('STORE_FAILED', { file, why: `${table} ${key} is damaged: ${messageOf(error)}` });
+  }
 }
 
 function openError(why: OpenFailure, file: string): Error {

@@ -16,6 +16,8 @@ export interface StoreEvent {
   weight: number;
 }
 
+export type Row = [key: string, stored: StoredObject];
+
 /** How many events a table remembers, and for how long, so that watches can resume and pages share a snapshot. */
 const eventsMax = 4000;
 const eventsAgeMaxMs = 5 * 60_000;
@@ -56,24 +58,35 @@ export class Table {
     }
   }
 
-  /** How many objects have keys that begin with `prefix`. */
-  count(prefix: string): number {
-    return prefix === '' ? this.#objects.size : this.#keys.count(prefix);
+  /** As `scan`, in one go: a copy of pointers, which stays as it is whatever changes. */
+  rows(prefix = '', after = ''): Row[] {
+    const rows: Row[] = [];
+    for (const key of this.#keys.slice(prefix, after)) {
+      const stored = this.#objects.get(key);
+      if (stored) rows.push([key, stored]);
+    }
+    return rows;
   }
 
-  /** As `scan`, of the state at an earlier `revision`; undefined when that is too long ago. */
-  scanAt(revision: number, prefix: string, after: string): Iterable<[string, StoredObject]> | undefined {
+  /** How many objects have keys that begin with `prefix` and sort after `after`. */
+  count(prefix: string, after = ''): number {
+    return this.#keys.count(prefix, after);
+  }
+
+  /** As `rows`, of the state at an earlier `revision`; undefined when that is too long ago. */
+  rowsAt(revision: number, prefix: string, after: string): Row[] | undefined {
     const since = this.eventsAfter(revision);
     if (!since) return undefined;
-    if (since.length === 0) return this.scan(prefix, after);
+    const rows = this.rows(prefix, after);
+    if (since.length === 0) return rows;
     const then = new Map<string, StoredObject | undefined>();
     for (let i = since.length - 1; i >= 0; i--) {
       const event = since[i] as StoreEvent;
       if (event.key > after && event.key.startsWith(prefix)) then.set(event.key, event.previous);
     }
-    const rows = [...this.scan(prefix, after)].filter(([key]) => !then.has(key));
-    for (const [key, stored] of then) if (stored) rows.push([key, stored]);
-    return rows.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+    const kept = rows.filter(([key]) => !then.has(key));
+    for (const [key, stored] of then) if (stored) kept.push([key, stored]);
+    return kept.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   }
 
   /** About how many bytes the remembered events keep in memory. */

@@ -5,7 +5,16 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../lib/errors.ts';
-import type { Deletion, FromWriter, OpenFailure, Row, RowChange, ToWriter, WriterOptions } from './protocol.ts';
+import type {
+  Deletion,
+  Durability,
+  FromWriter,
+  OpenFailure,
+  Row,
+  RowChange,
+  ToWriter,
+  WriterOptions,
+} from './protocol.ts';
 
 /** Grows with each change of the tables below; a database of a higher one is refused. */
 const formatKnown = 1;
@@ -108,8 +117,14 @@ function sendRows(db: DatabaseSync): void {
   const deletions = db.prepare('SELECT resource, revision FROM deletion').all();
   send({
     type: 'opened',
+    durability: durabilityOf(db),
     deletions: deletions.map((d): Deletion => ({ table: String(d.resource), revision: Number(d.revision) })),
   });
+}
+
+function durabilityOf(db: DatabaseSync): Durability {
+  const ask = (name: string) => db.prepare(`PRAGMA ${name}`).get()?.[name];
+  return { journalMode: String(ask('journal_mode')), synchronous: Number(ask('synchronous')) };
 }
 
 function serve(db: DatabaseSync): void {
@@ -159,9 +174,14 @@ function commit(db: DatabaseSync, statements: Statements, changes: readonly RowC
     db.exec('COMMIT');
     return { type: 'committed' };
   } catch (error) {
-    if (db.isTransaction) db.exec('ROLLBACK');
+    rollBack(db);
     return { type: 'failed', isDiskFull: isDiskFull(error), message: messageOf(error) };
   }
+}
+
+/** A transaction that cannot be undone ends the writer, and with it the store, which says so to all who write. */
+function rollBack(db: DatabaseSync): void {
+  if (db.isTransaction) db.exec('ROLLBACK');
 }
 
 function checkpoint(db: DatabaseSync): void {
