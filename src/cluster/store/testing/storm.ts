@@ -7,6 +7,19 @@ import { Store } from '../store.ts';
 const store = await Store.open({ file: process.argv[2] ?? '', clock: systemClock, log: silentLogger });
 const table = store.table('/configmaps');
 
+/** At once, not when the event loop likes; a parent that is slow to read makes the pipe full for a moment. */
+async function say(line: string): Promise<void> {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
 async function writer(w: number): Promise<never> {
   for (let i = 0; ; i++) {
     const name = `w${w}-${i % 20}`;
@@ -14,11 +27,11 @@ async function writer(w: number): Promise<never> {
     if (i % 7 === 6 && table.get(name)) {
       const { revision, durable } = store.remove(table, name);
       await durable;
-      writeSync(1, `${name} ${revision} gone\n`);
+      await say(`${name} ${revision} gone\n`);
     } else {
       const { stored, durable } = store.put(table, name, object);
       await durable;
-      writeSync(1, `${name} ${stored.revision} ${i}\n`);
+      await say(`${name} ${stored.revision} ${i}\n`);
     }
   }
 }
