@@ -1,4 +1,4 @@
-/** The messages of CustomResourceDefinitions (`k8s.io/apiextensions-apiserver`), described as in protobuf-messages.ts. */
+/** The messages of CustomResourceDefinitions (k8s.io/apiextensions-apiserver), as protobuf-messages.ts has others. */
 export const definitionMessages = `
 CustomResourceColumnDefinition:
   1 name string?, 2 type string?, 3 format string, 4 description string, 5 priority int, 6 jsonPath string?

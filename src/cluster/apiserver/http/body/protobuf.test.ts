@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ApiError } from '../../../../api/status.ts';
+import { bytes, json } from './fixtures/crontab-definition.ts';
 import { decodeProtobuf } from './protobuf.ts';
 
 /** A message as [field number, value] pairs: numbers become varints, the rest has a length. */
@@ -336,4 +337,51 @@ test('a damaged body is refused, whatever the damage', () => {
     }),
     { numRuns: 500 },
   );
+});
+
+/** What Go's JSON says of what was never set. */
+function withoutEmpty(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value), (key, field: unknown) => {
+    if (['creationTimestamp', 'lastTransitionTime'].includes(key) && field === null) return undefined;
+    return key === 'status' && isUnset(field) ? undefined : field;
+  });
+}
+
+const isUnset = (status: unknown): boolean =>
+  typeof status === 'object' && status !== null && 'acceptedNames' in status && !('size' in status);
+
+test('a definition is read from the bytes of a Go client as from its JSON', () => {
+  assert.deepEqual(withoutEmpty(decodeProtobuf(bytes)), withoutEmpty(json));
+});
+
+test('a list of a million items is read in a time that grows with its length', () => {
+  const item = encode([[1, 'a']]).subarray(2, 3); // "a"
+  const one = Buffer.concat([Buffer.from([0x72, item.length]), item]); // finalizers = 14
+  const finalizers = Buffer.concat(Array.from({ length: 300_000 }, () => one));
+  const decoded = decodeProtobuf(body('v1', 'ConfigMap', [[1, finalizers]])) as { metadata: { finalizers: string[] } };
+  assert.equal(decoded.metadata.finalizers.length, 300_000);
+});
+
+test('schemas that are nested without end, and integers that would be damaged, are refused', () => {
+  let schema = encode([[5, 'object']]);
+  for (let i = 0; i < 3000; i++) schema = encode([[28, schema]]);
+  const definition = (props: Buffer): Buffer =>
+    body('apiextensions.k8s.io/v1', 'CustomResourceDefinition', [
+      [
+        2,
+        [
+          [
+            7,
+            [
+              [1, 'v1'],
+              [4, [[1, props]]],
+            ],
+          ],
+        ],
+      ],
+    ]);
+  const isBadRequest = (error: unknown) => error instanceof ApiError && error.code === 400;
+  assert.throws(() => decodeProtobuf(definition(schema)), isBadRequest);
+  assert.throws(() => decodeProtobuf(definition(encode([[13, 2n ** 53n + 1n]]))), isBadRequest);
+  assert.throws(() => decodeProtobuf(definition(encode([[8, [[1, '{"a":']]]]))), isBadRequest);
 });
