@@ -10,6 +10,7 @@ import { ConfigMapKind } from '../../../api/core/config-map.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { type ApiServer, openApiServer } from '../index.ts';
+import { bytes as definitionBytes } from './body/fixtures/crontab-definition.ts';
 import { bodyBytesMax } from './body/read.ts';
 
 describe('the listener', () => {
@@ -222,6 +223,14 @@ describe('the listener', () => {
       sent.end();
     });
   }
+
+  test('a definition in protobuf, as a Go client sends it, defines its kind', async () => {
+    const headers = { 'content-type': 'application/vnd.kubernetes.protobuf' };
+    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const made = await ask(definitions, { method: 'POST', headers, body: definitionBytes });
+    assert.equal(made.code, 201, made.json.message);
+    while ((await ask('/apis/stable.example.com/v1/crontabs')).code !== 200) continue;
+  });
 
   test('a watch sends what is there, the end of that, and then changes; also by the old path', async () => {
     await post(map('seen'));
