@@ -6,6 +6,7 @@
  *   POWER_LOSS_ROOT     the folder that is watched, without links in its path
  *   POWER_LOSS_JOURNAL  the journal, outside of it
  *   POWER_LOSS_NOTES    a file, outside of it: what is written there becomes a note in the journal, at its place
+ *   POWER_LOSS_BOOT_ID  a file that stands for the system's own: whoever looks at the disk later has another boot
  *   POWER_LOSS_DROP     syncs that lie, for the tests of the tests: "files", "folders" or "files,folders"
  *
  * A change and its record are made under one lock of all threads and processes, so the journal's order is the order in
@@ -162,6 +163,8 @@ static int open_watched(int dirfd, const char *path, int flags, mode_t mode) {
   struct place place;
   struct stat before, after;
   int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
+  const char *boot = getenv("POWER_LOSS_BOOT_ID");
+  if (boot && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot;
   if (!writes || !locate(dirfd, path, &place)) return REAL(openat64)(dirfd, path, flags, mode);
   if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_DSYNC | O_DIRECT))) refuse("open with these flags", path);
   lock();

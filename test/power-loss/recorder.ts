@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -63,6 +63,8 @@ export async function record(options: RecordOptions): Promise<Entry[]> {
   const notes = join(beside, 'notes');
   writeFileSync(journal, '');
   writeFileSync(notes, '');
+  const boot = join(beside, 'boot-id');
+  writeFileSync(boot, `${randomUUID()}\n`);
   const hook = fileURLToPath(new URL('mutate.ts', import.meta.url));
   const child = spawn(
     process.execPath,
@@ -77,6 +79,7 @@ export async function record(options: RecordOptions): Promise<Entry[]> {
         POWER_LOSS_ROOT: folder,
         POWER_LOSS_JOURNAL: journal,
         POWER_LOSS_NOTES: notes,
+        POWER_LOSS_BOOT_ID: boot,
         ...(drop === undefined ? {} : { POWER_LOSS_DROP: drop }),
         ...(mutant === undefined ? {} : { POWER_LOSS_MUTANT: JSON.stringify(mutant) }),
       },
