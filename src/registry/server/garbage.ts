@@ -1,3 +1,4 @@
+import { messageOf } from '../../lib/errors.ts';
 import type { Mutexes } from '../../lib/mutexes.ts';
 import { type Manifest, parseManifest, requiredBlobs } from '../manifest.ts';
 import { deleteManifest } from './manifests.ts';
@@ -17,6 +18,8 @@ export interface GarbageOptions {
   turns: Mutexes;
   /** The digests that someone outside the registry names; without it, no manifest goes. */
   digestsInUse?: (() => Promise<ReadonlySet<string>>) | undefined;
+  /** Told of a repository that could not be swept, for example for a damaged manifest; the others are. */
+  onFailure?: (name: string, error: unknown) => void;
 }
 
 /**
@@ -27,10 +30,11 @@ export async function collectGarbage(storage: Storage, options: GarbageOptions):
   const beforeMs = options.nowMs - options.graceMs;
   const collected = { manifests: 0, blobs: 0, bytes: 0 };
   for (const name of await storage.repositories()) {
-    await options.turns.hold(name, undefined, async () => {
+    const swept = options.turns.hold(name, undefined, async () => {
       collected.manifests += await deleteManifests(storage, name, beforeMs, options.digestsInUse);
       await deleteBlobs(storage, name, beforeMs);
     });
+    await swept.catch((error: unknown) => options.onFailure?.(name, error));
   }
   for await (const { digest, links, sizeBytes } of storage.sharedBlobs()) {
     if (links > 1) continue;
@@ -88,7 +92,18 @@ async function manifestsOf(
   const found = new Map<string, { manifest: Manifest; changedMs: number }>();
   for await (const { digest, changedMs } of storage.manifestsOf(name)) {
     const bytes = await storage.readManifest(name, digest);
-    if (bytes) found.set(`${digest.algorithm}:${digest.hex}`, { manifest: parseManifest(bytes), changedMs });
+    const text = `${digest.algorithm}:${digest.hex}`;
+    if (bytes) found.set(text, { manifest: parsed(bytes, name, text), changedMs });
   }
   return found;
+}
+
+/** Without what it says nobody knows what else is needed: its repository is left alone. */
+function parsed(bytes: Buffer, name: string, digest: string): Manifest {
+  try {
+    return parseManifest(bytes);
+  } catch (error) {
+    const remedy = 'delete it by its digest, or push it again';
+    throw new Error(`the manifest ${digest} of ${name} is damaged (${messageOf(error)}): ${remedy}`, { cause: error });
+  }
 }

@@ -86,9 +86,22 @@ export async function serveReferrers(
   if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed('GET, HEAD');
   requireDigest(digest);
   const type = query.get('artifactType');
-  const all = await storage.referrers(name, digest);
-  const manifests = type === null || type === '' ? all : all.filter((d) => d.artifactType === type);
-  const headers: Record<string, string> = type === null || type === '' ? {} : { 'oci-filters-applied': 'artifactType' };
+  const isFiltered = type !== null && type !== '';
+  const headers: Record<string, string> = isFiltered ? { 'oci-filters-applied': 'artifactType' } : {};
+  const manifests: Descriptor[] = [];
+  let sizeBytes = 0;
+  for await (const { key, descriptor, bytes } of storage.referrers(name, digest, query.get('last') ?? '')) {
+    if (isFiltered && descriptor.artifactType !== type) continue;
+    // Descriptors carry annotations: all in one answer may be more than anybody can hold. The one that begins a page
+    // is always in it.
+    sizeBytes += bytes;
+    if (sizeBytes > maxManifestBytes && manifests.length > 0) {
+      const last = new URLSearchParams({ ...(isFiltered ? { artifactType: type } : {}), last: key });
+      headers.link = `</v2/${name}/referrers/${digest}?${last}>; rel="next"`;
+      break;
+    }
+    manifests.push(descriptor);
+  }
   const index = { schemaVersion: 2, mediaType: mediaTypes.index, manifests };
   sendJson(request, response, mediaTypes.index, index, headers);
 }
@@ -105,7 +118,7 @@ async function getManifest(
   const bytes = digest && (await storage.readManifest(name, digest));
   if (!bytes || digestText === undefined) throw unknownManifest(name, reference);
   response.writeHead(200, {
-    'content-type': parseManifest(bytes).mediaType,
+    'content-type': manifestOrNone(bytes)?.mediaType ?? 'application/octet-stream',
     'content-length': bytes.length,
     'docker-content-digest': digestText,
     etag: `"${digestText}"`,
@@ -153,9 +166,18 @@ export async function deleteManifest(storage: Storage, name: string, reference: 
   }
   const bytes = await storage.readManifest(name, digest);
   if (!bytes) throw unknownManifest(name, reference);
-  const { subject } = parseManifest(bytes);
+  const subject = manifestOrNone(bytes)?.subject;
   if (subject) await storage.removeReferrer(name, subject.digest, reference);
   await storage.deleteManifest(name, digest);
+}
+
+/** Undefined when what is stored is damaged: it is given as it is, for a client to refuse, and can be deleted. */
+function manifestOrNone(bytes: Buffer): ReturnType<typeof parseManifest> | undefined {
+  try {
+    return parseManifest(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function checkManifest(bytes: Buffer, contentType: string | undefined): Manifest & { mediaType: string } {

@@ -112,7 +112,10 @@ async function sweep({ storage, uploads, turns }: Registry, options: RegistryOpt
   const { clock, log, digestsInUse } = options;
   await uploads.expire();
   const nowMs = clock.now();
-  const collected = await collectGarbage(storage, { nowMs, graceMs: garbageGraceMs, turns, digestsInUse });
+  const onFailure = (repository: string, err: unknown) => {
+    log.warn({ err, repository }, 'a repository could not be swept');
+  };
+  const collected = await collectGarbage(storage, { nowMs, graceMs: garbageGraceMs, turns, digestsInUse, onFailure });
   if (collected.manifests + collected.blobs > 0) log.info(collected, 'what nothing needed was removed');
 }
 
@@ -219,15 +222,28 @@ function repeat(clock: Clock, firstMs: number, everyMs: number, task: () => Prom
   };
 }
 
-const lastReplies = new WeakMap<Socket, Promise<void>>();
+/** Requests of one connection that wait for the one before; no client of a registry sends so many. */
+const pipelinedMax = 16;
+const pipelines = new WeakMap<Socket, { last: Promise<void>; waiting: number }>();
 
 /**
  * Requests that a client sends without waiting for replies are served one after the other: those behind one that is
- * not read cost no more than their heads.
+ * not read cost no more than their heads. Who sends more of them than that is cut off.
  */
 async function inTurn(socket: Socket, response: ServerResponse, task: () => Promise<void>): Promise<void> {
-  const before = lastReplies.get(socket);
-  lastReplies.set(socket, new Promise((resolve) => response.once('close', resolve)));
-  if (before) await before;
+  if (socket.destroyed) return;
+  const before = pipelines.get(socket);
+  const last = new Promise<void>((resolve) => response.once('close', resolve));
+  const pipeline = { last, waiting: (before?.waiting ?? 0) + 1 };
+  if (pipeline.waiting > pipelinedMax) {
+    socket.destroy();
+    return;
+  }
+  pipelines.set(socket, pipeline);
+  response.once('close', () => {
+    const now = pipelines.get(socket);
+    if (now) now.waiting--;
+  });
+  if (before) await before.last;
   await task();
 }

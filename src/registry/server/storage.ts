@@ -49,11 +49,15 @@ export class Storage {
   }
 
   /** The same for a client that goes on to push what needs the blob: it counts as pushed now. */
-  async blobSizeForPush(name: string, digest: Digest): Promise<number | undefined> {
+  async blobSizeForPush(
+    name: string,
+    digest: Digest,
+    freshSinceMs = Date.now() - freshMs,
+  ): Promise<number | undefined> {
     return this.#blobTurns.hold(turnOf(name, digest), undefined, async () => {
       const path = this.blobPath(name, digest);
       const file = await statIfThere(path);
-      if (file && file.ctimeMs < Date.now() - freshMs) await touch(path);
+      if (file && file.ctimeMs < freshSinceMs) await touch(path);
       return file?.size;
     });
   }
@@ -174,11 +178,19 @@ export class Storage {
     await this.#remove(this.#referrerPath(name, subject, digest));
   }
 
-  async referrers(name: string, subject: string): Promise<Descriptor[]> {
+  /** The descriptors that name the subject, in the order of their keys, from `first` on; those damaged are left out. */
+  async *referrers(
+    name: string,
+    subject: string,
+    first: string,
+  ): AsyncIterable<{ key: string; descriptor: Descriptor; bytes: number }> {
     const folder = dirname(this.#referrerPath(name, subject, subject));
-    const files = (await namesIn(folder)).filter((file) => !file.startsWith('.')).sort();
-    const texts = await Promise.all(files.map((file) => readIfThere(join(folder, file))));
-    return texts.filter((text) => text !== undefined).map((text) => JSON.parse(text.toString('utf8')));
+    const keys = (await namesIn(folder)).filter((key) => !key.startsWith('.') && key >= first).sort();
+    for (const key of keys) {
+      const text = await readIfThere(join(folder, key));
+      const descriptor = text && descriptorOf(text);
+      if (descriptor) yield { key, descriptor, bytes: text.length };
+    }
   }
 
   /** Whether anything was ever pushed to the repository. */
@@ -304,6 +316,15 @@ async function syncFolder(path: string): Promise<void> {
     await folder.sync();
   } finally {
     await folder.close();
+  }
+}
+
+function descriptorOf(text: Buffer): Descriptor | undefined {
+  try {
+    const value: unknown = JSON.parse(text.toString('utf8'));
+    return typeof value === 'object' && value !== null ? (value as Descriptor) : undefined;
+  } catch {
+    return undefined; // Written whole or not at all: the disk lost it.
   }
 }
 
