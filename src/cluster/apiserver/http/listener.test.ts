@@ -229,7 +229,7 @@ describe('the listener', () => {
     const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
     const made = await ask(definitions, { method: 'POST', headers, body: definitionBytes });
     assert.equal(made.code, 201, made.json.message);
-    while ((await ask('/apis/stable.example.com/v1/crontabs')).code !== 200) continue;
+    while ((await ask('/apis/stable.example.com/v1/crontabs')).code !== 200);
   });
 
   test('a watch sends what is there, the end of that, and then changes; also by the old path', async () => {

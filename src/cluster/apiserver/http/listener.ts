@@ -64,7 +64,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     maxHeaderListPairs: 200,
     settings: { maxConcurrentStreams: streamsMax, maxHeaderListSize: headersBytesMax },
     handshakeTimeout: limits.handshakeMs,
-    headersTimeout: limits.headersMs,
+    headersTimeout: Math.min(limits.headersMs, limits.requestMs),
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.idleMs,
     connectionsCheckingInterval: Math.min(limits.headersMs, 5000),
