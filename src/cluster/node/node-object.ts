@@ -6,7 +6,7 @@ import { apiVersionOf } from '../../api/kind.ts';
 import { timestamp } from '../../api/meta.ts';
 import { isAlreadyExists, isConflict } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
-import type { Clock } from '../../lib/clock.ts';
+import { type Clock, sleep } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Driver } from './driver.ts';
@@ -21,6 +21,7 @@ export interface NodeObjectOptions {
 }
 
 const heartbeatMs = 10_000;
+const conflictRetryMs = 5;
 const leaseSeconds = 40;
 const leaseNamespace = 'kube-node-lease';
 const podsMax = 500;
@@ -137,6 +138,8 @@ async function putNode(options: NodeObjectOptions): Promise<void> {
       return;
     } catch (error) {
       if (!isConflict(error) && !isAlreadyExists(error)) throw error;
+      // What it is in conflict with can be read only when it is on the disk.
+      await sleep(options.clock, conflictRetryMs);
     }
   }
 }

@@ -20,6 +20,7 @@ import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts
 /** A status that only says that containers are on their way waits this long for one that says more. */
 const idleStatusDelayMs = 250;
 const writeRetryMs = 500;
+const conflictRetryMs = 5;
 const releaseRetryMs = 5_000;
 
 export interface PodRunnerOptions {
@@ -235,8 +236,12 @@ export class PodRunner {
     }
   }
 
-  /** The pod as the API has it now; as it was known when the API does not answer. */
+  /**
+   * The pod as the API has it now; as it was known when the API does not answer. Not at once: what a write is in
+   * conflict with is read only when it is on the disk, and an API in this very process gets it there between turns.
+   */
   async #readAgain(): Promise<Pod | undefined> {
+    await sleep(this.#node.clock, conflictRetryMs);
     try {
       return await this.#node.client.get(PodKind, keyOf(this.#pod));
     } catch (error) {
