@@ -47,38 +47,41 @@ export const DeploymentKind = defineKind<Deployment>({
   kind: 'Deployment',
   shortNames: ['deploy'],
   categories: ['all'],
-  schema: object({
-    spec: object(
-      {
+  schema: object(
+    {
+      spec: object(
+        {
+          replicas: int32,
+          selector: labelSelectorSchema,
+          template: podTemplateSchema,
+          strategy: object(
+            {
+              type: string({ enum: ['RollingUpdate', 'Recreate'] }),
+              rollingUpdate: object({ maxSurge: intOrString(), maxUnavailable: intOrString() }),
+            },
+            { 'x-kubernetes-patch-strategy': 'retainKeys' },
+          ),
+          minReadySeconds: int32,
+          revisionHistoryLimit: int32,
+          paused: boolean(),
+          progressDeadlineSeconds: int32,
+        },
+        { required: ['selector', 'template'] },
+      ),
+      status: object({
+        observedGeneration: integer({ format: 'int64' }),
         replicas: int32,
-        selector: labelSelectorSchema,
-        template: podTemplateSchema,
-        strategy: object(
-          {
-            type: string({ enum: ['RollingUpdate', 'Recreate'] }),
-            rollingUpdate: object({ maxSurge: intOrString(), maxUnavailable: intOrString() }),
-          },
-          { 'x-kubernetes-patch-strategy': 'retainKeys' },
-        ),
-        minReadySeconds: int32,
-        revisionHistoryLimit: int32,
-        paused: boolean(),
-        progressDeadlineSeconds: int32,
-      },
-      { required: ['selector', 'template'] },
-    ),
-    status: object({
-      observedGeneration: integer({ format: 'int64' }),
-      replicas: int32,
-      updatedReplicas: int32,
-      readyReplicas: int32,
-      availableReplicas: int32,
-      unavailableReplicas: int32,
-      terminatingReplicas: int32,
-      collisionCount: int32,
-      conditions: conditionsSchema,
-    }),
-  }),
+        updatedReplicas: int32,
+        readyReplicas: int32,
+        availableReplicas: int32,
+        unavailableReplicas: int32,
+        terminatingReplicas: int32,
+        collisionCount: int32,
+        conditions: conditionsSchema,
+      }),
+    },
+    { required: ['spec'] },
+  ),
   scale: {
     specReplicasPath: '.spec.replicas',
     statusReplicasPath: '.status.replicas',

@@ -29,26 +29,29 @@ export const ReplicaSetKind = defineKind<ReplicaSet>({
   kind: 'ReplicaSet',
   shortNames: ['rs'],
   categories: ['all'],
-  schema: object({
-    spec: object(
-      {
+  schema: object(
+    {
+      spec: object(
+        {
+          replicas: int32,
+          minReadySeconds: int32,
+          selector: labelSelectorSchema,
+          template: podTemplateSchema,
+        },
+        { required: ['selector'] },
+      ),
+      status: object({
         replicas: int32,
-        minReadySeconds: int32,
-        selector: labelSelectorSchema,
-        template: podTemplateSchema,
-      },
-      { required: ['selector'] },
-    ),
-    status: object({
-      replicas: int32,
-      fullyLabeledReplicas: int32,
-      readyReplicas: int32,
-      availableReplicas: int32,
-      terminatingReplicas: int32,
-      observedGeneration: integer({ format: 'int64' }),
-      conditions: conditionsSchema,
-    }),
-  }),
+        fullyLabeledReplicas: int32,
+        readyReplicas: int32,
+        availableReplicas: int32,
+        terminatingReplicas: int32,
+        observedGeneration: integer({ format: 'int64' }),
+        conditions: conditionsSchema,
+      }),
+    },
+    { required: ['spec'] },
+  ),
   scale: {
     specReplicasPath: '.spec.replicas',
     statusReplicasPath: '.status.replicas',

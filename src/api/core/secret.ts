@@ -38,9 +38,8 @@ export const SecretKind = defineKind<Secret>({
   setDefaults(secret) {
     secret.type ??= 'Opaque';
     if (!secret.stringData) return;
-    secret.data ??= {};
-    for (const [key, text] of Object.entries(secret.stringData))
-      secret.data[key] = Buffer.from(text).toString('base64');
+    const encoded = Object.entries(secret.stringData).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+    secret.data = { ...secret.data, ...Object.fromEntries(encoded) }; // An assignment would lose the key __proto__.
     delete secret.stringData;
   },
   validate(secret, old) {
@@ -50,7 +49,8 @@ export const SecretKind = defineKind<Secret>({
       if (!isBase64(value))
         errors.push(fieldInvalid(`data[${key}]`, '<secret>', 'must be base64; stringData takes plain text'));
     }
-    for (const key of requiredKeys[secret.type ?? ''] ?? []) {
+    const { type = '' } = secret;
+    for (const key of Object.hasOwn(requiredKeys, type) ? (requiredKeys[type] ?? []) : []) {
       if (secret.data?.[key] === undefined) errors.push(fieldRequired(`data[${key}]`));
     }
     if (old && old.type !== secret.type) errors.push(fieldInvalid('type', secret.type, 'field is immutable'));
