@@ -212,7 +212,10 @@ function readReply(response: IncomingMessage, { bodyBytesMax, budget }: PostOpti
     });
     response.on('end', () => finish(false));
     response.on('error', reject);
-    response.on('close', () => reject(new Error('the connection closed before the reply was complete')));
+    response.on('close', () => {
+      // An error costs 10 µs: only where there is one.
+      if (!response.readableEnded) reject(new Error('the connection closed before the reply was complete'));
+    });
   });
   return whole.finally(() => budget?.giveBack(taken));
 }
