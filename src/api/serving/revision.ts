@@ -19,9 +19,9 @@ export interface Revision extends KubeObject {
 export interface RevisionSpec extends PodSpec {
   /** Requests at once per pod; 0 is no limit. */
   containerConcurrency?: number;
-  /** From the arrival of a request to its end, waiting included. */
+  /** From the arrival of a request to the beginning of its reply, waiting included. */
   timeoutSeconds?: number;
-  /** Until the first byte of the reply. */
+  /** Until the first byte of a reply, an interim one (1xx) included. */
   responseStartTimeoutSeconds?: number;
   /** Without a byte written by the container. */
   idleTimeoutSeconds?: number;
@@ -53,7 +53,7 @@ export const revisionSpecSchema: Schema = object(
   {
     ...podSpecSchema.properties,
     containerConcurrency: integer({ format: 'int64', description: 'Requests at once per pod; 0 is no limit.' }),
-    timeoutSeconds: seconds('From the arrival of a request to its end, waiting included.'),
+    timeoutSeconds: seconds('From the arrival of a request to the beginning of its reply, waiting included.'),
     responseStartTimeoutSeconds: seconds('Until the first byte of the reply.'),
     idleTimeoutSeconds: seconds('Without a byte written by the container.'),
   },
