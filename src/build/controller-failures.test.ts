@@ -12,6 +12,7 @@ import { ApiError, conflict } from '../api/status.ts';
 import type { Client } from '../kube/client.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
+import { Quarantine } from '../lib/quarantine.ts';
 import { silentLogger } from '../observe/log.ts';
 import { type BuildControllerOptions, buildControllers } from './controller.ts';
 import { readJson, writeJson } from './layers/layer-cache.ts';
@@ -101,6 +102,18 @@ describe('what goes wrong with one Build', () => {
     const deep = `{"a":${'['.repeat(100_000)}`;
     const [bad, fine] = await run([inline({ ...good, 'package.json': deep }), inline(good)]);
     assert.deepEqual([succeeded(bad)?.reason, succeeded(fine)?.status], ['SourceInvalid', 'True']);
+  });
+
+  test('a build that ended the process twice fails and says so, and others go on', async () => {
+    const underWay: string[] = [];
+    const board = { begin: (name: string) => underWay.push(name), end() {} };
+    const next = count + 1;
+    const quarantine = new Quarantine({ board, setAside: [`building default/b${next}`] });
+    const [bad, fine] = await run([inline(good), inline(good)], { quarantine });
+    assert.equal(bad?.metadata.name, `b${next}`);
+    assert.match(succeeded(bad)?.message ?? '', /"building default\/b\d+" is set aside.*kittiwake release/);
+    assert.equal(succeeded(fine)?.status, 'True');
+    assert.deepEqual(underWay, [`building default/${fine?.metadata.name}`]);
   });
 
   test('builds of one key at once all succeed with one digest', async () => {

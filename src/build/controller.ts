@@ -7,6 +7,7 @@ import { isConflict, isNotFound } from '../api/status.ts';
 import type { Controller, ReconcileContext } from '../kube/reconciler.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
+import { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts';
@@ -30,6 +31,8 @@ export interface BuildControllerOptions {
   clock: Clock;
   log: Logger;
   metrics?: Metrics;
+  /** Knows which builds are at work: one that ends the process twice is not tried a third time, and fails. */
+  quarantine?: Quarantine;
   /** Builds at once; 2 unless given. The others wait. */
   concurrency?: number;
   /** How long after a failure that is not the source's fault a build is tried again. */
@@ -84,6 +87,7 @@ class BuildRuns {
   readonly #folders: BuildFolders;
   readonly #packs: readonly Pack[];
   readonly #slots: Semaphore;
+  readonly #quarantine: Quarantine;
   readonly #runs = new Map<string, Run>();
   readonly #seconds: ReturnType<Metrics['histogram']> | undefined;
   /** Builds wait for it. */
@@ -95,6 +99,7 @@ class BuildRuns {
     this.#options = options;
     this.#folders = buildFolders(options.dataDir);
     this.#packs = [nodePack(createLayerCache())];
+    this.#quarantine = options.quarantine ?? new Quarantine();
     this.#slots = new Semaphore(options.concurrency ?? 2);
     const buckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
     this.#seconds = options.metrics?.histogram('kittiwake_build_seconds', 'Duration of builds', ['result'], buckets);
@@ -174,7 +179,10 @@ class BuildRuns {
     this.#atWork++;
     const startedMs = clock.monotonic();
     try {
-      const status = await this.#attempt(build, log, redact, AbortSignal.any([cancelled, timeout.signal]), progress);
+      const signal = AbortSignal.any([cancelled, timeout.signal]);
+      const status = await this.#quarantine.run(`building ${keyText(keyOf(build))}`, () =>
+        this.#attempt(build, log, redact, signal, progress),
+      );
       const result = status.output ? 'succeeded' : 'failed';
       this.#seconds?.observe({ result }, (clock.monotonic() - startedMs) / 1000);
       return status;

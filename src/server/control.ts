@@ -74,7 +74,7 @@ export async function start({ config, log, quarantine, sockets }: RoleContext): 
     [
       ...workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
       ...servingControllers({ registry, domain: config.domain, gatewayPort: ports.gateway }),
-      ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log, metrics }),
+      ...buildControllers({ registry, dataDir: folder(dataDir, 'build'), clock, log, metrics, quarantine }),
       ...eventingControllers({
         ingressUrl,
         gatewayUrl: `http://127.0.0.1:${ports.gateway}`,
