@@ -40,6 +40,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
   mkdirSync(pods, { recursive: true });
   const files = new Files(clock);
   const copies = new WorkingCopies({ dir: options.dataDir, files, clock, log });
+  let isClosed = false;
   const podDirOf = (uid: string) => join(pods, uid);
   /** Tells the processes of one container of this node from all others, by a variable in their environment. */
   const markerOf = (uid: string, container: string) => `KITTIWAKE_CONTAINER=${join(podDirOf(uid), container)}`;
@@ -56,6 +57,7 @@ export function processDriver(options: ProcessDriverOptions): Driver {
     podsOnDisk,
     keepPrepared: (digests) => copies.keep(digests),
     async close() {
+      isClosed = true;
       await copies.close();
       await files.close();
     },
@@ -114,7 +116,8 @@ export function processDriver(options: ProcessDriverOptions): Driver {
   }
 
   function removeTemp(record: ContainerRecord | undefined): void {
-    if (!record || !isTempFolder(record.temp)) return;
+    // After the driver is closed it stays for the next one, which finds it by the record.
+    if (!record || isClosed || !isTempFolder(record.temp)) return;
     files
       .remove(record.temp)
       .catch((error) => log.warn({ path: record.temp, reason: messageOf(error) }, 'a temporary folder stays'));
@@ -123,7 +126,10 @@ export function processDriver(options: ProcessDriverOptions): Driver {
   function follow(record: ContainerRecord, process: ProcessContainerOptions['process']): RunningContainer {
     const { podUid, container } = record.id;
     const place = join(podDirOf(podUid), container);
-    const onEnded = () => copies.harvest(record.imageDigest, place);
+    const onEnded = () => {
+      removeTemp(record);
+      copies.harvest(record.imageDigest, place);
+    };
     return new ProcessContainer({ record, process, marker: markerOf(podUid, container), clock, log, onEnded });
   }
 
