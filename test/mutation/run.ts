@@ -1,6 +1,6 @@
 /**
  * The mutation run: `bin/node test/mutation/run.ts [PART-OF-A-FILE-NAME …]`. Each mutant of the core is run against the
- * tests of its file; one that no test notices must stand in survivors.ts with the reason why it changes nothing.
+ * tests of its file; one that no test notices must stand in survivors/ with the reason why it changes nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Mutant, mutantsOf } from './mutants.ts';
-import { survivors } from './survivors.ts';
+import { survivors } from './survivors/index.ts';
 import { type Target, targets } from './targets.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,7 +42,7 @@ const stale = survivors.filter(
 );
 for (const line of unexplained) console.log(`\nSURVIVED ${line}`);
 for (const { file, before, after } of stale) {
-  console.log(`\nNO SURVIVOR ANY MORE, remove it from survivors.ts: ${file}\n  - ${before}\n  + ${after}`);
+  console.log(`\nNO SURVIVOR ANY MORE, remove it from survivors/: ${file}\n  - ${before}\n  + ${after}`);
 }
 const seconds = Math.round((performance.now() - startedMs) / 1000);
 console.log(`\n${count} mutants in ${seconds} s: ${explained.size} survive with a reason`);
@@ -50,6 +50,7 @@ console.log(`${count - unexplained.length} passed, ${unexplained.length + stale.
 process.exit(unexplained.length + stale.length === 0 ? 0 : 1);
 
 async function runTarget(target: Target): Promise<void> {
+  const beganMs = performance.now();
   const source = readFileSync(join(root, target.file), 'utf8');
   const unmutated = await runTests(target, source, 120_000);
   if (unmutated.verdict === 'noticed') throw new Error(`the tests of ${target.file} fail without any mutant`);
@@ -64,7 +65,7 @@ async function runTarget(target: Target): Promise<void> {
   count += jobs.length;
   console.log(
     `${target.file}: ${jobs.length} mutants, ${unexplained.length - before} survive without a reason ` +
-      `(${Math.round(unmutated.tookMs)} ms a run)`,
+      `(${Math.round(unmutated.tookMs)} ms a run, ${Math.round((performance.now() - beganMs) / 1000)} s)`,
   );
 }
 
