@@ -76,9 +76,13 @@ __attribute__((constructor)) static void start(void) {
   if (journal < 0) abort();
 }
 
-/* Of this process's threads, then of all processes; the system lets go of it when its holder dies. */
+/* Of this process's threads, then of all processes. No signal ends the process between a change and its record. */
+static __thread sigset_t signals_before;
 static void lock(void) {
   struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  sigset_t every;
+  sigfillset(&every);
+  pthread_sigmask(SIG_BLOCK, &every, &signals_before);
   pthread_mutex_lock(&mutex);
   while (fcntl(journal, F_OFD_SETLKW, &all) != 0)
     if (errno != EINTR) abort();
@@ -89,6 +93,7 @@ static void unlock(void) {
   int kept = errno;
   fcntl(journal, F_OFD_SETLK, &all);
   pthread_mutex_unlock(&mutex);
+  pthread_sigmask(SIG_SETMASK, &signals_before, 0);
   errno = kept;
 }
 
