@@ -23,6 +23,8 @@ interface Segment {
 
 const blockBytes = 64 * 1024;
 const followPollMs = 100;
+/** A program can make its log rotate as fast as it is read. */
+const readTries = 5;
 /** A longer line comes in pieces. */
 const lineMax = 1024 * 1024;
 
@@ -37,7 +39,14 @@ export async function* readLog(
   let left = options.limitBytes ?? Number.POSITIVE_INFINITY;
   let place = await firstPlace(path, await segmentsNow(), logs, options);
   let partial: Buffer = Buffer.alloc(0);
-  const next = async () => readAt(await segmentsNow(), place);
+  const next = async () => {
+    for (let tries = 1; ; tries++) {
+      const { rotated } = logs.timesOf(path);
+      const block = await readAt(await segmentsOf(path, rotated, maxFiles), place);
+      // Rotated between looking and reading, the files are no longer where they were.
+      if (tries === readTries || logs.timesOf(path).rotated === rotated) return block;
+    }
+  };
 
   for (;;) {
     // Asked before reading: what is written until the end is read once more.
