@@ -22,7 +22,7 @@ const config: ScalingConfig = {
   isReachable: true,
   isRouted: false,
 };
-const calm: DeciderState = { panicPods: 0, recent: [] };
+const calm: DeciderState = { recent: [] };
 const now = 1_000_000;
 
 test('how many pods a load wants', () => {
@@ -38,6 +38,7 @@ test('how many pods a load wants', () => {
     ['a part of a pod is a pod', 0.1, 0.1, 1, {}, 1],
     ['the stable average over the target, rounded up', 21, 21, 3, {}, 3],
     ['a panic takes the larger of both', 10, 50, 1, {}, 5],
+    ['at the threshold it panics', 10, 40, 2, {}, 4],
     ['under the threshold the panic average does not count', 10, 50, 3, {}, 1],
     ['not more than the scale-up rate at once', 10_000, 10_000, 1, { maxScaleUpRate: 10 }, 10],
     ['not less than half at once', 0, 0, 8, {}, 4],
@@ -78,6 +79,33 @@ test('with a scale-down delay, the most that was wanted within it is kept', () =
   assert.equal(pods, 4);
   ({ state, pods } = decide(less, state, delayed, now + 30_000));
   assert.equal(pods, 2);
+});
+
+test('what is wanted for long is remembered once, not for each time', () => {
+  const delayed = { ...config, scaleDownDelayMs: 3_600_000 };
+  let state = calm;
+  for (const stableAverage of [40, 20, 20, 20, 20]) {
+    ({ state } = decide({ stableAverage, panicAverage: 0, readyPods: 4 }, state, delayed, now + state.recent.length));
+  }
+  assert.deepEqual(
+    state.recent.map(({ pods }) => pods),
+    [4, 2],
+  );
+});
+
+test('a revision that is not sent to any more goes down at once, whatever its scale-down delay', () => {
+  const delayed = { ...config, scaleDownDelayMs: 30_000 };
+  const { state } = decide({ stableAverage: 40, panicAverage: 40, readyPods: 4 }, calm, delayed, now);
+  const idle = { stableAverage: 0, panicAverage: 0, readyPods: 4 };
+  assert.equal(decide(idle, state, { ...delayed, isReachable: false }, now + 2_000).pods, 0);
+});
+
+test('a control plane begins in panic where several pods run, and only there', () => {
+  const panicking = [0, 1, 2].map(
+    (readyPods) =>
+      decide({ stableAverage: 0, panicAverage: 0, readyPods }, initialState(readyPods, now), config, now).isPanicking,
+  );
+  assert.deepEqual(panicking, [false, false, true]);
 });
 
 test('a restarted control plane does not scale running pods down before it has seen a stable window', () => {

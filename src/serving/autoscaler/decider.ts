@@ -9,12 +9,17 @@ export interface Observation {
 
 /** What the decider remembers from one decision to the next; plain data. */
 export interface DeciderState {
-  /** When the load was last over the panic threshold; undefined while not panicking. */
-  panickedAtMs?: number;
-  /** The most that was wanted during this panic: it is not taken back before the panic ends. */
-  panicPods: number;
+  /** Undefined while not panicking. */
+  panic?: Panic | undefined;
   /** Decisions within the scale-down delay, the oldest first, each higher than those after it. */
   recent: readonly { atMs: number; pods: number }[];
+}
+
+export interface Panic {
+  /** When the load was last over the panic threshold. */
+  atMs: number;
+  /** The most that was wanted during this panic: it is not taken back before the panic ends. */
+  pods: number;
 }
 
 export interface Decision {
@@ -29,7 +34,7 @@ export interface Decision {
  * so it begins in panic, which does not scale down before it has seen a whole stable window.
  */
 export function initialState(readyPods: number, nowMs: number): DeciderState {
-  return readyPods > 1 ? { panickedAtMs: nowMs, panicPods: readyPods, recent: [] } : { panicPods: 0, recent: [] };
+  return readyPods > 1 ? { panic: { atMs: nowMs, pods: readyPods }, recent: [] } : { recent: [] };
 }
 
 /**
@@ -51,23 +56,23 @@ export function decide(observed: Observation, state: DeciderState, config: Scali
   const stablePods = bound(wantedStable);
   const panicPods = bound(wantedPanic);
 
-  const panic = nextPanic(state, wantedPanic / ready >= config.panicThreshold, config, nowMs);
-  const isPanicking = panic !== undefined;
-  const most = isPanicking ? Math.max(state.panicPods, stablePods, panicPods) : 0;
-  const immediate = isPanicking ? most : stablePods;
-  const { pods, recent } = delayed(immediate, state.recent, config, nowMs);
-  return {
-    pods,
-    isPanicking,
-    state: { ...(panic === undefined ? {} : { panickedAtMs: panic }), panicPods: most, recent },
-  };
+  const isOver = wantedPanic / ready >= config.panicThreshold;
+  const panic = nextPanic(state.panic, isOver, Math.max(stablePods, panicPods), config, nowMs);
+  const { pods, recent } = delayed(panic?.pods ?? stablePods, state.recent, config, nowMs);
+  return { pods, isPanicking: panic !== undefined, state: { panic, recent } };
 }
 
 /** Being over the threshold starts a panic and prolongs it; it ends a stable window after the last time. */
-function nextPanic(state: DeciderState, isOver: boolean, config: ScalingConfig, nowMs: number): number | undefined {
-  if (isOver) return nowMs;
-  const { panickedAtMs } = state;
-  return panickedAtMs !== undefined && nowMs - panickedAtMs <= config.stableWindowMs ? panickedAtMs : undefined;
+function nextPanic(
+  panic: Panic | undefined,
+  isOver: boolean,
+  wanted: number,
+  config: ScalingConfig,
+  nowMs: number,
+): Panic | undefined {
+  const pods = panic ? Math.max(panic.pods, wanted) : wanted;
+  if (isOver) return { atMs: nowMs, pods };
+  return panic && nowMs - panic.atMs <= config.stableWindowMs ? { atMs: panic.atMs, pods } : undefined;
 }
 
 /** With a scale-down delay, what was wanted at any time within it still is; only while the revision is sent to. */
@@ -77,7 +82,7 @@ function delayed(
   { scaleDownDelayMs, isReachable }: ScalingConfig,
   nowMs: number,
 ): { pods: number; recent: DeciderState['recent'] } {
-  if (scaleDownDelayMs === 0 || !isReachable) return { pods, recent: [] };
+  if (!isReachable) return { pods, recent: [] };
   const kept = recent.filter((past) => past.atMs > nowMs - scaleDownDelayMs && past.pods > pods);
   const all = [...kept, { atMs: nowMs, pods }];
   return { pods: all[0]?.pods ?? pods, recent: all };

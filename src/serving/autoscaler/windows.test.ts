@@ -11,8 +11,10 @@ test('values of one second add up, and the average divides by the seconds since 
   window.add(at(0), 3);
   window.add(at(0), 4);
   assert.equal(window.average(at(0)), 7);
+  window.add(at(1) - 1, 2);
+  assert.equal(window.average(at(1) - 1), 9);
   window.add(at(1), 1);
-  assert.equal(window.average(at(1)), 4);
+  assert.equal(window.average(at(1)), 5);
 });
 
 test('a second whose report is still on the way does not count, one that was passed over counts as zero', () => {
@@ -30,17 +32,38 @@ test('what is older than the window is forgotten, and a silent window starts ove
   assert.equal(window.average(at(4)), 10);
   assert.equal(window.average(at(7)), 6, 'seconds 2 to 6, of which 5 and 6 are silent');
   assert.equal(window.average(at(100)), 0);
-  assert.equal(window.isSilent(at(100)), true);
   window.add(at(100), 8);
   assert.equal(window.average(at(100)), 8, 'not diluted by the silence before');
-  assert.equal(window.isSilent(at(100)), false);
 });
 
-test('a report that comes after its window is dropped', () => {
+test('a window starts over once all of it was silent, and not before', () => {
+  for (const [pause, average] of [
+    [3, 3],
+    [4, 9],
+  ] as const) {
+    const window = new Window(3_000);
+    window.add(at(0), 9);
+    window.add(at(pause), 9);
+    assert.equal(window.average(at(pause)), average, `after ${pause} s`);
+  }
+});
+
+test('a report that comes late counts from its second on, one that comes after its window is dropped', () => {
   const window = new Window(3_000);
   window.add(at(10), 1);
-  window.add(at(2), 1_000);
+  window.add(at(7), 1_000);
   assert.equal(window.average(at(10)), 1);
+  window.add(at(8), 2);
+  assert.equal(window.average(at(10)), 1, 'three seconds now: 2, 0 and 1');
+});
+
+test('what is reported of a second to come does not count yet', () => {
+  const window = new Window(3_000);
+  window.add(at(2), 5);
+  assert.deepEqual(
+    [at(0), at(1), at(2)].map((now) => window.average(now)),
+    [0, 0, 5],
+  );
 });
 
 test('averages have six decimals', () => {

@@ -23,11 +23,7 @@ export class Window {
   constructor(lengthMs: number) {
     this.#size = Math.max(1, Math.round(lengthMs / bucketMs));
     this.#values = new Float64Array(this.#size);
-    this.#seconds = new Float64Array(this.#size).fill(-1);
-  }
-
-  get lengthMs(): number {
-    return this.#size * bucketMs;
+    this.#seconds = new Float64Array(this.#size);
   }
 
   /** Adds `value` to the second of `atMs`; what is older than the window is dropped. */
@@ -50,22 +46,11 @@ export class Window {
     const current = Math.floor(nowMs / bucketMs);
     const end = this.#lastSecond >= current ? current : current - 1;
     const start = end - this.#size + 1;
-    if (this.#lastSecond < start) return 0;
     let total = 0;
-    for (let i = 0; i < this.#size; i++) {
-      const second = this.#seconds[i] ?? -1;
+    for (const [i, second] of this.#seconds.entries()) {
       if (second >= start && second <= end) total += this.#values[i] ?? 0;
     }
-    const seconds = end - Math.max(start, this.#firstSecond) + 1;
-    return seconds <= 0 ? 0 : Math.round((total / seconds) * 1e6) / 1e6;
-  }
-
-  /** Whether nothing but zeros came in the window that ends at `nowMs`. */
-  isSilent(nowMs: number): boolean {
-    const start = Math.floor(nowMs / bucketMs) - this.#size + 1;
-    for (let i = 0; i < this.#size; i++) {
-      if ((this.#seconds[i] ?? -1) >= start && (this.#values[i] ?? 0) > 0) return false;
-    }
-    return true;
+    if (total === 0) return 0;
+    return Math.round((total / (end - Math.max(start, this.#firstSecond) + 1)) * 1e6) / 1e6;
   }
 }
