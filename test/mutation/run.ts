@@ -40,7 +40,6 @@ try {
 const stale = survivors.filter(
   ({ file, before, after }) => chosen.some((t) => t.file === file) && !explained.has(idOf(file, before, after)),
 );
-for (const line of unexplained) console.log(`\nSURVIVED ${line}`);
 for (const { file, before, after } of stale) {
   console.log(`\nNO SURVIVOR ANY MORE, remove it from survivors/: ${file}\n  - ${before}\n  + ${after}`);
 }
@@ -57,16 +56,16 @@ async function runTarget(target: Target): Promise<void> {
   const timeoutMs = unmutated.tookMs * patience.factor + patience.plusMs;
   const jobs = mutantsOf(source).map((mutant) => ({ target, mutant, timeoutMs }));
   const before = unexplained.length;
+  console.log(`\n${target.file}: ${jobs.length} mutants (${Math.round(unmutated.tookMs)} ms without one)`);
   let next = 0;
   const work = async () => {
     for (let job = jobs[next++]; job; job = jobs[next++]) await judge(job, source);
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
   count += jobs.length;
-  console.log(
-    `${target.file}: ${jobs.length} mutants, ${unexplained.length - before} survive without a reason ` +
-      `(${Math.round(unmutated.tookMs)} ms a run, ${Math.round((performance.now() - beganMs) / 1000)} s)`,
-  );
+  for (const line of unexplained.slice(before)) console.log(`  SURVIVED ${line}`);
+  const seconds = Math.round((performance.now() - beganMs) / 1000);
+  console.log(`  ${unexplained.length - before} survive without a reason (${seconds} s)`);
 }
 
 async function judge({ target, mutant, timeoutMs }: Job, source: string): Promise<void> {
@@ -76,7 +75,7 @@ async function judge({ target, mutant, timeoutMs }: Job, source: string): Promis
   const id = idOf(target.file, mutant.before, mutant.after);
   const isKnown = survivors.some(({ file, before, after }) => idOf(file, before, after) === id);
   if (isKnown) explained.add(id);
-  else unexplained.push(`${target.file}:${mutant.line}\n  - ${mutant.before}\n  + ${mutant.after}`);
+  else unexplained.push(`${target.file}:${mutant.line}\n    - ${mutant.before}\n    + ${mutant.after}`);
 }
 
 function idOf(file: string, before: string, after: string): string {

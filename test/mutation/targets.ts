@@ -16,13 +16,16 @@ export const targets: readonly Target[] = [
   beside('src/serving/autoscaler/scaler.ts'),
   // Filters, and what an outcome means
   beside('src/eventing/filters/filter.ts'),
+  beside('src/eventing/broker/backoff.ts'),
+  beside('src/eventing/broker/outcome.ts'),
+  beside('src/eventing/broker/time-to-live.ts'),
   // The store
   { file: 'src/cluster/store/table.ts', tests: ['src/cluster/store/store.test.ts'] },
   { file: 'src/cluster/store/store.ts', tests: ['src/cluster/store/store.test.ts'] },
   { file: 'src/cluster/store/writer.ts', tests: ['src/cluster/store/store.test.ts'] },
   // The event log
-  { file: 'src/eventing/backends/progress.ts', tests: ['src/eventing/backends/progress.test.ts'] },
-  { file: 'src/eventing/backends/tail.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
+  beside('src/eventing/backends/progress.ts'),
+  beside('src/eventing/backends/tail.ts', 'src/eventing/backends/sqlite.test.ts'),
   { file: 'src/eventing/backends/sqlite.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
   { file: 'src/eventing/backends/sqlite-file.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
   // The parser
@@ -34,5 +37,10 @@ export const targets: readonly Target[] = [
   beside('src/gateway/policies.ts'),
   // What finds the culprit
   beside('src/lib/quarantine.ts'),
-  { file: 'src/server/supervision.ts', tests: ['src/server/work-board.test.ts'] },
+  beside('src/server/supervision.ts'),
+  beside('src/server/work-board.ts'),
+  beside('src/kube/work-queue.ts'),
+  // What an owner leaves behind
+  beside('src/cluster/workloads/garbage-collector/graph.ts'),
+  beside('src/cluster/workloads/garbage-collector/collector.ts'),
 ];
