@@ -155,14 +155,28 @@ test('all keys run, however many wait, the first of them within the tick', async
   assert.equal(runs, 1_000);
 });
 
+test('32 keys start before timers and I/O have a turn, each time', async () => {
+  const { queue, started } = controlled(1_000);
+  queue.start();
+  queue.add('alone');
+  await setImmediate();
+  await setImmediate();
+  for (let i = 0; i < 100; i++) queue.add(`key ${i}`);
+  await Promise.resolve();
+  assert.equal(started.length, 1 + 32);
+  await setImmediate();
+  assert.equal(started.length, 1 + 64);
+});
+
 for (const [how, fail] of [
   ['throws', () => assert.fail('not today')],
   ['rejects', () => Promise.reject(new Error('not today'))],
+  ['rejects with a text', () => Promise.reject('not today')],
 ] as const) {
   test(`work that ${how} is logged and tried again, and holds up no other key`, async () => {
     const clock = new VirtualClock();
     const runs: string[] = [];
-    const logged: { key: string; reason: string }[] = [];
+    const logged: { key: string; reason: string; stack?: string }[] = [];
     const queue = new WorkQueue({
       clock,
       concurrency: 1,
@@ -178,15 +192,33 @@ for (const [how, fail] of [
     await setImmediate();
     assert.deepEqual(runs, ['bad', 'good']);
     assert.deepEqual([logged.length, logged[0]?.key, logged[0]?.reason], [1, 'bad', 'not today']);
+    assert.equal(logged[0]?.stack?.includes(import.meta.filename), how === 'rejects with a text' ? undefined : true);
     await clock.advance(10);
     assert.deepEqual(runs, ['bad', 'good', 'bad']);
     await queue.stop();
   });
 }
 
+test('stopping waits for all that runs', async () => {
+  const { queue, end } = controlled(2);
+  queue.start();
+  queue.add('a');
+  queue.add('b');
+  await setImmediate();
+  let isStopped = false;
+  const stopping = queue.stop().then(() => {
+    isStopped = true;
+  });
+  await end('a');
+  assert.equal(isStopped, false);
+  await end('b');
+  await stopping;
+});
+
 test('nothing comes back after the queue was stopped', async () => {
   const { clock, queue, started } = controlled(1);
   queue.start();
+  queue.addAfter('c', 1);
   await queue.stop();
   queue.retry('a');
   queue.addAfter('b', 1);

@@ -32,7 +32,6 @@ export class WorkQueue {
   readonly #attempts = new Map<string, number>();
   #isPaused = true;
   #isStopped = false;
-  #isScheduled = false;
   #startsThisTurn = 0;
   #onIdle: (() => void) | undefined;
 
@@ -54,7 +53,7 @@ export class WorkQueue {
 
   start(): void {
     this.#isPaused = false;
-    this.#schedule();
+    queueMicrotask(this.#pump);
   }
 
   /** Starts nothing more; resolves when what runs has ended. */
@@ -62,14 +61,14 @@ export class WorkQueue {
     this.#isPaused = true;
     this.#isStopped = true;
     for (const cancel of this.#timers.values()) cancel();
-    this.#timers.clear();
     if (this.#running.size > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
   }
 
   add(key: string): void {
     if (this.#running.has(key)) this.#dirty.add(key);
     else this.#waiting.add(key);
-    this.#schedule();
+    // So that all that one event adds is seen at once, and an adder is not re-entered.
+    queueMicrotask(this.#pump);
   }
 
   /** Adds the key after `delayMs`; replaces an earlier timer of the same key. */
@@ -107,17 +106,7 @@ export class WorkQueue {
     return this.#waiting.size;
   }
 
-  /** In a microtask, so that all that one event adds is seen at once, and an adder is not re-entered. */
-  #schedule(): void {
-    if (this.#isScheduled || this.#isPaused) return;
-    this.#isScheduled = true;
-    queueMicrotask(() => {
-      this.#isScheduled = false;
-      this.#pump();
-    });
-  }
-
-  #pump(): void {
+  readonly #pump = () => {
     for (const key of this.#waiting) {
       if (this.#isPaused || this.#running.size >= this.#concurrency) return;
       if (this.#startsThisTurn >= startsPerTurnMax) return;
@@ -126,7 +115,7 @@ export class WorkQueue {
       this.#running.add(key);
       void this.#run(key); // Catches whatever `process` throws.
     }
-  }
+  };
 
   readonly #beginTurn = () => {
     this.#startsThisTurn = 0;
@@ -151,6 +140,6 @@ export class WorkQueue {
       if (this.#running.size === 0) this.#onIdle?.();
       return;
     }
-    if (this.#waiting.size > 0) this.#pump();
+    this.#pump();
   }
 }

@@ -44,7 +44,7 @@ test('what is set aside is not run, until it is released', async () => {
   const ran: string[] = [];
   quarantine.onRelease((name) => released.push(name));
   const run = (name: string) => quarantine.run(name, async () => void ran.push(name));
-  await assert.rejects(run('a'), SetAsideError);
+  await assert.rejects(run('a'), (error) => error instanceof SetAsideError && error.work === 'a');
   await run('c');
   assert.deepEqual(ran, ['c']);
   quarantine.update(['b']);
@@ -89,6 +89,55 @@ test('a suspect that does not end holds up the others for a bounded time only, a
   await running;
 });
 
+test('a suspect waits for all the others', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['bad'], aloneMsMax: 60_000 });
+  const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const running = [quarantine.run('first', () => first.promise), quarantine.run('second', () => second.promise)];
+  running.push(quarantine.run('bad', async () => {}));
+  first.resolve();
+  await turn();
+  assert.equal(board.lines.at(-1), 'end first');
+  second.resolve();
+  await Promise.all(running);
+  assert.deepEqual(board.lines.slice(3), ['end second', 'suspect bad', 'end bad']);
+});
+
+test('a suspect waits for two seconds unless told otherwise, and then has as long for itself', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['bad'] });
+  const end = Promise.withResolvers<void>();
+  const running = ['first', 'bad', 'other'].map((name) => quarantine.run(name, () => end.promise));
+  const after = async (ms: number) => {
+    t.mock.timers.tick(ms);
+    await turn();
+    return board.lines.length;
+  };
+  assert.deepEqual([await after(1_999), await after(1)], [1, 2]);
+  assert.deepEqual([await after(1_999), await after(1)], [2, 3]);
+  assert.deepEqual(board.lines, ['begin first', 'suspect bad', 'begin other']);
+  end.resolve();
+  await Promise.all(running);
+});
+
+test('a suspect that ends late lets nobody join the one that runs alone by then', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['a', 'b'], aloneMsMax: 1 });
+  const [a, b] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const running = [quarantine.run('a', () => a.promise), quarantine.run('b', () => b.promise)];
+  t.mock.timers.tick(2);
+  await turn();
+  a.resolve();
+  await turn();
+  running.push(quarantine.run('other', async () => {}));
+  await turn();
+  assert.deepEqual(board.lines, ['suspect a', 'suspect b', 'end a']);
+  b.resolve();
+  await Promise.all(running);
+});
+
 test('two suspects never run at the same time', async () => {
   const board = recordingBoard();
   const quarantine = new Quarantine({ board, suspects: ['a', 'b'], aloneMsMax: 60_000 });
@@ -104,13 +153,14 @@ test('what is entered is on the board only after a death, marked as suspect, and
   const careful = new Quarantine({ board, isCareful: true });
   careful.enter(() => 'GET a');
   careful.leave();
+  careful.leave();
   assert.deepEqual(board.lines, ['suspect GET a', 'end GET']);
 });
 
 test('names are of one line and bounded, and long ones keep both ends', () => {
   assert.equal(workName('revision default/a'), 'revision default/a');
   assert.equal(workName('a\nb\0c'), 'a b c');
-  const long = workName(`start${'x'.repeat(1000)}end`);
-  assert.ok(long.length <= workNameLengthMax);
-  assert.match(long, /^startx+…x+end$/);
+  assert.equal(workNameLengthMax, 160);
+  assert.equal(workName('x'.repeat(160)), 'x'.repeat(160));
+  assert.equal(workName(`${'a'.repeat(80)}${'b'.repeat(81)}`), `${'a'.repeat(79)}…${'b'.repeat(79)}`);
 });

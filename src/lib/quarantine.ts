@@ -21,7 +21,7 @@ export class Quarantine {
   #runningCount = 0;
   #onIdle: (() => void) | undefined;
   readonly #isCareful: boolean;
-  #entered = -1;
+  #entered: number | undefined;
   /** While a suspect runs alone; resolves when others may run again. */
   #alone: Promise<void> | undefined;
 
@@ -30,7 +30,7 @@ export class Quarantine {
     this.#aloneMsMax = options.aloneMsMax ?? 2_000;
     this.#setAside = new Set(options.setAside);
     this.#suspects = new Set(options.suspects);
-    this.#isCareful = options.isCareful ?? false;
+    this.#isCareful = options.isCareful === true;
   }
 
   /**
@@ -40,8 +40,8 @@ export class Quarantine {
   async run<T>(name: string, work: () => Promise<T>): Promise<T> {
     const bounded = workName(name);
     if (this.#setAside.has(bounded)) throw new SetAsideError(bounded);
-    if (this.#suspects.size > 0 || this.#alone) return this.#runCarefully(bounded, work);
-    return this.#runAmongOthers(bounded, work);
+    while (this.#alone) await this.#alone;
+    return this.#suspects.delete(bounded) ? this.#runAlone(bounded, work) : this.#runAmongOthers(bounded, work);
   }
 
   /**
@@ -54,9 +54,9 @@ export class Quarantine {
   }
 
   leave(): void {
-    if (!this.#isCareful) return;
+    if (this.#entered === undefined) return;
     this.#board.end(this.#entered);
-    this.#entered = -1;
+    this.#entered = undefined;
   }
 
   isSetAside(name: string): boolean {
@@ -99,9 +99,7 @@ export class Quarantine {
     }
   }
 
-  async #runCarefully<T>(name: string, work: () => Promise<T>): Promise<T> {
-    while (this.#alone) await this.#alone;
-    if (!this.#suspects.delete(name)) return this.#runAmongOthers(name, work);
+  async #runAlone<T>(name: string, work: () => Promise<T>): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const letOthersRun = () => {
       if (this.#alone === promise) this.#alone = undefined;
@@ -134,7 +132,6 @@ export class Quarantine {
         resolve();
       };
     });
-    this.#onIdle = undefined;
   }
 }
 

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { workName } from '../lib/quarantine.ts';
-import { blame } from './supervision.ts';
 import { FileWorkBoard, readWorkBoard } from './work-board.ts';
 
 function withBoard(body: (board: FileWorkBoard, path: string) => void): void {
@@ -13,8 +12,9 @@ function withBoard(body: (board: FileWorkBoard, path: string) => void): void {
   const board = new FileWorkBoard(path);
   try {
     body(board, path);
-  } finally {
     board.close();
+    assert.throws(() => board.begin('closed', false), { code: 'EBADF' });
+  } finally {
     rmSync(dir, { recursive: true });
   }
 }
@@ -44,31 +44,19 @@ test('names of any script and of the longest kind come back as they were', () =>
 test('more work than the board has places for is not recorded, and harms nothing', () =>
   withBoard((board, path) => {
     const slots = Array.from({ length: 300 }, (_, i) => board.begin(`work ${i}`, false));
-    assert.equal(slots.filter((slot) => slot === -1).length, 300 - readWorkBoard(path).others.length);
+    assert.equal(slots.filter((slot) => slot === -1).length, 300 - 256);
+    assert.equal(readWorkBoard(path).others.length, 256);
     for (const slot of slots) board.end(slot);
     assert.notEqual(board.begin('again', true), -1);
     assert.deepEqual(readWorkBoard(path).suspects, ['again']);
   }));
 
+test('no other user reads what is under way', () =>
+  withBoard((_board, path) => assert.equal(statSync(path).mode & 0o777, 0o600)));
+
 test('a board that is missing or garbage names nothing', () =>
   withBoard((_board, path) => {
     assert.deepEqual(readWorkBoard(`${path}.missing`), { suspects: [], others: [] });
-    writeFileSync(path, 'garbage\n\0\0\0\n\n');
+    writeFileSync(path, 'garbage\n\0\0\0\n\n+\n!  \n');
     assert.deepEqual(readWorkBoard(path), { suspects: [], others: [] });
   }));
-
-const underWay = { suspects: ['s'], others: ['a', 'b'] };
-const exit = (code: number | null, signal: NodeJS.Signals | null = null) => ({ kind: 'exit', code, signal }) as const;
-
-for (const [what, death, found, expected] of [
-  ['first, by an exception', exit(1), { suspects: [], others: ['a'] }, { suspects: ['a'], setAside: [] }],
-  ['with a suspect alone, by an exception', exit(1), underWay, { suspects: [], setAside: ['s'] }],
-  ['with a suspect alone, hung', { kind: 'hung' }, underWay, { suspects: [], setAside: ['s'] }],
-  ['out of memory', exit(null, 'SIGABRT'), underWay, { suspects: [], setAside: ['s'] }],
-  ['killed by somebody', exit(null, 'SIGKILL'), underWay, { suspects: [], setAside: [] }],
-  ['because it could not start', { kind: 'failed' }, underWay, { suspects: [], setAside: [] }],
-] as const) {
-  test(`who is to blame for a role that ended ${what}`, () => {
-    assert.deepEqual(blame(death, { suspects: [...found.suspects], others: [...found.others] }), expected);
-  });
-}

@@ -42,8 +42,7 @@ export class FileWorkBoard implements WorkBoard {
 
   #write(slot: number, how: string, name: string): void {
     const line = this.#line;
-    const length = line.write(how + name, 0, slotBytes - 1, 'utf8');
-    line.fill(0x20, length, slotBytes - 1);
+    line.fill(0x20, line.write(how + name));
     line[slotBytes - 1] = 0x0a;
     writeSync(this.#fd, line, 0, slotBytes, slot * slotBytes);
   }

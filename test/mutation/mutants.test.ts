@@ -9,6 +9,7 @@ for (const [what, source, expected] of [
   ['both operators of a condition', 'const is = a && b;', ['const is = a || b;']],
   ['a condition', 'if (a) b();', ['if (true) b();', 'if (false) b();', 'if (a) ;']],
   ['a number', 'const n = 1;', ['const n = 2;']],
+  ['a large number', 'const n = 1_000;', ['const n = 2000;']],
   ['a boolean', 'const is = true;', ['const is = false;']],
   ['a negation', 'const is = !a;', ['const is = a;']],
   ['a quantifier', 'const is = list.some(f);', ['const is = list.every(f);']],

@@ -25,7 +25,7 @@ export const targets: readonly Target[] = [
   { file: 'src/cluster/store/writer.ts', tests: ['src/cluster/store/store.test.ts'] },
   // The event log
   beside('src/eventing/backends/progress.ts'),
-  beside('src/eventing/backends/tail.ts', 'src/eventing/backends/sqlite.test.ts'),
+  beside('src/eventing/backends/tail.ts'),
   { file: 'src/eventing/backends/sqlite.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
   { file: 'src/eventing/backends/sqlite-file.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
   // The parser

@@ -24,7 +24,7 @@ export class Progress {
     return new Progress(
       position,
       parsed.map((range) => {
-        const [from = 0, until = 0] = range.split('-').map(Number);
+        const [from = Number.NaN, until = Number.NaN] = range.split('-').map(Number);
         assert(from >= position && until > from, `range ${range} of a cursor at ${position}`);
         return [from, until] as const;
       }),

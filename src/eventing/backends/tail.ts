@@ -21,21 +21,15 @@ export class Tail {
       this.#bytes += event.sizeBytes;
     }
     let dropped = 0;
-    let size = this.#bytes;
-    while (this.#events.length - dropped > countMax || size > bytesMax) {
-      size -= this.#events[dropped++]?.sizeBytes ?? 0;
+    while (this.#events.length - dropped > countMax || this.#bytes > bytesMax) {
+      this.#bytes -= this.#events[dropped++]?.sizeBytes ?? 0;
     }
-    this.#drop(dropped);
+    this.#events.splice(0, dropped);
   }
 
   /** Forgets the events before `offset`. */
   dropBefore(offset: Offset): void {
-    const first = this.#events[0]?.offset;
-    if (first !== undefined && offset > first) this.#drop(Math.min(offset - first, this.#events.length));
-  }
-
-  #drop(count: number): void {
-    if (count === 0) return;
-    for (const event of this.#events.splice(0, count)) this.#bytes -= event.sizeBytes;
+    const first = this.#events[0]?.offset ?? offset;
+    for (const event of this.#events.splice(0, offset - first)) this.#bytes -= event.sizeBytes;
   }
 }

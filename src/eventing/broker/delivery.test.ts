@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
-import { outcomeOf } from './outcome.ts';
 import {
   type Answer,
   delivery,
@@ -69,45 +68,6 @@ test('replies that go round in a loop end, and the last event goes to the dead l
   await Promise.all([echo.stop(), letters.stop()]);
   await removeDir(broker.dir);
 });
-
-test('what a reply to a delivery means', () => {
-  const table: [status: number, headers: Record<string, string>, body: string, expected: string][] = [
-    [200, {}, '', 'delivered'],
-    [204, {}, '', 'delivered'],
-    [200, { ...replyHeaders, 'content-type': 'text/plain' }, 'hi', 'reply'],
-    [201, { 'content-type': 'application/cloudevents+json' }, JSON.stringify(minimalReply), 'reply'],
-    [202, replyHeaders, 'hi', 'delivered'],
-    [200, { 'content-type': 'text/plain' }, 'ok', 'retry 502'],
-    [200, { 'ce-specversion': '1.0' }, '', 'retry 502'],
-    [200, { 'content-type': 'application/cloudevents-batch+json' }, '[]', 'retry 502'],
-    [500, {}, '', 'retry 500'],
-    [503, {}, '', 'retry 503'],
-    [404, {}, '', 'retry 404'],
-    [408, {}, '', 'retry 408'],
-    [409, {}, '', 'retry 409'],
-    [429, {}, '', 'retry 429'],
-    [301, {}, '', 'fail 301'],
-    [400, {}, '', 'fail 400'],
-    [401, {}, '', 'fail 401'],
-    [403, {}, '', 'fail 403'],
-    [413, {}, '', 'fail 413'],
-  ];
-  for (const [status, headers, body, expected] of table) {
-    const outcome = outcomeOf(
-      { status, headers, rawHeaders: Object.entries(headers).flat(), body: Buffer.from(body), isCut: false },
-      0,
-    );
-    const got =
-      outcome.kind === 'failed'
-        ? `${outcome.canRetry ? 'retry' : 'fail'} ${outcome.code}`
-        : outcome.reply
-          ? 'reply'
-          : 'delivered';
-    assert.equal(got, expected, `${status} ${JSON.stringify(headers)} ${body}`);
-  }
-});
-
-const minimalReply = { specversion: '1.0', id: '1', source: '/s', type: 't' };
 
 test('a refused event is tried again after growing delays, and then goes to the dead letter sink', async () => {
   const { clock, waits } = hastyClock();

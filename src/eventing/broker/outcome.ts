@@ -36,7 +36,7 @@ export function outcomeOf(reply: HttpReply, now: number): Outcome {
     return failure(canRetry, status, body, `the receiver answered ${status}`, wait);
   }
   if (status === 202 || status === 204) return { kind: 'delivered' };
-  if (reply.isCut) return failure(true, 502, body.subarray(0, 1024), `the reply is larger than ${body.length} bytes`);
+  if (reply.isCut) return failure(true, 502, body, `the reply is larger than ${body.length} bytes`);
   if (!claimsEvent(headers)) {
     if (body.length === 0) return { kind: 'delivered' };
     return failure(true, 502, body, 'the reply has a body that is no CloudEvent: reply with an event, or with nothing');

@@ -23,6 +23,7 @@ test('which filters let an event through', () => {
     [[{ exact: { constructor: 'x' } }], false],
     [[{ prefix: { type: 'order.', source: '/' } }], true],
     [[{ prefix: { type: 'placed' } }], false],
+    [[{ prefix: { type: 'order.', source: 'x' } }], false],
     [[{ suffix: { type: '.placed' } }], true],
     [[{ suffix: { subject: 'x' } }], false],
     [[{ all: [{ exact: { id: '1' } }, { prefix: { type: 'order' } }] }], true],
@@ -32,6 +33,7 @@ test('which filters let an event through', () => {
     [[{ not: { exact: { id: '2' } } }], true],
     [[{ not: { exact: { subject: 'x' } } }], true],
     [[{ exact: { id: '1' } }, { not: { exact: { id: '1' } } }], false],
+    [[{} as Filter], false],
   ];
   for (const [filters, expected] of table) assert.equal(passes({ filters }), expected, JSON.stringify(filters));
 });
@@ -42,12 +44,13 @@ test('the old filter wants equal attributes, an empty value means present, and f
   assert.equal(passes({ filter: { attributes: { subject: '' } } }), false);
   assert.equal(passes({ filter: { attributes: { type: 'other' } } }), false);
   assert.equal(passes({ filter: { attributes: { type: 'other' } }, filters: [{ exact: { id: '1' } }] }), true);
+  assert.equal(passes({ filter: { attributes: { type: 'other' } }, filters: [] }), false);
 });
 
 test('CloudEvents SQL is named as not supported, wherever it stands', () => {
-  const filters = [{ any: [{ not: { cesql: "type = 'x'" } }] }];
+  const filters = [{ exact: { id: '1' } }, { any: [{ not: { cesql: "type = 'x'" } }] }];
   assert.deepEqual(compileFilter({ filters }), {
-    unsupported: 'spec.filters[0].any[0].not.cesql: CloudEvents SQL is not supported yet',
+    unsupported: 'spec.filters[1].any[0].not.cesql: CloudEvents SQL is not supported yet',
   });
 });
 

@@ -83,15 +83,15 @@ export class RevisionScaler {
     this.#stable.add(atMs, Math.max(0, value - counted));
     this.#panic.add(atMs, Math.max(0, value - counted));
     this.#reported.set(gateway, { second, value: Math.max(value, counted) });
-    if (this.#reported.size > gatewaysMax) this.#forgetGateways(second, gateway);
+    if (this.#reported.size > gatewaysMax) this.#forgetGateways(second);
   }
 
   /** Gateways come and go, each with a name of its own: the silent go first, then those that came first. */
-  #forgetGateways(second: number, newest: string): void {
+  #forgetGateways(second: number): void {
     for (const [gateway, last] of this.#reported) if (last.second < second - 1) this.#reported.delete(gateway);
     for (const gateway of this.#reported.keys()) {
       if (this.#reported.size <= gatewaysMax / 2) return;
-      if (gateway !== newest) this.#reported.delete(gateway);
+      this.#reported.delete(gateway);
     }
   }
 
@@ -120,8 +120,8 @@ export class RevisionScaler {
   /** A request that waits is never averaged away: someone must answer it. */
   #atLeastOneForDemand(pods: number, target: ScaleTarget, nowMs: number): number {
     const isWanted = nowMs - this.#busyAtMs <= this.#config.stableWindowMs;
-    if (!isWanted || pods > 0) return pods;
-    return target.replicas === 0 ? this.#config.activationScale : 1;
+    if (!isWanted) return pods;
+    return Math.max(pods, target.replicas === 0 ? this.#config.activationScale : 1);
   }
 
   #withinBounds(pods: number, target: ScaleTarget): number {

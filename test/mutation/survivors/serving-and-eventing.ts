@@ -1,4 +1,53 @@
 import type { Survivor } from './survivor.ts';
 
 /** Deciders, the event log, the broker, the quarantine, the work queue and the garbage collector; by file. */
-export const servingAndEventing: readonly Survivor[] = [];
+export const servingAndEventing: readonly Survivor[] = [
+  {
+    file: 'src/eventing/filters/filter.ts',
+    before: 'const only = list[0];',
+    after: 'const only = list[1];',
+    why: 'a shortcut: a list of one matches what its only filter matches',
+  },
+  {
+    file: 'src/eventing/filters/filter.ts',
+    before: 'if (list.length === 1 && only) return only;',
+    after: 'if (false) return only;',
+    why: 'a shortcut: a list of one matches what its only filter matches',
+  },
+  {
+    file: 'src/eventing/broker/backoff.ts',
+    before: "const factor = delivery.policy === 'exponential' ? 2 ** Math.min(retry - 1, 62) : retry;",
+    after: "const factor = delivery.policy === 'exponential' ? 2 ** Math.min(retry - 1, 63) : retry;",
+    why: 'any bound does that keeps the power finite and is beyond every maximum of a wait',
+  },
+  {
+    file: 'src/eventing/broker/backoff.ts',
+    before: 'if (header === undefined) return 0;',
+    after: 'if (false) return 0;',
+    why: 'the types ask for it: "undefined" is neither a number nor a date, so it is 0 further down, too',
+  },
+  {
+    file: 'src/lib/quarantine.ts',
+    before: 'const noBoard: WorkBoard = { begin: () => -1, end() {} };',
+    after: 'const noBoard: WorkBoard = { begin: () => -2, end() {} };',
+    why: 'the board that keeps nothing does not look at the place that it is given back',
+  },
+  {
+    file: 'src/lib/quarantine.ts',
+    before: "const line = /[\\u0000-\\u001f]/.test(text) ? text.replaceAll(/[\\u0000-\\u001f]/g, ' ') : text;",
+    after: "const line = true ? text.replaceAll(/[\\u0000-\\u001f]/g, ' ') : text;",
+    why: 'a shortcut, twice as fast: where no such character is, none is replaced',
+  },
+  {
+    file: 'src/server/work-board.ts',
+    before: 'const slotBytes = 512;',
+    after: 'const slotBytes = 513;',
+    why: 'the longest name has 480 bytes: one more byte for each place is one more space',
+  },
+  {
+    file: 'src/kube/work-queue.ts',
+    before: 'this.#timers.delete(key);',
+    after: ';',
+    why: 'it frees memory: a timer that has fired, or was cancelled, is cancelled again to no effect',
+  },
+];
