@@ -14,6 +14,7 @@ import type { Cache, Controller } from '../src/kube/reconciler.ts';
 import { runControllers } from '../src/kube/runner.ts';
 import { type Clock, systemClock } from '../src/lib/clock.ts';
 import type { Quarantine } from '../src/lib/quarantine.ts';
+import { patienceMs } from '../src/lib/testing/patience.ts';
 import { type Logger, silentLogger } from '../src/observe/log.ts';
 import type { Metrics } from '../src/observe/metrics.ts';
 
@@ -36,7 +37,7 @@ export interface World {
   clock: Clock;
   /**
    * Waits for the object to be as `isAsExpected` says, and returns it; absent objects are given as undefined. Fails
-   * after ten seconds, with the object as it then is.
+   * after some seconds, with the object as it then is.
    */
   until<T extends KubeObject>(
     kind: Kind<T>,
@@ -52,8 +53,6 @@ export interface World {
   /** Stops the controllers and the server, and removes its data folder. */
   stop(): Promise<void>;
 }
-
-const patienceMs = 10_000;
 
 /** The real API server in this process on a folder of its own, with the given controllers running against it. */
 export async function openWorld(options: WorldOptions = {}): Promise<World> {

@@ -62,7 +62,7 @@ async function runTarget(target: Target): Promise<void> {
   const work = async () => {
     for (let job = jobs[next++]; job; job = jobs[next++]) await judge(job, source);
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  await Promise.all(Array.from({ length: 2 * availableParallelism() }, work)); // Many of them only wait.
   count += jobs.length;
   for (const line of unexplained.slice(before)) console.log(`  SURVIVED ${line}`);
   const seconds = Math.round((performance.now() - beganMs) / 1000);
@@ -103,6 +103,7 @@ function runTests(target: Target, source: string, timeoutMs: number): Promise<{ 
       MUTANT_OF: join(root, target.file),
       MUTANT_SOURCE: file,
       TMPDIR: dir,
+      TEST_PATIENCE_MS: '2000',
     },
   });
   return new Promise((resolve) => {

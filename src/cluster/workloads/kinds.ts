@@ -4,7 +4,7 @@ import {
 } from '../../api/apiextensions/custom-resource-definition.ts';
 import { builtinKinds } from '../../api/builtin.ts';
 import { EventKind } from '../../api/core/event.ts';
-import { apiVersionOf, defineKind, type Kind } from '../../api/kind.ts';
+import { defineKind, type Kind } from '../../api/kind.ts';
 import { platformKinds } from '../../api/platform.ts';
 import type { Cache } from '../../kube/reconciler.ts';
 
@@ -54,5 +54,3 @@ export function kindOfReference(cache: Cache, reference: { apiVersion: string; k
   const definition = cache.list(CustomResourceDefinitionKind).find(isMeant);
   return definition && kindOfDefinition(definition);
 }
-
-export const kindId = (kind: Kind) => `${apiVersionOf(kind)}/${kind.kind}`;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { patienceMs } from '../../lib/testing/patience.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { NewEvent, StoredEvent } from './event-log.ts';
@@ -349,7 +350,7 @@ function heldDisk() {
 
 /** Moves the clock, so that the log tidies up, until `isSo`; the disk's own time passes in between. */
 async function tidiedOn(clock: VirtualClock, log: SqliteLog, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5000;
+  const endMs = performance.now() + patienceMs;
   while (!isSo()) {
     assert.ok(performance.now() < endMs, `did not come to be: ${isSo}, ${log.heldBytes} bytes held`);
     await clock.advance(50);

@@ -35,18 +35,8 @@ const own = (object: ConfigMap, ...owners: KubeObject[]) =>
 
 /** Objects of which each is owned by the one before, and the first by the last. */
 async function circle(namespace: string, size: number): Promise<ConfigMap[]> {
-  const free = await inBatches(size, (i) => create(namespace, `link-${i}`));
-  return await inBatches(size, (i) => own(free[i] as ConfigMap, free.at(i - 1) as ConfigMap));
-}
-
-/** As many at once as the store takes in one commit without complaint. */
-async function inBatches<T>(count: number, make: (i: number) => Promise<T>): Promise<T[]> {
-  const made: T[] = [];
-  while (made.length < count) {
-    const size = Math.min(500, count - made.length);
-    made.push(...(await Promise.all(Array.from({ length: size }, (_, i) => make(made.length + i)))));
-  }
-  return made;
+  const free = await Promise.all(Array.from({ length: size }, (_, i) => create(namespace, `link-${i}`)));
+  return await Promise.all(free.map((link, i) => own(link, free.at(i - 1) as ConfigMap)));
 }
 
 const deleteInForeground = ({ metadata: { namespace = '', name } }: ConfigMap) =>
@@ -69,7 +59,7 @@ describe('a circle of owners', () => {
   });
   after(() => world.stop());
 
-  for (const size of [1, 2, 3, 1_000]) {
+  for (const size of [1, 2, 3]) {
     test(`of ${size} is collected when one of it is deleted in the foreground`, async () => {
       const namespace = await freshNamespace();
       const [first] = await circle(namespace, size);
@@ -194,23 +184,6 @@ describe('the garbage collector', () => {
     await untilNamed(namespace);
     const left = await world.client.get(NamespaceKind, { name: foreign.metadata.name });
     assert.equal(left?.metadata.deletionTimestamp, undefined);
-  });
-
-  test('collects thousands of dependents, and lets others have their turns meanwhile', async () => {
-    const namespace = await freshNamespace();
-    const owner = await create(namespace, 'owner');
-    await inBatches(2_000, (i) => create(namespace, `child-${i}`, owner));
-    let turns = 0;
-    let isGone = false;
-    const turn = () => {
-      turns++;
-      if (!isGone) setTimeout(turn, 0);
-    };
-    turn();
-    await deleteInForeground(owner);
-    await untilNamed(namespace);
-    isGone = true;
-    assert.ok(turns > 50, `${turns} turns`);
   });
 });
 

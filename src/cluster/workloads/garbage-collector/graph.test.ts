@@ -37,6 +37,96 @@ test('an object that took the name of another is another owner', () => {
   assert.equal(graph.get('owner'), undefined);
 });
 
+test('what is gone is forgotten, and going again, or never having been there, is nothing', () => {
+  const graph = new OwnershipGraph();
+  const [owner, child] = [
+    { namespace: 'n', name: 'owner' },
+    { namespace: 'n', name: 'child' },
+  ];
+  assert.deepEqual(graph.remove(ConfigMapKind, owner), []);
+  graph.put(ConfigMapKind, object('owner'));
+  graph.put(ConfigMapKind, object('child', { ownerReferences: [reference('owner')] }));
+  assert.deepEqual(graph.remove(ConfigMapKind, owner), ['child']);
+  assert.deepEqual(graph.remove(ConfigMapKind, owner), []);
+  assert.equal(graph.hasDependents('owner'), true);
+  graph.remove(ConfigMapKind, child);
+  assert.equal(graph.hasDependents('owner'), false);
+});
+
+test('an owner has its dependents until the last of them is gone or has another owner', () => {
+  const graph = new OwnershipGraph();
+  for (const uid of ['a', 'b', 'c']) {
+    graph.put(ConfigMapKind, object(uid, { ownerReferences: [reference('owner')] }));
+  }
+  graph.remove(ConfigMapKind, { namespace: 'n', name: 'a' });
+  assert.deepEqual(
+    graph.dependentsOf('owner').map(({ uid }) => uid),
+    ['b', 'c'],
+  );
+  graph.put(ConfigMapKind, object('b', { ownerReferences: [reference('other')] }));
+  assert.deepEqual(
+    graph.dependentsOf('owner').map(({ uid }) => uid),
+    ['c'],
+  );
+  graph.put(ConfigMapKind, object('c'));
+  assert.deepEqual([graph.hasDependents('owner'), graph.hasDependents('other')], [false, true]);
+});
+
+test('an object without a UID is none yet', () => {
+  const graph = new OwnershipGraph();
+  const { uid: _, ...metadata } = object('new', deleted('orphan')).metadata;
+  assert.deepEqual(graph.put(ConfigMapKind, { ...object('new'), metadata }), []);
+});
+
+test('finalizers mean nothing before the deletion, and a deletion nothing without them', () => {
+  const graph = new OwnershipGraph();
+  const { deletionTimestamp } = deleted('');
+  for (const metadata of [{ finalizers: ['foregroundDeletion', 'orphan'] }, { deletionTimestamp }]) {
+    graph.put(ConfigMapKind, object('a', metadata));
+    assert.deepEqual([graph.get('a')?.isForeground, graph.get('a')?.isOrphaning], [false, false]);
+  }
+});
+
+test('an object is looked at again whenever anything of its owners has changed', () => {
+  const graph = new OwnershipGraph();
+  const [one, two] = [reference('one'), reference('two')];
+  for (const ownerReferences of [
+    [one],
+    [one, two],
+    [one, { ...two, blockOwnerDeletion: true }],
+    [one, reference('three')],
+    [one],
+  ]) {
+    const child = object('child', { ownerReferences });
+    assert.deepEqual(graph.put(ConfigMapKind, child), ['child'], JSON.stringify(ownerReferences));
+    assert.deepEqual(graph.put(ConfigMapKind, child), []);
+  }
+});
+
+test('an owner waits for what blocks it, and only where it may own it', () => {
+  const blocking = (...uids: string[]) => uids.map((uid) => reference(uid, { blockOwnerDeletion: true }));
+  for (const [what, owner, child, expected] of [
+    ['that blocks it', {}, { ownerReferences: blocking('owner') }, true],
+    ['that does not block it', {}, { ownerReferences: [reference('owner')] }, false],
+    ['that blocks another', {}, { ownerReferences: [reference('owner'), ...blocking('other')] }, false],
+    ['in another namespace', {}, { namespace: 'else', ownerReferences: blocking('owner') }, false],
+    ['in a namespace, being in none', { namespace: undefined }, { ownerReferences: blocking('owner') }, true],
+    ['in none', {}, { namespace: undefined, ownerReferences: blocking('owner') }, false],
+  ] as const) {
+    const graph = new OwnershipGraph();
+    const metadata = { ...deleted('foregroundDeletion'), ...owner };
+    graph.put(ConfigMapKind, object('owner', metadata as Partial<KubeObject['metadata']>));
+    graph.put(ConfigMapKind, object('child', child as unknown as Partial<KubeObject['metadata']>));
+    assert.equal(graph.mustWait('owner'), expected, what);
+  }
+});
+
+test('who is not there waits for nothing', () => {
+  const graph = new OwnershipGraph();
+  graph.put(ConfigMapKind, object('child', { ownerReferences: [reference('gone', { blockOwnerDeletion: true })] }));
+  assert.equal(graph.mustWait('gone'), false);
+});
+
 test('an owner that waits for its dependents is looked at when one goes or lets it go', () => {
   const graph = new OwnershipGraph();
   const blocking = { ownerReferences: [reference('owner', { blockOwnerDeletion: true })] };

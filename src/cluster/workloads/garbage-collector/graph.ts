@@ -1,6 +1,5 @@
-import type { Kind } from '../../../api/kind.ts';
+import { apiVersionOf, type Kind } from '../../../api/kind.ts';
 import { type Key, type KubeObject, keyOf, keyText, type OwnerReference } from '../../../api/meta.ts';
-import { kindId } from '../kinds.ts';
 
 /** An object, as far as ownership goes. */
 export interface GraphNode {
@@ -17,7 +16,7 @@ export interface GraphNode {
 /** Who owns whom, by UID: a name may be taken anew by another object. */
 export class OwnershipGraph {
   readonly #nodes = new Map<string, GraphNode>();
-  readonly #uids = new Map<string, string>();
+  readonly #byName = new Map<string, GraphNode>();
   readonly #dependents = new Map<string, Set<string>>();
 
   /** Takes in an object as it is now; returns the UIDs that need attention. */
@@ -27,8 +26,8 @@ export class OwnershipGraph {
     const key = keyOf(object);
     const name = nameOf(kind, key);
     const attention: string[] = [];
-    const previous = this.#uids.get(name);
-    if (previous !== undefined && previous !== uid) attention.push(...this.remove(kind, key));
+    const previous = this.#byName.get(name);
+    if (previous && previous.uid !== uid) attention.push(...this.remove(kind, key));
     const old = this.#nodes.get(uid);
     const isDeleting = deletionTimestamp !== undefined;
     const node: GraphNode = {
@@ -43,7 +42,7 @@ export class OwnershipGraph {
     for (const { uid: owner } of node.owners)
       this.#dependents.set(owner, (this.#dependents.get(owner) ?? new Set()).add(uid));
     this.#nodes.set(uid, node);
-    this.#uids.set(name, uid);
+    this.#byName.set(name, node);
     const hasChanged = !old || !sameOwners(old, node);
     if ((node.owners.length > 0 && hasChanged) || node.isForeground || node.isOrphaning) attention.push(uid);
     if (node.isForeground && !old?.isForeground) attention.push(...(this.#dependents.get(uid) ?? []));
@@ -54,15 +53,13 @@ export class OwnershipGraph {
   /** The object is gone; returns the UIDs that need attention: its dependents, and owners that wait for it. */
   remove(kind: Kind, key: Key): string[] {
     const name = nameOf(kind, key);
-    const uid = this.#uids.get(name);
-    if (uid === undefined) return [];
-    this.#uids.delete(name);
-    const node = this.#nodes.get(uid);
-    this.#nodes.delete(uid);
-    const attention = [...(this.#dependents.get(uid) ?? [])];
-    if (!node) return attention;
-    for (const { uid: owner } of node.owners) this.#disown(owner, uid);
-    return [...attention, ...this.#waitingFor(node)];
+    const node = this.#byName.get(name);
+    if (!node) return [];
+    this.#byName.delete(name);
+    this.#nodes.delete(node.uid);
+    const dependents = [...(this.#dependents.get(node.uid) ?? [])];
+    for (const { uid: owner } of node.owners) this.#disown(owner, node.uid);
+    return [...dependents, ...this.#waitingFor(node)];
   }
 
   get(uid: string): GraphNode | undefined {
@@ -119,10 +116,10 @@ export class OwnershipGraph {
   /** The dependents for which `uid` waits when it is deleted in the foreground; one at a time, as there may be many. */
   *#blocking(uid: string): Generator<GraphNode, undefined> {
     const owner = this.#nodes.get(uid);
+    if (!owner) return;
     for (const dependentUid of this.#dependents.get(uid) ?? []) {
       const dependent = this.#nodes.get(dependentUid);
-      if (!dependent || !owner || !mayOwn(owner.key, dependent.key)) continue;
-      if (dependent.owners.some((r) => r.uid === uid && r.blockOwnerDeletion)) yield dependent;
+      if (dependent && blocks(dependent, owner)) yield dependent;
     }
   }
 
@@ -143,7 +140,10 @@ export class OwnershipGraph {
 export const mayOwn = (owner: Key, dependent: Key) =>
   owner.namespace === undefined || owner.namespace === dependent.namespace;
 
-const nameOf = (kind: Kind, key: Key) => `${kindId(kind)}/${keyText(key)}`;
+const blocks = (dependent: GraphNode, owner: GraphNode) =>
+  mayOwn(owner.key, dependent.key) && dependent.owners.some((r) => r.uid === owner.uid && r.blockOwnerDeletion);
+
+const nameOf = (kind: Kind, key: Key) => `${apiVersionOf(kind)}/${kind.kind}/${keyText(key)}`;
 
 const sameOwners = (a: GraphNode, b: GraphNode) =>
   a.owners.length === b.owners.length &&

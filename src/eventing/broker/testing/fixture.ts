@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, WatchOptions } from '../../../kube/client.ts';
 import { type Clock, systemClock } from '../../../lib/clock.ts';
+import { patienceMs } from '../../../lib/testing/patience.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { NewEvent } from '../../backends/event-log.ts';
 import { SqliteLog } from '../../backends/sqlite.ts';
@@ -160,9 +161,9 @@ export async function appendPastTheDoor(
 
 export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
 
-/** Waits until `isSo`, asking again and again; fails after five seconds. */
+/** Waits until `isSo`, asking again and again; fails after some seconds. */
 export async function until(isSo: () => unknown | Promise<unknown>, what = String(isSo)): Promise<void> {
-  const endMs = performance.now() + 5000;
+  const endMs = performance.now() + patienceMs;
   while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`did not come to be: ${what}`);
     await pause(2);

@@ -1,0 +1,76 @@
+/** The garbage collector where there is much to collect. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { ensureNamespace, openWorld, type World } from '../../../../test/world.ts';
+import { type ConfigMap, ConfigMapKind } from '../../../api/core/config-map.ts';
+import { garbageCollectors } from './controllers.ts';
+
+describe('thousands of objects', () => {
+  let world: World;
+  before(async () => {
+    world = await openWorld({ controllers: garbageCollectors() });
+  });
+  after(() => world.stop());
+
+  const configMap = (namespace: string, name: string, owner?: ConfigMap): ConfigMap => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name,
+      namespace,
+      ...(owner && {
+        ownerReferences: [
+          {
+            apiVersion: 'v1',
+            kind: 'ConfigMap',
+            name: owner.metadata.name,
+            uid: owner.metadata.uid ?? '',
+            blockOwnerDeletion: true,
+          },
+        ],
+      }),
+    },
+  });
+
+  /** As many at once as the store takes in one commit without complaint. */
+  async function inBatches<T>(count: number, make: (i: number) => Promise<T>): Promise<T[]> {
+    const made: T[] = [];
+    while (made.length < count) {
+      const size = Math.min(500, count - made.length);
+      made.push(...(await Promise.all(Array.from({ length: size }, (_, i) => make(made.length + i)))));
+    }
+    return made;
+  }
+
+  async function deleteInForeground({ metadata: { namespace = '', name } }: ConfigMap): Promise<void> {
+    await world.client.delete(ConfigMapKind, { namespace, name }, { propagationPolicy: 'Foreground' });
+    await world.untilAll(ConfigMapKind, namespace, (all) => all.length === 0);
+  }
+
+  test('that own one another are collected', async () => {
+    await ensureNamespace(world.client, 'circle');
+    const free = await inBatches(1_000, (i) => world.client.create(ConfigMapKind, configMap('circle', `link-${i}`)));
+    const links = await inBatches(1_000, (i) => {
+      const { metadata } = free[i] as ConfigMap;
+      const owned = configMap('circle', metadata.name, free.at(i - 1));
+      return world.client.update(ConfigMapKind, { ...owned, metadata: { ...metadata, ...owned.metadata } });
+    });
+    await deleteInForeground(links[0] as ConfigMap);
+  });
+
+  test('of one owner are collected, and others have their turns meanwhile', async () => {
+    await ensureNamespace(world.client, 'family');
+    const owner = await world.client.create(ConfigMapKind, configMap('family', 'owner'));
+    await inBatches(2_000, (i) => world.client.create(ConfigMapKind, configMap('family', `child-${i}`, owner)));
+    let turns = 0;
+    let isGone = false;
+    const turn = () => {
+      turns++;
+      if (!isGone) setTimeout(turn, 0);
+    };
+    turn();
+    await deleteInForeground(owner);
+    isGone = true;
+    assert.ok(turns > 50, `${turns} turns`);
+  });
+});
