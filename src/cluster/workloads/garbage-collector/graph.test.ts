@@ -105,18 +105,21 @@ test('an object is looked at again whenever anything of its owners has changed',
 
 test('an owner waits for what blocks it, and only where it may own it', () => {
   const blocking = (...uids: string[]) => uids.map((uid) => reference(uid, { blockOwnerDeletion: true }));
-  for (const [what, owner, child, expected] of [
-    ['that blocks it', {}, { ownerReferences: blocking('owner') }, true],
-    ['that does not block it', {}, { ownerReferences: [reference('owner')] }, false],
-    ['that blocks another', {}, { ownerReferences: [reference('owner'), ...blocking('other')] }, false],
-    ['in another namespace', {}, { namespace: 'else', ownerReferences: blocking('owner') }, false],
-    ['in a namespace, being in none', { namespace: undefined }, { ownerReferences: blocking('owner') }, true],
-    ['in none', {}, { namespace: undefined, ownerReferences: blocking('owner') }, false],
+  const inNamespace = (namespace: string | undefined, { metadata }: KubeObject): KubeObject => {
+    const { namespace: _, ...others } = metadata;
+    return { ...object(''), metadata: namespace === undefined ? others : { ...others, namespace } };
+  };
+  for (const [what, ownerIn, childIn, ownerReferences, expected] of [
+    ['that blocks it', 'n', 'n', blocking('owner'), true],
+    ['that does not block it', 'n', 'n', [reference('owner')], false],
+    ['that blocks another', 'n', 'n', [reference('owner'), ...blocking('other')], false],
+    ['in another namespace', 'n', 'm', blocking('owner'), false],
+    ['in a namespace, being in none', undefined, 'n', blocking('owner'), true],
+    ['in none', 'n', undefined, blocking('owner'), false],
   ] as const) {
     const graph = new OwnershipGraph();
-    const metadata = { ...deleted('foregroundDeletion'), ...owner };
-    graph.put(ConfigMapKind, object('owner', metadata as Partial<KubeObject['metadata']>));
-    graph.put(ConfigMapKind, object('child', child as unknown as Partial<KubeObject['metadata']>));
+    graph.put(ConfigMapKind, inNamespace(ownerIn, object('owner', deleted('foregroundDeletion'))));
+    graph.put(ConfigMapKind, inNamespace(childIn, object('child', { ownerReferences: [...ownerReferences] })));
     assert.equal(graph.mustWait('owner'), expected, what);
   }
 });
