@@ -6,9 +6,7 @@ const ttlInitial = 255;
 
 /** What is left for an event that enters with `attributes`: one less than it came with. 0 and below must be refused. */
 export function nextTtl(attributes: Attributes): number {
-  const ttl = attributes[ttlAttribute];
-  if (ttl === undefined) return ttlInitial;
-  const left = Number(ttl);
+  const left = Number(attributes[ttlAttribute]);
   return Number.isInteger(left) ? left - 1 : ttlInitial;
 }
 
