@@ -21,7 +21,7 @@ testPromises(
     },
   },
   {
-    disks: 200,
+    disks: 120,
     mutants: {
       'the authority is not synced': {
         file: 'src/cluster/apiserver/http/pki/pki.ts',

@@ -12,7 +12,7 @@ testPromises(
       owedIn(join(folder, 'broker', 'logs', 'default.b.uid.db'), ['quick', 'slow', 'late', 'forgotten']),
   },
   {
-    disks: 150,
+    disks: 120,
     mutants: {
       'no fdatasync before an append is acknowledged': {
         file,

@@ -8,6 +8,8 @@ export const keptSeeds: Record<string, readonly number[]> = {
   broker: [2139024432],
   // A push was acknowledged before another's sync of the folders that both needed.
   registry: [2035315872],
+  // A layer that was being removed came back with its mark and without its files.
+  node: [1018792633],
   // A version file of zeros.
   'data folder': [52800273],
 };

@@ -9,7 +9,7 @@ import { testPromises } from './suite.ts';
 testPromises(
   { name: 'registry', workload: new URL('workloads/registry.ts', import.meta.url), inspect },
   {
-    disks: 200,
+    disks: 160,
     mutants: {
       'a blob is not synced': { file: 'src/registry/server/uploads.ts', from: 'await file.datasync();', to: '' },
       'a manifest is not synced': { file: 'src/registry/server/storage.ts', from: 'await file.datasync();', to: '' },

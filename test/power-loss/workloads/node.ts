@@ -27,7 +27,7 @@ const images = await ImageStore.open({
   dir: join(dataDir, 'images'),
   source: registry.client,
   files,
-  maxCacheBytes: 25_000,
+  maxCacheBytes: 40_000,
 });
 const driver = processDriver({ ...shared, dataDir });
 await driver.recover();
@@ -66,7 +66,7 @@ async function work(random: Random): Promise<void> {
       } else left.push(container);
     }
     if (random.next() < 0.8) await images.sync();
-    if (random.next() < 0.8) await images.collect(new Set([image.digest]));
+    if (random.next() < 0.5) await images.collect(new Set([image.digest]));
   }
   for (const container of left) container.signal('SIGTERM');
   await Promise.all(left.map((container) => container.exited));

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream, existsSync, renameSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -136,6 +136,8 @@ export class ImageStore {
     // Out of its place first, as a whole: a copy that is being made of it fails rather than being incomplete.
     const doomed = join(dir, 'layers', `.${hexOf(digest)}-${randomUUID()}`);
     renameSync(join(dir, 'layers', hexOf(digest)), doomed);
+    // Or power loss could leave it in its place with the mark that it is whole, and with some of its files removed.
+    await syncFolder(join(dir, 'layers'));
     await files.remove(doomed);
   }
 
@@ -390,6 +392,16 @@ async function readJson(path: string): Promise<unknown> {
     return JSON.parse(await readFile(path, 'utf8'));
   } catch {
     return undefined; // Half written, or not there: the caller starts afresh.
+  }
+}
+
+/** On the event loop's pool, as nobody waits for it. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
 
