@@ -9,6 +9,8 @@ export interface Restart {
   at: string;
   /** How the process ended, and its last error where there was one. */
   why: string;
+  /** Some of what it was at, when its end was its own doing. */
+  underWay: string[];
 }
 
 const keptCountMax = 50;

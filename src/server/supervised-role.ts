@@ -43,6 +43,7 @@ const restartBackoff = { firstMs: 100, maxMs: 5_000, factor: 2 };
 const healthyAfterMs = 10_000;
 /** Ctrl-C promises an end within 2 s: what has not stopped by then is killed. */
 const stopTimeoutMs = 1_700;
+const underWayShown = 5;
 const logBytesMax = 10 * 1024 * 1024;
 const limitsDefault = {
   /** How often the role is looked after. */
@@ -142,7 +143,7 @@ export class SupervisedRole {
     this.#isCareful = isOwnDoing(death);
     const at = new Date().toISOString();
     try {
-      recordRestart(config.dataDir, { role, at, why: exit });
+      recordRestart(config.dataDir, { role, at, why: exit, underWay: blamed.suspects.slice(0, underWayShown) });
       for (const name of blamed.setAside) {
         setAside(config.dataDir, { role, name, reason: exit, times: 2, since: at });
         onEvent({ type: 'set-aside', role, name, reason: exit });
