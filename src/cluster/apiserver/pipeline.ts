@@ -55,22 +55,37 @@ export class RequestPipeline implements Pipeline {
   }
 
   create(target: Target, object: unknown, options: WriteOptions): Promise<Result> {
-    return create(this.#machinery, target, object, options);
+    return this.#told(create(this.#machinery, target, object, options));
   }
 
   update(target: NamedTarget, object: unknown, options: WriteOptions): Promise<Result> {
-    return update(this.#machinery, target, object, options);
+    return this.#told(update(this.#machinery, target, object, options));
   }
 
   async patch(target: NamedTarget, patch: Patch, options: WriteOptions): Promise<PatchResult> {
     // What would create an absent object must not be answered with its absence.
     if (patch.type === 'apply') applyPatch(target.resource, undefined, patch);
     const produce = (current: unknown) => applyPatch(target.resource, current, patch);
-    return { ...(await change(this.#machinery, target, produce, options)), isCreated: false };
+    return { ...(await this.#told(change(this.#machinery, target, produce, options))), isCreated: false };
   }
 
   delete(target: NamedTarget, deletion: DeleteOptions, options: WriteOptions): Promise<DeleteResult> {
-    return remove(this.#machinery, target, deletion, options);
+    return this.#told(remove(this.#machinery, target, deletion, options));
+  }
+
+  /**
+   * A write is decided against what waits for the disk, too. Whoever is refused for its sake hears of it when it can be
+   * read: before, reading again would show what was read already, and a client that then tries again at once would go
+   * round without ever letting the event loop turn, which alone brings the write to its end.
+   */
+  async #told<T>(write: Promise<T>): Promise<T> {
+    try {
+      return await write;
+    } catch (error) {
+      await this.#machinery.store.settled().catch(() => {}); // Its writer is told of its failure.
+      await new Promise((resolve) => setImmediate(resolve));
+      throw error;
+    }
   }
 
   async deleteCollection(
