@@ -128,11 +128,12 @@ for (const round of [1, 2]) {
       await each(pods, (key) => eventually(`${key.name} got somewhere`, () => outcomeOf(key), 120_000));
       await isWell(`images ${round}`);
       await removeAll();
-      await eventually(
-        'all pods are gone',
-        async () => ((await hostilePods()).length === 0 ? true : undefined),
-        120_000,
-      );
+      await eventually('the end of all pods', async () => {
+        const left = await hostilePods();
+        if (left.length === 0) return true;
+        throw new Error(left.map(({ metadata, status }) => JSON.stringify([metadata, status])).join('
+'));
+      });
     });
 
     test('folders that are built', async () => {
