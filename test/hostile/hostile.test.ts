@@ -131,8 +131,7 @@ for (const round of [1, 2]) {
       await eventually('the end of all pods', async () => {
         const left = await hostilePods();
         if (left.length === 0) return true;
-        throw new Error(left.map(({ metadata, status }) => JSON.stringify([metadata, status])).join('
-'));
+        throw new Error(left.map(({ metadata, status }) => JSON.stringify([metadata, status])).join('\n'));
       });
     });
 
