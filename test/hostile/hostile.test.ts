@@ -128,11 +128,15 @@ for (const round of [1, 2]) {
       await each(pods, (key) => eventually(`${key.name} got somewhere`, () => outcomeOf(key), 120_000));
       await isWell(`images ${round}`);
       await removeAll();
-      await eventually('the end of all pods', async () => {
-        const left = await hostilePods();
-        if (left.length === 0) return true;
-        throw new Error(left.map(({ metadata, status }) => JSON.stringify([metadata, status])).join('\n'));
-      });
+      await eventually(
+        'the end of all pods',
+        async () => {
+          const left = await hostilePods();
+          if (left.length === 0) return true;
+          throw new Error(left.map(({ metadata, status }) => JSON.stringify([metadata, status])).join('\n'));
+        },
+        90_000,
+      );
     });
 
     test('folders that are built', async () => {

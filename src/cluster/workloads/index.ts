@@ -4,6 +4,7 @@ import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { garbageCollectors } from './garbage-collector/controllers.ts';
 import { namespaceController } from './namespace/controller.ts';
+import { orphanedPodController } from './orphaned-pods/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
 
 export interface WorkloadOptions {
@@ -11,13 +12,14 @@ export interface WorkloadOptions {
   rootCa?: string;
 }
 
-/** Deployment, ReplicaSet, EndpointSlice, garbage collection by owner references, and the life of namespaces. */
+/** Deployment, ReplicaSet, EndpointSlice, garbage collection, pods without a node, and the life of namespaces. */
 export function workloadControllers({ rootCa = '' }: WorkloadOptions = {}): Controller[] {
   return [
     deploymentController(),
     replicaSetController(),
     endpointSliceController(),
     namespaceController(rootCa),
+    orphanedPodController(),
     ...garbageCollectors(),
   ];
 }

@@ -1,5 +1,7 @@
 /** Files for `kittiwake apply -f`: YAML as it should not be. */
 const map = (line: string) => `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: yaml}\n${line}\n`;
+const service = (spec: string) =>
+  `apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: yaml}\nspec: ${spec}\n`;
 const anchors = (levels: number) =>
   Array.from(
     { length: levels },
@@ -38,10 +40,13 @@ export const manifests: Record<string, string | Buffer> = {
   'a kind of a number': 'apiVersion: 1\nkind: 2\nmetadata: {name: 3}\n',
   'a kind of prototypes': 'apiVersion: v1\nkind: __proto__\nmetadata: {name: a}\n',
   'a name that is a date': 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: 2026-01-01}\ndata: {a: 0o17}\n',
-  'a bracketed key in an error':
-    'apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: yaml}\nspec: {template: {metadata: {annotations: {autoscaling.knative.dev/minScale: "abc"}}, spec: {containers: [{image: x}]}}}\n',
-  'a folder of dots':
-    'apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: yaml}\nspec: {build: {source: {folder: ../../../../etc}}, template: {spec: {containers: [{image: "build://output"}]}}}\n',
+  'a bracketed key in an error': service(
+    '{template: {metadata: {annotations: {autoscaling.knative.dev/minScale: "abc"}}, ' +
+      'spec: {containers: [{image: x}]}}}',
+  ),
+  'a folder of dots': service(
+    '{build: {source: {folder: ../../../../etc}}, template: {spec: {containers: [{image: "build://output"}]}}}',
+  ),
   'a line of 1 MB': map(`data: {a: ${'x'.repeat(1_000_000)}}`),
   'a hundred thousand keys': map(`data:\n${Array.from({ length: 100_000 }, (_, i) => `  k${i}: v`).join('\n')}`),
 };

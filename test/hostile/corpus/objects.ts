@@ -6,6 +6,9 @@ export interface ApiCase {
   body?: string;
 }
 
+const aliases = ['a: &a [x,x,x,x,x,x]', 'b: &b [*a,*a,*a,*a,*a]', 'c: &c [*b,*b,*b,*b,*b]', 'd: [*c,*c,*c,*c,*c]'].join(
+  '\n',
+);
 const deep = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
 const core = '/api/v1/namespaces/default';
 const serving = '/apis/serving.knative.dev/v1/namespaces/default';
@@ -127,10 +130,7 @@ export const objects: Record<string, ApiCase> = {
   },
   'a type that nobody knows': { ...post(`${core}/configmaps`, 'x'), type: 'application/cbor' },
   'YAML of aliases': {
-    ...post(
-      `${core}/configmaps`,
-      `a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c,*c,*c,*c,*c]\n`,
-    ),
+    ...post(`${core}/configmaps`, aliases),
     type: 'application/yaml',
   },
   // Patches of a victim
@@ -335,7 +335,8 @@ export const objects: Record<string, ApiCase> = {
   'ten thousand filters': trigger({ filters: Array(10_000).fill({ exact: { type: 'a' } }) }),
   'a filter of prototypes': post(
     `${eventing}/triggers`,
-    '{"metadata":{"generateName":"h-"},"spec":{"broker":"hostile","filter":{"attributes":{"__proto__":"a"}},"subscriber":{"uri":"http://127.0.0.1:9/"}}}',
+    '{"metadata":{"generateName":"h-"},"spec":{"broker":"hostile","filter":{"attributes":{"__proto__":"a"}},' +
+      '"subscriber":{"uri":"http://127.0.0.1:9/"}}}',
   ),
   'a delivery of nonsense': trigger({
     delivery: { retry: -1, backoffDelay: 'P1000Y', timeout: 'x', backoffPolicy: 'y' },
@@ -355,7 +356,8 @@ export const objects: Record<string, ApiCase> = {
   }),
   'overrides of prototypes': post(
     '/apis/sources.knative.dev/v1/namespaces/default/pingsources',
-    '{"metadata":{"generateName":"h-"},"spec":{"schedule":"0 0 1 1 *","sink":{"uri":"http://127.0.0.1:9/"},"ceOverrides":{"extensions":{"__proto__":"x","Bad Name":"\\r\\n"}}}}',
+    '{"metadata":{"generateName":"h-"},"spec":{"schedule":"0 0 1 1 *","sink":{"uri":"http://127.0.0.1:9/"},' +
+      '"ceOverrides":{"extensions":{"__proto__":"x","Bad Name":"\\r\\n"}}}}',
   ),
   'an ingress of nonsense': post('/apis/networking.internal.knative.dev/v1alpha1/namespaces/default/ingresses', {
     metadata: { generateName: 'h-' },

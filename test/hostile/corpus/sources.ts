@@ -2,6 +2,8 @@
 export type Files = Record<string, string>;
 
 const app = 'require("node:http").createServer((q, s) => s.end("ok")).listen(process.env.PORT);';
+const nines = (of: string) => `[${Array(9).fill(of).join(',')}]`;
+const aliases = ['1', '*a', '*b', '*c', '*d'].map((of, i) => `${'abcde'[i]}: &${'abcde'[i]} ${nines(of)}`).join('\n');
 const json = (value: unknown): string => JSON.stringify(value);
 const withPackage = (value: unknown, more: Files = {}): Files => ({
   'package.json': json(value),
@@ -48,7 +50,7 @@ export const sources: Record<string, Files> = {
   'a func.yaml of aliases': withPackage(
     { main: 'index.js' },
     {
-      'func.yaml': `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d]\n`,
+      'func.yaml': aliases,
     },
   ),
   'a tsconfig of nonsense': {
