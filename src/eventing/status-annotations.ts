@@ -5,6 +5,9 @@
  */
 export const servingAnnotation = 'eventing.kittiwake.dev/serving';
 
+/** On a Trigger: the names of deliveries that ended the broker's process twice and are left alone, one a line. */
+export const setAsideAnnotation = 'eventing.kittiwake.dev/set-aside';
+
 export const servingError = (message: string): string => `error: ${message}`;
 
 /** Whether the data path has this object: yes, no with the reason, or not yet. */

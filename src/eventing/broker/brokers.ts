@@ -12,7 +12,7 @@ import type { Poster } from '../http-client.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { type Known, readKnown, writeKnown } from './known.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';
-import { BrokerRuntime } from './runtime.ts';
+import { BrokerRuntime, type Served } from './runtime.ts';
 
 export interface BrokersOptions {
   dir: string;
@@ -26,12 +26,9 @@ export interface BrokersOptions {
   clock: Clock;
   log: Logger;
   metrics: BrokerMetrics;
-  /** What is served has changed by itself: a log failed, or could be opened after all. */
+  /** What is served has changed by itself: a log failed, or could be opened after all; an event was set aside. */
   onChange(): void;
 }
-
-/** How one broker or trigger fares here, for its status. */
-export type Served = { uid: string; error?: string };
 
 const reopenDelayMs = 2000;
 
@@ -177,12 +174,12 @@ export class Brokers {
   }
 
   #open(broker: BrokerConfig): BrokerRuntime {
-    const { onChange: _, dir: __, ...shared } = this.#options;
+    const { onChange, dir: _, ...shared } = this.#options;
     const log = shared.log.child({ broker: keyOf(broker) });
     const path = join(this.#logsDir, fileOf(broker));
     const onFailure = (error: unknown) => this.#onLogFailure(runtime, error);
     const events = new SqliteLog({ ...shared, path, broker: keyOf(broker), log, onFailure });
-    const runtime: BrokerRuntime = new BrokerRuntime({ ...shared, config: broker, events, log });
+    const runtime: BrokerRuntime = new BrokerRuntime({ ...shared, config: broker, events, log, onSetAside: onChange });
     return runtime;
   }
 

@@ -33,6 +33,8 @@ export interface DispatcherOptions {
   config: TriggerConfig;
   matches: Matches;
   quarantine: Quarantine;
+  /** What is set aside has changed. */
+  onSetAside?(): void;
   poster: Poster;
   gatewayUrl: string | undefined;
   inFlightMax: number;
@@ -117,9 +119,9 @@ export class Dispatcher {
     return this.#options.events.end - this.#options.cursor.position;
   }
 
-  /** Events that are left alone, as they ended the process twice. */
-  get setAsideCount(): number {
-    return this.#setAside.size;
+  /** The names of the deliveries that are left alone, as they ended the process twice. */
+  get setAside(): string[] {
+    return [...this.#setAside.keys()];
   }
 
   /** Starts what can be started; called whenever there may be more to do. */
@@ -228,6 +230,7 @@ export class Dispatcher {
     this.#setAside.set(error.work, stored.offset);
     const fields = { ...identityOf(stored.event), offset: stored.offset, reason: error.message };
     this.#options.log.error(fields, 'event set aside: it is kept and not delivered');
+    this.#options.onSetAside?.();
   }
 
   /** Reads again, from the first that was set aside under that name: what is done or under way is not started twice. */
@@ -235,6 +238,7 @@ export class Dispatcher {
     const offset = this.#setAside.get(name);
     if (offset === undefined || this.#sleeping.signal.aborted) return;
     this.#setAside.delete(name);
+    this.#options.onSetAside?.();
     this.#restart(offset).catch((error) => {
       this.#options.log.error({ offset, err: error }, 'released event not read: it comes again at the next start');
     });

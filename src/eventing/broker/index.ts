@@ -14,11 +14,12 @@ import type { Metrics } from '../../observe/metrics.ts';
 import type { LogLimits } from '../backends/sqlite.ts';
 import type { Flush } from '../backends/sqlite-file.ts';
 import { Poster } from '../http-client.ts';
-import { servingAnnotation, servingError } from '../status-annotations.ts';
-import { Brokers, type Served } from './brokers.ts';
+import { servingAnnotation, servingError, setAsideAnnotation } from '../status-annotations.ts';
+import { Brokers } from './brokers.ts';
 import { brokerConfigs, type TriggerConfig, triggerConfig } from './config.ts';
 import { createIngress } from './ingress.ts';
 import { type BrokerMetrics, brokerMetrics } from './metrics.ts';
+import type { Served } from './runtime.ts';
 
 export interface BrokerOptions {
   client: Client;
@@ -53,6 +54,8 @@ export interface RunningBroker {
 }
 
 const stopGraceMs = 500;
+/** More names than this do not get into a status; `kittiwake status` has them all. */
+const setAsideShown = 10;
 
 /** Runs the data path of all Brokers: the ingress, their logs and the dispatchers of their Triggers. */
 export async function startBroker(options: BrokerOptions): Promise<RunningBroker> {
@@ -134,10 +137,9 @@ function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): Fo
     const configs = brokerConfigs(brokerInformer.list());
     const triggers = await triggerConfigs();
     await brokers.set({ brokers: configs, triggers });
-    for (const config of configs)
-      await report(BrokerKind, brokerInformer.get(config), annotationOf(brokers.served(config)));
+    for (const config of configs) await report(BrokerKind, brokerInformer.get(config), brokers.served(config));
     for (const config of triggers) {
-      await report(TriggerKind, triggerInformer.get(config), annotationOf(brokers.subscribed(config)));
+      await report(TriggerKind, triggerInformer.get(config), brokers.subscribed(config));
     }
   };
 
@@ -151,15 +153,18 @@ function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): Fo
       } catch (error) {
         const known = brokers.knownTrigger(trigger.metadata.uid);
         if (known) configs.push(known);
-        await report(TriggerKind, trigger, servingError(messageOf(error)));
+        await report(TriggerKind, trigger, { uid: trigger.metadata.uid ?? '', error: messageOf(error) });
       }
     }
     return configs;
   };
 
-  const report = async <T extends Broker | Trigger>(kind: Kind<T>, object: T | undefined, value?: string) => {
-    if (!object || value === undefined || object.status?.annotations?.[servingAnnotation] === value) return;
-    const patch = { metadata: { uid: object.metadata.uid }, status: { annotations: { [servingAnnotation]: value } } };
+  const report = async <T extends Broker | Trigger>(kind: Kind<T>, object: T | undefined, served?: Served) => {
+    if (!object || !served) return;
+    const annotations = annotationsOf(served);
+    const stored = object.status?.annotations ?? {};
+    if (Object.entries(annotations).every(([name, value]) => (stored[name] ?? null) === value)) return;
+    const patch = { metadata: { uid: object.metadata.uid }, status: { annotations } };
     try {
       await client.patch(kind as Kind<KubeObject>, keyOf(object), { type: 'merge', patch }, 'status');
     } catch (error) {
@@ -185,9 +190,12 @@ function follow(client: Client, brokers: Brokers, clock: Clock, log: Logger): Fo
   };
 }
 
-/** What the status says of it. */
-function annotationOf(served: Served | undefined): string | undefined {
-  return served && (served.error === undefined ? served.uid : servingError(served.error));
+/** What the status says of it; null for what it does not say any more. */
+function annotationsOf({ uid, error, setAside = [] }: Served): Record<string, string | null> {
+  return {
+    [servingAnnotation]: error === undefined ? uid : servingError(error),
+    [setAsideAnnotation]: setAside.length === 0 ? null : setAside.slice(0, setAsideShown).join('\n'),
+  };
 }
 
 const brokerKey = (trigger: Trigger) => ({

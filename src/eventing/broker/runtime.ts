@@ -14,12 +14,22 @@ export interface RuntimeOptions {
   events: EventLog;
   poster: Poster;
   quarantine: Quarantine;
+  /** What is set aside of some trigger has changed. */
+  onSetAside?(): void;
   gatewayUrl: string | undefined;
   inFlightMax: number;
   replyBytesMax: number;
   clock: Clock;
   log: Logger;
   metrics: BrokerMetrics;
+}
+
+/** How one broker or trigger fares here, for its status. */
+export interface Served {
+  uid: string;
+  error?: string;
+  /** The names of deliveries that ended the process twice. */
+  setAside?: readonly string[];
 }
 
 /** One broker at work: its log, and a dispatcher for each of its triggers. */
@@ -79,11 +89,14 @@ export class BrokerRuntime {
   }
 
   /** Whether the trigger has its place in the log, or why it is not served; undefined when that is not known yet. */
-  subscribed(trigger: TriggerConfig): { uid: string; error?: string } | undefined {
+  subscribed(trigger: TriggerConfig): Served | undefined {
     const consumer = consumerOf(trigger);
     const error = this.#errors.get(consumer);
     if (error !== undefined) return { uid: trigger.uid, error };
-    return this.#dispatchers.has(consumer) ? { uid: trigger.uid } : undefined;
+    const running = this.#dispatchers.get(consumer);
+    if (!running) return undefined;
+    const { setAside } = running.dispatcher;
+    return { uid: trigger.uid, ...(setAside.length > 0 && { setAside }) };
   }
 
   /** Whether every trigger is served as it should be. */
@@ -95,7 +108,7 @@ export class BrokerRuntime {
     return [...this.#dispatchers.values()].map(({ trigger, dispatcher }) => ({
       trigger,
       events: dispatcher.backlog,
-      setAside: dispatcher.setAsideCount,
+      setAside: dispatcher.setAside.length,
     }));
   }
 

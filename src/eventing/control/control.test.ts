@@ -6,6 +6,7 @@ import { type Trigger, TriggerKind } from '../../api/eventing/trigger.ts';
 import type { Condition } from '../../api/meta.ts';
 import { type PingSource, PingSourceKind } from '../../api/sources/ping-source.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { type RunningBroker, startBroker } from '../broker/index.ts';
 import { removeDir, startSubscriber, testDir, until } from '../broker/testing/fixture.ts';
@@ -16,6 +17,7 @@ describe('the controllers', () => {
   let world: World;
   let broker: RunningBroker;
   let dir: string;
+  const quarantine = new Quarantine();
 
   const ingressUrl = 'http://127.0.0.1:18081';
   const meta = (name: string) => ({ namespace: 'default', name });
@@ -25,7 +27,8 @@ describe('the controllers', () => {
   before(async () => {
     world = await openWorld({ controllers: eventingControllers({ ingressUrl }) });
     dir = await testDir();
-    broker = await startBroker({ client: world.client, dir, port: 0, clock: systemClock, log: silentLogger });
+    const options = { client: world.client, port: 0, clock: systemClock, log: silentLogger };
+    broker = await startBroker({ ...options, dir, quarantine });
   });
 
   after(async () => {
@@ -80,6 +83,30 @@ describe('the controllers', () => {
     await sendEvent(`${broker.url}/default/second`, event('again'));
     await until(() => subscriber.received.length === 2);
     assert.equal(subscriber.received[1]?.event.attributes.id, 'again');
+    await subscriber.stop();
+  });
+
+  test('a trigger says which of its events are set aside and how to give them back, and stays Ready', async () => {
+    await newBroker('aside');
+    const subscriber = await startSubscriber();
+    await newTrigger('aside', { broker: 'aside', subscriber: { uri: subscriber.uri } });
+    await world.until(TriggerKind, meta('aside'), (t) => ready(t)?.status === 'True');
+    quarantine.update(['event default/aside aside /s poison']);
+    await sendEvent(`${broker.url}/default/aside`, event('poison'));
+    await sendEvent(`${broker.url}/default/aside`, event('good'));
+    const found = await world.until(TriggerKind, meta('aside'), (t) => ready(t, 'EventsDelivered')?.status === 'False');
+    assert.match(
+      ready(found, 'EventsDelivered')?.message ?? '',
+      /\(1\).*kittiwake release broker "event default\/aside aside \/s poison"$/,
+    );
+    assert.equal(ready(found)?.status, 'True');
+    await until(() => subscriber.received.length === 1);
+    assert.equal(subscriber.received[0]?.event.attributes.id, 'good');
+
+    quarantine.update([]);
+    await until(() => subscriber.received.length === 2);
+    assert.equal(subscriber.received[1]?.event.attributes.id, 'poison');
+    await world.until(TriggerKind, meta('aside'), (t) => ready(t, 'EventsDelivered')?.status === 'True');
     await subscriber.stop();
   });
 

@@ -12,7 +12,7 @@ import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
 import type { Controller, ReconcileContext, Requeue } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { compileFilter } from '../filters/filter.ts';
-import { servingState } from '../status-annotations.ts';
+import { servingState, setAsideAnnotation } from '../status-annotations.ts';
 import {
   type ControlOptions,
   destinationWatches,
@@ -31,8 +31,8 @@ const types = [
   'OIDCIdentityCreated',
 ] as const;
 
-type Type = (typeof types)[number] | 'Ready';
-const conditions = conditionSet<Type>({ happy: 'Ready', dependents: types });
+type Type = (typeof types)[number] | 'Ready' | 'EventsDelivered';
+const conditions = conditionSet<Type>({ happy: 'Ready', dependents: types, informational: ['EventsDelivered'] });
 
 /** Resolves where a trigger's events go, and reports whether they do. */
 export function triggerController(options: ControlOptions): Controller<Trigger> {
@@ -74,6 +74,7 @@ async function reconcile(
 
   reportBroker(trigger, broker, manager);
   reportSubscription(trigger, manager);
+  reportSetAside(trigger, manager);
   manager.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
   await reportDependency(trigger, manager, resolver);
   await reportSubscriber(trigger, status, manager, resolver);
@@ -105,6 +106,18 @@ function reportSubscription(trigger: Trigger, manager: ConditionManager<Type>): 
     const message = "the broker's process has not given this trigger its place in the log";
     manager.markUnknown('SubscriptionReady', 'WaitingForBrokerProcess', message);
   }
+}
+
+/** The trigger is Ready all the same: its other events are delivered. */
+function reportSetAside(trigger: Trigger, manager: ConditionManager<Type>): void {
+  const names = trigger.status?.annotations?.[setAsideAnnotation]?.split('\n') ?? [];
+  const [first] = names;
+  if (first !== undefined) {
+    const message =
+      `deliveries that ended the broker's process twice are left alone (${names.length}); once the cause is mended, ` +
+      `give them back: kittiwake release broker ${JSON.stringify(first)}`;
+    manager.markFalse('EventsDelivered', 'SetAside', message);
+  } else if (manager.get('EventsDelivered')) manager.markTrue('EventsDelivered');
 }
 
 async function reportDependency(trigger: Trigger, manager: ConditionManager<Type>, resolver: Resolver): Promise<void> {
