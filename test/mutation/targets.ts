@@ -27,7 +27,9 @@ export const targets: readonly Target[] = [
   beside('src/eventing/backends/progress.ts'),
   beside('src/eventing/backends/tail.ts'),
   { file: 'src/eventing/backends/sqlite.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
-  { file: 'src/eventing/backends/sqlite-file.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
+  beside('src/eventing/backends/sqlite-file.ts', 'src/eventing/backends/sqlite.test.ts'),
+  // Delivery
+  beside('src/eventing/broker/dispatcher.ts', 'src/eventing/broker/delivery.test.ts'),
   // The parser
   beside('src/gateway/http1/chunked.ts'),
   beside('src/gateway/http1/request-head.ts'),

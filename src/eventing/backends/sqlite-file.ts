@@ -211,20 +211,20 @@ function prepare(db: DatabaseSync, path: string): void {
     PRAGMA user_version = ${format};
     COMMIT;
   `);
-  settle(db);
+  settle(db, path);
 }
 
 /**
  * Moves what recovery found in the write-ahead log into the file, durably. After a crash, or a flush that failed, it
  * may have been in the page cache alone; nothing may be appended behind frames that a disk never got.
  */
-function settle(db: DatabaseSync): void {
+export function settle(db: Pick<DatabaseSync, 'exec'>, path: string): void {
   try {
     db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
   } catch (error) {
+    const known = errorOf(error, path);
     // On a full disk it stays where it is, and what is there can still be read and delivered.
-    if (error instanceof Error && 'errcode' in error && Number(error.errcode) === sqliteFull) return;
-    throw error;
+    if (known.code !== 'DISK_FULL') throw known;
   }
 }
 
