@@ -127,7 +127,7 @@ export class WorkQueue {
       await this.#process(key);
     } catch (error) {
       const retryInMs = Math.round(this.retry(key));
-      const stack = error instanceof Error ? error.stack : undefined;
+      const stack = (error as Error | null | undefined)?.stack; // Whatever was thrown.
       this.#log.error({ key, reason: messageOf(error), stack, retryInMs }, 'work on a key failed: trying again');
     }
     this.#end(key);
