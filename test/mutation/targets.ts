@@ -26,7 +26,7 @@ export const targets: readonly Target[] = [
   // The event log
   beside('src/eventing/backends/progress.ts'),
   beside('src/eventing/backends/tail.ts'),
-  { file: 'src/eventing/backends/sqlite.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
+  beside('src/eventing/backends/sqlite.ts', 'src/eventing/backends/sqlite-bounds.test.ts'),
   beside('src/eventing/backends/sqlite-file.ts', 'src/eventing/backends/sqlite.test.ts'),
   // Delivery
   beside('src/eventing/broker/dispatcher.ts', 'src/eventing/broker/delivery.test.ts'),

@@ -254,7 +254,7 @@ function errorOf(error: unknown, path: string): KittiwakeError {
   if (error instanceof KittiwakeError) return error;
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
   // SQLite's primary code is the low byte of an extended one.
-  const primary = Number(errcode ?? 0) & 0xff;
+  const primary = Number(errcode) & 0xff;
   if (primary === sqliteFull || code === 'ENOSPC') return new KittiwakeError('DISK_FULL', { path }, { cause: error });
   if (primary === sqliteBusy) return new KittiwakeError('EVENT_LOG_IN_USE', { path }, { cause: error });
   return failureOf(error, path);

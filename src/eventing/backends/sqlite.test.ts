@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { patienceMs } from '../../lib/testing/patience.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { NewEvent, StoredEvent } from './event-log.ts';
 import { SqliteLog, type SqliteLogOptions } from './sqlite.ts';
+import { heldDisk } from './testing/held-disk.ts';
+import { tidiedOn } from './testing/tidied.ts';
 
 describe('a log in SQLite', () => {
   let dir = '';
@@ -317,42 +318,3 @@ describe('a log in SQLite', () => {
     await assert.rejects(log.append([event(2)]), /is closed/);
   });
 });
-
-/** A disk whose flushes end when the test says so, and as it says. */
-function heldDisk() {
-  const pending: (() => void)[] = [];
-  let isHeld = true;
-  let asked = 0;
-  let result: Error | null = null;
-  const fdatasync: SqliteLogOptions['fdatasync'] = (_fd, done) => {
-    asked++;
-    pending.push(() => done(result));
-    if (!isHeld) release();
-  };
-  const release = (error: Error | null = null) => {
-    result = error;
-    for (const end of pending.splice(0)) end();
-  };
-  return {
-    fdatasync,
-    release,
-    letGo() {
-      isHeld = false;
-      release();
-    },
-    async isAsked(count: number) {
-      while (asked < count) await new Promise((resolve) => setImmediate(resolve));
-      // What does not wait for the disk has had its turn.
-      for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
-    },
-  };
-}
-
-/** Moves the clock, so that the log tidies up, until `isSo`; the disk's own time passes in between. */
-async function tidiedOn(clock: VirtualClock, log: SqliteLog, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + patienceMs;
-  while (!isSo()) {
-    assert.ok(performance.now() < endMs, `did not come to be: ${isSo}, ${log.heldBytes} bytes held`);
-    await clock.advance(50);
-  }
-}

@@ -123,10 +123,9 @@ export class SqliteLog implements EventLog {
   }
 
   retain(isKept: (consumer: string) => boolean): void {
-    for (const [consumer, cursor] of this.#cursors) {
+    for (const consumer of this.#cursors.keys()) {
       if (isKept(consumer)) continue;
       this.#cursors.delete(consumer);
-      this.#dirty.delete(cursor);
       this.#gone.add(consumer);
     }
     this.#scheduleTidy();
@@ -146,7 +145,6 @@ export class SqliteLog implements EventLog {
     if (this.#state === 'open') this.#state = 'closing';
     this.#cancelTidy?.();
     this.#cancelExpiry?.();
-    this.#cancelTidy = undefined;
     await this.#writing;
     if (this.#state === 'closing') {
       try {
@@ -181,7 +179,7 @@ export class SqliteLog implements EventLog {
   }
 
   #wake(): void {
-    if (this.#state !== 'failed') this.#writing ??= this.#write();
+    this.#writing ??= this.#write();
   }
 
   /** Commits and tidyings, one at a time and in turn: however many come of the one, the other is not kept waiting. */
@@ -210,7 +208,6 @@ export class SqliteLog implements EventLog {
   }
 
   async #commit(): Promise<void> {
-    if (this.#state === 'failed') return;
     const batch = this.#takeBatch();
     if (batch.length === 0) return;
     const rows = batch.flatMap((append) => append.rows);
@@ -303,18 +300,20 @@ export class SqliteLog implements EventLog {
       this.#file.shrink();
       await this.#file.sync();
     } catch (error) {
-      for (const cursor of cursors) if (this.#cursors.get(cursor.consumer) === cursor) this.#dirty.add(cursor);
-      for (const consumer of gone) if (!this.#cursors.has(consumer)) this.#gone.add(consumer);
+      // The same turn in which they were taken out, unless the log has failed.
+      for (const cursor of cursors) this.#dirty.add(cursor);
+      for (const consumer of gone) this.#gone.add(consumer);
       if (!isHarmless(error)) this.#fail(error);
       throw error;
     }
-    if (needed > this.#first || this.#dirty.size > 0) this.#scheduleTidy();
+    if (needed > this.#first) this.#scheduleTidy();
   }
 
   #scheduleExpiry(): void {
     const ageMaxMs = this.#options.limits?.ageMaxMs;
     if (ageMaxMs === undefined) return;
     this.#cancelExpiry = this.#options.clock.after(Math.max(1000, Math.min(60_000, ageMaxMs / 10)), () => {
+      if (this.#state !== 'open') return;
       try {
         this.#expire(this.#options.clock.now() - ageMaxMs);
         this.#scheduleExpiry();
@@ -326,7 +325,6 @@ export class SqliteLog implements EventLog {
 
   /** Moves every cursor past the events that arrived before `time`. */
   #expire(time: number): void {
-    if (this.#state !== 'open') return;
     const position = this.#file.firstSince(time, this.#end);
     for (const cursor of this.#cursors.values()) {
       if (cursor.position >= position) continue;
@@ -335,16 +333,13 @@ export class SqliteLog implements EventLog {
       this.#options.log.warn(fields, 'events removed that a consumer was not done with: they are too old');
       cursor.moveTo(position);
     }
-    this.#scheduleTidy();
   }
 
   #fail(error: unknown): void {
     if (this.#state === 'failed') return;
     this.#state = 'failed';
     for (const append of this.#queue.splice(0)) append.reject(error);
-    this.#queuedBytes = 0;
     this.#asked?.reject(error);
-    this.#asked = undefined;
     this.#options.onFailure(error);
   }
 }
