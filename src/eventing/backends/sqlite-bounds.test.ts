@@ -154,7 +154,7 @@ describe('a log in SQLite', () => {
     assert.equal((await again.read(1, 100)).length, 4);
   });
 
-  test('who is gone holds nothing any more, whatever its old cursor does, and comes back as a new consumer', async () => {
+  test('who is gone holds nothing any more, whatever its old cursor does, and comes back anew', async () => {
     const log = open();
     const [gone] = await Promise.all([log.cursor('gone'), log.cursor('kept')]);
     await log.append(many(2));

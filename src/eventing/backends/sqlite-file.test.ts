@@ -148,10 +148,16 @@ describe('the file of a log', () => {
     assert.equal(openFiles(), before);
   });
 
-  test('a file that is closed is not open any more', () => {
+  test('a file that is closed is not open any more, and says so', () => {
     const before = openFiles();
-    new SqliteFile(path).close();
+    const file = new SqliteFile(path);
+    file.close();
     assert.equal(openFiles(), before);
+    assert.throws(() => file.read(1, 2, 1, 1), { code: 'EVENT_LOG_FAILED' });
+  });
+
+  test('the folder is made where there is none', () => {
+    open(join(dir, 'of', 'logs', 'log.db'));
   });
 
   test('of more than 16 MiB that are free, some are given back to the disk', () => {

@@ -10,6 +10,8 @@ import { Progress } from './progress.ts';
 const format = 1;
 const sqliteFull = 13;
 const sqliteBusy = 5;
+/** SQLite's own. */
+const pageCountLimit = 4_294_967_294;
 
 /** `fs.fdatasync`. */
 export type Flush = (fd: number, done: (error: Error | null) => void) => void;
@@ -54,18 +56,19 @@ export class SqliteFile {
 
   /** Opens or creates the file, and locks it against other processes until `close`. */
   constructor(path: string, options: { pageCountMax?: number; fdatasync?: Flush } = {}) {
+    const { pageCountMax = pageCountLimit, fdatasync: flush = fdatasync } = options;
     this.#path = path;
-    this.#flush = options.fdatasync ?? fdatasync;
+    this.#flush = flush;
     try {
       makeFolder(dirname(path));
-      this.#db = new DatabaseSync(path, { timeout: 0 });
+      this.#db = new DatabaseSync(path);
     } catch (error) {
       throw errorOf(error, path);
     }
     let walFd: number | undefined;
     try {
       prepare(this.#db, path);
-      if (options.pageCountMax !== undefined) this.#db.exec(`PRAGMA max_page_count = ${options.pageCountMax}`);
+      this.#db.exec(`PRAGMA max_page_count = ${pageCountMax}`);
       walFd = openSync(`${path}-wal`, 'r+');
       syncFolder(dirname(path));
       this.#insert = this.#db.prepare('INSERT INTO events (offset, arrived, size, head, data) VALUES (?, ?, ?, ?, ?)');
