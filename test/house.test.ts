@@ -133,6 +133,18 @@ test('no async function is a callback of what does not wait for it: its rejectio
   assert.deepEqual(wrong, []);
 });
 
+test('a promise that nobody waits for has its reason beside it', () => {
+  const product = sources.filter((file) => /^(src|runtimes)\//.test(file) && !isTest(file));
+  const bare = product.flatMap((file) => {
+    const lines = read(file).split('\n');
+    return lines.flatMap((line, i) => {
+      const hasReason = [line, lines[i - 1]].some((near) => near?.includes('// '));
+      return /\bvoid [a-z#(]/.test(line) && !hasReason ? [`${file}:${i + 1}`] : [];
+    });
+  });
+  assert.deepEqual(bare, []);
+});
+
 test('hooks of unit tests belong to a suite: all files run in one process', () => {
   const unit = sources.filter((f) => f.endsWith('.test.ts') && !/^test\/(e2e|kubectl|hostile)\//.test(f));
   const loose = unit.filter((file) => /^(before|after|beforeEach|afterEach)\(/m.test(read(file)));

@@ -228,7 +228,10 @@ async function readBody(request, limit) {
     let length = 0;
     const onData = (/** @type {Buffer} */ chunk) => {
       length += chunk.length;
-      if (length <= limit) return void chunks.push(chunk);
+      if (length <= limit) {
+        chunks.push(chunk);
+        return;
+      }
       chunks = [];
       request.off('data', onData);
       reject(refuse());

@@ -190,7 +190,7 @@ class BuildRuns {
       cancelTimeout();
       this.#atWork--;
       leave();
-      void this.#tidy().catch((err) => {
+      this.#tidy().catch((err) => {
         this.#options.log.warn({ err }, "the builds' caches could not be tidied");
       });
     }

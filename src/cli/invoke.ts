@@ -62,7 +62,10 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
 /** Byte for byte, as it comes; a terminal gets text that cannot drive it, and ends with a whole line. */
 async function printBody(response: IncomingMessage): Promise<void> {
   const { stdout } = process;
-  if (!stdout.isTTY) return void (await pipeline(response, stdout, { end: false }));
+  if (!stdout.isTTY) {
+    await pipeline(response, stdout, { end: false });
+    return;
+  }
   let last = '\n';
   for await (const text of response.setEncoding('utf8')) {
     last = String(text).at(-1) ?? last;

@@ -124,7 +124,7 @@ export class PodRunner {
     if (!(await this.#hasPorts())) return;
     this.#prepareRunners();
     if (this.#pod.metadata.deletionTimestamp !== undefined) {
-      for (const runner of [...this.#init, ...this.#main]) void this.#adopt(runner);
+      for (const runner of [...this.#init, ...this.#main]) void this.#adopt(runner); // Never rejects.
       this.#terminate();
       return;
     }

@@ -41,6 +41,7 @@ function customKinds(collectorIn: (context: ReconcileContext) => GarbageCollecto
       if (type === 'DELETED') collector.gone(kind, keyOf(object));
       else collector.observe(kind, object);
     });
+    // Never rejects.
     context.signal.addEventListener('abort', () => void informer.stop(), { once: true });
     informer.start();
     return informer;
@@ -55,7 +56,7 @@ function customKinds(collectorIn: (context: ReconcileContext) => GarbageCollecto
       informers.set(name, follow(kind, context));
     },
     onGone({ name }) {
-      void informers.get(name)?.stop();
+      void informers.get(name)?.stop(); // Never rejects.
       informers.delete(name);
     },
   };

@@ -41,7 +41,9 @@ export function replicaSetController(): Controller<ReplicaSet> {
         },
       },
     ],
-    onGone: (key) => void pendingByKey.delete(keyText(key)),
+    onGone(key) {
+      pendingByKey.delete(keyText(key));
+    },
     async reconcile(replicaSet, context) {
       const pending = pendingOf(pendingByKey, replicaSet);
       const pods = await activePods(replicaSet, pending, context);
