@@ -1,4 +1,5 @@
-import { listSetAside, release, type SetAside } from '../server/quarantine-files.ts';
+import { releaseCommand } from '../lib/quarantine.ts';
+import { listSetAside, release } from '../server/quarantine-files.ts';
 import { type RoleName, roleNames } from '../server/roles.ts';
 import type { CommonOptions } from './platform.ts';
 import { print } from './terminal.ts';
@@ -18,17 +19,12 @@ export function releaseWork(common: CommonOptions, role: string, words: string[]
   if (wanted.length === 0) throw new Error(`nothing of the ${role} role is set aside`);
   for (const each of wanted) {
     if (!release(dataDir, role, each)) {
-      const others = setAside.map((entry) => `\n  ${releaseCommand(entry)}`).join('');
+      const others = setAside.map((entry) => `\n  ${releaseCommand(role, entry.name)}`).join('');
       const what = setAside.length === 0 ? 'nothing is' : `these are:${others}`;
       throw new Error(`${JSON.stringify(each)} of the ${role} role is not set aside: ${what}`);
     }
     print(`${each} given back to the ${role} role`);
   }
-}
-
-/** The command line that gives it back. */
-export function releaseCommand({ role, name }: Pick<SetAside, 'role' | 'name'>): string {
-  return `kittiwake release ${role} '${name.replaceAll("'", "'\\''")}'`;
 }
 
 const isRole = (name: string): name is RoleName => roleNames.some((role) => role === name);

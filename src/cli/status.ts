@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { RevisionKind } from '../api/serving/revision.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { messageOf } from '../lib/errors.ts';
+import { releaseCommand } from '../lib/quarantine.ts';
 import type { Addresses } from '../server/addresses.ts';
 import { holderOf } from '../server/holder.ts';
 import { listSetAside } from '../server/quarantine-files.ts';
@@ -9,7 +10,6 @@ import { listRestarts } from '../server/restarts.ts';
 import { type RoleName, roleNames } from '../server/roles.ts';
 import { roleProcesses } from './down.ts';
 import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
-import { releaseCommand } from './release.ts';
 import { green, print, printTable, red, say } from './terminal.ts';
 import { printAddresses } from './up.ts';
 
@@ -110,7 +110,7 @@ function printSetAside({ dataDir }: CommonOptions): boolean {
   print(red('\nset aside, as it ended its role more than once:'));
   for (const entry of entries) {
     print(`  ${entry.role}: ${entry.name}, ${entry.times} times, since ${entry.since}: ${firstLine(entry.reason)}`);
-    print(`    give it back with ${releaseCommand(entry)}`);
+    print(`    give it back with ${releaseCommand(entry.role, entry.name)}`);
   }
   return true;
 }

@@ -3,6 +3,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../lib/errors.ts';
+import { releaseCommand } from '../lib/quarantine.ts';
+import { shellWord } from '../lib/shell-word.ts';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
 import type { Config } from '../server/config.ts';
 import { checkNotHeld, makeDataDir } from '../server/data-dir.ts';
@@ -69,12 +71,7 @@ export function printAddresses(addresses: Addresses, readyMs?: number): void {
   print(`  broker      ${addresses.brokerUrl}`);
   print(`  registry    ${addresses.registryUrl}`);
   print(`  metrics     ${Object.values(addresses.metricsUrls).join('  ')}`);
-  print(`  ${bold(`export KUBECONFIG=${quoted(addresses.kubeconfig)}`)}`);
-}
-
-/** Ready to paste into a shell. */
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+  print(`  ${bold(`export KUBECONFIG=${shellWord(addresses.kubeconfig)}`)}`);
 }
 
 function sayEvent(event: SupervisorEvent): void {
@@ -86,7 +83,7 @@ function sayEvent(event: SupervisorEvent): void {
     );
   } else if (event.type === 'set-aside') {
     say(red(`"${event.name}" ended the ${event.role} process twice and is set aside (${event.reason}):`));
-    say(red(`give it back with 'kittiwake release ${event.role} ${JSON.stringify(event.name)}'`));
+    say(red(`give it back with: ${releaseCommand(event.role, event.name)}`));
   } else {
     say(red(`the ${event.role} process did not stop in time and was killed`));
   }

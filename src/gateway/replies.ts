@@ -1,6 +1,7 @@
 /** The replies that the gateway gives by itself, all as text/plain with a remedy where there is one. */
 
 import { KittiwakeError } from '../lib/errors.ts';
+import { releaseCommand } from '../lib/quarantine.ts';
 
 const reasons: Record<number, string> = {
   400: 'Bad Request',
@@ -65,11 +66,11 @@ export const overloaded: Reply = {
 
 export const internalError: Reply = {
   status: 500,
-  body: "the gateway failed at this request: its log says why ('kittiwake logs' or the gateway role's output)",
+  body: 'the gateway failed at this request: its log says why (logs/gateway.log in the data folder)',
 };
 
-export function setAside(request: string): Reply {
-  const { status, message } = new KittiwakeError('REQUEST_SET_ASIDE', { request });
+export function setAside(work: string): Reply {
+  const { status, message } = new KittiwakeError('REQUEST_SET_ASIDE', { command: releaseCommand('gateway', work) });
   return { status, body: message };
 }
 

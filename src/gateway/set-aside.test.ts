@@ -31,7 +31,7 @@ describe('a request that has ended the gateway twice', () => {
     const client = new RawClient(gateway.port).send(requestText('GET /bad?x=1'));
     await client.untilHas('release gateway');
     assert.equal(statusOf(client.text), 503);
-    assert.match(client.text, /kittiwake release gateway "GET hello\.default\.localhost \/bad"/);
+    assert.match(client.text, /kittiwake release gateway 'GET hello\.default\.localhost \/bad'/);
     client.send(requestText('GET /bad/2', closing));
     assert.match(await client.ended(), /200 OK/);
     assert.equal(statusOf(await exchange(gateway.port, requestText('PUT /bad', closing))), 200);

@@ -65,7 +65,7 @@ describe('a reconcile that is set aside', () => {
       const told = await world.until(DeploymentKind, keyOfName('bad'), noticeAt);
       const notice = noticeAt(told);
       assert.deepEqual([notice?.status, notice?.reason], ['False', 'SetAside']);
-      assert.match(notice?.message ?? '', /kittiwake release control "rollout default\/bad"$/);
+      assert.match(notice?.message ?? '', /kittiwake release control 'rollout default\/bad'$/);
       const [event] = await world.untilAll(EventKind, 'default', (all) => all.length > 0);
       assert.deepEqual(
         [event?.involvedObject.kind, event?.involvedObject.name, event?.type, event?.reason, event?.message],
@@ -123,7 +123,7 @@ describe('a reconcile that is set aside', () => {
     const reconciled: string[] = [];
     await withWorld({ controllers: [noting('rollout', reconciled)] }, async ({ client, until }) => {
       const stored = await client.create(DeploymentKind, deployment('bad'));
-      const message = 'give it back with: kittiwake release control "rollout default/bad"';
+      const message = "give it back with: kittiwake release control 'rollout default/bad'";
       const conditions: Conditioned['conditions'] = [
         { type: 'Reconciled', status: 'False', reason: 'SetAside', message },
       ];

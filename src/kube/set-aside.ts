@@ -5,7 +5,7 @@ import { type Condition, type Conditioned, type KubeObject, timestamp } from '..
 import { isAlreadyExists, isConflict } from '../api/status.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
-import type { Quarantine } from '../lib/quarantine.ts';
+import { type Quarantine, releaseCommand } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
 
@@ -39,7 +39,7 @@ export class SetAsideNotices {
     if (this.#told.get(work) === uid) return;
     const message =
       `reconciling it ended the process twice, so it is left alone; once the cause is mended, ` +
-      `give it back with: kittiwake release ${this.#role} ${JSON.stringify(work)}`;
+      `give it back with: ${releaseCommand(this.#role, work)}`;
     log.error({ work, kind: kind.kind, uid }, message);
     if (hasConditions(kind)) await this.#writeCondition(kind, object, message);
     await this.#record(kind, object, work, message, log);
@@ -51,7 +51,7 @@ export class SetAsideNotices {
     const condition = object.status?.conditions?.find(isNotice);
     if (!condition) return false;
     const { message = '' } = condition;
-    if (this.#quarantine.names.some((name) => message.endsWith(JSON.stringify(name)))) return false;
+    if (this.#quarantine.names.some((name) => message.endsWith(releaseCommand(this.#role, name)))) return false;
     await this.#writeStatus(kind, object, others(object));
     return true;
   }

@@ -94,7 +94,7 @@ const catalogue = {
     fault: 'system',
     message: (p) =>
       `requests like this one are set aside, because one ended the gateway twice: ` +
-      `give them back with 'kittiwake release gateway "${p.request}"'`,
+      `give them back with: ${p.command}`,
   },
   BROKER_NOT_READY: {
     status: 503,

@@ -1,3 +1,5 @@
+import { shellWord } from './shell-word.ts';
+
 /**
  * What this process is at, one piece of work at a time, so that the one that ends the process is found and set aside.
  *
@@ -165,6 +167,9 @@ export class SetAsideError extends Error {
     this.work = work;
   }
 }
+
+/** The command line that gives `work` of a role back. Names are anybody's: none says more to a shell than itself. */
+export const releaseCommand = (role: string, work: string) => `kittiwake release ${role} ${shellWord(work)}`;
 
 /** In UTF-16 units; longer names keep both ends. */
 export const workNameLengthMax = 160;

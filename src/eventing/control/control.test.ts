@@ -97,7 +97,7 @@ describe('the controllers', () => {
     const found = await world.until(TriggerKind, meta('aside'), (t) => ready(t, 'EventsDelivered')?.status === 'False');
     assert.match(
       ready(found, 'EventsDelivered')?.message ?? '',
-      /\(1\).*kittiwake release broker "event default\/aside aside \/s poison"$/,
+      /\(1\).*kittiwake release broker 'event default\/aside aside \/s poison'$/,
     );
     assert.equal(ready(found)?.status, 'True');
     await until(() => subscriber.received.length === 1);

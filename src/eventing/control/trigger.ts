@@ -11,6 +11,7 @@ import { type Conditioned, type KubeObject, keyOf, timestamp } from '../../api/m
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
 import type { Controller, ReconcileContext, Requeue } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
+import { releaseCommand } from '../../lib/quarantine.ts';
 import { compileFilter } from '../filters/filter.ts';
 import { servingState, setAsideAnnotation } from '../status-annotations.ts';
 import {
@@ -115,7 +116,7 @@ function reportSetAside(trigger: Trigger, manager: ConditionManager<Type>): void
   if (first !== undefined) {
     const message =
       `deliveries that ended the broker's process twice are left alone (${names.length}); once the cause is mended, ` +
-      `give them back: kittiwake release broker ${JSON.stringify(first)}`;
+      `give them back: ${releaseCommand('broker', first)}`;
     manager.markFalse('EventsDelivered', 'SetAside', message);
   } else if (manager.get('EventsDelivered')) manager.markTrue('EventsDelivered');
 }
