@@ -73,8 +73,9 @@ test('a number that is another process by now is no holder', linuxOnly, () =>
 
 test('of a zombie nothing is left; what is stopped is still there', linuxOnly, () =>
   withFolder(async (dataDir) => {
-    // The shell becomes a sleep, which never asks how its child ended.
-    await withShell('true & echo $!; exec sleep 60', async (zombie) => {
+    // The shell becomes a sleep, which never asks how its child ended; the child waits for that.
+    const child = `sh -c 'until read -r name </proc/$PPID/comm && [ "$name" = sleep ]; do :; done'`;
+    await withShell(`${child} & echo $!; exec sleep 60`, async (zombie) => {
       writeFileSync(pidFile(dataDir), zombie);
       while (processOf(Number(zombie))) await setTimeout(5);
       process.kill(Number(zombie), 0); // It is there for kill(2), but does not count.
