@@ -41,6 +41,7 @@ test('a file is replaced as a whole, with the rights that were asked for', () =>
   inFolder((folder) => {
     const path = join(folder, 'f');
     replaceFile(path, 'old and long');
+    replaceFile(path, 'newer', { mustLast: false });
     replaceFile(path, 'new', { mode: 0o600 });
     assert.equal(readFileSync(path, 'utf8'), 'new');
     assert.equal(statSync(path).mode & 0o777, 0o600);

@@ -50,17 +50,23 @@ export function syncFolder(path: string): void {
   }
 }
 
+export interface ReplaceOptions {
+  mode?: number;
+  /** False for what is made anew after power loss, which may damage it then; true unless given. */
+  mustLast?: boolean;
+}
+
 /**
  * Replaces the file as a whole. A reader sees the old content or the new one, also after power loss at any moment;
  * when it returns, the new one. Its folder must be there, durably.
  */
-export function replaceFile(path: string, content: string, options: { mode?: number } = {}): void {
+export function replaceFile(path: string, content: string, { mode, mustLast = true }: ReplaceOptions = {}): void {
   const beside = `${path}.${process.pid}.tmp`;
   try {
-    const file = openSync(beside, 'w', options.mode);
+    const file = openSync(beside, 'w', mode);
     try {
       writeFileSync(file, content);
-      fdatasyncSync(file);
+      if (mustLast) fdatasyncSync(file);
     } finally {
       closeSync(file);
     }
@@ -69,5 +75,5 @@ export function replaceFile(path: string, content: string, options: { mode?: num
     rmSync(beside, { force: true });
     throw error;
   }
-  syncFolder(dirname(path));
+  if (mustLast) syncFolder(dirname(path));
 }

@@ -1,5 +1,6 @@
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../lib/durable.ts';
 import { holderOf } from './holder.ts';
 import { readOwnFile } from './own-file.ts';
 
@@ -19,9 +20,7 @@ export interface Addresses {
 const fileOf = (dataDir: string) => join(dataDir, 'run', 'addresses.json');
 
 export function writeAddresses(dataDir: string, addresses: Addresses): void {
-  const file = fileOf(dataDir);
-  writeFileSync(`${file}.tmp`, JSON.stringify(addresses, undefined, 2));
-  renameSync(`${file}.tmp`, file);
+  replaceFile(fileOf(dataDir), JSON.stringify(addresses, undefined, 2), { mustLast: false });
 }
 
 export function removeAddresses(dataDir: string): void {

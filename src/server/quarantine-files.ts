@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolder, replaceFile } from '../lib/durable.ts';
 import { type RoleName, roleNames } from './roles.ts';
 
 /** One piece of work that ended its role's process twice, and is left alone since. */
@@ -22,10 +23,9 @@ const fileOf = (dataDir: string, role: RoleName, name: string) =>
   join(folderOf(dataDir, role), `${createHash('sha256').update(name).digest('hex').slice(0, 32)}.json`);
 
 export function setAside(dataDir: string, entry: SetAside): void {
-  const file = fileOf(dataDir, entry.role, entry.name);
-  mkdirSync(folderOf(dataDir, entry.role), { recursive: true });
-  writeFileSync(`${file}.tmp`, `${JSON.stringify(entry, undefined, 2)}\n`, { mode: 0o600 });
-  renameSync(`${file}.tmp`, file);
+  makeFolder(folderOf(dataDir, entry.role));
+  const text = `${JSON.stringify(entry, undefined, 2)}\n`;
+  replaceFile(fileOf(dataDir, entry.role, entry.name), text, { mode: 0o600 });
 }
 
 /** What is set aside, the oldest first; of one role, or of all. A file that cannot be read as an entry is none. */

@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../lib/durable.ts';
 import type { RoleName } from './roles.ts';
 
 /** One time that a role's process ended by itself, or was ended because it did not answer. */
@@ -19,9 +20,7 @@ const fileOf = (dataDir: string) => join(dataDir, 'run', 'restarts.json');
 /** Remembers a restart, for `kittiwake status`; the newest are kept. */
 export function recordRestart(dataDir: string, restart: Restart): void {
   const kept = [...listRestarts(dataDir), restart].slice(-keptCountMax);
-  const file = fileOf(dataDir);
-  writeFileSync(`${file}.tmp`, JSON.stringify(kept), { mode: 0o600 });
-  renameSync(`${file}.tmp`, file);
+  replaceFile(fileOf(dataDir), JSON.stringify(kept), { mode: 0o600 });
 }
 
 /** The last restarts, the newest last. */

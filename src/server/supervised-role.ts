@@ -3,6 +3,7 @@ import { closeSync, copyFileSync, openSync, readFileSync, rmSync, statSync, trun
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { backoffDelayMs } from '../lib/backoff.ts';
+import { messageOf } from '../lib/errors.ts';
 import type { Config, PortName } from './config.ts';
 import type { LentSocket } from './lent-sockets.ts';
 import { listSetAside, setAside } from './quarantine-files.ts';
@@ -142,6 +143,7 @@ export class SupervisedRole {
     this.#suspects = blamed.suspects;
     this.#isCareful = isOwnDoing(death);
     const at = new Date().toISOString();
+    let told = exit;
     try {
       recordRestart(config.dataDir, { role, at, why: exit, underWay: blamed.suspects.slice(0, underWayShown) });
       for (const name of blamed.setAside) {
@@ -151,10 +153,10 @@ export class SupervisedRole {
     } catch (error) {
       // The disk is full, say: the role is started all the same, and what is suspect stays so.
       this.#suspects = [...blamed.suspects, ...blamed.setAside];
-      onEvent({ type: 'restarting', role, exit: `${exit}; not recorded: ${String(error)}`, delayMs: 0, logFile });
+      told = `${exit}; not recorded: ${messageOf(error)}`;
     }
     const delayMs = backoffDelayMs(restartBackoff, this.#attempt++);
-    onEvent({ type: 'restarting', role, exit, delayMs, logFile });
+    onEvent({ type: 'restarting', role, exit: told, delayMs, logFile });
     this.#restartTimer = setTimeout(() => this.#start(), delayMs);
     this.#options.onProcess();
   }

@@ -1,4 +1,5 @@
-import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
+import { replaceFile } from '../../../lib/durable.ts';
 
 /** When a log was how long: lengths are counted over all rotations. */
 interface Sample {
@@ -94,7 +95,6 @@ export class LogTimes {
 
   #rewrite(): void {
     const lines = this.#samples.map(({ atMs, length }) => `${atMs} ${length}\n`);
-    writeFileSync(`${this.#path}.tmp`, `rotated ${this.#rotated}\n${lines.join('')}`);
-    renameSync(`${this.#path}.tmp`, this.#path);
+    replaceFile(this.#path, `rotated ${this.#rotated}\n${lines.join('')}`, { mustLast: false });
   }
 }

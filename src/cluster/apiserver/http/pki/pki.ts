@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../../../lib/clock.ts';
@@ -81,9 +81,9 @@ function ensure(
   if (found && isUsable(found, nowMs, expected)) return found;
   const made = make();
   // Others hold copies of the authority, and of no other: it must be the same for good.
-  const write = expected === undefined ? replaceSecret : writeSecret;
-  write(keyPath, made.key);
-  write(certPath, made.cert);
+  const isAuthority = expected === undefined;
+  writeSecret(keyPath, made.key, isAuthority);
+  writeSecret(certPath, made.cert, isAuthority);
   return made;
 }
 
@@ -115,15 +115,7 @@ function isUsable(identity: Identity, nowMs: number, expected: Expected | undefi
   }
 }
 
-const replaceSecret = (path: string, text: string) => replaceFile(path, text, { mode: 0o600 });
-
-/**
- * Written whole beside its place, then renamed: a process that is killed leaves the old file or the new one. After
- * power loss it may be damaged, and is made anew.
- */
-export function writeSecret(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  chmodSync(temporary, 0o600);
-  renameSync(temporary, path);
+/** Unless it `mustLast`, it is made anew when it is damaged. */
+export function writeSecret(path: string, text: string, mustLast = false): void {
+  replaceFile(path, text, { mode: 0o600, mustLast });
 }

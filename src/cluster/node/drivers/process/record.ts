@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../../../../lib/durable.ts';
 import { parseDigest } from '../../../../registry/digest.ts';
 import type { ContainerId, PortMap } from '../../driver.ts';
 import { startFromStat, startOf } from './identity.ts';
@@ -36,11 +37,9 @@ export const pidPath = (podDir: string, { container, restart }: Pick<ContainerId
 
 export function writeRecord(podDir: string, record: ContainerRecord): void {
   rmSync(pidPath(podDir, record.id), { force: true });
-  const path = recordPath(podDir, record.id.container);
-  // Secrets may be in the environment: for the owner only. It is not synced, and need not be: a machine that goes down
-  // ends the processes too, and what is found after that, torn, old or not at all, is of another boot or is no record.
-  writeFileSync(`${path}.tmp`, JSON.stringify(record), { mode: 0o600 });
-  renameSync(`${path}.tmp`, path);
+  // Secrets may be in the environment: for the owner only. It need not last: a machine that goes down ends the
+  // processes too, and what is found after that, torn, old or not at all, is of another boot or is no record.
+  replaceFile(recordPath(podDir, record.id.container), JSON.stringify(record), { mode: 0o600, mustLast: false });
 }
 
 /**
