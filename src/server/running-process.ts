@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parseStat } from '../lib/processes.ts';
 
 /** A process that runs on this machine. */
 export interface Running {
@@ -17,7 +18,7 @@ export function processOf(pid: number): Running | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined; // EPERM: it is somebody else's.
   }
-  const [state = '', startedAt = ''] = statOf(pid);
+  const { state = '', startTicks: startedAt = '' } = parseStat(read(`/proc/${pid}/stat`));
   if (state === 'Z' || state === 'X') return undefined;
   return { pid, startedAt, isStopped: state === 'T' || state === 't' };
 }
@@ -26,13 +27,6 @@ export function processOf(pid: number): Running | undefined {
 export function childrenOf(pid: number): { pid: number; command: string[] }[] {
   const pids = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
   return pids.map((child) => ({ pid: child, command: read(`/proc/${child}/cmdline`).split('\0').slice(0, -1) }));
-}
-
-/** State and start time (in ticks since boot) of a process (proc(5): fields 3 and 22). */
-function statOf(pid: number): string[] {
-  const stat = read(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // A name may hold anything, also parentheses.
-  return [fields[0] ?? '', fields[19] ?? ''];
 }
 
 function read(file: string): string {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
+import { killMarked, parseStat, signalGroup } from '../../lib/processes.ts';
 import type { BuildLog } from './log.ts';
 
 export interface Step {
@@ -41,7 +42,7 @@ export async function runStep(step: Step): Promise<number> {
   const child = spawn(step.command, step.args, { cwd: step.cwd, env, detached: true, stdio: 'pipe' });
   const { pid } = child;
   const killGroup = () => {
-    if (pid !== undefined) killProcessGroup(pid);
+    if (pid !== undefined) signalGroup(pid, 'SIGKILL');
   };
   let pipesTimer: NodeJS.Timeout | undefined;
   const exited = new Promise<number>((resolve, reject) => {
@@ -73,29 +74,9 @@ export async function runStep(step: Step): Promise<number> {
   } finally {
     clearTimeout(pipesTimer);
     step.signal.removeEventListener('abort', killGroup);
-    if (step.runsForeignCode) await killMarked(mark);
+    if (step.runsForeignCode) await killMarked(`${markVariable}=${mark}`);
     await rm(note, { force: true });
     step.signal.throwIfAborted();
-  }
-}
-
-/** Kills the processes that carry the mark of a step, again until there is none: they may fork meanwhile. */
-async function killMarked(mark: string): Promise<void> {
-  const wanted = Buffer.from(`${markVariable}=${mark}`);
-  for (let round = 0; round < 5; round++) {
-    let killed = 0;
-    for (const name of await readdir('/proc').catch(() => [] /* macOS */)) {
-      if (!/^\d+$/.test(name)) continue;
-      const environment = await readFile(`/proc/${name}/environ`).catch(() => undefined /* gone, or not ours */);
-      if (!environment?.includes(wanted)) continue;
-      killed++;
-      try {
-        process.kill(Number(name), 'SIGKILL');
-      } catch {
-        // Gone meanwhile.
-      }
-    }
-    if (killed === 0) return;
   }
 }
 
@@ -106,7 +87,7 @@ export async function killLeftoverSteps(pidDir: string): Promise<number> {
     const note = await readFile(join(pidDir, name), 'utf8').catch(() => '' /* ended meanwhile */);
     const [pid = '', startTime = ''] = note.split(' ');
     if (startTime !== '' && startTime === (await startTimeOf(Number(pid)))) {
-      killProcessGroup(Number(pid));
+      signalGroup(Number(pid), 'SIGKILL');
       killed++;
     }
     await rm(join(pidDir, name), { force: true });
@@ -121,17 +102,8 @@ async function noteProcess(path: string, pid: number): Promise<void> {
   await writeFile(path, `${pid} ${startTime}`);
 }
 
-/** Field 22 of /proc/PID/stat: with the pid it names a process for good. Undefined when gone, or without /proc. */
+/** With the pid it names a process for good. Undefined when it is gone, or without /proc. */
 async function startTimeOf(pid: number): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '' /* gone */);
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-}
-
-function killProcessGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && (error.code === 'ESRCH' || error.code === 'EPERM'))) throw error;
-    // ESRCH: all of it is gone already. EPERM: macOS says so of a group whose members are all zombies.
-  }
+  return parseStat(stat).startTicks;
 }

@@ -2,10 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
+import { killMarked, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerExit, ContainerId, PortMap, RunningContainer } from '../../driver.ts';
 import { runBeside } from './exec.ts';
-import { isRunning, killMarked, type ProcessIdentity, signalGroup } from './identity.ts';
+import { isRunning, type ProcessIdentity } from './identity.ts';
 import type { ContainerRecord } from './record.ts';
 
 /** How often an adopted process, of which the agent is not the parent, is looked after. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { messageOf } from '../../../../lib/errors.ts';
+import { signalGroup } from '../../../../lib/processes.ts';
 import { resolveCommand } from './executable.ts';
-import { signalGroup } from './identity.ts';
 
 export interface ExecOptions {
   environment: Readonly<Record<string, string>>;
