@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -7,6 +6,7 @@ import { openWorld, type World } from '../../test/world.ts';
 import { type Build, BuildKind, type BuildSpec } from '../api/build/build.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
+import { processOf } from '../lib/processes.ts';
 import { silentLogger } from '../observe/log.ts';
 import { buildControllers } from './controller.ts';
 import { uploadFolder } from './index.ts';
@@ -262,18 +262,7 @@ describe('the Build controller', () => {
     assert.deepEqual(await readdir(join(kit.dir, 'build/work')), []);
   });
 
-  function isRunning(pid: number): boolean {
-    try {
-      return !existsSync('/proc') || !/^State:\s+Z/m.test(readStatus(pid));
-    } catch {
-      return false; // Gone.
-    }
-  }
-
-  function readStatus(pid: number): string {
-    process.kill(pid, 0);
-    return readFileSync(`/proc/${pid}/status`, 'utf8');
-  }
+  const isRunning = (pid: number) => processOf(pid) !== undefined;
 
   async function until(isTrue: () => boolean): Promise<void> {
     const endMs = Date.now() + 10_000;

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { checkNotHeld } from '../server/data-dir.ts';
 import { holderOf } from '../server/holder.ts';
-import { childrenOf } from '../server/running-process.ts';
+import { roleProcesses } from '../server/role-processes.ts';
 import type { CommonOptions } from './platform.ts';
 import { say } from './terminal.ts';
 
@@ -52,15 +52,4 @@ function signal(pid: number, name: 'SIGTERM' | 'SIGCONT'): void {
 function rolesOf(pid: number): string {
   const roles = Object.entries(roleProcesses(pid)).map(([role, child]) => `${role} is process ${child}`);
   return roles.length === 0 ? '' : ` (${roles.join(', ')})`;
-}
-
-/** The process of each role that the supervisor has now, as far as the system says. */
-export function roleProcesses(supervisorPid: number | undefined): Record<string, number> {
-  const children = supervisorPid === undefined ? [] : childrenOf(supervisorPid);
-  return Object.fromEntries(
-    children.flatMap(({ pid, command }) => {
-      const at = command.findIndex((word) => word.endsWith('/role.ts'));
-      return at < 0 ? [] : [[command[at + 1] ?? '', pid]];
-    }),
-  );
 }

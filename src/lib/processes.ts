@@ -1,9 +1,38 @@
-/** What Node does not know of the system's processes: groups, those that carry a mark, and what /proc tells. */
+/** The system's processes, as far as Node does not know them: which run, groups, and those that carry a mark. */
+import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 
+/** A process that runs on this machine. */
+export interface Running {
+  pid: number;
+  /** With the pid, which process it is: numbers are given out again. Empty where the system does not say. */
+  startedAt: string;
+  /** By SIGSTOP or Ctrl-Z: it does nothing until SIGCONT. */
+  isStopped: boolean;
+}
+
+/** The process of that number; undefined when there is none, or only a zombie is left of it. */
+export function processOf(pid: number): Running | undefined {
+  if (!(Number.isSafeInteger(pid) && pid > 0)) return undefined; // Others mean groups of processes.
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined; // EPERM: it is somebody else's.
+  }
+  const { state = '', startTicks: startedAt = '' } = parseStat(read(`/proc/${pid}/stat`));
+  if (state === 'Z' || state === 'X') return undefined;
+  return { pid, startedAt, isStopped: state === 'T' || state === 't' };
+}
+
+/** The processes that `pid` has started, with their command lines; none where the system does not say. Linux. */
+export function childrenOf(pid: number): { pid: number; command: string[] }[] {
+  const pids = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+  return pids.map((child) => ({ pid: child, command: read(`/proc/${child}/cmdline`).split('\0').slice(0, -1) }));
+}
+
 /**
- * From the text of /proc/PID/stat: the state, and the start time in ticks since boot, which with the pid tells a process
- * from a later one (proc(5): fields 3 and 22).
+ * From the text of /proc/PID/stat: the state, and the start time in ticks since boot, which tells a process from a
+ * later one with its number (proc(5): fields 3 and 22).
  */
 export function parseStat(stat: string): { state: string | undefined; startTicks: string | undefined } {
   // The second field is the program's name in brackets, which may itself hold brackets and spaces.
@@ -56,4 +85,12 @@ async function killMarkedOnce(needle: Buffer): Promise<number> {
     }
   }
   return killed;
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // It has ended, or this system has no /proc.
+  }
 }

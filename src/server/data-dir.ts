@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeFolder, replaceFile } from '../lib/durable.ts';
 import { KittiwakeError, messageOf } from '../lib/errors.ts';
+import { processOf } from '../lib/processes.ts';
 import { removeAddresses } from './addresses.ts';
 import { holderOf, pidFileOf } from './holder.ts';
 import { readOwnFile } from './own-file.ts';
-import { processOf } from './running-process.ts';
 
 /** The layout of the data folder that this version writes; a folder with a higher one is not touched. */
 const formatVersion = 1;

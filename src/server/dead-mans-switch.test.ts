@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { processOf } from '../lib/processes.ts';
 
 const program = fileURLToPath(new URL('./testing/doomed-supervisor.ts', import.meta.url));
 
@@ -16,15 +16,7 @@ async function doomed(): Promise<{ supervisor: ChildProcess; stuck: number; stra
   return { supervisor, stuck, stranger };
 }
 
-/** Runs, and is no zombie: nobody waits for the children of a process that was killed. Linux and macOS alike. */
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false; // No such process.
-  }
-}
+const isRunning = (pid: number) => processOf(pid) !== undefined;
 
 async function ended(pid: number): Promise<void> {
   for (const endMs = performance.now() + 30_000; isRunning(pid); ) {

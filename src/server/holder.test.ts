@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { processOf } from '../lib/processes.ts';
 import { type Addresses, readAddresses, writeAddresses } from './addresses.ts';
 import { checkNotHeld, openDataDir } from './data-dir.ts';
 import { holderOf } from './holder.ts';
-import { processOf } from './running-process.ts';
 
 const linuxOnly = { skip: existsSync('/proc/self/stat') ? false : 'no /proc on this system' };
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
+import { processOf, type Running } from '../lib/processes.ts';
 import { readOwnFile } from './own-file.ts';
-import { processOf, type Running } from './running-process.ts';
 
 /** `PID START`, written by who has the data folder's lock. */
 export const pidFileOf = (dataDir: string) => join(dataDir, 'run', 'pid');

@@ -1,8 +1,8 @@
 /** A role that hangs, or whose supervisor is gone, is noticed from outside; what restarts refuses nobody meanwhile. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { ConfigMapKind } from '../../src/api/core/config-map.ts';
+import { processOf } from '../../src/lib/processes.ts';
 import { listSetAside } from '../../src/server/quarantine-files.ts';
 import { listRestarts } from '../../src/server/restarts.ts';
 import { eventually, newDataDir, roleProcesses, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
@@ -64,18 +64,9 @@ test('roles that cannot end by themselves end when their supervisor was killed',
   for (const pid of Object.values(left)) process.kill(pid, 'SIGSTOP');
   platform.process.kill('SIGKILL');
   await eventually('the end of all roles', async () => {
-    const alive = Object.values(left).filter(isRunning);
+    const alive = Object.values(left).filter((pid) => processOf(pid) !== undefined);
     return alive.length === 0 ? true : undefined;
   });
   platform = await startTestPlatform(dataDir);
   assert.ok(await platform.client.get(ConfigMapKind, { namespace: 'default', name: 'after' }));
 });
-
-/** Runs, and is no zombie. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false; // No such process.
-  }
-}

@@ -1,6 +1,6 @@
 /** A platform of a test's or bench's own: `kittiwake up` as a user runs it, on its own data folder and free ports. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +8,8 @@ import type { Client } from '../../src/kube/client.ts';
 import { httpClient } from '../../src/kube/http/index.ts';
 import { type Addresses, readAddresses } from '../../src/server/addresses.ts';
 import { portDefinitions } from '../../src/server/config.ts';
+
+export { roleProcesses } from '../../src/server/role-processes.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/kittiwake', import.meta.url));
 const anyPort = Object.values(portDefinitions).flatMap(({ flag }) => [flag, '0']);
@@ -68,14 +70,6 @@ export function kittiwake(
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
     });
   });
-}
-
-/** The process ids of the roles: the children of the supervisor, by their command lines. Linux only. */
-export function roleProcesses(supervisorPid: number): Record<string, number> {
-  const children = readFileSync(`/proc/${supervisorPid}/task/${supervisorPid}/children`, 'utf8').trim().split(/\s+/);
-  const lines = children.map((pid) => [pid, readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')] as const);
-  const roles = lines.filter(([, args]) => args.some((arg) => arg.endsWith('server/role.ts')));
-  return Object.fromEntries(roles.map(([pid, args]) => [args.at(-2) ?? '', Number(pid)]));
 }
 
 /** Calls `probe` until it gives something, at most for `timeoutMs`; throws `what` with its last error after that. */

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { processOf } from '../../lib/processes.ts';
 import { stepEnvironment } from './environment.ts';
 import { BuildLog } from './log.ts';
 import { runStep } from './step.ts';
@@ -24,14 +25,7 @@ describe('a build step', () => {
     return { code, log };
   }
 
-  const isRunning = (pid: number) => {
-    try {
-      process.kill(pid, 0);
-      return !existsSync('/proc') || existsSync(`/proc/${pid}/stat`);
-    } catch {
-      return false; // Gone.
-    }
-  };
+  const isRunning = (pid: number) => processOf(pid) !== undefined;
 
   async function pidIn(name: string): Promise<number> {
     const pid = Number(await readFile(join(dir, name), 'utf8'));

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -7,6 +7,7 @@ import { ConfigMapKind } from '../../api/core/config-map.ts';
 import { NodeKind } from '../../api/core/node.ts';
 import { PodKind } from '../../api/core/pod.ts';
 import { SecretKind } from '../../api/core/secret.ts';
+import { processOf } from '../../lib/processes.ts';
 import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
 import { ask, hostPortOf, openTestNode, program, server, type TestNode } from './testing/test-node.ts';
 
@@ -26,14 +27,7 @@ describe('the node agent', () => {
   });
 
   const imageOf = (text: string) => registry.push([program(text)]);
-  const isAlive = (pid: number) => {
-    try {
-      process.kill(pid, 0);
-      return !readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ');
-    } catch {
-      return false;
-    }
-  };
+  const isAlive = (pid: number) => processOf(pid) !== undefined;
 
   test('a pod is claimed, runs, answers at its mapped port, and leaves nothing behind when it is deleted', async () => {
     await node.run('web', web);
