@@ -104,6 +104,7 @@ function runTests(target: Target, source: string, timeoutMs: number): Promise<{ 
       MUTANT_SOURCE: file,
       TMPDIR: dir,
       TEST_PATIENCE_MS: '2000',
+      NODE_COMPILE_CACHE: join(dir, 'compiled'), // Halves what a run costs: only the mutant itself is compiled anew.
     },
   });
   return new Promise((resolve) => {

@@ -23,6 +23,11 @@ export const targets: readonly Target[] = [
   { file: 'src/cluster/store/table.ts', tests: ['src/cluster/store/store.test.ts'] },
   { file: 'src/cluster/store/store.ts', tests: ['src/cluster/store/store.test.ts'] },
   { file: 'src/cluster/store/writer.ts', tests: ['src/cluster/store/store.test.ts'] },
+  { file: 'src/cluster/store/key-set.ts', tests: ['src/cluster/store/key-set.test.ts'] },
+  // What patches make of an object
+  beside('src/cluster/apiserver/patch/json-patch.ts'),
+  beside('src/cluster/apiserver/patch/merge-patch.ts'),
+  beside('src/cluster/apiserver/patch/strategic-merge.ts'),
   // The event log
   beside('src/eventing/backends/progress.ts'),
   beside('src/eventing/backends/tail.ts'),

@@ -40,8 +40,7 @@ function applyOperation(root: JsonObject, operation: JsonPatchOperation, budget:
   else if (op === 'replace') {
     const { parent, token } = locate(root, operation.path);
     read(parent, token, operation.path);
-    if (Array.isArray(parent)) parent[Number(token)] = copyJson(operation.value);
-    else setField(parent, token, copyJson(operation.value));
+    setField(parent as JsonObject, token, copyJson(operation.value)); // Of a list, too: the token is an index by now.
   } else if (op === 'test') {
     if (!sameJson(valueAt(root, operation.path), operation.value ?? null)) {
       refuse(`testing path ${operation.path} failed: the value is not the one expected`);
@@ -111,25 +110,21 @@ function valueAt(root: JsonObject, path: string): unknown {
 
 /** The container that holds what `path` names, and its key there. */
 function locate(root: JsonObject, path: string): { parent: Container; token: string } {
-  const tokens = ['document', ...tokensOf(path)];
-  const token = tokens.pop() ?? '';
   let parent: Container = root;
-  for (const step of tokens) {
-    const child = read(parent, step, path);
+  let token = 'document';
+  for (const next of tokensOf(path)) {
+    const child = read(parent, token, path);
     if (!Array.isArray(child) && !isJsonObject(child)) refuse(`path ${shortened(path)} does not exist`);
     parent = child;
+    token = next;
   }
   return { parent, token };
 }
 
 function read(container: Container, token: string, path: string): unknown {
-  if (Array.isArray(container)) {
-    const at = indexOf(token, path);
-    if (at >= container.length) refuse(`path ${shortened(path)} does not exist`);
-    return container[at];
-  }
+  if (Array.isArray(container)) indexOf(token, path);
   if (!Object.hasOwn(container, token)) refuse(`path ${shortened(path)} does not exist`);
-  return container[token];
+  return (container as JsonObject)[token];
 }
 
 function tokensOf(path: string): string[] {

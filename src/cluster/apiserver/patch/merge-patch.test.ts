@@ -33,6 +33,10 @@ for (const [target, patch, result] of examples) {
   });
 }
 
+test('a field that a merge patch leaves undefined stays as it is', () => {
+  assert.deepEqual(applyMergePatch({ a: 1 }, { a: undefined, b: undefined }), { a: 1 });
+});
+
 const json = fc.jsonValue({ maxDepth: 4 });
 
 test('applied twice, a merge patch does what it does once', () => {

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DeploymentKind } from '../../../api/apps/deployment.ts';
-import { PodKind } from '../../../api/core/pod.ts';
-import { array, mapList, object, type Schema, string } from '../../../api/schema.ts';
-import { ApiError } from '../../../api/status.ts';
+import { array, map, mapList, object, type Schema, string } from '../../../api/schema.ts';
 import type { JsonObject } from '../schema/json.ts';
-import { rootSchema } from '../schema/root-schema.ts';
 import { applyStrategicMergePatch } from './strategic-merge.ts';
 
 const schema = object({
@@ -14,6 +10,8 @@ const schema = object({
   items: mapList(object({ name: string(), value: string(), list: array(string()) }), ['name']),
   set: array(string(), { 'x-kubernetes-patch-strategy': 'merge' }),
   atomic: array(string()),
+  objects: array(object({ name: string() })),
+  sets: map(array(string(), { 'x-kubernetes-patch-strategy': 'merge' })),
 });
 
 const examples: [rule: string, target: JsonObject, patch: JsonObject, result: JsonObject][] = [
@@ -80,6 +78,83 @@ const examples: [rule: string, target: JsonObject, patch: JsonObject, result: Js
     { map: { b: '2', c: '3' } },
   ],
   [
+    'leaves what is undefined as it is',
+    { map: { a: '1' }, set: ['a'] },
+    { map: { a: undefined }, set: undefined },
+    { map: { a: '1' }, set: ['a'] },
+  ],
+  ['deletes everything by $patch: delete at the top', { map: { a: '1' } }, { $patch: 'delete' }, {}],
+  ['takes what is no object for an empty one', { map: ['a'] }, { map: { b: '2' } }, { map: { b: '2' } }],
+  [
+    'merges what no schema tells of',
+    { new: { a: { b: 1 } } },
+    { new: { a: { c: 2 } } },
+    { new: { a: { b: 1, c: 2 } } },
+  ],
+  [
+    'merges the values of a map by their schema',
+    { sets: { a: ['x'] } },
+    { sets: { a: ['y'] } },
+    { sets: { a: ['x', 'y'] } },
+  ],
+  ['adds a primitive once', { set: ['a'] }, { set: ['b', 'b'] }, { set: ['a', 'b'] }],
+  ['takes from a list that is not there', {}, { '$deleteFromPrimitiveList/set': ['a'] }, {}],
+  ['orders a list that is not there', {}, { '$setElementOrder/set': ['a'] }, {}],
+  [
+    'merges into the first of several items with one key',
+    { items: [{ name: 'a' }, { name: 'b' }, { name: 'a' }] },
+    { items: [{ name: 'a', value: '1' }] },
+    { items: [{ name: 'a', value: '1' }, { name: 'b' }, { name: 'a' }] },
+  ],
+  [
+    'deletes all of several items with one key',
+    { items: [{ name: 'a' }, { name: 'b' }, { name: 'a' }] },
+    { items: [{ name: 'a', $patch: 'delete' }] },
+    { items: [{ name: 'b' }] },
+  ],
+  [
+    'adds an item that it has deleted at the end',
+    { items: [{ name: 'a', value: '1' }, { name: 'b' }] },
+    { items: [{ name: 'a', $patch: 'delete' }, { name: 'a' }] },
+    { items: [{ name: 'b' }, { name: 'a' }] },
+  ],
+  [
+    'merges two items of its own that have one key',
+    { items: [] },
+    {
+      items: [
+        { name: 'a', value: '1' },
+        { name: 'a', list: ['x'] },
+      ],
+    },
+    { items: [{ name: 'a', value: '1', list: ['x'] }] },
+  ],
+  [
+    'leaves items that are no objects where they are',
+    { items: [null, { name: 'a' }, { name: 'b' }] },
+    { '$setElementOrder/items': [{ name: 'b' }, { name: 'a' }], items: [{ name: 'b', value: '1' }] },
+    { items: [null, { name: 'b', value: '1' }, { name: 'a' }] },
+  ],
+  [
+    'orders objects that have no merge key by all that they hold',
+    { objects: [{ name: 'a' }, { name: 'b' }] },
+    { '$setElementOrder/objects': [{ name: 'b' }, { name: 'a' }] },
+    { objects: [{ name: 'b' }, { name: 'a' }] },
+  ],
+  [
+    'leaves neither directives nor nulls in what replaces',
+    {},
+    {
+      map: {
+        $patch: 'replace',
+        a: null,
+        b: undefined,
+        deep: [{ $patch: 'replace' }, [{ $patch: 'replace' }], { name: 'a', $patch: 'merge' }],
+      },
+    },
+    { map: { deep: [[], { name: 'a' }] } },
+  ],
+  [
     'leaves no directives in what is new',
     {},
     { items: [{ name: 'a', list: ['x'] }], map: { $retainKeys: ['a'], a: '1' } },
@@ -98,95 +173,30 @@ for (const [rule, target, patch, result] of examples) {
   });
 }
 
-test('the patch that kubectl set env sends changes one variable of one container', () => {
-  const deployment = {
-    spec: {
-      template: {
-        spec: {
-          containers: [
-            {
-              name: 'a',
-              env: [
-                { name: 'X', value: '1' },
-                { name: 'Y', value: '2' },
-              ],
-            },
-            { name: 'b' },
-          ],
-        },
-      },
-    },
-  };
-  const patch = {
-    spec: {
-      template: {
-        spec: {
-          containers: [
-            { name: 'a', '$setElementOrder/env': [{ name: 'X' }, { name: 'Y' }], env: [{ name: 'X', value: '9' }] },
-          ],
-        },
-      },
-    },
-  };
-  assert.deepEqual(applyStrategicMergePatch(deployment, patch, rootSchema(DeploymentKind)), {
-    spec: {
-      template: {
-        spec: {
-          containers: [
-            {
-              name: 'a',
-              env: [
-                { name: 'X', value: '9' },
-                { name: 'Y', value: '2' },
-              ],
-            },
-            { name: 'b' },
-          ],
-        },
-      },
-    },
+test('a strategic merge patch of what is no object makes one', () => {
+  assert.deepEqual(applyStrategicMergePatch(['a'], { set: ['b'] }, schema), { set: ['b'] });
+});
+
+test('an error shows 256 characters of what it is about', () => {
+  const item = { value: 'x'.repeat(300) };
+  assert.throws(() => applyStrategicMergePatch({}, { items: [item] }, schema), {
+    code: 400,
+    message: `map: {"value":"${'x'.repeat(246)} does not contain declared merge key: name`,
   });
 });
 
-test('the lists that Kubernetes merges are merged: of a pod, its conditions, finalizers and volumes', () => {
-  const pod = {
-    metadata: { finalizers: ['a/b'] },
-    spec: { volumes: [{ name: 'v', emptyDir: {} }] },
-    status: { conditions: [{ type: 'Ready', status: 'False' }] },
-  };
-  const patch = {
-    metadata: { finalizers: ['c/d'] },
-    spec: { volumes: [{ name: 'w' }] },
-    status: {
-      conditions: [
-        { type: 'Ready', status: 'True' },
-        { type: 'X', status: 'True' },
-      ],
-    },
-  };
-  assert.deepEqual(applyStrategicMergePatch(pod, patch, rootSchema(PodKind)), {
-    metadata: { finalizers: ['a/b', 'c/d'] },
-    spec: { volumes: [{ name: 'v', emptyDir: {} }, { name: 'w' }] },
-    status: {
-      conditions: [
-        { type: 'Ready', status: 'True' },
-        { type: 'X', status: 'True' },
-      ],
-    },
-  });
-});
-
-const nonsense: [why: string, patch: JsonObject][] = [
-  ['an unknown directive', { map: { $patch: 'explode' } }],
-  ['an item without its merge key', { items: [{ value: 'x' }] }],
-  ['an item that is no object', { items: ['x'] }],
-  ['$retainKeys that are no list', { map: { $retainKeys: 'a' } }],
+const nonsense: [why: string, patch: JsonObject, message: RegExp][] = [
+  ['an unknown directive', { map: { $patch: 'explode' } }, /unknown patch directive \$patch: "explode"/],
+  ['an item without its merge key', { items: [{ value: 'x' }] }, /does not contain declared merge key: name/],
+  ['an item that is no object', { items: ['x'] }, /merges by "name" has an item that is no object/],
+  ['$retainKeys that are no list', { map: { $retainKeys: 'a' } }, /\$retainKeys must be a list/],
+  ['an order that is no list', { '$setElementOrder/set': 'a' }, /\$setElementOrder\/set must be a list/],
+  ['primitives that are no list', { '$deleteFromPrimitiveList/set': 'a' }, /\$delete\S+\/set must be a list/],
 ];
 
-for (const [why, patch] of nonsense) {
+for (const [why, patch, message] of nonsense) {
   test(`a strategic merge patch with ${why} is refused`, () => {
-    const apply = () => applyStrategicMergePatch({ items: [], map: {} }, patch, schema);
-    assert.throws(apply, (error: unknown) => error instanceof ApiError && error.code === 400);
+    assert.throws(() => applyStrategicMergePatch({ items: [], map: {} }, patch, schema), { code: 400, message });
   });
 }
 

@@ -116,8 +116,9 @@ function mergeByKey(
 const deleted = Symbol('deleted');
 
 function deletePrimitives(result: JsonObject, key: string, values: unknown): void {
+  if (!Array.isArray(values)) throw badRequest(`${deleteFromPrimitives}${key} must be a list`);
   const current = field(result, key);
-  if (!Array.isArray(current) || !Array.isArray(values)) return;
+  if (!Array.isArray(current)) return;
   const unwanted = new Set(values.map(jsonIdentity));
   setField(
     result,
@@ -128,8 +129,9 @@ function deletePrimitives(result: JsonObject, key: string, values: unknown): voi
 
 /** Items that the order names stand in that order; the others keep their place relative to the item before them. */
 function reorder(result: JsonObject, key: string, order: unknown, schema: Schema | undefined): void {
+  if (!Array.isArray(order)) throw badRequest(`${setElementOrder}${key} must be a list`);
   const current = field(result, key);
-  if (!Array.isArray(current) || !Array.isArray(order)) return;
+  if (!Array.isArray(current)) return;
   const mergeKey = schema?.['x-kubernetes-patch-merge-key'];
   const identity = (item: unknown) =>
     jsonIdentity(mergeKey !== undefined && isJsonObject(item) ? item[mergeKey] : item);
@@ -173,8 +175,8 @@ function isReplaceMarker(item: unknown): boolean {
 }
 
 function childSchema(schema: Schema | undefined, key: string): Schema | undefined {
-  const { properties, additionalProperties } = schema ?? {};
-  if (properties && Object.hasOwn(properties, key)) return properties[key];
+  const { properties = {}, additionalProperties } = schema ?? {};
+  if (Object.hasOwn(properties, key)) return properties[key];
   return typeof additionalProperties === 'object' ? additionalProperties : undefined;
 }
 
