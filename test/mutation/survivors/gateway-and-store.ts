@@ -6,6 +6,6 @@ export const gatewayAndStore: readonly Survivor[] = [
     file: 'src/cluster/apiserver/patch/strategic-merge.ts',
     before: "return typeof additionalProperties === 'object' ? additionalProperties : undefined;",
     after: 'return true ? additionalProperties : undefined;',
-    why: 'What is no schema but `true` tells of no fields and no strategy, as no schema does; the types want the check.',
+    why: 'Else it is `true`, which tells of no field and no strategy, as no schema does; the types want the check.',
   },
 ];
