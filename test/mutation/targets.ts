@@ -9,6 +9,8 @@ const beside = (file: string, ...more: string[]): Target => ({
   tests: [file.replace(/\.ts$/, '.test.ts'), ...more],
 });
 
+const badRequests = 'src/gateway/http1/bad-requests.test.ts';
+
 export const targets: readonly Target[] = [
   // Deciders
   beside('src/serving/autoscaler/decider.ts'),
@@ -36,8 +38,13 @@ export const targets: readonly Target[] = [
   // Delivery
   beside('src/eventing/broker/dispatcher.ts', 'src/eventing/broker/delivery.test.ts'),
   // The parser
-  beside('src/gateway/http1/chunked.ts'),
-  beside('src/gateway/http1/request-head.ts'),
+  beside('src/gateway/http1/syntax.ts'),
+  beside('src/gateway/http1/fields.ts'),
+  { file: 'src/gateway/http1/chunked.ts', tests: [badRequests, 'src/gateway/http1/chunked.test.ts'] },
+  {
+    file: 'src/gateway/http1/request-head.ts',
+    tests: [badRequests, 'src/gateway/http1/request-fields.test.ts', 'src/gateway/http1/request-head.test.ts'],
+  },
   beside('src/gateway/http1/response-head.ts'),
   // The breaker
   beside('src/gateway/backend.ts'),

@@ -124,7 +124,7 @@ export class ChunkedReader {
 
   #readTrailer(bytes: Buffer, start: number, sink: ChunkedSink, limits: MessageLimits): number {
     let at = start;
-    while (at < bytes.length) {
+    for (;;) {
       const lf = bytes.indexOf(0x0a, at);
       const end = lf === -1 ? bytes.length : lf + 1;
       if (this.#trailer.length + (end - at) > limits.trailerBytes) {
@@ -132,7 +132,7 @@ export class ChunkedReader {
       }
       this.#trailer += bytes.toString('latin1', at, end);
       at = end;
-      if (lf === -1) break;
+      if (lf === -1) return at;
       if (!this.#trailer.endsWith('\r\n')) throw new HttpSyntaxError(400, 'a line ends in LF without CR');
       if (this.#trailer === '\r\n' || this.#trailer.endsWith('\r\n\r\n')) {
         const tail = `${checkedTrailer(this.#trailer, limits)}\r\n`;
@@ -141,7 +141,6 @@ export class ChunkedReader {
         return at;
       }
     }
-    return at;
   }
 }
 
@@ -149,7 +148,6 @@ const walker = new FieldWalker();
 
 /** The trailer fields as lines, without those that RFC 9110 §6.5.1 forbids there. */
 function checkedTrailer(section: string, limits: MessageLimits): string {
-  if (section === '\r\n') return '';
   let kept = '';
   walker.begin(section, 0, limits);
   while (walker.next()) {

@@ -51,7 +51,6 @@ export function readRequestHead(text: string, head: RequestHead, limits: Message
   head.forwarded = '';
   head.traceparent = '';
   head.requestId = '';
-  head.fields = '';
   const authority = readRequestLine(text, head, limits);
   readFields(text, text.indexOf('\n') + 1, head, limits);
   if (authority !== '') head.host = authority;
@@ -113,7 +112,7 @@ function readTarget(target: string, head: RequestHead): string {
 }
 
 function badVersion(text: string, at: number): HttpSyntaxError {
-  const version = /^HTTP\/\d\.\d(?=\r\n)/.exec(text.slice(at, at + 10))?.[0];
+  const version = /^HTTP\/\d\.\d(?=\r\n)/.exec(text.slice(at))?.[0];
   return version === undefined
     ? new HttpSyntaxError(400, 'the request line does not end in an HTTP version')
     : new HttpSyntaxError(505, `${version} is not supported: use HTTP/1.1`);
@@ -205,22 +204,20 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
           head.requestId = walker.value();
           isDropped = true;
         }
-        break;
     }
     if (isDropped) {
-      if (keptFrom < lineStart) fields += text.slice(keptFrom, lineStart);
+      fields += text.slice(keptFrom, lineStart);
       keptFrom = walker.lineEnd;
     }
   }
-  if (keptFrom < walker.lineEnd) fields += text.slice(keptFrom, walker.lineEnd);
-  head.fields = fields;
+  head.fields = fields + text.slice(keptFrom, walker.lineEnd);
   if (head.forwarded === broken) head.forwarded = '';
   if (head.forwardedFor === broken) head.forwardedFor = '';
   if (head.forwardedProto === broken) head.forwardedProto = '';
   if (head.forwardedHost === broken) head.forwardedHost = '';
   if (!hasHost) throw new HttpSyntaxError(400, 'there is no Host header field');
   decideFraming(head, transferEncoding);
-  if (connection !== '' || upgrade !== '') applyConnection(head, connection, upgrade);
+  if (connection !== '') applyConnection(head, connection, upgrade);
 }
 
 /** Whether the walker's field has this name. */
@@ -230,11 +227,7 @@ function is(name: string): boolean {
 
 /** What only a gateway may say of a request; Knative-Serving-Tag is the client's to choose. */
 function isSplitHeader(): boolean {
-  return (
-    walker.nameEnd - walker.lineStart > 16 &&
-    isName(walker.text, walker.lineStart, 'knative-serving-') &&
-    !is('knative-serving-tag')
-  );
+  return isName(walker.text, walker.lineStart, 'knative-serving-') && !is('knative-serving-tag');
 }
 
 /** A field that stands on several lines is one list (RFC 9110 §5.3). */

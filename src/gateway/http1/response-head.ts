@@ -74,15 +74,13 @@ export function readResponseHead(text: string, method: string, head: ResponseHea
           head.upgrade = joined(head.upgrade);
           isDropped = true;
         }
-        break;
     }
     if (isDropped) {
-      if (keptFrom < lineStart) fields += text.slice(keptFrom, lineStart);
+      fields += text.slice(keptFrom, lineStart);
       keptFrom = walker.lineEnd;
     }
   }
-  if (keptFrom < walker.lineEnd) fields += text.slice(keptFrom, walker.lineEnd);
-  head.fields = fields;
+  head.fields = fields + text.slice(keptFrom, walker.lineEnd);
   decideFraming(head, method, transferEncoding, isVersion11);
   if (connection !== '') applyConnection(head, connection);
 }
@@ -136,7 +134,7 @@ function decideFraming(
   }
   if (status < 200 || status === 204) {
     // RFC 9110 §8.6: these carry no Content-Length; one that says otherwise has bytes behind it that belong to nobody.
-    if (head.contentLength !== -1) head.fields = withoutFields(head.fields, contentLengthName);
+    if (head.contentLength >= 0) head.fields = withoutFields(head.fields, contentLengthName);
     if (head.contentLength > 0 || transferEncoding !== undefined) head.isKeepAlive = false;
     head.framing = 'none';
   } else if (method === 'HEAD' || status === 304) {

@@ -79,7 +79,7 @@ export function parseLength(text: string): number {
 function table(...parts: string[]): CharacterTable {
   const characters = new Uint8Array(256);
   for (const part of parts) {
-    for (let at = 0; at < part.length; at++) characters[part.charCodeAt(at)] = 1;
+    for (const character of part) characters[character.charCodeAt(0)] = 1;
   }
   return characters;
 }
