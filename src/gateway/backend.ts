@@ -4,7 +4,7 @@ import { type Policy, policyFor } from './policies.ts';
 import { RevisionCounters } from './revision-counters.ts';
 import type { RevisionTarget } from './snapshot.ts';
 
-/** A request that waits for a slot. The links belong to the queue. */
+/** A request that waits for a slot. The links belong to the queue: undefined while it is not in it. */
 export interface Waiter {
   /** The slot at `endpoint` is this waiter's, until it calls `release`. */
   start(endpoint: Endpoint): void;
@@ -31,12 +31,12 @@ export interface BackendOptions {
  * Invariant: nobody waits while a ready endpoint has a free slot and is not resting.
  */
 export class Backend {
-  target: RevisionTarget;
+  target!: RevisionTarget;
   readonly counters: RevisionCounters;
   queued = 0;
   #options: BackendOptions;
-  #policy: Policy;
-  #capacity: number;
+  #policy!: Policy;
+  #capacity!: number;
   #turn = 0;
   #ready: Endpoint[] = [];
   /** Also those that finish their last requests. */
@@ -46,10 +46,7 @@ export class Backend {
   #cancelWake: (() => void) | undefined;
 
   constructor(target: RevisionTarget, options: BackendOptions) {
-    this.target = target;
     this.#options = options;
-    this.#policy = policyFor(target.containerConcurrency);
-    this.#capacity = capacityOf(target);
     this.counters = new RevisionCounters(options.clock.monotonic());
     this.update(target);
   }
@@ -67,7 +64,7 @@ export class Backend {
   update(target: RevisionTarget): void {
     this.target = target;
     this.#policy = policyFor(target.containerConcurrency);
-    this.#capacity = capacityOf(target);
+    this.#capacity = target.containerConcurrency;
     const wanted = new Map(target.endpoints.map((address) => [`${address.host} ${address.port}`, address]));
     for (const [key, endpoint] of this.#known) {
       endpoint.isReady = wanted.has(key);
@@ -113,8 +110,8 @@ export class Backend {
 
   release(endpoint: Endpoint): void {
     endpoint.inFlight--;
-    if (!endpoint.isReady) this.#forgetDrained(endpoint);
-    if (this.#first !== undefined) this.pump();
+    this.#forgetDrained(endpoint);
+    this.pump();
   }
 
   /** Starts waiting requests while there are slots. */
@@ -140,11 +137,11 @@ export class Backend {
   #choose(): Endpoint | undefined {
     const ready = this.#ready;
     const random = this.#options.random ?? Math.random;
-    const chosen = ready.length === 0 ? undefined : this.#policy(ready, this.#capacity, this.#turn++, random);
+    const chosen = this.#policy(ready, this.#capacity, this.#turn++, random);
     if (chosen === undefined || chosen.restsUntilMs === 0) return chosen;
     const nowMs = this.#options.clock.monotonic();
     const rested = ready.filter((endpoint) => endpoint.restsUntilMs <= nowMs);
-    return rested.length === 0 ? undefined : this.#policy(rested, this.#capacity, this.#turn, random);
+    return this.#policy(rested, this.#capacity, this.#turn, random);
   }
 
   /** Resting endpoints get another try when the first of them has rested. */
@@ -167,7 +164,6 @@ export class Backend {
 
   #append(waiter: Waiter): void {
     waiter.previousWaiter = this.#last;
-    waiter.nextWaiter = undefined;
     if (this.#last === undefined) this.#first = waiter;
     else this.#last.nextWaiter = waiter;
     this.#last = waiter;
@@ -176,7 +172,6 @@ export class Backend {
   }
 
   #prepend(waiter: Waiter): void {
-    waiter.previousWaiter = undefined;
     waiter.nextWaiter = this.#first;
     if (this.#first === undefined) this.#last = waiter;
     else this.#first.previousWaiter = waiter;
@@ -195,8 +190,4 @@ export class Backend {
     waiter.isQueued = false;
     this.queued--;
   }
-}
-
-function capacityOf(target: RevisionTarget): number {
-  return target.containerConcurrency === 0 ? Number.POSITIVE_INFINITY : target.containerConcurrency;
 }

@@ -47,12 +47,9 @@ export class Endpoint {
   }
 
   closeExpired(nowMs: number): void {
-    for (let at = this.#idle.length - 1; at >= 0; at--) {
-      const connection = this.#idle[at];
-      if (connection !== undefined && nowMs >= connection.expiresMs) {
-        this.#idle.splice(at, 1);
-        connection.destroy();
-      }
+    for (const connection of this.#idle.filter(({ expiresMs }) => nowMs >= expiresMs)) {
+      this.forget(connection);
+      connection.destroy();
     }
   }
 

@@ -23,7 +23,7 @@ describe('a balancing policy', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(policies.firstAvailable, policies.roundRobin),
-        fc.array(fc.nat(3), { minLength: 1, maxLength: 8 }),
+        fc.array(fc.nat(3), { maxLength: 8 }),
         fc.integer({ min: 1, max: 3 }),
         fc.nat(100),
         (policy, inFlight, capacity, turn) => {
@@ -55,6 +55,43 @@ describe('a balancing policy', () => {
         },
       ),
     );
+  });
+
+  const draws: [count: number, one: number, two: number, first: number, other: number][] = [
+    [1, 0.9, 0.9, 0, 0],
+    [2, 0, 0, 0, 1],
+    [2, 0.5, 0.9, 1, 0],
+    [3, 0, 0, 0, 2],
+    [3, 0, 0.5, 0, 1],
+    [3, 0.4, 0, 1, 0],
+    [3, 0.4, 0.5, 1, 2],
+    [3, 0.9, 0.4, 2, 0],
+    [3, 0.9, 0.5, 2, 1],
+  ];
+  for (const [count, one, two, first, other] of draws) {
+    it(`draws ${first} and ${other} of ${count} for ${one} and ${two}, and prefers the first of equals`, () => {
+      const choose = (loadOf: (at: number) => number) => {
+        const numbers = [one, two];
+        const candidates = loads(...Array.from({ length: count }, (_, at) => loadOf(at)));
+        return policies.randomOfTwo(candidates, Number.POSITIVE_INFINITY, 0, () => numbers.shift() ?? 0)?.at;
+      };
+      assert.equal(
+        choose((at) => (at === first ? 2 : 1)),
+        other,
+      );
+      assert.equal(
+        choose((at) => (at === other ? 2 : 1)),
+        first,
+      );
+      assert.equal(
+        choose(() => 1),
+        first,
+      );
+    });
+  }
+
+  it('chooses none where there is none', () => {
+    for (const policy of Object.values(policies)) assert.equal(policy([], 1, 0, Math.random), undefined);
   });
 
   it('in turn gives each endpoint the same share', () => {

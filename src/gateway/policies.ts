@@ -4,8 +4,8 @@ export interface Candidate {
 }
 
 /**
- * Chooses one of `candidates` (at least one) whose `inFlight` is below `capacity`; undefined when there is none.
- * `turn` grows by one with each call; `random` is in [0, 1).
+ * Chooses one of `candidates` whose `inFlight` is below `capacity`; undefined when there is none. `turn` grows by one
+ * with each call; `random` is in [0, 1).
  */
 export type Policy = <C extends Candidate>(
   candidates: readonly C[],
@@ -14,15 +14,16 @@ export type Policy = <C extends Candidate>(
   random: () => number,
 ) => C | undefined;
 
-/** Two at random, the one with fewer requests: near the best balance without looking at all (Mitzenmacher 2001). */
-const randomOfTwo: Policy = (candidates, capacity, _turn, random) => {
+/**
+ * Two at random, the one with fewer requests: near the best balance without looking at all (Mitzenmacher 2001). Only
+ * for endpoints without a limit: each has a free slot.
+ */
+const randomOfTwo: Policy = (candidates, _capacity, _turn, random) => {
   const count = candidates.length;
-  const first = candidates[count === 1 ? 0 : Math.floor(random() * count)];
-  if (first === undefined || count === 1) return first && first.inFlight < capacity ? first : undefined;
+  const first = candidates[Math.floor(random() * count)];
   const at = Math.floor(random() * (count - 1));
   const other = candidates[at] === first ? candidates[count - 1] : candidates[at];
-  const chosen = other !== undefined && other.inFlight < first.inFlight ? other : first;
-  return chosen.inFlight < capacity ? chosen : undefined;
+  return other !== undefined && first !== undefined && other.inFlight < first.inFlight ? other : first;
 };
 
 /** The first with a free slot: fills pods in order, so that the last ones fall idle. */

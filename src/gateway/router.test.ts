@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { chooseSplit, matchRoute, Router } from './router.ts';
 import { defaultTarget, type PathRoute, type Snapshot, type Split } from './snapshot.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
 
 const split = (name: string, percent = 100): Split => ({ percent, revision: `ns/${name}`, appendHeaders: {} });
 const route = (prefix: string, splits: Split[], headers: PathRoute['headers'] = []): PathRoute => ({
@@ -33,10 +34,14 @@ describe('the router', () => {
     ['a.localhost.', false],
     ['[::1]:80', true],
     ['[::1]', true],
+    ['[::2]:80', false],
+    [':80', false],
+    ['b:', true],
+    ['[', false],
   ];
   for (const [asked, isFound] of hosts) {
     it(`${isFound ? 'finds' : 'does not find'} the host ${asked}`, () => {
-      const router = routerOf(snapshotOf({ 'a.localhost': [], '[::1]': [] }, []));
+      const router = routerOf(snapshotOf({ 'a.localhost': [], '[::1]': [], b: [], '': [] }, []));
       assert.equal(router.routesOf(asked) !== undefined, isFound);
     });
   }
@@ -79,5 +84,93 @@ describe('the router', () => {
       [...router.backends()].map(({ target }) => target.name),
       ['a'],
     );
+  });
+
+  it('splits evenly when the percents do not sum to 100, and to the last one at the very end', () => {
+    const splits = [split('a', 1), split('b', 1)];
+    const [bound] = routerOf(snapshotOf({ h: [route('/', splits)] }, [])).routesOf('h') ?? [];
+    assert.ok(bound !== undefined);
+    const chosen = [0, 0.49, 0.5, 0.99, 1].map((random) => chooseSplit(bound, () => random)?.backend.target.name);
+    assert.deepEqual(chosen, ['a', 'a', 'b', 'b', 'b']);
+  });
+
+  it('draws nothing where there is one split', () => {
+    const [bound] = routerOf(snapshotOf({ h: [route('/', [split('a', 0), split('b')])] }, [])).routesOf('h') ?? [];
+    assert.ok(bound !== undefined);
+    assert.equal(bound.splits.length, 1, 'a split of 0 is none');
+    const random = () => assert.fail('drawn');
+    assert.equal(chooseSplit(bound, random)?.backend.target.name, 'b');
+  });
+
+  it('takes a route only if all its header fields match', () => {
+    const both = [
+      { name: 'a', value: '1' },
+      { name: 'b', value: '2' },
+    ];
+    const routes = routerOf(snapshotOf({ h: [route('/', [split('r')], both)] }, [])).routesOf('h') ?? [];
+    const found = ['A: 1\r\nB: 2\r\n', 'A: 1\r\n', 'B: 2\r\n', ''].map((fields) => matchRoute(routes, '/', fields));
+    assert.deepEqual(
+      found.map((one) => one !== undefined),
+      [true, false, false, false],
+    );
+  });
+
+  it('binds the routes that hosts share once', () => {
+    const routes = [route('/', [split('a')])];
+    const router = routerOf(snapshotOf({ h: routes, i: routes }, []));
+    assert.equal(router.routesOf('h'), router.routesOf('i'));
+  });
+
+  it('spells out the fields of a split, and names those that a client could send', () => {
+    const appendHeaders = { 'Knative-Serving-Revision': 'a', 'X-Of-Mine': 'b' };
+    const [bound] =
+      routerOf(snapshotOf({ h: [route('/', [{ ...split('a'), appendHeaders }])] }, [])).routesOf('h') ?? [];
+    const [one] = bound?.splits ?? [];
+    assert.equal(one?.appendFields, 'Knative-Serving-Revision: a\r\nX-Of-Mine: b\r\n');
+    assert.deepEqual([...(one?.overriddenNames ?? [])], ['x-of-mine']);
+  });
+
+  it('takes over what a swap says of a revision, routed to or not', () => {
+    const hosts = { h: [route('/', [split('a')])] };
+    const router = routerOf(snapshotOf(hosts, ['a', 'b']));
+    const ports = () =>
+      [...router.backends()].map(({ target }) => [target.name, target.endpoints.map(({ port }) => port)]);
+    assert.deepEqual(ports(), [
+      ['a', [80]],
+      ['b', [80]],
+    ]);
+    const next = snapshotOf(hosts, []);
+    const endpoints = [{ host: '127.0.0.1', port: 81 }];
+    router.swap({ ...next, revisions: new Map([['ns/a', { ...defaultTarget('ns', 'a'), endpoints }]]) });
+    assert.deepEqual(ports(), [['a', [81]]]);
+  });
+
+  it('keeps a backend that is routed to though nothing is known of it', () => {
+    const hosts = { h: [route('/', [split('a')])] };
+    const router = routerOf(snapshotOf(hosts, []));
+    const [before] = router.backends();
+    router.swap(snapshotOf(hosts, []));
+    assert.deepEqual([...router.backends()], [before]);
+  });
+
+  it('drains a backend that nothing names, and drops it after its last request', () => {
+    const router = routerOf(snapshotOf({}, ['old']));
+    const [old] = router.backends();
+    old?.counters.arrive(0);
+    router.swap(snapshotOf({}, []));
+    assert.deepEqual([...router.backends()], [old]);
+    assert.equal(old?.hasReadyEndpoints, false);
+    old?.counters.end(0, 0, 0);
+    router.swap(snapshotOf({}, []));
+    assert.deepEqual([...router.backends()], []);
+  });
+
+  it('closes every backend', () => {
+    const router = routerOf(snapshotOf({}, ['a']));
+    const [endpoint] = [...router.backends()].flatMap((backend) => [...backend.endpoints()]);
+    let closed = 0;
+    endpoint?.give({ destroy: () => closed++ } as unknown as UpstreamConnection, 1);
+    router.close();
+    assert.equal(closed, 1);
   });
 });

@@ -49,6 +49,8 @@ export const targets: readonly Target[] = [
   // The breaker
   beside('src/gateway/backend.ts'),
   beside('src/gateway/policies.ts'),
+  beside('src/gateway/endpoint.ts'),
+  beside('src/gateway/router.ts'),
   // What finds the culprit
   beside('src/lib/quarantine.ts'),
   beside('src/server/supervision.ts'),

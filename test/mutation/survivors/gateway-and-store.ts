@@ -100,4 +100,16 @@ export const gatewayAndStore: readonly Survivor[] = [
     after: 'if (false) {',
     why: 'Keep-Alive is never passed on, so that naming it drops nothing: the condition saves time only.',
   },
+  {
+    file: 'src/gateway/backend.ts',
+    before: 'const resting = this.#ready.filter((endpoint) => endpoint.restsUntilMs > nowMs);',
+    after: 'const resting = this.#ready.filter((endpoint) => endpoint.restsUntilMs >= nowMs);',
+    why: 'One that has rested by now and was not chosen is busy: a look at it a millisecond later starts nothing.',
+  },
+  {
+    file: 'src/gateway/policies.ts',
+    before: 'for (let step = 0; step < candidates.length; step++) {',
+    after: 'for (let step = 0; step <= candidates.length; step++) {',
+    why: 'It looks at the first one again, which was full a moment ago.',
+  },
 ];
