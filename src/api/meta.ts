@@ -68,6 +68,12 @@ export function keyText(key: Key): string {
   return key.namespace === undefined ? key.name : `${key.namespace}/${key.name}`;
 }
 
+/** The inverse of keyText. */
+export function parseKeyText(text: string): Key {
+  const slash = text.indexOf('/');
+  return slash < 0 ? { name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
+}
+
 /** RFC 3339 with whole seconds: milliseconds would break byte equality in Go clients. */
 export function timestamp(nowMs: number): string {
   return `${new Date(nowMs).toISOString().slice(0, 19)}Z`;

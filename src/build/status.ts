@@ -1,5 +1,6 @@
 import type { Build, BuildStatus } from '../api/build/build.ts';
 import { type Condition, timestamp } from '../api/meta.ts';
+import { transitionTime } from '../kube/conditions.ts';
 import type { BuildResult } from './build-image.ts';
 
 /** How much of a build's log its status keeps. */
@@ -51,14 +52,13 @@ function condition(
   reason?: string,
   message?: string,
 ): Condition {
-  const before = succeeded(build.status);
-  const since = before?.status === status ? before.lastTransitionTime : undefined;
+  const type = 'Succeeded';
   return {
-    type: 'Succeeded',
+    type,
     status,
     ...(reason === undefined ? {} : { reason }),
     ...(message === undefined ? {} : { message }),
-    lastTransitionTime: since ?? timestamp(nowMs),
+    lastTransitionTime: transitionTime(build.status?.conditions, type, status, timestamp(nowMs)),
   };
 }
 

@@ -34,6 +34,13 @@ const cases: { name: string; last: unknown; desired: unknown; live: unknown; pat
     live: { s: { env: [1], x: 1, y: 1 } },
     patch: { s: { env: [1, 2], x: null } },
   },
+  {
+    name: 'the order of keys within a list is nothing',
+    last: { env: [] },
+    desired: { env: [{ name: 'A', value: '1' }] },
+    live: { env: [{ value: '1', name: 'A' }] },
+    patch: undefined,
+  },
 ];
 
 for (const { name, last, desired, live, patch } of cases) {

@@ -49,7 +49,7 @@ function isSameRequest(before: KubeObject, after: KubeObject): boolean {
  * Example: last {a: 1, b: 1}, desired {a: 2}, live {a: 1, b: 1, c: 1} gives {a: 2, b: null}.
  */
 export function threeWayMergePatch(last: unknown, desired: unknown, live: unknown): unknown {
-  if (!isMap(desired) || !isMap(live)) return JSON.stringify(desired) === JSON.stringify(live) ? undefined : desired;
+  if (!isMap(desired) || !isMap(live)) return sameJson(desired, live) ? undefined : desired;
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(desired)) {
     const change = key in live ? threeWayMergePatch(isMap(last) ? last[key] : undefined, value, live[key]) : value;

@@ -1,6 +1,6 @@
 import type { Kind } from '../api/kind.ts';
 import { apiVersionOf } from '../api/kind.ts';
-import { type Key, type KubeObject, keyOf, keyText } from '../api/meta.ts';
+import { type Key, type KubeObject, keyOf, keyText, parseKeyText } from '../api/meta.ts';
 import { isConflict } from '../api/status.ts';
 import type { Clock } from '../lib/clock.ts';
 import { assert, messageOf } from '../lib/errors.ts';
@@ -206,12 +206,6 @@ function reconcileQueue(
   }
 
   return queue;
-}
-
-/** The inverse of keyText. */
-function parseKeyText(text: string): Key {
-  const slash = text.indexOf('/');
-  return slash < 0 ? { name: text } : { namespace: text.slice(0, slash), name: text.slice(slash + 1) };
 }
 
 /** One informer for each kind; it is also the cache that reconcilers read. */

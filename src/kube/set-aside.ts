@@ -8,6 +8,7 @@ import { messageOf } from '../lib/errors.ts';
 import { type Quarantine, releaseCommand } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
+import { transitionTime } from './conditions.ts';
 
 type WithConditions = KubeObject & { status?: Conditioned };
 
@@ -61,9 +62,9 @@ export class SetAsideNotices {
   }
 
   async #writeCondition(kind: Kind, object: WithConditions, message: string): Promise<void> {
-    const old = object.status?.conditions?.find(isNotice);
-    if (old?.message === message) return;
-    const lastTransitionTime = old?.lastTransitionTime ?? timestamp(this.#clock.now());
+    const old = object.status?.conditions;
+    if (old?.find(isNotice)?.message === message) return;
+    const lastTransitionTime = transitionTime(old, conditionType, 'False', timestamp(this.#clock.now()));
     const notice: Condition = {
       type: conditionType,
       status: 'False',

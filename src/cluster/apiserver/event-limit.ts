@@ -1,8 +1,8 @@
 import { EventKind } from '../../api/core/event.ts';
-import type { KubeObject } from '../../api/meta.ts';
+import { type KubeObject, parseKeyText } from '../../api/meta.ts';
 import { isNotFound } from '../../api/status.ts';
 import type { StoreEvent } from '../store/table.ts';
-import { keyOfStoreKey, type Machinery } from './machinery.ts';
+import type { Machinery } from './machinery.ts';
 import { tableName } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
 
@@ -71,14 +71,14 @@ export class EventLimit {
     const { registry, log } = this.#machinery;
     const resource = registry.find(EventKind.group, EventKind.version, EventKind.plural);
     if (!resource) return;
-    const target = { resource, ...keyOfStoreKey(key) };
+    const target = { resource, ...parseKeyText(key) };
     this.#pipeline.delete(target, {}, { user: 'system:apiserver' }).catch((error: unknown) => {
       if (!isNotFound(error)) log.warn({ err: error, key }, 'an old Event could not be deleted');
     });
   }
 }
 
-const namespaceOf = (key: string) => keyOfStoreKey(key).namespace ?? '';
+const namespaceOf = (key: string) => parseKeyText(key).namespace ?? '';
 
 function bornMs({ metadata }: KubeObject): number {
   return Date.parse(metadata.creationTimestamp ?? '') || 0;

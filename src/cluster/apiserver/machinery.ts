@@ -1,4 +1,4 @@
-import type { Key, KubeObject } from '../../api/meta.ts';
+import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -19,7 +19,7 @@ export interface Machinery {
   log: Logger;
 }
 
-/** Where the object lives in its table: `namespace/name`, or `name` when it is cluster-scoped. */
+/** Where the object lives in its table: the text of its key (api/meta.ts), which `parseKeyText` reads. */
 export function storeKey({ resource, namespace }: Target, name: string): string {
   return resource.kind.isNamespaced ? `${namespace}/${name}` : name;
 }
@@ -27,11 +27,6 @@ export function storeKey({ resource, namespace }: Target, name: string): string 
 /** What all keys of a list or watch begin with. */
 export function storePrefix({ resource, namespace }: Target): string {
   return resource.kind.isNamespaced && namespace ? `${namespace}/` : '';
-}
-
-export function keyOfStoreKey(key: string): Key {
-  const slash = key.indexOf('/');
-  return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) };
 }
 
 const reasons: Partial<Record<string, string>> = {

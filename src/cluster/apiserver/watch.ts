@@ -1,7 +1,8 @@
+import { parseKeyText } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { StoreEvent, Table } from '../store/table.ts';
-import { keyOfStoreKey, type Machinery, storeKey, storePrefix } from './machinery.ts';
+import { type Machinery, storeKey, storePrefix } from './machinery.ts';
 import { compileSelectors, parseRevision } from './read.ts';
 import type { ServedEvent, WatchRequest, WatchStream } from './resources.ts';
 import { bookmark, errorEvent, expiredError, initialEvent, objectEvent } from './served-event.ts';
@@ -252,7 +253,7 @@ function keyFilter(request: WatchRequest, name: string | undefined): (key: strin
     const only = storeKey(request, name);
     return (key) => key === only;
   }
-  return (key) => keyOfStoreKey(key).name === name;
+  return (key) => parseKeyText(key).name === name;
 }
 
 /** What the change is to a watcher that sees only what matches; undefined when it is nothing. */

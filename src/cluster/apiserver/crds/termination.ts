@@ -2,10 +2,11 @@ import {
   type CustomResourceDefinition,
   CustomResourceDefinitionKind,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
-import { type Condition, timestamp } from '../../../api/meta.ts';
+import { type Condition, parseKeyText, timestamp } from '../../../api/meta.ts';
 import { ApiError, isNotFound } from '../../../api/status.ts';
+import { transitionTime } from '../../../kube/conditions.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import { keyOfStoreKey, type Machinery } from '../machinery.ts';
+import type { Machinery } from '../machinery.ts';
 import { tableName } from '../resource-registry.ts';
 import type { NamedTarget, Pipeline, ServedResource, Target } from '../resources.ts';
 import { customResourceCleanup, definitionsTable } from './definition-table.ts';
@@ -70,7 +71,7 @@ async function deleteAll(pipeline: Pipeline, resource: ServedResource, keys: rea
   for (let at = 0; at < keys.length; at += deletionsAtOnce) {
     const deletions = keys.slice(at, at + deletionsAtOnce).map(async (key) => {
       try {
-        await pipeline.delete({ resource, ...keyOfStoreKey(key) }, {}, options);
+        await pipeline.delete({ resource, ...parseKeyText(key) }, {}, options);
       } catch (error) {
         if (!isNotFound(error)) failures.push(error); // Gone is what is wanted.
       }
@@ -107,7 +108,7 @@ async function report(
   const conditions = current.status?.conditions ?? [];
   const old = conditions.find((c) => c.type === 'Terminating');
   if (old?.status === 'True' && old.reason === reason && old.message === message) return;
-  const lastTransitionTime = (old?.status === 'True' && old.lastTransitionTime) || timestamp(machinery.clock.now());
+  const lastTransitionTime = transitionTime(conditions, 'Terminating', 'True', timestamp(machinery.clock.now()));
   const next: Condition = { type: 'Terminating', status: 'True', reason, message, lastTransitionTime };
   const patch = { status: { conditions: [...conditions.filter((c) => c !== old), next] } };
   await pipeline.patch(target, { type: 'merge', patch }, options);

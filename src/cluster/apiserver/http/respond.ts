@@ -3,8 +3,9 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import { ApiError } from '../../../api/status.ts';
-import { KittiwakeError } from '../../../lib/errors.ts';
+import { messageOf } from '../../../lib/errors.ts';
 import { toYaml } from '../../../lib/yaml.ts';
+import { asApiError } from '../machinery.ts';
 import { type Exchange, isGone } from './exchange.ts';
 
 const compress = promisify(gzip);
@@ -127,7 +128,7 @@ function asCompressed(headers: Headers): void {
 
 /** Answers with the Status of what went wrong; anything but an ApiError or a catalogued error is an InternalError. */
 export function sendError(exchange: Exchange, error: unknown): Promise<void> {
-  const failure = asApiError(error);
+  const failure = failureOf(error);
   const status = failure.toStatus();
   const retryAfter = status.details?.retryAfterSeconds;
   const headers = retryAfter === undefined ? {} : { 'retry-after': `${retryAfter}` };
@@ -137,11 +138,11 @@ export function sendError(exchange: Exchange, error: unknown): Promise<void> {
   });
 }
 
-export function asApiError(error: unknown): ApiError {
-  if (error instanceof ApiError) return error;
-  if (error instanceof KittiwakeError) return new ApiError(error.status, error.code, error.message);
+function failureOf(error: unknown): ApiError {
+  const known = asApiError(error);
+  if (known instanceof ApiError) return known;
   return new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more', {
-    causes: [{ message: error instanceof Error ? error.message : String(error) }],
+    causes: [{ message: messageOf(error) }],
   });
 }
 

@@ -8,6 +8,7 @@ import {
 } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
+import { transitionTime } from '../../../kube/conditions.ts';
 import type { Addresses } from './environment.ts';
 
 /** A sidecar is an init container that goes on running (`restartPolicy: Always`). */
@@ -142,9 +143,7 @@ function withConditions(
 ): Condition[] {
   const ours = set.map(([type, isTrue, why]): Condition => {
     const status = isTrue ? 'True' : 'False';
-    const before = old?.find((c) => c.type === type);
-    const since = before?.status === status ? before.lastTransitionTime : undefined;
-    const condition: Condition = { type, status, lastTransitionTime: since ?? now };
+    const condition: Condition = { type, status, lastTransitionTime: transitionTime(old, type, status, now) };
     if (!isTrue && why) {
       condition.reason = why.reason;
       if (why.message !== '') condition.message = why.message;

@@ -1,6 +1,7 @@
 import type { Deployment, DeploymentStatus } from '../../../api/apps/deployment.ts';
 import type { ReplicaSet } from '../../../api/apps/replica-set.ts';
 import { timestamp } from '../../../api/meta.ts';
+import { transitionTime } from '../../../kube/conditions.ts';
 import { limitsOf } from './rollout.ts';
 
 type DeploymentCondition = NonNullable<DeploymentStatus['conditions']>[number];
@@ -125,6 +126,6 @@ function settled(
   return {
     ...next,
     lastUpdateTime: (isSame && old.lastUpdateTime) || now,
-    lastTransitionTime: (old?.status === next.status && old.lastTransitionTime) || now,
+    lastTransitionTime: transitionTime(stored, next.type, next.status, now),
   };
 }

@@ -3,6 +3,7 @@ import { PodKind } from '../../../api/core/pod.ts';
 import { apiVersionOf, type Kind } from '../../../api/kind.ts';
 import { type Condition, keyOf, timestamp } from '../../../api/meta.ts';
 import { isNotFound } from '../../../api/status.ts';
+import { transitionTime } from '../../../kube/conditions.ts';
 import type { ReconcileContext } from '../../../kube/reconciler.ts';
 import { messageOf } from '../../../lib/errors.ts';
 
@@ -77,11 +78,11 @@ export function terminatingConditions(
         )
       : isNot('NamespaceFinalizersRemaining', 'ContentHasNoFinalizers', 'All content-preserving finalizers finished'),
   ];
-  return wanted.map((next) => {
-    const old = status?.conditions?.find((c) => c.type === next.type);
-    const isSame = old?.status === next.status;
-    return { ...next, lastTransitionTime: (isSame && old.lastTransitionTime) || timestamp(nowMs) };
-  });
+  const now = timestamp(nowMs);
+  return wanted.map((next) => ({
+    ...next,
+    lastTransitionTime: transitionTime(status?.conditions, next.type, next.status, now),
+  }));
 }
 
 const is = (type: string, reason: string, message: string) => ({ type, status: 'True' as const, reason, message });

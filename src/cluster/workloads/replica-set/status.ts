@@ -1,6 +1,7 @@
 import type { ReplicaSet, ReplicaSetStatus } from '../../../api/apps/replica-set.ts';
 import { isPodReady, type Pod } from '../../../api/core/pod.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
+import { transitionTime } from '../../../kube/conditions.ts';
 
 export interface Availability {
   isAvailable: boolean;
@@ -46,7 +47,6 @@ function failureCondition(
   failure: { reason: string; message: string },
   nowMs: number,
 ): Condition {
-  const before = old?.find((c) => c.type === 'ReplicaFailure');
-  const lastTransitionTime = before?.lastTransitionTime ?? timestamp(nowMs);
+  const lastTransitionTime = transitionTime(old, 'ReplicaFailure', 'True', timestamp(nowMs));
   return { type: 'ReplicaFailure', status: 'True', ...failure, lastTransitionTime };
 }
