@@ -202,8 +202,7 @@ export class Informer<T extends KubeObject> {
         handler(type, object, old);
       } catch (error) {
         this.#failed('handler');
-        const stack = error instanceof Error ? error.stack : undefined;
-        const fields = { kind: this.kind.kind, key: keyText(keyOf(object)), type, reason: messageOf(error), stack };
+        const fields = { kind: this.kind.kind, key: keyText(keyOf(object)), type, err: error };
         this.#options.log.error(fields, 'a handler of a change failed: the others are told of it');
       }
     }

@@ -3,7 +3,7 @@ import { apiVersionOf } from '../api/kind.ts';
 import { type Key, type KubeObject, keyOf, keyText, parseKeyText } from '../api/meta.ts';
 import { isConflict } from '../api/status.ts';
 import type { Clock } from '../lib/clock.ts';
-import { assert, messageOf } from '../lib/errors.ts';
+import { assert } from '../lib/errors.ts';
 import { Quarantine, SetAsideError, workName } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -98,7 +98,7 @@ function connect(
         for (const key of watch.keys(object, informers)) queue.add(keyText(key));
       } catch (error) {
         observe.unmapped(controller.name, watch.kind.kind);
-        const fields = { kind: watch.kind.kind, key: keyText(keyOf(object)), ...causeOf(error) };
+        const fields = { kind: watch.kind.kind, key: keyText(keyOf(object)), err: error };
         log.error(fields, 'whom a change concerns could not be found out: nobody is reconciled for it');
       }
     };
@@ -108,11 +108,6 @@ function connect(
     });
   }
 }
-
-const causeOf = (error: unknown) => ({
-  reason: messageOf(error),
-  stack: error instanceof Error ? error.stack : undefined,
-});
 
 /** What keeps a reconcile that ends the process from doing so each time. */
 interface Guard {
@@ -201,7 +196,7 @@ function reconcileQueue(
       log.debug({ key, retryInMs: Math.round(retryInMs) }, 'the object changed meanwhile: reconciling again');
       return 'conflict';
     }
-    log.warn({ key, ...causeOf(error), retryInMs: Math.round(retryInMs) }, 'reconcile failed');
+    log.warn({ key, err: error, retryInMs: Math.round(retryInMs) }, 'reconcile failed');
     return 'error';
   }
 

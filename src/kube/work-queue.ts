@@ -1,6 +1,5 @@
 import { type BackoffPolicy, jitteredBackoffDelayMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../observe/log.ts';
 
 /** Between retries of one key: 5 ms, 10 ms, 20 ms … 30 s. */
@@ -127,8 +126,7 @@ export class WorkQueue {
       await this.#process(key);
     } catch (error) {
       const retryInMs = Math.round(this.retry(key));
-      const stack = (error as Error | null | undefined)?.stack; // Whatever was thrown.
-      this.#log.error({ key, reason: messageOf(error), stack, retryInMs }, 'work on a key failed: trying again');
+      this.#log.error({ key, err: error, retryInMs }, 'work on a key failed: trying again');
     }
     this.#end(key);
   }
