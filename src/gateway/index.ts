@@ -2,6 +2,7 @@
 import type { Client } from '../kube/client.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Quarantine } from '../lib/quarantine.ts';
+import type { ListenHandle } from '../observe/listen.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { createCounters, dateField, type GatewayContext } from './context.ts';
@@ -24,11 +25,8 @@ export interface GatewayOptions {
   host?: string;
   /** 0 is any free one. */
   port: number;
-  /**
-   * What is bound to the port already, in a form that `net.Server.listen` takes; lent by who keeps it open, so that
-   * connections wait there while gateways come and go. `host` and `port` are not looked at then.
-   */
-  handle?: unknown;
+  /** A bound socket to listen on instead, which outlives this process. */
+  handle?: ListenHandle | undefined;
   autoscaler: AutoscalerAddress;
   /** Names this gateway among others in reports. */
   id: string;
@@ -92,8 +90,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     router.swap(snapshot);
     context.counters.problems = snapshot.problems?.length ?? 0;
   });
-  const { host = '127.0.0.1', port: wantedPort, handle } = options;
-  const port = await listener.listen({ host, port: wantedPort, handle }).catch(async (error) => {
+  const { host, port: portWanted, handle } = options;
+  const port = await listener.listen({ host, port: portWanted, handle }).catch(async (error) => {
     await source.stop();
     throw error;
   });

@@ -1,5 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { KittiwakeError } from '../lib/errors.ts';
+import { type ListenOptions, listen } from '../observe/listen.ts';
 import { ClientConnection } from './client-connection.ts';
 import type { GatewayContext } from './context.ts';
 import { dateField } from './context.ts';
@@ -10,13 +10,6 @@ const sweepMs = 100;
 const idleSweepMs = 1_000;
 /** Connections that the kernel holds until they are accepted; it cuts this down to net.core.somaxconn. */
 const backlog = 4_096;
-
-/** An address to bind, or what is bound already (then only `handle` counts). */
-export interface ListenAt {
-  host: string;
-  port: number;
-  handle: unknown;
-}
 
 /** Accepts clients, sweeps deadlines, and drains. */
 export class Listener {
@@ -31,23 +24,9 @@ export class Listener {
   }
 
   /** Returns the port; throws PORT_IN_USE. */
-  listen({ host, port, handle }: ListenAt): Promise<number> {
-    const server = this.#server;
-    return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException) => {
-        const where = { port, role: 'gateway', flag: '--gateway-port' };
-        reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', where, { cause: error }) : error);
-      };
-      server.once('error', onError);
-      const onListening = () => {
-        server.off('error', onError);
-        server.on('error', (error) => this.#context.log.error({ err: error }, 'accepting connections failed'));
-        const address = server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
-      };
-      if (handle === undefined) server.listen({ host, port, backlog }, onListening);
-      else server.listen(handle, backlog, onListening);
-    });
+  listen(where: Pick<ListenOptions, 'host' | 'port' | 'handle'>): Promise<number> {
+    const { log } = this.#context;
+    return listen(this.#server, { ...where, backlog, role: 'gateway', flag: '--gateway-port', log });
   }
 
   /** Accepts no more, lets the requests under way end for up to `graceMs`, then closes what is left. */

@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { serveObservability } from './http.ts';
+import { silentLogger } from './log.ts';
 import { Metrics } from './metrics.ts';
 
 test('a role serves its metrics, its health, and why it is not ready', async () => {
   const metrics = new Metrics('gateway');
   metrics.counter('kittiwake_test_total', 'Of the test.').inc(3);
   let notReady: string | undefined = 'waiting for routes';
-  const server = await serveObservability({ port: 0, metrics, notReady: () => notReady, role: 'gateway' });
+  const server = await serveObservability({
+    port: 0,
+    metrics,
+    notReady: () => notReady,
+    role: 'gateway',
+    log: silentLogger,
+  });
   const { port } = server.address() as { port: number };
   const get = async (path: string) => {
     const reply = await fetch(`http://127.0.0.1:${port}${path}`);
@@ -20,7 +27,7 @@ test('a role serves its metrics, its health, and why it is not ready', async () 
     notReady = undefined;
     assert.equal((await get('/readyz')).status, 200);
     assert.equal((await get('/')).status, 404);
-    const second = serveObservability({ port, metrics, notReady: () => undefined, role: 'gateway' });
+    const second = serveObservability({ port, metrics, notReady: () => undefined, role: 'gateway', log: silentLogger });
     await assert.rejects(second, { code: 'PORT_IN_USE', message: /--gateway-metrics-port/ });
   } finally {
     server.close();
@@ -35,7 +42,13 @@ test('metrics that cannot be told are an error of that answer, and of nothing el
     if (isBroken) throw new Error('no such log');
     return '';
   });
-  const server = await serveObservability({ port: 0, metrics, notReady: () => undefined, role: 'broker' });
+  const server = await serveObservability({
+    port: 0,
+    metrics,
+    notReady: () => undefined,
+    role: 'broker',
+    log: silentLogger,
+  });
   const { port } = server.address() as { port: number };
   try {
     const broken = await fetch(`http://127.0.0.1:${port}/metrics`);

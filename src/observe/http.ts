@@ -1,6 +1,8 @@
 import type { Server, ServerResponse } from 'node:http';
-import { KittiwakeError, messageOf } from '../lib/errors.ts';
+import { messageOf } from '../lib/errors.ts';
 import { createServer } from '../lib/node-http.ts';
+import { listen } from './listen.ts';
+import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface ObserveOptions {
@@ -10,17 +12,18 @@ export interface ObserveOptions {
   notReady: () => string | undefined;
   /** For the message when the port is taken, for example `gateway`. */
   role: string;
+  log: Logger;
 }
 
 /** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves) on loopback. */
 export async function serveObservability(options: ObserveOptions): Promise<Server> {
-  const { port, role } = options;
+  const { port, role, log } = options;
   const server = createServer((request, response) => {
     answer(options, request.url?.split('?')[0] ?? '', response).catch((error) => {
       response.writeHead(500).end(`the answer failed: ${messageOf(error)}\n`);
     });
   });
-  await listenOnLoopback(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port` });
+  await listen(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port`, log });
   return server;
 }
 
@@ -36,32 +39,4 @@ async function answer({ metrics, notReady }: ObserveOptions, path: string, respo
   } else {
     response.writeHead(404).end('not found: /metrics, /healthz and /readyz are here\n');
   }
-}
-
-/** Connections that wait to be accepted, while the process that listens is started again, too. */
-const backlog = 1024;
-
-/** A bound socket of the supervisor's: whatever `net.Server.listen(handle)` takes. */
-export type ListenHandle = object;
-
-/**
- * Listens on 127.0.0.1, or on the socket that is lent; a port that is taken is PORT_IN_USE, naming the role and the
- * flag that chooses another.
- */
-export function listenOnLoopback(
-  server: { listen: Server['listen']; once: Server['once']; off: Server['off'] },
-  where: { port: number; role: string; flag: string; handle?: ListenHandle | undefined },
-): Promise<void> {
-  const { handle, ...named } = where;
-  return new Promise((resolve, reject) => {
-    const onError = (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', named, { cause: error }) : error);
-    server.once('error', onError);
-    const onListening = () => {
-      server.off('error', onError);
-      resolve();
-    };
-    if (handle) server.listen(handle, backlog, onListening);
-    else server.listen(where.port, '127.0.0.1', backlog, onListening);
-  });
 }

@@ -30,6 +30,7 @@ export async function start({ config, log, quarantine, sockets }: RoleContext): 
     metrics,
     notReady: () => notReady,
     role: 'control',
+    log,
   });
 
   const distribution = await startRegistry({

@@ -26,6 +26,7 @@ export async function startDataPathRole(
     metrics,
     notReady: () => notReady,
     role: name,
+    log,
   });
   const client = await connectToApi(join(dataDir, 'pki', `${name}.kubeconfig`), log);
   const running = await start({ client, metrics });

@@ -1,7 +1,7 @@
 /** The main module of a role's process: `role.ts control|gateway|broker`, forked by the supervisor. */
 import { writeFileSync } from 'node:fs';
 import { Quarantine } from '../lib/quarantine.ts';
-import type { ListenHandle } from '../observe/http.ts';
+import type { ListenHandle } from '../observe/listen.ts';
 import { createLogger, type Logger } from '../observe/log.ts';
 import type { Config, PortName } from './config.ts';
 import type { RoleName } from './roles.ts';

@@ -5,7 +5,7 @@ import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { makeFolder } from '../../lib/durable.ts';
-import type { ListenHandle } from '../../observe/http.ts';
+import type { ListenHandle } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';

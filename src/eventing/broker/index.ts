@@ -1,4 +1,3 @@
-import type { AddressInfo } from 'node:net';
 import { type Broker, BrokerKind } from '../../api/eventing/broker.ts';
 import { type Trigger, TriggerKind } from '../../api/eventing/trigger.ts';
 import type { Kind } from '../../api/kind.ts';
@@ -8,7 +7,7 @@ import { Informer } from '../../kube/informer.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
-import { type ListenHandle, listenOnLoopback } from '../../observe/http.ts';
+import { type ListenHandle, listen } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LogLimits } from '../backends/sqlite.ts';
@@ -87,9 +86,9 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     clock,
     log,
   });
-  await listenOnLoopback(server, { port: options.port, role: 'broker', flag: '--broker-port', handle: options.handle });
+  const { handle } = options;
+  const port = await listen(server, { port: options.port, role: 'broker', flag: '--broker-port', handle, log });
   following = follow(client, brokers, clock, log);
-  const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
     port,

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import type { ListenHandle } from '../../observe/listen.ts';
 import type { GatewayLimits } from '../index.ts';
 import type { RevisionTarget } from '../snapshot.ts';
 import type { ChildMemory, ChildStart } from './child.ts';
@@ -15,7 +16,7 @@ export interface ChildGateway {
 export interface ChildGatewayOptions {
   target?: Partial<RevisionTarget>;
   limits?: Partial<GatewayLimits>;
-  handle?: unknown;
+  handle?: ListenHandle;
 }
 
 /** A gateway in a process of its own, before the endpoints at `ports`. */

@@ -4,6 +4,7 @@
  */
 import { memoryUsage } from 'node:process';
 import { systemClock } from '../../lib/clock.ts';
+import type { ListenHandle } from '../../observe/listen.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { type GatewayLimits, startGateway } from '../index.ts';
 import type { Snapshot } from '../snapshot.ts';
@@ -19,7 +20,7 @@ export interface ChildMemory {
   rssBytes: number;
 }
 
-process.once('message', async ({ ports, target, limits }: ChildStart, handle: unknown) => {
+process.once('message', async ({ ports, target, limits }: ChildStart, handle: ListenHandle | undefined) => {
   const gateway = await startGateway({
     source: {
       async start(onSnapshot: (snapshot: Snapshot) => void) {

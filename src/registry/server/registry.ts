@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
-import { type ListenHandle, listenOnLoopback } from '../../observe/http.ts';
+import { type ListenHandle, listen } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
@@ -89,15 +89,14 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   });
   server.maxConnections = connectionsMax;
   server.timeout = socketIdleMs;
-  await listenOnLoopback(server, { port, role: 'registry', flag: '--registry-port', handle: options.handle });
-  server.on('error', (err) => log.error({ err }, 'the registry could not accept a connection'));
+  const { handle } = options;
+  const bound = await listen(server, { port, role: 'registry', flag: '--registry-port', handle, log });
   const stopSweeping = repeat(clock, firstSweepMs, sweepMs, () =>
     sweep(registry, options).catch((err) => log.warn({ err }, 'the registry could not be swept')),
   );
-  const { port: boundPort } = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${boundPort}`,
-    port: boundPort,
+    url: `http://127.0.0.1:${bound}`,
+    port: bound,
     stop() {
       stopSweeping();
       return new Promise((resolve) => {

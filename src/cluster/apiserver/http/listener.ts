@@ -1,10 +1,9 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../../lib/clock.ts';
-import { type ListenHandle, listenOnLoopback } from '../../../observe/http.ts';
+import { type ListenHandle, listen } from '../../../observe/listen.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
 import type { PodLogs } from '../../pod-logs.ts';
@@ -93,8 +92,8 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   server.on('sessionError', (error) => log.debug({ err: error }, 'HTTP/2 session failed'));
   server.on('drop', () => log.warn({ connections: limits.connectionsMax }, 'too many connections: one was refused'));
 
-  await listenOnLoopback(server as unknown as Server, { port, role: 'api', flag: '--api-port', handle });
-  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const bound = await listen(server, { port, role: 'api', flag: '--api-port', handle, log });
+  const url = `https://127.0.0.1:${bound}`;
   const kubeconfigPath = writeKubeconfigs(dataDir, url, pki);
   let cancelRenewal = clock.after(renewalCheckMs, renew);
   function renew(): void {
