@@ -1,5 +1,6 @@
 import type { Server, ServerResponse } from 'node:http';
 import { messageOf } from '../lib/errors.ts';
+import { inTurn } from '../lib/in-turn.ts';
 import { createServer } from '../lib/node-http.ts';
 import { listen } from './listen.ts';
 import type { Logger } from './log.ts';
@@ -15,14 +16,19 @@ export interface ObserveOptions {
   log: Logger;
 }
 
+/** Scrapers and probes are few. */
+const connectionsMax = 64;
+
 /** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves) on loopback. */
 export async function serveObservability(options: ObserveOptions): Promise<Server> {
   const { port, role, log } = options;
   const server = createServer((request, response) => {
-    answer(options, request.url?.split('?')[0] ?? '', response).catch((error) => {
+    const path = request.url?.split('?')[0] ?? '';
+    inTurn(request.socket, response, () => answer(options, path, response)).catch((error) => {
       response.writeHead(500).end(`the answer failed: ${messageOf(error)}\n`);
     });
   });
+  server.maxConnections = connectionsMax;
   await listen(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port`, log });
   return server;
 }

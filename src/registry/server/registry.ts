@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
+import { inTurn } from '../../lib/in-turn.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
 import { type ListenHandle, listen } from '../../observe/listen.ts';
@@ -219,30 +219,4 @@ function repeat(clock: Clock, firstMs: number, everyMs: number, task: () => Prom
     hasStopped = true;
     cancel();
   };
-}
-
-/** Requests of one connection that wait for the one before; no client of a registry sends so many. */
-const pipelinedMax = 16;
-const pipelines = new WeakMap<Socket, { last: Promise<void>; waiting: number }>();
-
-/**
- * Requests that a client sends without waiting for replies are served one after the other: those behind one that is
- * not read cost no more than their heads. Who sends more of them than that is cut off.
- */
-async function inTurn(socket: Socket, response: ServerResponse, task: () => Promise<void>): Promise<void> {
-  if (socket.destroyed) return;
-  const before = pipelines.get(socket);
-  const last = new Promise<void>((resolve) => response.once('close', resolve));
-  const pipeline = { last, waiting: (before?.waiting ?? 0) + 1 };
-  if (pipeline.waiting > pipelinedMax) {
-    socket.destroy();
-    return;
-  }
-  pipelines.set(socket, pipeline);
-  response.once('close', () => {
-    const now = pipelines.get(socket);
-    if (now) now.waiting--;
-  });
-  if (before) await before.last;
-  await task();
 }

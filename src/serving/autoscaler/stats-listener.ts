@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../lib/errors.ts';
+import { inTurn } from '../../lib/in-turn.ts';
 import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
 import { BadReport, parseStatsReport, type StatsReport } from './stats.ts';
@@ -26,7 +27,7 @@ export async function listenForStats(
   log: Logger,
 ): Promise<StatsListener> {
   const server = createServer({ requestTimeout: 10_000, headersTimeout: 5_000 }, (request, response) => {
-    answer(request, response, onReport).catch((error: unknown) => {
+    inTurn(request.socket, response, () => answer(request, response, onReport)).catch((error: unknown) => {
       log.warn({ err: error }, 'a stats report could not be read');
       if (!response.headersSent) reply(response, 500, messageOf(error));
     });

@@ -95,15 +95,15 @@ describe('the stats listener outlives', () => {
       await once(socket, 'connect');
       socket.pause();
       const request = 'GET /not-there HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1_000);
-      // Until the listener takes no more: then what is written stays here, turn after turn.
+      // Until the listener takes no more: it cuts the connection, or what is written stays here, turn after turn.
       let unsent = 0;
-      for (let stuck = 0; stuck < 200; ) {
+      for (let stuck = 0; stuck < 200 && !socket.destroyed; ) {
         if (socket.writableLength === 0) socket.write(request);
         await setImmediate();
         stuck = socket.writableLength > 0 && socket.writableLength === unsent ? stuck + 1 : 0;
         unsent = socket.writableLength;
       }
-      assert.ok(unsent > 0, 'the listener stopped reading');
+      assert.ok(unsent > 0 || socket.destroyed, 'the listener stopped reading');
       assert.equal((await post(port, JSON.stringify(report))).status, 204);
       assert.equal(taken.length, 1);
       socket.destroy();
