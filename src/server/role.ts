@@ -53,7 +53,11 @@ process.on('message', (message: ToRole, handle) => {
 setInterval(() => tellParent({ type: 'beat' }), beatMs).unref();
 process.on('uncaughtExceptionMonitor', (error: unknown) => {
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  writeFileSync(crashFile(config.dataDir, name), text, { mode: 0o600 });
+  try {
+    writeFileSync(crashFile(config.dataDir, name), text, { mode: 0o600 });
+  } catch {
+    // The disk is full, say: an error here would hide the one that ends the process, which Node prints.
+  }
 });
 
 let isReady = false;

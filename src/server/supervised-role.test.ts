@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -118,6 +118,20 @@ test('a role that could not be started again yet is no reason to wait when it is
     process.kill(world.role.pid ?? 0, 'SIGKILL');
     await world.until('its end', () => world.role.pid === undefined);
     assert.equal(await world.role.stop(), 'killed');
+  });
+});
+
+test('a log that cannot be kept within bounds, or not be written at all, ends nothing', async () => {
+  await supervised([], async (world) => {
+    const log = join(world.dataDir, 'logs', 'broker.log');
+    mkdirSync(`${log}.1`);
+    truncateSync(log, 11 * 1024 * 1024);
+    await world.until('the log within bounds', () => statSync(log).size < 1024);
+    assert.equal(starts(world), 1);
+    rmSync(join(world.dataDir, 'logs'), { recursive: true });
+    writeFileSync(join(world.dataDir, 'logs'), 'in the way of the folder');
+    process.kill(world.role.pid ?? 0, 'SIGKILL');
+    await world.until('the next start', () => starts(world) === 2);
   });
 });
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { closeSync, copyFileSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { backoffDelayMs } from '../lib/backoff.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -99,13 +99,13 @@ export class SupervisedRole {
     this.#setAside = this.#setAsideNow();
     const start: RoleStart = { config, setAside: this.#setAside, suspects: this.#suspects, isCareful: this.#isCareful };
     const startedMs = performance.now();
-    const logFd = openSync(logFile, 'a', 0o600);
+    const logFd = openLog(logFile);
     const child = fork(this.#options.program ?? fileURLToPath(new URL('./role.ts', import.meta.url)), [role], {
       env: { ...process.env, KITTIWAKE_ROLE: JSON.stringify(start) },
       execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'],
       stdio: ['ignore', logFd, logFd, 'ipc'],
     });
-    closeSync(logFd);
+    if (logFd !== 'ignore') closeSync(logFd);
     this.#child = child;
     this.#silentChecks = 0;
     this.#isReady = false;
@@ -230,9 +230,19 @@ export class SupervisedRole {
 /** The first line of what ended the process, when it could say so. */
 function lastError(file: string): string | undefined {
   try {
-    return readFileSync(file, 'utf8').split('\n', 1)[0]?.slice(0, 500);
+    return readFileSync(file, 'utf8').split('\n', 1)[0]?.slice(0, 500) || undefined;
   } catch {
     return undefined; // It left none.
+  }
+}
+
+/** A role without a log is better than none. */
+function openLog(file: string): number | 'ignore' {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    return openSync(file, 'a', 0o600);
+  } catch {
+    return 'ignore'; // The disk is full, say, or the folder not ours: what the role does on it tells.
   }
 }
 
@@ -240,6 +250,10 @@ function lastError(file: string): string | undefined {
 function boundLog(file: string): void {
   const sizeBytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (sizeBytes <= logBytesMax) return;
-  copyFileSync(file, `${file}.1`);
-  truncateSync(file);
+  try {
+    copyFileSync(file, `${file}.1`);
+    truncateSync(file);
+  } catch {
+    rmSync(`${file}.1`, { recursive: true, force: true }); // The disk is full, say: what there is of the copy would keep it so.
+  }
 }
