@@ -34,13 +34,13 @@ const stopWaitMs = 5_000;
 export async function startInForeground(config: Config): Promise<Platform & { stopping: AbortSignal }> {
   // Who read the output may go: the platform stays.
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', messageOf);
-  const starting = startPlatform(config, sayEvent);
   const stopping = new AbortController();
+  const starting = startPlatform(config, sayEvent, stopping.signal);
   const stop = async () => {
     if (stopping.signal.aborted) return;
     stopping.abort();
     say('\nstopping …');
-    // A start that failed has nothing to stop, and says so.
+    // A start that failed has nothing to stop, and says so; one that has not ended is given up.
     const platform = await Promise.race([starting.catch(() => undefined), setTimeout(stopWaitMs, undefined)]);
     await platform?.stop();
     say('stopped; the next start resumes from here');
@@ -57,6 +57,9 @@ export async function startInForeground(config: Config): Promise<Platform & { st
   const telling = setInterval(() => say(`still starting: the logs are in ${join(config.dataDir, 'logs')}`), sayAgainMs);
   try {
     return Object.assign(await starting, { stopping: stopping.signal });
+  } catch (error) {
+    if (stopping.signal.aborted) await new Promise(() => {}); // As asked: `stop` ends this process.
+    throw error;
   } finally {
     clearInterval(telling);
   }

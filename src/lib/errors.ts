@@ -170,6 +170,13 @@ export function assert(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${message}`);
 }
 
+/** Whether the system or SQLite says, be it in another's words, that a disk or a quota is full. */
+export function isDiskFull(error: unknown): boolean {
+  return /\bENOSPC\b|\bEDQUOT\b|database or disk is full/.test(`${codeOf(error)} ${messageOf(error)}`);
+}
+
+const codeOf = (error: unknown) => (error as NodeJS.ErrnoException | undefined)?.code ?? '';
+
 /** The message of anything thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -2,7 +2,7 @@ import { accessSync, chmodSync, constants, rmSync, statSync, writeFileSync } fro
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeFolder, replaceFile } from '../lib/durable.ts';
-import { KittiwakeError, messageOf } from '../lib/errors.ts';
+import { isDiskFull, KittiwakeError, messageOf } from '../lib/errors.ts';
 import { processOf } from '../lib/processes.ts';
 import { removeAddresses } from './addresses.ts';
 import { holderOf, pidFileOf } from './holder.ts';
@@ -20,8 +20,13 @@ export function openDataDir(dataDir: string): { release(): void } {
   try {
     return open(dataDir);
   } catch (error) {
-    throw isFull(error) ? new KittiwakeError('DISK_FULL', { path: dataDir }, { cause: error }) : error;
+    throw inWords(dataDir, error);
   }
+}
+
+/** DISK_FULL for whatever says so; else the error itself. */
+export function inWords(dataDir: string, error: unknown): unknown {
+  return isDiskFull(error) ? new KittiwakeError('DISK_FULL', { path: dataDir }, { cause: error }) : error;
 }
 
 function open(dataDir: string): { release(): void } {
@@ -39,7 +44,7 @@ export function makeDataDir(dataDir: string, folders: readonly string[] = []): v
     accessSync(dataDir, constants.W_OK);
     for (const folder of folders) makeFolder(join(dataDir, folder));
   } catch (error) {
-    throw isFull(error) ? error : unusable(dataDir, error);
+    throw isDiskFull(error) ? error : unusable(dataDir, error);
   }
 }
 
@@ -66,7 +71,7 @@ function lock(dataDir: string): { release(): void } {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
-    if (!isLockedError(error)) throw isFull(error) ? error : unusable(lockFileOf(dataDir), error);
+    if (!isLockedError(error)) throw isDiskFull(error) ? error : unusable(lockFileOf(dataDir), error);
     throw inUse(dataDir, error);
   }
   const held = database;
@@ -82,8 +87,6 @@ function lock(dataDir: string): { release(): void } {
 }
 
 const isLockedError = (error: unknown) => /database is locked/.test(String(error));
-const isFull = (error: unknown) =>
-  (error as NodeJS.ErrnoException).code === 'ENOSPC' || /database or disk is full/.test(String(error));
 
 /** Somebody has the lock: the platform that the pid file names, or a program that is none. */
 function inUse(dataDir: string, cause?: unknown): KittiwakeError {

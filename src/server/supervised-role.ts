@@ -254,6 +254,6 @@ function boundLog(file: string): void {
     copyFileSync(file, `${file}.1`);
     truncateSync(file);
   } catch {
-    rmSync(`${file}.1`, { recursive: true, force: true }); // The disk is full, say: what there is of the copy would keep it so.
+    rmSync(`${file}.1`, { recursive: true, force: true }); // The disk is full, say: half a copy would keep it so.
   }
 }

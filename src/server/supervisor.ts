@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type Addresses, removeAddresses, writeAddresses } from './addresses.ts';
 import { type Config, type PortName, type Ports, portDefinitions } from './config.ts';
-import { openDataDir } from './data-dir.ts';
+import { inWords, openDataDir } from './data-dir.ts';
 import { DeadMansSwitch } from './dead-mans-switch.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
@@ -29,13 +29,19 @@ const lentTo: Partial<Record<PortName, RoleName>> = {
 /**
  * Runs the whole platform on one machine: each role a process of its own, restarted when it dies or hangs. The roles
  * stop by themselves when this process does (their IPC channel closes), or are killed when they cannot. Throws
- * PORT_IN_USE, DATA_DIR_IN_USE, DATA_DIR_TOO_NEW, or what a role says that cannot start.
+ * PORT_IN_USE, DATA_DIR_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL, or what a role says that cannot start. When `signal`
+ * aborts before it is ready, stops what has been started and throws; afterwards it has no effect.
  */
-export async function startPlatform(config: Config, onEvent: (event: SupervisorEvent) => void): Promise<Platform> {
+export async function startPlatform(
+  config: Config,
+  onEvent: (event: SupervisorEvent) => void,
+  signal?: AbortSignal,
+): Promise<Platform> {
   const startedMs = performance.now();
   const dataDir = openDataDir(config.dataDir);
   try {
     const ports = await resolvePorts(config.ports);
+    signal?.throwIfAborted();
     const concrete = { ...config, ports };
     const sockets = holdSockets(ports);
     const deadMansSwitch = new DeadMansSwitch();
@@ -53,20 +59,28 @@ export async function startPlatform(config: Config, onEvent: (event: SupervisorE
       if (ended.includes('killed')) await (await import('./left-pods.ts')).endLeftPods(config.dataDir);
       deadMansSwitch.disarm();
     };
+    const addresses = addressesOf(concrete);
     try {
-      await Promise.all(running.map((role) => role.firstReady));
+      // Ctrl-C reaches all processes of the terminal: a role that it ends before it listens to signals has not failed.
+      await Promise.race([Promise.all(running.map((role) => role.firstReady)), abortOf(signal)]);
+      writeAddresses(config.dataDir, addresses);
     } catch (error) {
       await stopRoles();
       throw error;
     }
-    const addresses = addressesOf(concrete);
-    writeAddresses(config.dataDir, addresses);
     const stop = () => stopRoles().finally(() => dataDir.release());
     return { addresses, readyMs: performance.now() - startedMs, stop };
   } catch (error) {
     dataDir.release();
-    throw error;
+    throw inWords(config.dataDir, error);
   }
+}
+
+/** Rejects when `signal` aborts. */
+function abortOf(signal?: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 function holdSockets(ports: Ports): { name: PortName; socket: LentSocket }[] {

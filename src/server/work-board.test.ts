@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -50,6 +50,18 @@ test('more work than the board has places for is not recorded, and harms nothing
     assert.notEqual(board.begin('again', true), -1);
     assert.deepEqual(readWorkBoard(path).suspects, ['again']);
   }));
+
+const full = '/dev/full';
+
+test('work goes on when the disk is full, and is not recorded', { skip: !existsSync(full) }, () => {
+  const board = new FileWorkBoard(full);
+  for (let i = 0; i < 300; i++) {
+    const slot = board.begin(`work ${i}`, i % 2 === 0);
+    assert.equal(slot, -1);
+    board.end(slot);
+  }
+  board.close();
+});
 
 test('no other user reads what is under way', () =>
   withBoard((_board, path) => assert.equal(statSync(path).mode & 0o777, 0o600)));

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { isDiskFull } from '../lib/errors.ts';
 import type { WorkBoard } from '../lib/quarantine.ts';
 
 /** Enough for what a role has under way at once; what does not fit is not recorded. */
@@ -25,8 +26,11 @@ export class FileWorkBoard implements WorkBoard {
   begin(name: string, isSuspect: boolean): number {
     const slot = this.#free.pop();
     if (slot === undefined) return -1;
+    if (!this.#write(slot, isSuspect ? mark.suspect : mark.among, name)) {
+      this.#free.push(slot);
+      return -1;
+    }
     if (isSuspect) this.#suspects.add(slot);
-    this.#write(slot, isSuspect ? mark.suspect : mark.among, name);
     return slot;
   }
 
@@ -40,11 +44,18 @@ export class FileWorkBoard implements WorkBoard {
     closeSync(this.#fd);
   }
 
-  #write(slot: number, how: string, name: string): void {
+  /** Whether there was room: work goes on when the disk is full, and is not recorded. */
+  #write(slot: number, how: string, name: string): boolean {
     const line = this.#line;
     line.fill(0x20, line.write(how + name));
     line[slotBytes - 1] = 0x0a;
-    writeSync(this.#fd, line, 0, slotBytes, slot * slotBytes);
+    try {
+      writeSync(this.#fd, line, 0, slotBytes, slot * slotBytes);
+      return true;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      return false;
+    }
   }
 }
 

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ConfigMapKind } from '../../src/api/core/config-map.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
+import { defaultConfig, portsBy } from '../../src/server/config.ts';
 import { setAside } from '../../src/server/quarantine-files.ts';
+import { listRestarts } from '../../src/server/restarts.ts';
+import { type SupervisorEvent, startPlatform } from '../../src/server/supervisor.ts';
 import { eventually, kittiwake, newDataDir, roleProcesses, startTestPlatform } from '../kit/platform.ts';
 
 const { dataDir, remove } = newDataDir();
@@ -41,6 +44,42 @@ test('Ctrl-C stops everything within 2 s, leaves no process, and the next start 
   assert.deepEqual(kept?.data, { a: '1' });
   await second.stop();
 });
+
+test('Ctrl-C during a start ends it, and is no failure of the processes that it reaches', async () => {
+  const { config, events, onEvent, roles } = inThisProcess();
+  const ctrlC = new AbortController();
+  const starting = startPlatform(config, onEvent, ctrlC.signal);
+  const pids = await eventually('the roles', async () => (roles().length === 3 ? roles() : undefined));
+  ctrlC.abort(new Error('stopped'));
+  // The terminal sends it to all of them: those that do not listen to signals yet end at once.
+  for (const pid of pids) process.kill(pid, 'SIGINT');
+  await assert.rejects(starting, /^Error: stopped$/);
+  assert.deepEqual(roles(), []);
+  assert.deepEqual(events, []);
+  assert.deepEqual(listRestarts(dataDir), []);
+  const again = await startPlatform(config, onEvent, new AbortController().signal);
+  await again.stop();
+});
+
+test('a start whose addresses cannot be written leaves no process behind', async () => {
+  const { config, onEvent, roles } = inThisProcess();
+  const inTheWay = join(dataDir, 'run', `addresses.json.${process.pid}.tmp`);
+  mkdirSync(inTheWay);
+  try {
+    await assert.rejects(startPlatform(config, onEvent), /addresses\.json/);
+    assert.deepEqual(roles(), []);
+  } finally {
+    rmdirSync(inTheWay);
+  }
+});
+
+/** A platform of which this process is the supervisor. */
+function inThisProcess() {
+  const config = { ...defaultConfig(), dataDir, ports: portsBy(() => 0) };
+  const events: SupervisorEvent[] = [];
+  const onEvent = (event: SupervisorEvent) => void events.push(event);
+  return { config, events, onEvent, roles: () => Object.values(roleProcesses(process.pid)) };
+}
 
 test('a second up on the same data folder is refused, naming the process that has it', async () => {
   const platform = await startTestPlatform(dataDir);
