@@ -6,7 +6,6 @@ import { PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import type { Service } from '../api/serving/service.ts';
 import { applyObject } from '../kube/apply.ts';
-import { messageOf } from '../lib/errors.ts';
 import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import type { Config } from '../server/config.ts';
 import { locateError, readManifest, uploadSources } from './manifest.ts';
@@ -138,7 +137,7 @@ function bookedOrders(platform: RunningPlatform): { until(orderId: string): Prom
     wake();
   };
   const reading = readServiceLogs(platform, { namespace, name: 'ledger' }, { follow: true }, onLine, signal);
-  reading.catch(messageOf); // It may fail before anybody waits for it; who does gets the failure.
+  reading.catch(() => {}); // It may fail before anybody waits for it; who does gets the failure.
   return {
     async until(orderId) {
       for (;;) {
@@ -147,13 +146,13 @@ function bookedOrders(platform: RunningPlatform): { until(orderId: string): Prom
           ended.abort();
           return atMs;
         }
-        const ended1 = reading.then(() => {
+        const unbooked = reading.then(() => {
           throw new Error(
             `the ledger has not booked order ${orderId} within ${stepTimeoutMs / 1000} s: see 'kittiwake logs ledger'`,
           );
         });
         await Promise.race([
-          ended1,
+          unbooked,
           new Promise<void>((resolve) => {
             wake = resolve;
           }),

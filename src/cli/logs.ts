@@ -21,7 +21,7 @@ export async function logs(common: CommonOptions, name: string, options: LogsOpt
   if (options.build === true) return printBuildLog(platform, key);
   const pods = new Set<string>();
   const tailLines = options.tail === undefined ? {} : { tailLines: parseTail(options.tail) };
-  const print1 = (line: { pod: string; text: string }) => {
+  const onLine = (line: { pod: string; text: string }) => {
     pods.add(line.pod);
     print(pods.size > 1 ? `${dim(line.pod)} ${line.text}` : line.text);
   };
@@ -29,7 +29,7 @@ export async function logs(common: CommonOptions, name: string, options: LogsOpt
     platform,
     key,
     { follow: options.follow === true, ...tailLines },
-    print1,
+    onLine,
     new AbortController().signal,
   );
   if (pods.size === 0)

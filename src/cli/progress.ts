@@ -1,16 +1,12 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Build, BuildKind } from '../api/build/build.ts';
-import type { Kind } from '../api/kind.ts';
-import type { Key, KubeObject } from '../api/meta.ts';
+import type { Key } from '../api/meta.ts';
 import { ConfigurationKind } from '../api/serving/configuration.ts';
 import { labels } from '../api/serving/names.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
-import type { Client, ListOptions } from '../kube/client.ts';
-import { messageOf } from '../lib/errors.ts';
+import type { Client } from '../kube/client.ts';
 import { isObserved, isWanted, judge, type Observation, type Verdict } from './readiness.ts';
-
-/** A server that ends every watch at once is asked no more often than this. */
-const watchAgainMs = 200;
+import { watchOn } from './watch-on.ts';
 
 /** What happened to a service on its way to Ready, in order. */
 export type Step =
@@ -56,7 +52,7 @@ async function followReadiness(
   const services = changes(client, key, signal);
   const nextChange = () => {
     const next = services.next();
-    next.catch(messageOf); // It may fail after the outcome is known, when nobody waits for it any more.
+    next.catch(() => {}); // It may fail after the outcome is known, when nobody waits for it any more.
     return next;
   };
   let next = nextChange();
@@ -130,12 +126,12 @@ function followBuild(client: Client, key: Key, onStep: (step: Step) => void, sig
     }
   };
   const failure = (async () => {
-    for await (const event of watchOn(client, BuildKind, { namespace }, signal)) {
+    for await (const event of watchOn(client, BuildKind, { namespace, signal })) {
       if (event.type !== 'BOOKMARK' && event.type !== 'DELETED') await tell(event.object);
     }
     await new Promise(() => {}); // The watch ended because the other side has: let that one decide.
   })();
-  failure.catch(messageOf); // It may fail after the race is decided, when nobody listens.
+  failure.catch(() => {}); // It may fail after the race is decided, when nobody listens.
   return {
     failure,
     /** Tells what the build's own watch has not told yet, so that steps come in their order. */
@@ -158,16 +154,8 @@ async function isNewestBuildOf(client: Client, key: Key, build: Build): Promise<
 /** The service as it is and after each change; ends when it is deleted or `signal` aborts. */
 async function* changes(client: Client, key: Key, signal: AbortSignal): AsyncGenerator<Service> {
   const scope = { namespace: key.namespace ?? 'default', fieldSelector: `metadata.name=${key.name}` };
-  for await (const event of watchOn(client, ServiceKind, scope, signal)) {
+  for await (const event of watchOn(client, ServiceKind, { ...scope, signal })) {
     if (event.type === 'DELETED') throw new Error(`service ${key.name} was deleted`);
     if (event.type !== 'BOOKMARK') yield event.object;
-  }
-}
-
-/** A server ends each watch some time: the next one begins with what is there then. Ends when `signal` aborts. */
-async function* watchOn<T extends KubeObject>(client: Client, kind: Kind<T>, scope: ListOptions, signal: AbortSignal) {
-  while (!signal.aborted) {
-    yield* client.watch(kind, { ...scope, signal });
-    await until(performance.now() + watchAgainMs, signal);
   }
 }

@@ -1,8 +1,8 @@
-import { setTimeout } from 'node:timers/promises';
 import { type Pod, PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { RunningPlatform } from './platform.ts';
+import { watchOn } from './watch-on.ts';
 
 export interface LogOptions {
   follow: boolean;
@@ -16,8 +16,6 @@ export interface LogLine {
 
 /** A pod that is followed may print nothing for this long; one that is only read answers at once. */
 const silenceMs = { followed: 24 * 3_600_000, read: 30_000 };
-/** A server ends each watch some time; the next one is asked for no sooner than this. */
-const watchAgainMs = 200;
 /** What has no line end for so many characters is cut. */
 const lineCharsMax = 1 << 20;
 
@@ -43,17 +41,12 @@ export async function readServiceLogs(
   const either = AbortSignal.any([signal, failed.signal]);
   const followed = new Set<string>();
   try {
-    while (!either.aborted) {
-      for await (const event of platform.client.watch(PodKind, { ...selection, signal: either })) {
-        if (event.type === 'BOOKMARK' || event.type === 'DELETED') continue;
-        const uid = event.object.metadata.uid ?? '';
-        if (followed.has(uid) || event.object.status?.containerStatuses?.[0]?.state?.running === undefined) continue;
-        followed.add(uid);
-        readPod(platform, event.object, options, onLine, either).catch((error) => failed.abort(error));
-      }
-      await setTimeout(watchAgainMs, undefined, { signal: either }).catch(() => {
-        // Aborted: the loop's condition sees it.
-      });
+    for await (const event of watchOn(platform.client, PodKind, { ...selection, signal: either })) {
+      if (event.type === 'BOOKMARK' || event.type === 'DELETED') continue;
+      const uid = event.object.metadata.uid ?? '';
+      if (followed.has(uid) || event.object.status?.containerStatuses?.[0]?.state?.running === undefined) continue;
+      followed.add(uid);
+      readPod(platform, event.object, options, onLine, either).catch((error) => failed.abort(error));
     }
     if (failed.signal.aborted) throw failed.signal.reason;
   } finally {

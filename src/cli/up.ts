@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { messageOf } from '../lib/errors.ts';
 import { releaseCommand } from '../lib/quarantine.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
@@ -33,7 +32,7 @@ const stopWaitMs = 5_000;
  */
 export async function startInForeground(config: Config): Promise<Platform & { stopping: AbortSignal }> {
   // Who read the output may go: the platform stays.
-  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', messageOf);
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {});
   const stopping = new AbortController();
   const starting = startPlatform(config, sayEvent, stopping.signal);
   const stop = async () => {
