@@ -1,29 +1,46 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Requests of one connection that wait for the one before; no client of ours sends so many. */
-const pipelinedMax = 16;
-const connections = new WeakMap<Socket, { last: Promise<void>; waiting: number }>();
+/** No client of ours sends as many. */
+const waitingMaxDefault = 16;
+
+/** The requests of one connection: when the last one's reply is through, and how many wait for their turn. */
+interface Line {
+  last: Promise<void>;
+  waiting: number;
+}
+
+const lines = new WeakMap<Socket, Line>();
 
 /**
- * Requests that a client sends on one connection without waiting for replies are answered one after the other: those
- * behind a reply that is not read cost no more than their heads. Who sends more of them than that is cut off. `answer`
- * is not called for a connection that is gone; what it throws is thrown.
+ * Requests that a client sends on one HTTP/1.1 connection without waiting for replies are answered one after the other:
+ * those behind a reply that is not read cost no more than their heads. Who has more than `waitingMax` of them wait is
+ * cut off: a reply that says so would have to wait, too. `answer` is not called for a connection that is gone; what it
+ * throws is thrown. Resolves when the reply is through.
  */
-export async function inTurn(socket: Socket, response: ServerResponse, answer: () => Promise<void>): Promise<void> {
-  if (socket.destroyed) return;
-  const before = connections.get(socket);
-  const last = new Promise<void>((resolve) => response.once('close', resolve));
-  const line = { last, waiting: (before?.waiting ?? 0) + 1 };
-  if (line.waiting > pipelinedMax) {
+export async function inTurn(
+  socket: Socket,
+  response: ServerResponse,
+  answer: () => Promise<void>,
+  waitingMax = waitingMaxDefault,
+): Promise<void> {
+  const line = lines.get(socket) ?? { last: Promise.resolve(), waiting: 0 };
+  lines.set(socket, line);
+  if (line.waiting >= waitingMax) {
     socket.destroy();
     return;
   }
-  connections.set(socket, line);
-  response.once('close', () => {
-    const now = connections.get(socket);
-    if (now) now.waiting--;
-  });
-  if (before) await before.last;
+  const before = line.last;
+  const through = Promise.withResolvers<void>();
+  response.once('close', through.resolve);
+  line.last = through.promise;
+  line.waiting++;
+  await before;
+  line.waiting--;
+  if (socket.destroyed) {
+    through.resolve(); // A response that was never at its turn is not closed with its connection.
+    return;
+  }
   await answer();
+  await through.promise;
 }

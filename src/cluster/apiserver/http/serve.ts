@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
+import { inTurn } from '../../../lib/in-turn.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { breakOff, type Exchange, flag, isGone, type User } from './exchange.ts';
 import type { Limits } from './limits.ts';
@@ -30,7 +31,6 @@ const farewellMs = 1000;
 export class Door {
   readonly #options: DoorOptions;
   readonly #running = new Set<Promise<void>>();
-  readonly #lines = new WeakMap<object, { last: Promise<void>; waiting: number }>();
   readonly #bodies = { heldBytes: 0 };
   #requests = 0;
   #longRunning = 0;
@@ -41,7 +41,10 @@ export class Door {
 
   /** Answers a request. Never throws, and leaves no promise behind that rejects. */
   accept(request: IncomingMessage, response: ServerResponse): void {
-    const served = this.#inTurn(request, response).catch((error: unknown) => {
+    const serve = () => this.#serve(request, response);
+    const { pipelinedMax } = this.#options.limits;
+    const serving = request.httpVersionMajor === 1 ? inTurn(request.socket, response, serve, pipelinedMax) : serve();
+    const served = serving.catch((error: unknown) => {
       this.#options.log.error({ err: error, path: request.url }, 'a request could not even be refused');
       response.destroy();
     });
@@ -52,33 +55,6 @@ export class Door {
   /** Resolves when what runs now has ended. */
   async settled(): Promise<void> {
     await Promise.all(this.#running);
-  }
-
-  async #inTurn(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (request.httpVersionMajor !== 1) return await this.#serve(request, response);
-    const { socket } = request;
-    const line = this.#lines.get(socket) ?? { last: Promise.resolve(), waiting: 0 };
-    this.#lines.set(socket, line);
-    if (line.waiting >= this.#options.limits.pipelinedMax) {
-      socket.destroy(); // No client does this: whoever does gets no answer that would have to wait, too.
-      return;
-    }
-    const before = line.last;
-    let leave = () => {};
-    line.last = new Promise((resolve) => {
-      leave = resolve;
-    });
-    line.waiting++;
-    await before;
-    line.waiting--;
-    try {
-      if (socket.destroyed) return;
-      const closed = new Promise<void>((resolve) => response.once('close', resolve));
-      await this.#serve(request, response);
-      await closed;
-    } finally {
-      leave();
-    }
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
