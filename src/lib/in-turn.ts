@@ -6,7 +6,7 @@ const waitingMaxDefault = 16;
 
 /** The requests of one connection: when the last one's reply is through, and how many wait for their turn. */
 interface Line {
-  last: Promise<void>;
+  last: Promise<void> | undefined;
   waiting: number;
 }
 
@@ -24,7 +24,7 @@ export async function inTurn(
   answer: () => Promise<void>,
   waitingMax = waitingMaxDefault,
 ): Promise<void> {
-  const line = lines.get(socket) ?? { last: Promise.resolve(), waiting: 0 };
+  const line = lines.get(socket) ?? { last: undefined, waiting: 0 };
   lines.set(socket, line);
   if (line.waiting >= waitingMax) {
     socket.destroy();
@@ -34,9 +34,11 @@ export async function inTurn(
   const through = Promise.withResolvers<void>();
   response.once('close', through.resolve);
   line.last = through.promise;
-  line.waiting++;
-  await before;
-  line.waiting--;
+  if (before) {
+    line.waiting++;
+    await before;
+    line.waiting--;
+  }
   if (socket.destroyed) {
     through.resolve(); // A response that was never at its turn is not closed with its connection.
     return;
