@@ -7,6 +7,8 @@ export interface GraphNode {
   kind: Kind;
   key: Key;
   owners: readonly OwnerReference[];
+  /** The UIDs of the owners that are to wait for it. In a web everybody asks this of everybody. */
+  blocks: ReadonlySet<string>;
   /** Being deleted, and waiting for its dependents to be gone. */
   isForeground: boolean;
   /** Being deleted, and waiting for its dependents to be disowned. */
@@ -35,6 +37,7 @@ export class OwnershipGraph {
       kind,
       key,
       owners: ownerReferences,
+      blocks: blockedBy(ownerReferences),
       isForeground: isDeleting && finalizers.includes('foregroundDeletion'),
       isOrphaning: isDeleting && finalizers.includes('orphan'),
     };
@@ -76,8 +79,13 @@ export class OwnershipGraph {
 
   /** Whether dependents must go before the object may: those that block it, unless it is in a circle with them. */
   mustWait(uid: string): boolean {
-    for (const _ of this.#blocking(uid)) return !this.#isInCircle(uid);
-    return false;
+    let isBlocked = false;
+    for (const dependent of this.#blocking(uid)) {
+      // What is not on its way is not waiting for anything: no need to look further.
+      if (!dependent.isForeground) return true;
+      isBlocked = true;
+    }
+    return isBlocked && !this.#isInCircle(uid);
   }
 
   /**
@@ -141,7 +149,14 @@ export const mayOwn = (owner: Key, dependent: Key) =>
   owner.namespace === undefined || owner.namespace === dependent.namespace;
 
 const blocks = (dependent: GraphNode, owner: GraphNode) =>
-  mayOwn(owner.key, dependent.key) && dependent.owners.some((r) => r.uid === owner.uid && r.blockOwnerDeletion);
+  dependent.blocks.has(owner.uid) && mayOwn(owner.key, dependent.key);
+
+const none: ReadonlySet<string> = new Set();
+
+function blockedBy(owners: readonly OwnerReference[]): ReadonlySet<string> {
+  const blocked = owners.filter((owner) => owner.blockOwnerDeletion);
+  return blocked.length === 0 ? none : new Set(blocked.map((owner) => owner.uid));
+}
 
 const nameOf = (kind: Kind, key: Key) => `${apiVersionOf(kind)}/${kind.kind}/${keyText(key)}`;
 
