@@ -136,6 +136,30 @@ test('a key that adds itself for ever, and ends at once, leaves timers and I/O t
   await queue.stop();
 });
 
+test('keys that take long leave timers and I/O a turn after each', async () => {
+  const clock = new VirtualClock();
+  let nowMs = 0;
+  let runs = 0;
+  const queue = new WorkQueue({
+    clock: { now: () => nowMs, monotonic: () => nowMs, after: (delayMs, task) => clock.after(delayMs, task) },
+    concurrency: 8,
+    log: silentLogger,
+    async process() {
+      runs++;
+      nowMs += 50;
+    },
+  });
+  for (let i = 0; i < 20; i++) queue.add(`key-${i}`);
+  queue.start();
+  for (let turn = 1; turn <= 20; turn++) {
+    await Promise.resolve().then(() => Promise.resolve());
+    assert.ok(runs <= turn, `${runs} keys in ${turn} turns`);
+    await setImmediate();
+  }
+  assert.equal(runs, 20);
+  await queue.stop();
+});
+
 test('all keys run, however many wait, the first of them within the tick', async () => {
   let runs = 0;
   const queue = new WorkQueue({

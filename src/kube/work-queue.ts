@@ -6,6 +6,8 @@ import type { Logger } from '../observe/log.ts';
 const retryBackoff: BackoffPolicy = { firstMs: 5, maxMs: 30_000, factor: 2 };
 /** This many keys start before timers and I/O have a turn: keys that end at once would otherwise follow for ever. */
 const startsPerTurnMax = 32;
+/** No further key starts once those before it have kept the event loop this long. */
+const turnMsMax = 10;
 
 /**
  * Keys to be worked on. A key is never worked on twice at once; one that is added while it is being worked on is worked
@@ -32,6 +34,7 @@ export class WorkQueue {
   #isPaused = true;
   #isStopped = false;
   #startsThisTurn = 0;
+  #turnBeganMs = 0;
   #onIdle: (() => void) | undefined;
 
   /**
@@ -108,13 +111,20 @@ export class WorkQueue {
   readonly #pump = () => {
     for (const key of this.#waiting) {
       if (this.#isPaused || this.#running.size >= this.#concurrency) return;
-      if (this.#startsThisTurn >= startsPerTurnMax) return;
-      if (this.#startsThisTurn++ === 0) setImmediate(this.#beginTurn);
+      if (this.#startsThisTurn === 0) {
+        this.#turnBeganMs = this.#clock.monotonic();
+        setImmediate(this.#beginTurn);
+      } else if (this.#isTurnOver()) return;
+      this.#startsThisTurn++;
       this.#waiting.delete(key);
       this.#running.add(key);
       void this.#run(key); // Catches whatever `process` throws.
     }
   };
+
+  #isTurnOver(): boolean {
+    return this.#startsThisTurn >= startsPerTurnMax || this.#clock.monotonic() - this.#turnBeganMs >= turnMsMax;
+  }
 
   readonly #beginTurn = () => {
     this.#startsThisTurn = 0;
