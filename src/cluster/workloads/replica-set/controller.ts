@@ -14,6 +14,8 @@ import { availabilityOf, statusOf } from './status.ts';
 const terminalPodsMax = 2;
 /** Creations at once: 1, 2, 4 … up to this, so that a template that is refused fails once and not a hundred times. */
 const batchMax = 64;
+/** So many pods are created or deleted before it is looked again what is wanted (Kubernetes' burst). */
+const burstMax = 500;
 
 /** What was written and may not be in the cache yet; without it a reconcile in between would create or delete twice. */
 interface Pending {
@@ -49,7 +51,8 @@ export function replicaSetController(): Controller<ReplicaSet> {
       const pods = await activePods(replicaSet, pending, context);
       const failure = await scale(replicaSet, pods, pending, context);
       // Having just created or deleted, the pods' own events are about to call again: the status follows then.
-      const isSettled = failure !== undefined || pods.length === (replicaSet.spec.replicas ?? 1);
+      const missing = (replicaSet.spec.replicas ?? 1) - pods.length;
+      const isSettled = failure !== undefined || missing === 0 || Math.abs(missing) > burstMax;
       if (!isSettled && replicaSet.metadata.deletionTimestamp === undefined) return;
       await updateStatus(context, replicaSet, statusOf(replicaSet, pods, failure, context.clock.now()));
       if (failure) throw new Error(failure.message);
@@ -104,8 +107,8 @@ async function scale(
 ): Promise<Failure | undefined> {
   if (replicaSet.metadata.deletionTimestamp !== undefined) return;
   const missing = (replicaSet.spec.replicas ?? 1) - pods.length;
-  if (missing > 0) return await createPods(replicaSet, missing, pending, context);
-  if (missing < 0) return await deletePods(podsToDelete(pods, -missing), pending, context);
+  if (missing > 0) return await createPods(replicaSet, Math.min(missing, burstMax), pending, context);
+  if (missing < 0) return await deletePods(podsToDelete(pods, Math.min(-missing, burstMax)), pending, context);
 }
 
 async function createPods(
