@@ -61,6 +61,13 @@ const catalogue = {
     fault: 'system',
     message: (p) => `${p.waiting} writes wait for the disk: try again in a second`,
   },
+  STORE_FULL: {
+    status: 507,
+    fault: 'user',
+    message: (p) =>
+      `the cluster's objects take ${p.heldBytes} bytes of memory, their limit is ${p.limitBytes}: ` +
+      'nothing can be added until some are deleted',
+  },
   OBJECT_TOO_LARGE: {
     status: 413,
     fault: 'user',

@@ -1,6 +1,13 @@
 /** A set of strings in order. Adding in order is cheap; elsewhere it shifts the array, which is fine up to 10⁵ keys. */
 export class KeySet {
   readonly #keys: string[] = [];
+  #isSorted = true;
+
+  /** Adds a key that is not in the set; many at once, in whatever order, are put into order once. */
+  append(key: string): void {
+    this.#keys.push(key);
+    this.#isSorted = false;
+  }
 
   add(key: string): void {
     const at = this.#firstAtOrAfter(key);
@@ -45,6 +52,8 @@ export class KeySet {
   }
 
   #firstAtOrAfter(key: string): number {
+    if (!this.#isSorted) this.#keys.sort();
+    this.#isSorted = true;
     let low = 0;
     let high = this.#keys.length;
     while (low < high) {

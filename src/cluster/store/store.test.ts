@@ -304,3 +304,31 @@ async function stormUntilKilled(file: string, acknowledgements: number) {
   assert.ok(count >= acknowledgements, 'the child wrote until it was killed');
   return last;
 }
+
+test('what all objects take is bounded: then nothing is added, and what is there can change or go', async (t) => {
+  const file = await tempFile(t);
+  const heldBytesMax = 100_000;
+  const first = await open(t, file, { heldBytesMax });
+  const large = { text: 'x'.repeat(10_000) };
+  const put = (store: Store, name: string, data: Record<string, string>, metadata: object = {}) => {
+    const object = configMap(name, data);
+    return store.put(store.table('/configmaps'), name, { ...object, metadata: { ...object.metadata, ...metadata } })
+      .durable;
+  };
+  let count = 0;
+  await assert.rejects(async () => {
+    for (; count < 100; count++) await put(first, `many-${count}`, large);
+  }, hasCode('STORE_FULL'));
+  assert.ok(count >= 9 && count <= 10, `${count} of them`);
+  await put(first, 'many-0', { text: 'y'.repeat(11_000) });
+  await first.close();
+
+  const second = await open(t, file, { heldBytesMax });
+  assert.throws(() => put(second, 'one-more', {}), hasCode('STORE_FULL'));
+  await put(second, 'many-1', { text: 'x'.repeat(40_000) });
+  assert.throws(() => put(second, 'many-2', { text: 'x'.repeat(11_000) }), hasCode('STORE_FULL'));
+  await put(second, 'many-2', { text: 'x'.repeat(9_000) });
+  await put(second, 'many-3', large, { deletionTimestamp: '2026-01-01T00:00:00Z', deletionGracePeriodSeconds: 0 });
+  for (const name of ['many-1', 'many-2']) await second.remove(second.table('/configmaps'), name).durable;
+  await put(second, 'one-more', {});
+});

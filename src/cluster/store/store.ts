@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import { getHeapStatistics } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { KubeObject } from '../../api/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -18,6 +19,8 @@ export interface StoreOptions {
   /** An upper limit on the size of the database, in pages of 4096 bytes; none unless given. */
   pagesMax?: number;
   metrics?: Metrics | undefined;
+  /** What all objects together may take in memory; a quarter of what the process may have, unless given. */
+  heldBytesMax?: number | undefined;
   /** Makes what writes to the disk; a thread unless given. The simulator has one on virtual time. */
   startWriter?: ((options: WriterOptions) => StoreWriter) | undefined;
 }
@@ -34,6 +37,11 @@ const objectBytesMax = 4 * 1024 * 1024;
 
 /** What the events that all tables remember may keep in memory; the tables with the most forget first. */
 const eventBytesMax = 64 * 1024 * 1024;
+
+/** Only what is there already may still grow above the limit, so far: statuses, and the marks of deletions. */
+const heldReserve = 1.25;
+/** Marking an object as deleted takes no more. */
+const markBytes = 1024;
 
 interface Pending {
   id: number;
@@ -69,6 +77,8 @@ export class Store {
   #lastStaged: Promise<void> = Promise.resolve();
   #isFlushDue = false;
   #pendingBytes = 0;
+  #heldBytes = 0;
+  readonly #heldBytesMax: number;
   #commitBeganAt = 0;
   #revision = 0;
   #assigned = 0;
@@ -80,6 +90,7 @@ export class Store {
   private constructor(worker: StoreWriter, options: StoreOptions) {
     this.#worker = worker;
     this.#options = options;
+    this.#heldBytesMax = options.heldBytesMax ?? Math.floor(getHeapStatistics().heap_size_limit / 4);
     this.#measure = commitMetrics(options.metrics);
   }
 
@@ -147,7 +158,7 @@ export class Store {
   /**
    * Creates or replaces the object: stamps its `metadata.resourceVersion`, freezes it, and takes it over. The caller
    * has decided, in this same turn of the event loop, against `latest`. Resolves when it is on disk; errors:
-   * DISK_FULL, STORE_BUSY, OBJECT_TOO_LARGE.
+   * DISK_FULL, STORE_BUSY, STORE_FULL, OBJECT_TOO_LARGE.
    */
   put(table: Table, key: string, object: KubeObject): { stored: StoredObject; durable: Promise<void> } {
     this.#refuseWhenBusy();
@@ -158,6 +169,7 @@ export class Store {
     const sizeBytes = stored.keepJson().length;
     if (sizeBytes > objectBytesMax)
       throw new KittiwakeError('OBJECT_TOO_LARGE', { sizeBytes, limitBytes: objectBytesMax });
+    this.#refuseWhenFull(stored, this.latest(table, key));
     return { stored, durable: this.#stage(table, key, revision, stored) };
   }
 
@@ -192,6 +204,17 @@ export class Store {
     if (this.#ended) throw this.#ended;
     if (this.#waiting.length >= pendingMax || this.#pendingBytes >= pendingBytesMax)
       throw new KittiwakeError('STORE_BUSY', { waiting: this.#waiting.length });
+  }
+
+  /** All objects are in memory: what adds to them is refused before it is more than the process can hold. */
+  #refuseWhenFull(next: StoredObject, current: StoredObject | undefined): void {
+    if (this.#heldBytes < this.#heldBytesMax) return;
+    const isMark =
+      next.object.metadata.deletionTimestamp !== undefined && current?.object.metadata.deletionTimestamp === undefined;
+    const roomBytes =
+      this.#heldBytes < this.#heldBytesMax * heldReserve ? Number.POSITIVE_INFINITY : isMark ? markBytes : 0;
+    if (current && next.weight - current.weight <= roomBytes) return;
+    throw new KittiwakeError('STORE_FULL', { heldBytes: this.#heldBytes, limitBytes: this.#heldBytesMax });
   }
 
   #stage(table: Table, key: string, revision: number, next: StoredObject | undefined): Promise<void> {
@@ -242,6 +265,7 @@ export class Store {
       const { table, key, revision, next } = pending;
       const events = byTable.get(table);
       const event = table.apply(key, revision, next, nowMs);
+      this.#heldBytes += (next?.weight ?? 0) - (event.previous?.weight ?? 0);
       if (events) events.push(event);
       else byTable.set(table, [event]);
       this.#forgetPending(pending);
@@ -293,7 +317,9 @@ export class Store {
 
   #load(row: Row): void {
     const table = this.table(row.table);
-    table.load(row.key, new StoredObject(deepFreeze(objectOf(row, this.#options.file)), row.revision));
+    const stored = new StoredObject(deepFreeze(objectOf(row, this.#options.file)), row.revision);
+    table.load(row.key, stored);
+    this.#heldBytes += stored.weight;
     mapOf(this.#rowIds, table).set(row.key, row.id);
     this.#nextRowId = Math.max(this.#nextRowId, row.id + 1);
     this.#noteRevision(table, row.revision);

@@ -1,4 +1,5 @@
 import type { KubeObject } from '../../api/meta.ts';
+import { weightOf } from './weight.ts';
 
 /**
  * One version of one object: immutable, shared by readers, watchers and the writer. Its JSON text is kept only while
@@ -9,11 +10,18 @@ export class StoredObject<T extends KubeObject = KubeObject> {
   /** The numeric `metadata.resourceVersion`; 0 for what was never stored (dry runs, Scale). */
   readonly revision: number;
   #json: string | undefined;
+  #weight = 0;
   #otherVersions: Map<string, StoredObject<T>> | undefined;
 
   constructor(object: T, revision: number) {
     this.object = object;
     this.revision = revision;
+  }
+
+  /** About how many bytes of memory the object takes. */
+  get weight(): number {
+    this.#weight ||= weightOf(this.object);
+    return this.#weight;
   }
 
   /** The object as compact JSON text. */

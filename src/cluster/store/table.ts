@@ -1,7 +1,6 @@
 import type { KubeObject } from '../../api/meta.ts';
 import { KeySet } from './key-set.ts';
 import { StoredObject } from './stored-object.ts';
-import { weightOf } from './weight.ts';
 
 /** One change of one object that is on disk. */
 export interface StoreEvent {
@@ -116,7 +115,7 @@ export class Table {
   /** For the store only: an object as it was found on disk. */
   load(key: string, stored: StoredObject): void {
     this.#objects.set(key, stored);
-    this.#keys.add(key);
+    this.#keys.append(key);
     this.forgetUpTo(stored.revision);
   }
 
@@ -131,7 +130,7 @@ export class Table {
     const event = { key, revision, previous, atMs: nowMs };
     const kept = next ?? previous;
     if (!kept) throw new Error(`${this.name} ${key} was deleted twice`);
-    const treeBytes = weightOf(kept.object);
+    const treeBytes = kept.weight;
     const weight = eventBytes + treeBytes + 2 * (next ? Buffer.byteLength(next.json) : treeBytes);
     if (next) {
       this.#objects.set(key, next);
