@@ -58,5 +58,8 @@ export const targets: readonly Target[] = [
   beside('src/kube/work-queue.ts'),
   // What an owner leaves behind
   beside('src/cluster/workloads/garbage-collector/graph.ts'),
-  beside('src/cluster/workloads/garbage-collector/collector.ts'),
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    tests: ['collector-steps', 'collector'].map((name) => `src/cluster/workloads/garbage-collector/${name}.test.ts`),
+  },
 ];

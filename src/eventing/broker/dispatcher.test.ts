@@ -98,10 +98,12 @@ test('a reply that cannot be stored is a failed delivery: the event is not done,
   const disk = new KittiwakeError('DISK_FULL', { path: 'log.db' });
   let failures = 2;
   const seen: boolean[] = [];
+  const stored: unknown[] = [];
   const world = await startDispatcher(worker.uri, 5, (log) => ({
     async append(events, options) {
       seen.push(world.cursor.isDone(1));
       if (failures-- > 0) throw disk;
+      stored.push(...events.map((one) => one.event.attributes.id));
       return log.append(events, options);
     },
   }));
@@ -110,8 +112,7 @@ test('a reply that cannot be stored is a failed delivery: the event is not done,
   assert.equal(worker.received.length, 3);
   assert.deepEqual(seen, [false, false, false]);
   assert.deepEqual(world.counts, { delivered: 1, retried: 2, deadLettered: 0, dropped: 0 });
-  const [stored] = await world.log.read(2, 1);
-  assert.equal(stored?.event.attributes.id, 'r');
+  assert.deepEqual(stored, ['r']);
   await until(() => world.cursor.isDone(1));
   await world.stop();
   await worker.stop();

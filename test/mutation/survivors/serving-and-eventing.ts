@@ -92,4 +92,40 @@ export const servingAndEventing: readonly Survivor[] = [
     after: 'return [...(this.#dependents.get(uid) ?? [])].flatMap((dependent) => this.#nodes.get(dependent));',
     why: 'the types ask for it: a dependent is taken in and out together with its node',
   },
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    before: 'const concurrency = 8;',
+    after: 'const concurrency = 9;',
+    why: 'how many are looked at at once is a measure, not a promise',
+  },
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    before: 'const orphansAtOnce = 32;',
+    after: 'const orphansAtOnce = 33;',
+    why: 'how many are disowned at once is a measure, not a promise',
+  },
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    before: 'stopListening();',
+    after: ';',
+    why: 'the queue is stopped for good then: nothing comes of what a release adds to it',
+  },
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    before: 'this.#leftAlone.delete(work);',
+    after: ';',
+    why: 'it frees memory: what is set aside anew is written there anew',
+  },
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    before: 'if (uid !== undefined) this.#queue.add(uid);',
+    after: 'if (true) this.#queue.add(uid);',
+    why: 'the types ask for it: what the graph does not know is forgotten at its turn',
+  },
+  {
+    file: 'src/cluster/workloads/garbage-collector/collector.ts',
+    before: "if (known?.isForeground && mayOwn(known.key, keyOf(dependent))) return 'waiting';",
+    after: "if (false) return 'waiting';",
+    why: 'a shortcut, one request less: the API says the same of an owner that waits',
+  },
 ];

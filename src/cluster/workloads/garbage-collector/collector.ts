@@ -33,7 +33,7 @@ export class GarbageCollector {
       stopListening();
       void this.#queue.stop(); // Never rejects.
     };
-    context.signal.addEventListener('abort', stop, { once: true });
+    context.signal.addEventListener('abort', stop);
   }
 
   observe(kind: Kind, object: KubeObject): void {
@@ -60,7 +60,7 @@ export class GarbageCollector {
       this.#queue.forget(uid);
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof SetAsideError && error.work === work) {
+      if (error instanceof SetAsideError) {
         this.#leftAlone.set(work, uid);
         log.error({ work, reason: error.message }, 'nothing is collected for this object');
         return this.#queue.forget(uid);
@@ -84,12 +84,11 @@ export class GarbageCollector {
     }
     if (object.metadata.deletionTimestamp !== undefined) return;
     const owners = object.metadata.ownerReferences ?? [];
-    if (owners.length === 0) return;
     const states = await Promise.all(owners.map((owner) => this.#stateOf(owner, object)));
     const lost = owners.filter((_owner, i) => states[i] !== 'solid');
     if (lost.length === 0) return;
     const solid = owners.filter((owner) => !lost.includes(owner));
-    if (solid.length > 0 && (await this.#isHeld(node.uid, solid))) {
+    if (await this.#isHeld(node.uid, solid)) {
       await client.update(node.kind, { ...object, metadata: { ...object.metadata, ownerReferences: solid } });
       return;
     }
@@ -113,9 +112,9 @@ export class GarbageCollector {
       seen.add(next);
       const node = this.#graph.get(next);
       if (!node) return true;
+      if (node.isForeground) continue;
       const { metadata } = (await this.#context.client.get(node.kind, node.key)) ?? {};
       if (metadata?.uid !== next) continue;
-      if (metadata.deletionTimestamp !== undefined && node.isForeground) continue;
       if (!metadata.ownerReferences?.length) return true;
       above.push(...metadata.ownerReferences.map((owner) => owner.uid));
     }
@@ -140,8 +139,9 @@ export class GarbageCollector {
   /** Orphan: dependents stay, without this owner. */
   async #orphanDependents(node: GraphNode, object: KubeObject): Promise<void> {
     const dependents = this.#graph.dependentsOf(node.uid);
-    for (let i = 0; i < dependents.length; i += orphansAtOnce) {
-      await Promise.all(dependents.slice(i, i + orphansAtOnce).map((dependent) => this.#disown(dependent, node.uid)));
+    while (dependents.length > 0) {
+      const some = dependents.splice(0, orphansAtOnce);
+      await Promise.all(some.map((dependent) => this.#disown(dependent, node.uid)));
     }
     await this.#removeFinalizer(node, object, 'orphan');
   }
