@@ -36,7 +36,7 @@ export const targets: readonly Target[] = [
   beside('src/eventing/backends/sqlite.ts', 'src/eventing/backends/sqlite-bounds.test.ts'),
   beside('src/eventing/backends/sqlite-file.ts', 'src/eventing/backends/sqlite.test.ts'),
   // Delivery
-  beside('src/eventing/broker/dispatcher.ts', 'src/eventing/broker/delivery.test.ts'),
+  { file: 'src/eventing/broker/dispatcher.ts', tests: ['src/eventing/broker/dispatcher-steps.test.ts'] },
   // The parser
   beside('src/gateway/http1/syntax.ts'),
   beside('src/gateway/http1/fields.ts'),
@@ -60,6 +60,6 @@ export const targets: readonly Target[] = [
   beside('src/cluster/workloads/garbage-collector/graph.ts'),
   {
     file: 'src/cluster/workloads/garbage-collector/collector.ts',
-    tests: ['collector-steps', 'collector'].map((name) => `src/cluster/workloads/garbage-collector/${name}.test.ts`),
+    tests: ['src/cluster/workloads/garbage-collector/collector-steps.test.ts'],
   },
 ];

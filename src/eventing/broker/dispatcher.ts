@@ -69,7 +69,7 @@ export class Dispatcher {
   readonly #sleeping = new AbortController();
   readonly #sending = new AbortController();
   #config!: TriggerConfig;
-  #matches: Matches;
+  #matches!: Matches;
   #subscriber: Target | undefined;
   #deadLetterSink: Target | undefined;
   #changed = Promise.withResolvers<void>();
@@ -90,7 +90,6 @@ export class Dispatcher {
     this.#options = options;
     this.#slots = new Slots(options.inFlightMax);
     this.#next = options.cursor.position;
-    this.#matches = options.matches;
     this.update(options.config, options.matches);
     this.#stopListening = options.quarantine.onRelease((name) => this.#release(name));
   }
@@ -236,7 +235,7 @@ export class Dispatcher {
   /** Reads again, from the first that was set aside under that name: what is done or under way is not started twice. */
   #release(name: string): void {
     const offset = this.#setAside.get(name);
-    if (offset === undefined || this.#sleeping.signal.aborted) return;
+    if (offset === undefined) return;
     this.#setAside.delete(name);
     this.#options.onSetAside?.();
     this.#restart(offset).catch((error) => {
@@ -377,7 +376,7 @@ export class Dispatcher {
     signal.throwIfAborted();
     const aborted = Promise.withResolvers<never>();
     const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', onAbort);
     try {
       await Promise.race([this.#changed.promise, aborted.promise]);
     } finally {

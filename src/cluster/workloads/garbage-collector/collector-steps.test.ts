@@ -4,7 +4,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { ensureNamespace, openWorld, type World } from '../../../../test/world.ts';
 import { type ConfigMap, ConfigMapKind } from '../../../api/core/config-map.ts';
 import { type Node, NodeKind } from '../../../api/core/node.ts';
-import type { KubeObject, OwnerReference } from '../../../api/meta.ts';
+import { type KubeObject, keyText, type OwnerReference } from '../../../api/meta.ts';
 import { conflict, notFound } from '../../../api/status.ts';
 import type { Client } from '../../../kube/client.ts';
 import type { Cache } from '../../../kube/reconciler.ts';
@@ -19,6 +19,8 @@ describe('the garbage collector', () => {
   let namespace = '';
   /** What it asked the API to change, in order. */
   let changes: string[] = [];
+  /** Where it looked. */
+  let keys: string[] = [];
   /** Throws what the API is to answer to the next calls, if anything. */
   let answer: (call: string) => unknown = () => {};
   let lines: { level: string; fields: { retryInMs?: number } }[] = [];
@@ -33,7 +35,8 @@ describe('the garbage collector', () => {
   beforeEach(async () => {
     namespace = `steps-${++namespaces}`;
     await ensureNamespace(world.client, namespace);
-    [changes, lines, answer, clock, stop] = [[], [], () => {}, new VirtualClock(), new AbortController()];
+    [changes, keys, lines, answer] = [[], [], [], () => {}];
+    [clock, stop] = [new VirtualClock(), new AbortController()];
   });
   afterEach(() => stop.abort());
 
@@ -50,7 +53,10 @@ describe('the garbage collector', () => {
   function collector(quarantine = new Quarantine()): GarbageCollector {
     const { client } = world;
     const recorded: Pick<Client, 'get' | 'update' | 'delete'> = {
-      get: (kind, key) => calling('get', () => client.get(kind, key)),
+      get: (kind, key) => {
+        keys.push(keyText(key));
+        return calling('get', () => client.get(kind, key));
+      },
       update: (kind, object) => {
         const owners = object.metadata.ownerReferences?.map(({ name }) => name) ?? [];
         changes.push(`update ${object.metadata.name} of ${owners.join(' and ')}`);
@@ -157,7 +163,7 @@ describe('the garbage collector', () => {
     const child = await create('child', [owner]);
     collector().observe(ConfigMapKind, child);
     await settled();
-    assert.deepEqual(changes, []);
+    assert.deepEqual([keys, changes], [[`${namespace}/child`, node.metadata.name], []]);
   });
 
   for (const [what, isHeld, chain] of [
@@ -190,7 +196,7 @@ describe('the garbage collector', () => {
       false,
       async (gc: GarbageCollector) => {
         gc.observe(ConfigMapKind, absent('top'));
-        const owner = await create('owner', [absent('top')]);
+        const owner = await create('owner', [absent('top')], ['example.com/mine']);
         gc.observe(ConfigMapKind, owner);
         return owner;
       },
@@ -201,7 +207,7 @@ describe('the garbage collector', () => {
       async (gc: GarbageCollector) => {
         gc.observe(ConfigMapKind, absent('top'));
         await create('top');
-        const owner = await create('owner', [absent('top')]);
+        const owner = await create('owner', [absent('top')], ['example.com/mine']);
         gc.observe(ConfigMapKind, owner);
         return owner;
       },
@@ -211,7 +217,7 @@ describe('the garbage collector', () => {
       false,
       async (gc: GarbageCollector) => {
         const top = await create('top', [], ['example.com/mine']);
-        const owner = await create('owner', [top]);
+        const owner = await create('owner', [top], ['example.com/mine']);
         for (const object of [await deleting(top, 'Foreground'), owner]) gc.observe(ConfigMapKind, object);
         return owner;
       },
@@ -304,6 +310,19 @@ describe('the garbage collector', () => {
     });
   }
 
+  test('an object that is seen to go and is there without any finalizer is nothing to do', async () => {
+    const owner = await world.client.create<ConfigMap>(ConfigMapKind, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'owner', namespace },
+    });
+    const deletionTimestamp = '2026-01-01T00:00:00Z';
+    const metadata = { ...owner.metadata, deletionTimestamp, finalizers: ['orphan'] };
+    collector().observe(ConfigMapKind, { ...owner, metadata });
+    await settled();
+    assert.deepEqual(messages(), []);
+  });
+
   test('that an object went while its finalizer was taken away is as good; any other failure is tried again', async () => {
     const owner = await deleting(await create('owner'), 'Foreground');
     const gone = collector();
@@ -370,6 +389,7 @@ describe('the garbage collector', () => {
     gc.observe(ConfigMapKind, await create('late', [absent('owner')]));
     await new Promise<void>((resolve) => setImmediate(resolve));
     assert.equal(pending, 1);
+    answer = () => {};
     stop.abort();
     gc.observe(ConfigMapKind, await create('after', [absent('owner')]));
     held.reject(new Error('stopped'));

@@ -1,0 +1,583 @@
+/** The dispatcher step by step: the test says what the log holds, how each attempt ends, and what time it is. */
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { KittiwakeError } from '../../lib/errors.ts';
+import { Quarantine } from '../../lib/quarantine.ts';
+import { VirtualClock } from '../../lib/virtual-clock.ts';
+import { silentLogger } from '../../observe/log.ts';
+import type { EventLog, NewEvent, StoredEvent } from '../backends/event-log.ts';
+import { Progress } from '../backends/progress.ts';
+import { type HttpReply, NoReplyError, type Poster, type PostOptions, UnsendableError } from '../http-client.ts';
+import type { DeliveryConfig, TriggerConfig } from './config.ts';
+import { Dispatcher, type DispatcherOptions } from './dispatcher.ts';
+
+const delivery: DeliveryConfig = {
+  retries: 0,
+  policy: 'linear',
+  delayMs: 100,
+  delayMaxMs: 1e9,
+  timeoutMs: 5000,
+  retryAfterMaxMs: 600_000,
+  format: 'binary',
+};
+const worker = { uri: 'http://worker/' };
+const letters = { uri: 'http://letters/' };
+const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r', 'ce-type': 'reply' };
+const reply = (status: number, headers: Record<string, string> = {}): HttpReply => ({
+  status,
+  headers,
+  rawHeaders: Object.entries(headers).flat(),
+  body: Buffer.alloc(0),
+  isCut: false,
+});
+const stored = (offset: number, change: Partial<StoredEvent> = {}): StoredEvent => ({
+  offset,
+  arrivedAt: 0,
+  sizeBytes: 100,
+  headers: [],
+  event: { attributes: { specversion: '1.0', id: String(offset), source: '/s', type: 't' } },
+  ...change,
+});
+const events = (count: number, change?: Partial<StoredEvent>) =>
+  Array.from({ length: count }, (_, i) => stored(i + 1, change));
+
+/** An attempt under way. */
+interface Post {
+  /** Whom it is for, and the event's id. */
+  to: string;
+  headers: readonly string[];
+  options: PostOptions;
+  answer(reply: HttpReply): void;
+  fail(error: unknown): void;
+}
+
+describe('a dispatcher', () => {
+  let running: Dispatcher[] = [];
+
+  afterEach(async () => {
+    await Promise.all(running.map((dispatcher) => dispatcher.stop(0)));
+    running = [];
+  });
+
+  function dispatching(held: StoredEvent[], change: Partial<DispatcherOptions> & { trigger?: object } = {}) {
+    const { trigger, ...options } = change;
+    const clock = new VirtualClock();
+    const waits: number[] = [];
+    const after = clock.after.bind(clock);
+    clock.after = (delayMs, task) => {
+      waits.push(delayMs);
+      return after(delayMs, task);
+    };
+    const progress = new Progress(1);
+    const posts: Post[] = [];
+    const reads: string[] = [];
+    const errors: string[] = [];
+    const appended: { event: NewEvent | undefined; isReply: boolean | undefined }[] = [];
+    const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
+    const log = {
+      async append([event]: readonly NewEvent[], { isReply } = { isReply: false }) {
+        appended.push({ event, isReply });
+        return 0;
+      },
+      async read(from: number, limit: number): Promise<readonly StoredEvent[]> {
+        reads.push(`${from}+${limit}`);
+        return held.filter(({ offset }) => offset >= from).slice(0, limit);
+      },
+      get end() {
+        return held.length + 1;
+      },
+    };
+    const poster = {
+      post(target: { url: URL }, headers: readonly string[], _body: unknown, posted: PostOptions) {
+        const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
+        const id = headers[headers.indexOf('ce-id') + 1];
+        posts.push({ to: `${id} to ${hostOf(target)}`, headers, options: posted, answer: resolve, fail: reject });
+        posted.signal?.addEventListener('abort', () => reject(new NoReplyError('stopped', 'ABORTED')));
+        return promise;
+      },
+    };
+    const config: TriggerConfig = {
+      namespace: 'default',
+      name: 't',
+      uid: 'uid',
+      broker: 'b',
+      filter: {},
+      subscriber: worker,
+      delivery,
+      ...trigger,
+    };
+    const dispatcher = new Dispatcher({
+      events: log as unknown as EventLog,
+      cursor: {
+        consumer: 'c',
+        get position() {
+          return progress.position;
+        },
+        isDone: (offset) => progress.isDone(offset),
+        done: (offset) => progress.done(offset),
+      },
+      broker: 'default/b',
+      config,
+      matches: () => true,
+      quarantine: new Quarantine(),
+      poster: poster as unknown as Poster,
+      gatewayUrl: undefined,
+      inFlightMax: 10_000,
+      replyBytesMax: 1000,
+      clock,
+      log: { ...silentLogger, error: (_, message) => errors.push(message) },
+      metrics: {
+        delivered: () => counts.delivered++,
+        retried: () => counts.retried++,
+        deadLettered: () => counts.deadLettered++,
+        dropped: () => counts.dropped++,
+      },
+      ...options,
+    });
+    running.push(dispatcher);
+    return {
+      dispatcher,
+      clock,
+      waits,
+      progress,
+      posts,
+      reads,
+      errors,
+      appended,
+      counts,
+      log,
+      to: () => posts.map((post) => post.to),
+      update: (update: object) => dispatcher.update({ ...config, ...update }, () => true),
+      /** Ends the attempt at this place, and lets what follows follow. */
+      async answer(i: number, status: number, headers?: Record<string, string>) {
+        posts[i]?.answer(reply(status, headers));
+        await settled();
+      },
+      async fail(i: number, error: unknown) {
+        posts[i]?.fail(error);
+        await settled();
+      },
+    };
+  }
+
+  const hostOf = (target: unknown) => /worker|letters/.exec(JSON.stringify(target))?.[0];
+
+  async function settled(): Promise<void> {
+    for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+
+  test('reads 64 events at a time, each once', async () => {
+    const { reads, posts } = dispatching(events(65));
+    await settled();
+    assert.deepEqual(reads, ['1+64', '65+64', '66+64']);
+    assert.equal(posts.length, 65);
+  });
+
+  test('reads from where its cursor was moved to meanwhile', async () => {
+    const { dispatcher, progress, reads } = dispatching([]);
+    await settled();
+    progress.moveTo(7);
+    dispatcher.pump();
+    await settled();
+    assert.deepEqual(reads, ['1+64', '7+64']);
+  });
+
+  test('reads no further than it may have in flight', async () => {
+    const { reads, posts } = dispatching(events(65), { inFlightMax: 64 });
+    await settled();
+    assert.deepEqual([reads, posts.length], [['1+64'], 64]);
+  });
+
+  test('reads once at a time, and again when it was called meanwhile', async () => {
+    const held: StoredEvent[] = [];
+    const { dispatcher, log, to } = dispatching(held);
+    await settled();
+    const { read } = log;
+    const gate = Promise.withResolvers<void>();
+    let readers = 0;
+    log.read = async (from, limit) => {
+      readers++;
+      const found = await read(from, limit);
+      await gate.promise;
+      return found;
+    };
+    dispatcher.pump();
+    await settled();
+    held.push(...events(3));
+    for (let i = 0; i < 3; i++) dispatcher.pump();
+    await settled();
+    assert.equal(readers, 1);
+    gate.resolve();
+    await settled();
+    assert.deepEqual(to(), ['1 to worker', '2 to worker', '3 to worker']);
+  });
+
+  test('tries again a second after the log could not be read', async () => {
+    const { clock, log, posts, dispatcher, errors } = dispatching(events(1), { trigger: { subscriber: undefined } });
+    const { read } = log;
+    log.read = () => Promise.reject(new Error('no'));
+    dispatcher.update({ ...(await configOf(worker)) }, () => true);
+    await settled();
+    assert.deepEqual(errors, ['the log cannot be read, trying again']);
+    log.read = read;
+    await clock.advance(999);
+    assert.equal(posts.length, 0);
+    await clock.advance(1);
+    await settled();
+    assert.equal(posts.length, 1);
+  });
+
+  const configOf = async (subscriber: object): Promise<TriggerConfig> => ({
+    namespace: 'default',
+    name: 't',
+    uid: 'uid',
+    broker: 'b',
+    filter: {},
+    subscriber: subscriber as { uri: string },
+    delivery,
+  });
+
+  for (const [what, sizeBytes, most] of [
+    ['1,024 events', 100, 1024],
+    ['16 MiB', 1024 * 1024, 16],
+  ] as const) {
+    test(`holds ${what} that wait for another attempt, and more as they are done`, async () => {
+      const retrying = { delivery: { ...delivery, retries: 1 } };
+      const { posts, answer } = dispatching(events(1100, { sizeBytes }), { trigger: retrying });
+      await settled();
+      assert.equal(posts.length, most);
+      await answer(0, 500);
+      assert.equal(posts.length, most, 'one that waits is held');
+      for (let i = 1; i <= 5; i++) posts[i]?.answer(reply(200));
+      await settled();
+      assert.equal(posts.length, most + 5);
+    });
+  }
+
+  test('shares 8 MiB among the replies that are not complete', async () => {
+    const { posts } = dispatching(events(1));
+    await settled();
+    const budget = posts[0]?.options.budget;
+    assert.deepEqual([budget?.tryTake(8 * 1024 * 1024), budget?.tryTake(1)], [true, false]);
+  });
+
+  test('is done with what it does not want, and with what is delivered', async () => {
+    const { progress, posts, answer } = dispatching(events(2), { matches: ({ attributes }) => attributes.id === '2' });
+    await settled();
+    assert.deepEqual([progress.position, posts.length], [2, 1]);
+    await answer(0, 200);
+    assert.equal(progress.position, 3);
+  });
+
+  test('wants what its newest filter wants', async () => {
+    const held = events(1);
+    const { dispatcher, progress, posts } = dispatching(held);
+    await settled();
+    dispatcher.update(await configOf(worker), () => false);
+    held.push(stored(2));
+    dispatcher.pump();
+    await settled();
+    assert.deepEqual([posts.length, progress.isDone(2)], [1, true]);
+  });
+
+  const failing = () => {
+    throw new Error('the filter is broken');
+  };
+  for (const [what, change, options, dead] of [
+    ['that is damaged', { damage: 'half of it is missing', event: { attributes: {} } }, {}, false],
+    ['at which the filter fails', {}, { matches: failing }, true],
+    ['that has no encoding', { event: { attributes: { ext: { toString: 1 } as unknown as string } } }, {}, false],
+  ] as const) {
+    test(`attempts nothing for an event ${what}`, async () => {
+      const trigger = { deadLetterSink: letters, delivery: { ...delivery, retries: 3 } };
+      const { posts, counts, waits, answer, progress, errors } = dispatching([stored(1, change)], {
+        ...options,
+        trigger,
+      });
+      await settled();
+      await answer(0, 200);
+      assert.deepEqual([posts.length, counts.deadLettered], dead ? [1, 1] : [0, 0]);
+      assert.equal(counts.dropped, dead ? 0 : 1);
+      assert.deepEqual([waits, errors, progress.position], [[], [], 2]);
+    });
+  }
+
+  test('attempts once what is refused for good', async () => {
+    const { counts, answer, posts } = dispatching(events(1), { trigger: { delivery: { ...delivery, retries: 3 } } });
+    await settled();
+    await answer(0, 400);
+    assert.deepEqual([posts.length, counts], [1, { delivered: 0, retried: 0, deadLettered: 0, dropped: 1 }]);
+  });
+
+  for (const [what, error, retried, logged] of [
+    ['got no reply', new NoReplyError('nobody there', 'ECONNREFUSED'), 1, 0],
+    ['failed on our side', new TypeError('a mistake'), 1, 1],
+    ['cannot be sent', new UnsendableError('no such header'), 0, 0],
+  ] as const) {
+    test(`takes an attempt that ${what} for ${retried ? 'one to be repeated' : 'the last'}`, async () => {
+      const trigger = { delivery: { ...delivery, retries: 1 } };
+      const { counts, errors, fail, clock, answer } = dispatching(events(1), { trigger });
+      await settled();
+      await fail(0, error);
+      assert.deepEqual([counts.retried, errors.length], [retried, logged]);
+      await clock.advance(100);
+      await answer(1, 200);
+      assert.equal(counts.delivered, retried);
+    });
+  }
+
+  test('does not repeat an event whose replies go round in a loop', async () => {
+    const attributes = { ...stored(1).event.attributes, knativebrokerttl: 1 };
+    const trigger = { delivery: { ...delivery, retries: 3 } };
+    const { counts, answer, appended } = dispatching([stored(1, { event: { attributes } })], { trigger });
+    await settled();
+    await answer(0, 200, replyHeaders);
+    assert.deepEqual([appended, counts.retried, counts.dropped], [[], 0, 1]);
+  });
+
+  test('appends a reply as such, in what is kept for replies', async () => {
+    const { counts, answer, appended } = dispatching(events(1));
+    await settled();
+    await answer(0, 200, replyHeaders);
+    assert.deepEqual([appended[0]?.isReply, appended[0]?.event?.event.attributes.id], [true, 'r']);
+    assert.equal(counts.delivered, 1);
+  });
+
+  for (const [error, code] of [
+    [new KittiwakeError('DISK_FULL', { path: 'log.db' }), '507'],
+    [new TypeError('a mistake'), '503'],
+  ] as const) {
+    test(`says ${code} of a reply that could not be stored: ${error.message}`, async () => {
+      const { log, posts, answer } = dispatching(events(1), { trigger: { deadLetterSink: letters } });
+      log.append = () => Promise.reject(error);
+      await settled();
+      await answer(0, 200, replyHeaders);
+      const { headers = [] } = posts[1] ?? {};
+      assert.equal(headers[headers.indexOf('ce-knativeerrorcode') + 1], code);
+    });
+  }
+
+  test('lets others be delivered while one waits, which then waits for its turn', async () => {
+    const trigger = { delivery: { ...delivery, retries: 1 } };
+    const { to, answer, clock } = dispatching(events(3), { trigger, inFlightMax: 1 });
+    await settled();
+    await answer(0, 500);
+    assert.deepEqual(to(), ['1 to worker', '2 to worker']);
+    await clock.advance(100);
+    await settled();
+    assert.equal(to().length, 2);
+    await answer(1, 200);
+    assert.deepEqual(to().slice(2), ['1 to worker']);
+    await answer(2, 200);
+    assert.deepEqual(to().slice(3), ['3 to worker']);
+  });
+
+  test('waits for a subscriber that went away, however often the trigger changes meanwhile', async () => {
+    const trigger = { delivery: { ...delivery, retries: 1 } };
+    const { to, answer, clock, update, progress } = dispatching(events(1), { trigger });
+    await settled();
+    update({ subscriber: undefined, ...trigger });
+    await answer(0, 500);
+    await clock.advance(100);
+    await settled();
+    for (let i = 0; i < 3; i++) {
+      update({ subscriber: undefined, ...trigger });
+      await settled();
+    }
+    assert.equal(to().length, 1);
+    update(trigger);
+    await settled();
+    await answer(1, 200);
+    assert.equal(progress.position, 2);
+  });
+
+  test('does not wait for a subscriber, or for its end, once it is stopped', async () => {
+    const trigger = { delivery: { ...delivery, retries: 1 } };
+    const waiting = dispatching(events(1), { trigger });
+    await settled();
+    waiting.update({ subscriber: undefined, ...trigger });
+    await waiting.answer(0, 500);
+    await waiting.clock.advance(100);
+    await settled();
+    await waiting.dispatcher.stop(60_000);
+    const stopped = Promise.withResolvers<void>();
+    const early: ReturnType<typeof dispatching> = dispatching(events(1), {
+      trigger: { subscriber: undefined },
+      matches: () => true,
+    });
+    early.dispatcher.update(await configOf(worker), () => {
+      early.update({ subscriber: undefined });
+      void early.dispatcher.stop(60_000).then(stopped.resolve);
+      return true;
+    });
+    await settled();
+    await early.dispatcher.stop(60_000);
+    for (const { errors, progress, counts } of [waiting, early]) {
+      assert.deepEqual([errors, progress.position, counts.dropped], [[], 1, 0]);
+    }
+  });
+
+  test('starts nothing more once it is stopped, and waits for what is under way, for a while', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const held = events(1);
+    const { dispatcher, posts, answer, progress } = dispatching(held);
+    await settled();
+    let isStopped = false;
+    const stopping = dispatcher.stop(1_000).then(() => {
+      isStopped = true;
+    });
+    held.push(stored(2));
+    dispatcher.pump();
+    await settled();
+    assert.deepEqual([isStopped, posts.length], [false, 1]);
+    await answer(0, 200);
+    await stopping;
+    assert.equal(progress.position, 2);
+    t.mock.timers.tick(1_000);
+    assert.equal(posts[0]?.options.signal?.aborted, false);
+  });
+
+  test('gives up what is under way when it takes too long to stop, and the event comes again', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { dispatcher, errors, progress, counts } = dispatching(events(1));
+    await settled();
+    const stopping = dispatcher.stop(1_000);
+    t.mock.timers.tick(1_000);
+    await stopping;
+    assert.deepEqual([errors, progress.position, counts.dropped], [[], 1, 0]);
+  });
+
+  test('interrupts waits when it stops, and the event comes again', async () => {
+    const trigger = { delivery: { ...delivery, retries: 1 } };
+    const { dispatcher, answer, errors, progress } = dispatching(events(1), { trigger });
+    await settled();
+    await answer(0, 500);
+    await dispatcher.stop(60_000);
+    assert.deepEqual([errors, progress.position], [[], 1]);
+  });
+
+  test('keeps an event of which something else fails, and says so', async () => {
+    const nothing = () => {};
+    const metrics = {
+      delivered: () => assert.fail('not counted'),
+      retried: nothing,
+      deadLettered: nothing,
+      dropped: nothing,
+    };
+    const { dispatcher, answer, errors, progress } = dispatching(events(1), { metrics });
+    await settled();
+    await answer(0, 200);
+    assert.deepEqual(errors, ['event not done: it comes again at the next start']);
+    assert.deepEqual([dispatcher.setAside.length, progress.position], [0, 1]);
+  });
+
+  test('tells of what is set aside, and delivers it once it is released', async () => {
+    const name = 'event default/b t /s 1';
+    const quarantine = new Quarantine({ setAside: [name, 'another'] });
+    let told = 0;
+    const onSetAside = () => void told++;
+    const { dispatcher, to, reads } = dispatching(events(2), { quarantine, onSetAside });
+    await settled();
+    assert.deepEqual([to(), dispatcher.setAside.length, told], [['2 to worker'], 1, 1]);
+    quarantine.update([name]);
+    await settled();
+    assert.equal(told, 1);
+    quarantine.update([]);
+    await settled();
+    assert.deepEqual([to(), dispatcher.setAside.length, told], [['2 to worker', '1 to worker'], 0, 2]);
+    assert.equal(reads.at(-1), '1+1');
+  });
+
+  test('delivers nothing else for an event that is gone when it is released', async () => {
+    const quarantine = new Quarantine({ setAside: ['event default/b t /s 1'] });
+    const held = events(2);
+    const { dispatcher, to, answer } = dispatching(held, { quarantine });
+    await settled();
+    await answer(0, 200);
+    held.shift();
+    quarantine.update([]);
+    await settled();
+    assert.deepEqual([to(), dispatcher.setAside.length], [['2 to worker'], 0]);
+  });
+
+  test('releases nothing once it is stopped', async () => {
+    for (const when of ['before', 'meanwhile'] as const) {
+      const quarantine = new Quarantine({ setAside: ['event default/b t /s 1'] });
+      const { dispatcher, posts, reads } = dispatching(events(1), { quarantine });
+      await settled();
+      const before = reads.length;
+      if (when === 'meanwhile') quarantine.update([]);
+      await dispatcher.stop(60_000);
+      quarantine.update([]);
+      await settled();
+      assert.equal(posts.length, 0);
+      assert.equal(reads.length, when === 'before' ? before : before + 1);
+    }
+  });
+
+  test('repeats a dead letter as the delivery says, then at least each second and at most each minute', async () => {
+    const slowly = { ...delivery, retries: 2, delayMs: 300, policy: 'exponential' };
+    const trigger = { deadLetterSink: letters, delivery: slowly };
+    const { waits, answer, clock, posts, errors, counts } = dispatching(events(1), { trigger });
+    await settled();
+    await answer(0, 400);
+    const logged: number[] = [];
+    for (let i = 1; i <= 10; i++) {
+      await answer(i, 503);
+      logged.push(errors.length);
+      await clock.advance(waits.at(-1) ?? 0);
+      await settled();
+    }
+    assert.deepEqual(waits, [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 60_000, 60_000]);
+    assert.deepEqual(logged, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1]);
+    await answer(posts.length - 1, 200);
+    assert.equal(counts.deadLettered, 1);
+  });
+
+  test('repeats a dead letter each second when the delivery says nothing longer', async () => {
+    const trigger = { deadLetterSink: letters, delivery: { ...delivery, retries: 2, delayMs: 0 } };
+    const { waits, answer, clock } = dispatching(events(1), { trigger });
+    await settled();
+    await answer(0, 400);
+    for (let i = 1; i <= 4; i++) {
+      await answer(i, 503);
+      await clock.advance(waits.at(-1) ?? 0);
+      await settled();
+    }
+    assert.deepEqual(waits, [0, 0, 1000, 1000]);
+  });
+
+  test('waits for a dead letter sink that is not known yet, and drops the event when there is none any more', async () => {
+    for (const [deadLetterSink, expected] of [
+      [letters, { posts: 2, dropped: 0 }],
+      [undefined, { posts: 1, dropped: 1 }],
+    ] as const) {
+      const { answer, update, posts, counts } = dispatching(events(1), { trigger: { deadLetterSink: {} } });
+      await settled();
+      await answer(0, 400);
+      update({ deadLetterSink: {} });
+      await settled();
+      assert.deepEqual([posts.length, counts.dropped], [1, 0]);
+      update({ deadLetterSink });
+      await settled();
+      assert.deepEqual({ posts: posts.length, dropped: counts.dropped }, expected);
+    }
+  });
+
+  test('names no destination in a dead letter when there is none any more', async () => {
+    const { answer, update, posts } = dispatching(events(1), { trigger: { deadLetterSink: letters } });
+    await settled();
+    update({ subscriber: undefined, deadLetterSink: letters });
+    await answer(0, 400);
+    const { headers = [] } = posts[1] ?? {};
+    assert.equal(headers[headers.indexOf('ce-knativeerrordest') + 1], '');
+  });
+
+  test('drops a dead letter that cannot be sent', async () => {
+    const { answer, fail, counts, waits } = dispatching(events(1), { trigger: { deadLetterSink: letters } });
+    await settled();
+    await answer(0, 400);
+    await fail(1, new UnsendableError('too large'));
+    assert.deepEqual([counts.dropped, waits], [1, []]);
+  });
+});
