@@ -68,37 +68,6 @@ describe('a log in SQLite', () => {
     return open(options);
   };
 
-  for (const [what, waiting, flushes] of [
-    ['1,024 events', [many(1000), many(24)], 1],
-    ['more than 1,024 events', [many(1000), many(25)], 2],
-    ['more at once', [many(1025), many(1025)], 2],
-    ['8 MiB', [[sized(4 * mebibyte)], [sized(4 * mebibyte)]], 1],
-    ['more than 8 MiB', [[sized(4 * mebibyte)], [sized(4 * mebibyte + 1)]], 2],
-  ] as const) {
-    test(`what waits for the disk is written together: ${what} with ${flushes} flushes`, async () => {
-      const disk = heldDisk();
-      const log = open({ fdatasync: disk.fdatasync });
-      const first = log.append([event()]);
-      await disk.isAsked(1);
-      const others = waiting.map((events) => log.append(events));
-      disk.letGo();
-      await Promise.all([first, ...others]);
-      assert.equal(disk.asked, 1 + flushes);
-      assert.equal(log.end, 2 + waiting.flat().length);
-    });
-  }
-
-  test('what waits for the disk has at most 32 MiB, and what is written waits no more', async () => {
-    const disk = heldDisk();
-    const log = open({ fdatasync: disk.fdatasync });
-    disk.letGo();
-    await log.append([sized(30 * mebibyte)]);
-    const waiting = [log.append([sized(16 * mebibyte)]), log.append([sized(16 * mebibyte)])];
-    await assert.rejects(log.append([event()]), { code: 'BROKER_BUSY' });
-    await Promise.all(waiting);
-    await log.append([event()]);
-  });
-
   test('a tenth of a log is kept for replies, to the byte, and what waits counts', async () => {
     const log = open({ limits: { bytesMax: 10_000 } });
     await log.cursor('c');
@@ -162,7 +131,13 @@ describe('a log in SQLite', () => {
     gone.done(1);
     const again = await reopened(log);
     assert.equal((await again.cursor('kept')).position, 1);
-    assert.equal((await again.cursor('gone')).position, 3);
+    const back = await again.cursor('gone');
+    assert.equal(back.position, 3);
+    again.retain((consumer) => consumer === 'kept');
+    await clock.advance(1_000);
+    await again.append(many(1));
+    back.done(3);
+    assert.equal((await (await reopened(again)).cursor('gone')).position, 4);
   });
 
   test('those who stay hold what they have not done when others go', async () => {
@@ -226,6 +201,13 @@ describe('a log in SQLite', () => {
     await tidiedOn(clock, log, () => log.heldBytes === 0);
   });
 
+  test('a log in which nothing changes has no timers', async () => {
+    const log = open();
+    await log.cursor('c');
+    await log.append(many(2));
+    assert.deepEqual(delays, []);
+  });
+
   test('a log that is closed has no timers, and takes no more changes', async () => {
     const log = open({ limits: { ageMaxMs: 60_000 } });
     const cursor = await log.cursor('c');
@@ -235,7 +217,7 @@ describe('a log in SQLite', () => {
     cursor.done(2);
     const timers = delays.length;
     await clock.advance(3_600_000);
-    assert.deepEqual([delays.length, warnings], [timers, []]);
+    assert.deepEqual([delays.length, warnings, failures], [timers, [], []]);
   });
 
   for (const [ageMaxMs, everyMs] of [
@@ -327,29 +309,37 @@ describe('a log in SQLite', () => {
     assert.equal(disk.asked, 3);
   });
 
-  /** A log whose file was overwritten since it was opened. */
-  async function damaged(options: Partial<SqliteLogOptions>): Promise<SqliteLog> {
+  /** A log of more than it keeps in memory, opened anew. */
+  async function large(options: Partial<SqliteLogOptions>): Promise<SqliteLog> {
     const log = open();
     await log.cursor('c');
     for (let i = 0; i < 2; i++) await log.append(Array.from({ length: 1000 }, () => sized(1500)));
-    const again = await reopened(log, options);
+    return await reopened(log, options);
+  }
+
+  function damage(): void {
     const fd = openSync(join(dir, 'log.db'), 'r+');
     const size = fstatSync(fd).size - 4096;
     writeSync(fd, Buffer.alloc(size, 0xff), 0, size, 4096);
     closeSync(fd);
-    return again;
   }
 
-  test('a log that cannot be read ends with the reason, once', async () => {
+  test('a log that cannot be read ends with the reason, once, whatever fails next', async () => {
     const disk = heldDisk();
-    const log = await damaged({ fdatasync: disk.fdatasync });
+    const log = await large({ fdatasync: disk.fdatasync });
+    const refused = assert.rejects(log.append([event()]), { code: 'EVENT_LOG_FAILED' });
+    await disk.isAsked(1);
+    damage();
     await assert.rejects(log.read(1, 10), { code: 'EVENT_LOG_FAILED' });
-    await log.read(1, 10);
+    assert.deepEqual(await log.read(1, 10), []);
+    disk.release(new Error('no more'));
+    await refused;
     assert.equal(failures.length, 1);
   });
 
   test('a log in which nothing can be looked for ends with the reason', async () => {
-    const log = await damaged({ limits: { ageMaxMs: 60_000 } });
+    const log = await large({ limits: { ageMaxMs: 60_000 } });
+    damage();
     await clock.advance(6_000);
     assert.equal(failures.length, 1);
     await assert.rejects(log.append([event()]), { code: 'BROKER_NOT_READY' });
@@ -363,5 +353,36 @@ describe('a log in SQLite', () => {
     await tidiedOn(clock, log, () => log.heldBytes === 0);
     await log.close();
     assert.ok(statSync(join(dir, 'log.db')).size < 14 * mebibyte);
+  });
+
+  for (const [what, waiting, flushes] of [
+    ['1,024 events', [many(1000), many(24)], 1],
+    ['more than 1,024 events', [many(1000), many(25)], 2],
+    ['more at once', [many(1025), many(1025)], 2],
+    ['8 MiB', [[sized(4 * mebibyte)], [sized(4 * mebibyte)]], 1],
+    ['more than 8 MiB', [[sized(4 * mebibyte)], [sized(4 * mebibyte + 1)]], 2],
+  ] as const) {
+    test(`what waits for the disk is written together: ${what} with ${flushes} flushes`, async () => {
+      const disk = heldDisk();
+      const log = open({ fdatasync: disk.fdatasync });
+      const first = log.append([event()]);
+      await disk.isAsked(1);
+      const others = waiting.map((events) => log.append(events));
+      disk.letGo();
+      await Promise.all([first, ...others]);
+      assert.equal(disk.asked, 1 + flushes);
+      assert.equal(log.end, 2 + waiting.flat().length);
+    });
+  }
+
+  test('what waits for the disk has at most 32 MiB, and what is written waits no more', async () => {
+    const disk = heldDisk();
+    const log = open({ fdatasync: disk.fdatasync });
+    disk.letGo();
+    await log.append([sized(30 * mebibyte)]);
+    const waiting = [log.append([sized(16 * mebibyte)]), log.append([sized(16 * mebibyte)])];
+    await assert.rejects(log.append([event()]), { code: 'BROKER_BUSY' });
+    await Promise.all(waiting);
+    await log.append([event()]);
   });
 });

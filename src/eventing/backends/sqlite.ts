@@ -313,7 +313,6 @@ export class SqliteLog implements EventLog {
     const ageMaxMs = this.#options.limits?.ageMaxMs;
     if (ageMaxMs === undefined) return;
     this.#cancelExpiry = this.#options.clock.after(Math.max(1000, Math.min(60_000, ageMaxMs / 10)), () => {
-      if (this.#state !== 'open') return;
       try {
         this.#expire(this.#options.clock.now() - ageMaxMs);
         this.#scheduleExpiry();
@@ -338,6 +337,7 @@ export class SqliteLog implements EventLog {
   #fail(error: unknown): void {
     if (this.#state === 'failed') return;
     this.#state = 'failed';
+    this.#cancelExpiry?.();
     for (const append of this.#queue.splice(0)) append.reject(error);
     this.#asked?.reject(error);
     this.#options.onFailure(error);
