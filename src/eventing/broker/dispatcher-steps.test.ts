@@ -1,171 +1,16 @@
 /** The dispatcher step by step: the test says what the log holds, how each attempt ends, and what time it is. */
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
-import { VirtualClock } from '../../lib/virtual-clock.ts';
-import { silentLogger } from '../../observe/log.ts';
-import type { EventLog, NewEvent, StoredEvent } from '../backends/event-log.ts';
-import { Progress } from '../backends/progress.ts';
-import { type HttpReply, NoReplyError, type Poster, type PostOptions, UnsendableError } from '../http-client.ts';
-import type { DeliveryConfig, TriggerConfig } from './config.ts';
-import { Dispatcher, type DispatcherOptions } from './dispatcher.ts';
+import type { StoredEvent } from '../backends/event-log.ts';
+import { NoReplyError, UnsendableError } from '../http-client.ts';
+import type { TriggerConfig } from './config.ts';
+import { delivery, dispatching, events, letters, reply, settled, stored, worker } from './testing/dispatching.ts';
 
-const delivery: DeliveryConfig = {
-  retries: 0,
-  policy: 'linear',
-  delayMs: 100,
-  delayMaxMs: 1e9,
-  timeoutMs: 5000,
-  retryAfterMaxMs: 600_000,
-  format: 'binary',
-};
-const worker = { uri: 'http://worker/' };
-const letters = { uri: 'http://letters/' };
 const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r', 'ce-type': 'reply' };
-const reply = (status: number, headers: Record<string, string> = {}): HttpReply => ({
-  status,
-  headers,
-  rawHeaders: Object.entries(headers).flat(),
-  body: Buffer.alloc(0),
-  isCut: false,
-});
-const stored = (offset: number, change: Partial<StoredEvent> = {}): StoredEvent => ({
-  offset,
-  arrivedAt: 0,
-  sizeBytes: 100,
-  headers: [],
-  event: { attributes: { specversion: '1.0', id: String(offset), source: '/s', type: 't' } },
-  ...change,
-});
-const events = (count: number, change?: Partial<StoredEvent>) =>
-  Array.from({ length: count }, (_, i) => stored(i + 1, change));
-
-/** An attempt under way. */
-interface Post {
-  /** Whom it is for, and the event's id. */
-  to: string;
-  headers: readonly string[];
-  options: PostOptions;
-  answer(reply: HttpReply): void;
-  fail(error: unknown): void;
-}
 
 describe('a dispatcher', () => {
-  let running: Dispatcher[] = [];
-
-  afterEach(async () => {
-    await Promise.all(running.map((dispatcher) => dispatcher.stop(0)));
-    running = [];
-  });
-
-  function dispatching(held: StoredEvent[], change: Partial<DispatcherOptions> & { trigger?: object } = {}) {
-    const { trigger, ...options } = change;
-    const clock = new VirtualClock();
-    const waits: number[] = [];
-    const after = clock.after.bind(clock);
-    clock.after = (delayMs, task) => {
-      waits.push(delayMs);
-      return after(delayMs, task);
-    };
-    const progress = new Progress(1);
-    const posts: Post[] = [];
-    const reads: string[] = [];
-    const errors: string[] = [];
-    const appended: { event: NewEvent | undefined; isReply: boolean | undefined }[] = [];
-    const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
-    const log = {
-      async append([event]: readonly NewEvent[], { isReply } = { isReply: false }) {
-        appended.push({ event, isReply });
-        return 0;
-      },
-      async read(from: number, limit: number): Promise<readonly StoredEvent[]> {
-        reads.push(`${from}+${limit}`);
-        return held.filter(({ offset }) => offset >= from).slice(0, limit);
-      },
-      get end() {
-        return held.length + 1;
-      },
-    };
-    const poster = {
-      post(target: { url: URL }, headers: readonly string[], _body: unknown, posted: PostOptions) {
-        const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
-        const id = headers[headers.indexOf('ce-id') + 1];
-        posts.push({ to: `${id} to ${hostOf(target)}`, headers, options: posted, answer: resolve, fail: reject });
-        posted.signal?.addEventListener('abort', () => reject(new NoReplyError('stopped', 'ABORTED')));
-        return promise;
-      },
-    };
-    const config: TriggerConfig = {
-      namespace: 'default',
-      name: 't',
-      uid: 'uid',
-      broker: 'b',
-      filter: {},
-      subscriber: worker,
-      delivery,
-      ...trigger,
-    };
-    const dispatcher = new Dispatcher({
-      events: log as unknown as EventLog,
-      cursor: {
-        consumer: 'c',
-        get position() {
-          return progress.position;
-        },
-        isDone: (offset) => progress.isDone(offset),
-        done: (offset) => progress.done(offset),
-      },
-      broker: 'default/b',
-      config,
-      matches: () => true,
-      quarantine: new Quarantine(),
-      poster: poster as unknown as Poster,
-      gatewayUrl: undefined,
-      inFlightMax: 10_000,
-      replyBytesMax: 1000,
-      clock,
-      log: { ...silentLogger, error: (_, message) => errors.push(message) },
-      metrics: {
-        delivered: () => counts.delivered++,
-        retried: () => counts.retried++,
-        deadLettered: () => counts.deadLettered++,
-        dropped: () => counts.dropped++,
-      },
-      ...options,
-    });
-    running.push(dispatcher);
-    return {
-      dispatcher,
-      clock,
-      waits,
-      progress,
-      posts,
-      reads,
-      errors,
-      appended,
-      counts,
-      log,
-      to: () => posts.map((post) => post.to),
-      update: (update: object) => dispatcher.update({ ...config, ...update }, () => true),
-      /** Ends the attempt at this place, and lets what follows follow. */
-      async answer(i: number, status: number, headers?: Record<string, string>) {
-        posts[i]?.answer(reply(status, headers));
-        await settled();
-      },
-      async fail(i: number, error: unknown) {
-        posts[i]?.fail(error);
-        await settled();
-      },
-    };
-  }
-
-  const hostOf = (target: unknown) => /worker|letters/.exec(JSON.stringify(target))?.[0];
-
-  async function settled(): Promise<void> {
-    for (let i = 0; i < 3; i++) await new Promise<void>((resolve) => setImmediate(resolve));
-  }
-
   test('reads 64 events at a time, each once', async () => {
     const { reads, posts } = dispatching(events(65));
     await settled();
@@ -216,7 +61,7 @@ describe('a dispatcher', () => {
     const { clock, log, posts, dispatcher, errors } = dispatching(events(1), { trigger: { subscriber: undefined } });
     const { read } = log;
     log.read = () => Promise.reject(new Error('no'));
-    dispatcher.update({ ...(await configOf(worker)) }, () => true);
+    dispatcher.update(await configOf(worker), () => true);
     await settled();
     assert.deepEqual(errors, ['the log cannot be read, trying again']);
     log.read = read;
@@ -239,11 +84,12 @@ describe('a dispatcher', () => {
 
   for (const [what, sizeBytes, most] of [
     ['1,024 events', 100, 1024],
-    ['16 MiB', 1024 * 1024, 16],
+    ['16 MiB, and the event that goes beyond,', 1024 * 1024, 17],
   ] as const) {
     test(`holds ${what} that wait for another attempt, and more as they are done`, async () => {
       const retrying = { delivery: { ...delivery, retries: 1 } };
-      const { posts, answer } = dispatching(events(1100, { sizeBytes }), { trigger: retrying });
+      const held = [stored(1, { sizeBytes: sizeBytes - 1 }), ...events(1100, { sizeBytes }).slice(1)];
+      const { posts, answer } = dispatching(held, { trigger: retrying });
       await settled();
       assert.equal(posts.length, most);
       await answer(0, 500);
@@ -262,11 +108,42 @@ describe('a dispatcher', () => {
   });
 
   test('is done with what it does not want, and with what is delivered', async () => {
-    const { progress, posts, answer } = dispatching(events(2), { matches: ({ attributes }) => attributes.id === '2' });
+    const matches = ({ attributes }: StoredEvent['event']) => attributes.id === '2';
+    const { dispatcher, progress, posts, answer, counts } = dispatching(events(2), { matches });
     await settled();
-    assert.deepEqual([progress.position, posts.length], [2, 1]);
+    assert.deepEqual([progress.position, posts.length, dispatcher.backlog], [2, 1, 1]);
     await answer(0, 200);
-    assert.equal(progress.position, 3);
+    assert.deepEqual([progress.position, dispatcher.backlog], [3, 0]);
+    assert.deepEqual(counts, { delivered: 1, retried: 0, deadLettered: 0, dropped: 0 });
+  });
+
+  test('attempts nothing that is done already', async () => {
+    const { dispatcher, progress, to } = dispatching(events(3), { trigger: { subscriber: undefined } });
+    progress.done(2);
+    dispatcher.update(await configOf(worker), () => true);
+    await settled();
+    assert.deepEqual(to(), ['1 to worker', '3 to worker']);
+  });
+
+  test('tells who asks that a reply is welcome, and in which namespace', async () => {
+    const { posts } = dispatching(events(1));
+    await settled();
+    const { headers = [] } = posts[0] ?? {};
+    const after = (name: string) => headers[headers.indexOf(name) + 1];
+    assert.deepEqual([after('prefer'), after('kn-namespace')], ['reply', 'default']);
+  });
+
+  test('waits longer before each attempt, and at least as long as it is asked to', async () => {
+    const trigger = { delivery: { ...delivery, retries: 4 } };
+    const { waits, clock, answer, counts } = dispatching(events(1), { trigger });
+    await settled();
+    for (const [i, asked] of ['', '', '7', '0', ''].entries()) {
+      await answer(i, 503, { 'retry-after': asked });
+      await clock.advance(waits.at(-1) ?? 0);
+      await settled();
+    }
+    assert.deepEqual(waits, [100, 200, 7000, 400]);
+    assert.deepEqual([counts.retried, counts.dropped], [4, 1]);
   });
 
   test('wants what its newest filter wants', async () => {
@@ -335,6 +212,30 @@ describe('a dispatcher', () => {
     assert.deepEqual([appended, counts.retried, counts.dropped], [[], 0, 1]);
   });
 
+  test('lets a reply in as often as its event says, and says 400 of the next', async () => {
+    const attributes = (knativebrokerttl: number) => ({ ...stored(1).event.attributes, knativebrokerttl });
+    const held = [
+      stored(1, { event: { attributes: attributes(2) } }),
+      stored(2, { event: { attributes: attributes(1) } }),
+    ];
+    const { answer, appended, posts } = dispatching(held, { trigger: { deadLetterSink: letters } });
+    await settled();
+    await answer(0, 200, replyHeaders);
+    assert.equal(appended[0]?.event?.event.attributes.knativebrokerttl, 1);
+    await answer(1, 200, replyHeaders);
+    const { headers = [] } = posts[2] ?? {};
+    assert.equal(headers[headers.indexOf('ce-knativeerrorcode') + 1], '400');
+  });
+
+  test('attempts again what was answered with a reply that could not be stored', async () => {
+    const trigger = { delivery: { ...delivery, retries: 1 } };
+    const { log, answer, counts } = dispatching(events(1), { trigger });
+    log.append = () => Promise.reject(new Error('full'));
+    await settled();
+    await answer(0, 200, replyHeaders);
+    assert.equal(counts.retried, 1);
+  });
+
   test('appends a reply as such, in what is kept for replies', async () => {
     const { counts, answer, appended } = dispatching(events(1));
     await settled();
@@ -401,10 +302,7 @@ describe('a dispatcher', () => {
     await settled();
     await waiting.dispatcher.stop(60_000);
     const stopped = Promise.withResolvers<void>();
-    const early: ReturnType<typeof dispatching> = dispatching(events(1), {
-      trigger: { subscriber: undefined },
-      matches: () => true,
-    });
+    const early = dispatching(events(1), { trigger: { subscriber: undefined } });
     early.dispatcher.update(await configOf(worker), () => {
       early.update({ subscriber: undefined });
       void early.dispatcher.stop(60_000).then(stopped.resolve);
@@ -445,6 +343,15 @@ describe('a dispatcher', () => {
     t.mock.timers.tick(1_000);
     await stopping;
     assert.deepEqual([errors, progress.position, counts.dropped], [[], 1, 0]);
+  });
+
+  test('gives up nothing that fails while it stops', async () => {
+    const { dispatcher, answer, progress, counts } = dispatching(events(1));
+    await settled();
+    const stopping = dispatcher.stop(60_000);
+    await answer(0, 400);
+    await stopping;
+    assert.deepEqual([progress.position, counts.dropped], [1, 0]);
   });
 
   test('interrupts waits when it stops, and the event comes again', async () => {
@@ -547,7 +454,7 @@ describe('a dispatcher', () => {
     assert.deepEqual(waits, [0, 0, 1000, 1000]);
   });
 
-  test('waits for a dead letter sink that is not known yet, and drops the event when there is none any more', async () => {
+  test('waits for a dead letter sink that is not known yet, and drops the event when there is none', async () => {
     for (const [deadLetterSink, expected] of [
       [letters, { posts: 2, dropped: 0 }],
       [undefined, { posts: 1, dropped: 1 }],
