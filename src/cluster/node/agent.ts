@@ -20,10 +20,11 @@ import { type ImageSource, ImageStore } from './images/store.ts';
 import { LogFiles } from './logs/log-files.ts';
 import { podLogs } from './logs/pod-logs.ts';
 import { nodeMetrics } from './metrics.ts';
-import { registerNode } from './node-object.ts';
+import { podsMaxDefault, registerNode } from './node-object.ts';
 import { HostPorts } from './pods/host-ports.ts';
 import type { NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
+import { WaitingPods } from './waiting-pods.ts';
 
 export interface NodeAgentOptions {
   client: Client;
@@ -40,6 +41,8 @@ export interface NodeAgentOptions {
   quarantine?: Quarantine;
   /** What images that nobody uses may take; 5 GiB. */
   maxImageCacheBytes?: number;
+  /** How many pods run at once; further ones wait. */
+  podsMax?: number;
 }
 
 export interface NodeAgent {
@@ -59,7 +62,7 @@ const housekeepingMs = 600_000;
  * what an earlier agent started. Level-triggered: the API's objects and the driver's processes are all it knows.
  */
 export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAgent> {
-  const { client, clock, dataDir, nodeName, driver, metrics } = options;
+  const { client, clock, dataDir, nodeName, driver, metrics, podsMax = podsMaxDefault } = options;
   const log = options.log.child({ component: 'node' });
   const files = new Files(clock);
   const node: NodeContext = {
@@ -86,6 +89,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     volumesDir: folder(dataDir, 'volumes'),
   };
   const runners = new Map<string, PodRunner>();
+  const waiting = new WaitingPods({ client, clock, log, podsMax });
   const recovered = Map.groupBy(await driver.recover(), (running) => running.id.podUid);
 
   const pods = new Informer(client, PodKind, { clock, log, metrics });
@@ -93,8 +97,11 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   pods.onChange((type, pod) => {
     if (isStopped) return;
     try {
-      if (type === 'DELETED') runners.get(pod.metadata.uid ?? '')?.gone();
-      else see(pod);
+      if (type === 'DELETED') {
+        waiting.delete(pod.metadata.uid ?? '');
+        runners.get(pod.metadata.uid ?? '')?.gone();
+      } else see(pod);
+      if (isPodTerminal(pod)) makeUseOfRoom();
     } catch (error) {
       log.error({ err: error, pod: pod.metadata.name }, 'a pod could not be looked at: it stays as it is');
     }
@@ -103,7 +110,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   await pods.synced;
   await endPodsOfNobody(recovered);
   let endHeartbeat = () => {};
-  const registering = registerNode({ client, clock, log, nodeName, driver }).then((end) => {
+  const registering = registerNode({ client, clock, log, nodeName, driver, podsMax }).then((end) => {
     endHeartbeat = end;
     if (isStopped) end();
   });
@@ -123,11 +130,19 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       runner.update(pod);
       return;
     }
+    if (deletionTimestamp !== undefined || isPodTerminal(pod)) waiting.delete(uid);
     const { nodeName: assigned = '' } = pod.spec;
     if (assigned !== nodeName && (assigned !== '' || deletionTimestamp !== undefined)) return;
     const mine = recovered.get(uid) ?? [];
     recovered.delete(uid);
     if (isPodTerminal(pod) && deletionTimestamp === undefined) return;
+    if (mine.length === 0 && deletionTimestamp === undefined && !hasRoom()) waiting.put(pod);
+    else run(pod, mine);
+  }
+
+  function run(pod: Pod, mine: readonly RunningContainer[]): void {
+    const { uid = '' } = pod.metadata;
+    waiting.delete(uid);
     const started = new PodRunner({ node, pod, recovered: mine, onGone: () => forget(uid) });
     runners.set(uid, started);
     node.metrics?.running.set(runners.size);
@@ -137,6 +152,23 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   function forget(uid: string): void {
     runners.delete(uid);
     node.metrics?.running.set(runners.size);
+    makeUseOfRoom();
+  }
+
+  /** Pods that have ended take none, though they are kept to be looked at. */
+  function hasRoom(): boolean {
+    if (runners.size < podsMax) return true;
+    let count = 0;
+    for (const { pod } of runners.values()) if (!isPodTerminal(pod)) count++;
+    return count < podsMax;
+  }
+
+  function makeUseOfRoom(): void {
+    while (!isStopped && hasRoom()) {
+      const pod = waiting.take();
+      if (!pod) return;
+      run(pod, []);
+    }
   }
 
   /** What runs or lies on disk for pods that the API does not know. */
@@ -201,7 +233,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       await Promise.all(running.map((container) => container.exited));
       cancel();
     }
-    await Promise.all([registering, adoptingEvents, node.events.close(), pods.stop()]);
+    await Promise.all([registering, adoptingEvents, node.events.close(), pods.stop(), waiting.stop()]);
     node.logs.close();
     await Promise.all([driver.close(), files.close()]);
   }

@@ -18,13 +18,15 @@ export interface NodeObjectOptions {
   log: Logger;
   nodeName: string;
   driver: Driver;
+  podsMax: number;
 }
 
 const heartbeatMs = 10_000;
 const conflictRetryMs = 5;
 const leaseSeconds = 40;
 const leaseNamespace = 'kube-node-lease';
-const podsMax = 500;
+/** How many pods a node runs at once, unless told otherwise. */
+export const podsMaxDefault = 500;
 
 /**
  * Registers the node and keeps its Lease fresh: one small write every 10 s, none to the Node itself (Kubernetes, "Node
@@ -65,7 +67,8 @@ export function nodeObject({
   nodeName,
   driver,
   clock,
-}: Pick<NodeObjectOptions, 'nodeName' | 'driver' | 'clock'>): Node {
+  podsMax,
+}: Pick<NodeObjectOptions, 'nodeName' | 'driver' | 'clock' | 'podsMax'>): Node {
   const [os = '', architecture = ''] = hostPlatform.split('/');
   const now = timestamp(clock.now());
   const capacity = {

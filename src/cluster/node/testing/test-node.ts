@@ -35,7 +35,7 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
-type NodeOptions = Partial<Pick<NodeAgentOptions, 'quarantine'>>;
+type NodeOptions = Partial<Pick<NodeAgentOptions, 'quarantine' | 'podsMax'>>;
 
 const patienceMs = 15_000;
 
