@@ -193,6 +193,18 @@ describe('what a pod asks for', () => {
     await node.remove('planted');
   });
 
+  test('annotations that leave no room for the ports are told of, and end with the pod', async () => {
+    await node.client.create(PodKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'full', namespace: 'default', annotations: { a: 'x'.repeat(262_140) } },
+      spec: { containers: [{ name: 'c', image: web, ports: [{ containerPort: 8080 }] }] },
+    });
+    const events = await node.events('full', 'FailedScheduling');
+    assert.match(events.join('\n'), /the pod cannot be claimed: .*metadata.annotations: Too long/);
+    await node.remove('full');
+  });
+
   test('volumes never write outside, whatever their paths are and whatever was there before', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'kittiwake-volumes-'));
     const make = (items: { key: string; path: string }[] | undefined) => {

@@ -216,7 +216,7 @@ export class PodRunner {
   async #claim(): Promise<void> {
     const { client, clock, nodeName, events, log } = this.#node;
     let pod: Pod | undefined = this.#pod;
-    while (!this.#isDetached) {
+    for (let attempt = 0; !this.#isDetached; ) {
       if (!pod || pod.metadata.uid !== this.uid) return this.gone();
       const { metadata, spec } = pod;
       const annotations = { ...metadata.annotations, [portsAnnotation]: JSON.stringify(this.#ports) };
@@ -230,7 +230,9 @@ export class PodRunner {
         if (isConflict(error) || isNotFound(error)) pod = await this.#readAgain();
         else {
           log.warn({ pod: metadata.name, reason: messageOf(error) }, 'a pod could not be claimed: trying again');
-          await sleep(clock, writeRetryMs);
+          events.record(pod, 'Warning', 'FailedScheduling', `the pod cannot be claimed: ${messageOf(error)}`);
+          await sleep(clock, createBackoffMs(attempt++));
+          pod = await this.#readAgain();
         }
       }
     }
