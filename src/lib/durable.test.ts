@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeFolder, replaceFile } from './durable.ts';
+import { makeFolder, replaceFile, replaceFileAsync } from './durable.ts';
 
 // That they survive power loss is tested in test/power-loss.
 
@@ -55,4 +55,19 @@ test('a file that cannot be replaced stays, and nothing is left beside it', () =
     assert.throws(() => replaceFile(join(folder, 'f'), 'x'), { code: 'EISDIR' });
     assert.deepEqual(readdirSync(folder), ['f']);
   });
+});
+
+test('several may replace a file at once: one of them wins, and nothing else is left', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kittiwake-durable-'));
+  try {
+    const path = join(folder, 'f');
+    const texts = Array.from({ length: 20 }, (_, i) => `${i}`.repeat(1000));
+    await Promise.all(texts.map((text, i) => replaceFileAsync(path, text, { mode: 0o600, mustLast: i % 2 === 0 })));
+    assert.ok(texts.includes(readFileSync(path, 'utf8')));
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    await assert.rejects(replaceFileAsync(folder, 'x'), { code: /EISDIR|ENOTEMPTY|EEXIST|EBUSY/ });
+    assert.deepEqual(readdirSync(folder), ['f']);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   fdatasyncSync,
@@ -9,7 +10,8 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 
 /**
  * Makes the folder, and those above it that are not there. When it returns, power loss cannot take away their names: a
@@ -76,4 +78,37 @@ export function replaceFile(path: string, content: string, { mode, mustLast = tr
     throw error;
   }
   if (mustLast) syncFolder(dirname(path));
+}
+
+/** As `syncFolder`, on libuv's pool: for who may not keep the event loop waiting. */
+export async function syncFolderAsync(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** As `replaceFile`, on libuv's pool; several may replace the file at once. What is beside begins with a dot. */
+export async function replaceFileAsync(
+  path: string,
+  content: string | Buffer,
+  { mode, mustLast = true }: ReplaceOptions = {},
+): Promise<void> {
+  const beside = join(dirname(path), `.${randomUUID()}`);
+  try {
+    const file = await open(beside, 'wx', mode);
+    try {
+      await file.writeFile(content);
+      if (mustLast) await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+  if (mustLast) await syncFolderAsync(dirname(path));
 }

@@ -25,8 +25,8 @@ testPromises(
     mutants: {
       'the authority is not synced': {
         file: 'src/cluster/apiserver/http/pki/pki.ts',
-        from: 'expected === undefined ? replaceSecret : writeSecret',
-        to: 'writeSecret',
+        from: 'const isAuthority = expected === undefined;',
+        to: 'const isAuthority = false;',
       },
     },
   },

@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFileAsync } from '../../lib/durable.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { parseReference } from '../../registry/index.ts';
 import type { BuildContext } from '../context.ts';
@@ -117,12 +117,5 @@ async function bytesIn(path: string): Promise<number> {
 /** Writes a file of ours whole or not at all. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${randomUUID()}.new`;
-  try {
-    await writeFile(temporary, JSON.stringify(value), { flag: 'wx' });
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  await replaceFileAsync(path, JSON.stringify(value), { mustLast: false });
 }

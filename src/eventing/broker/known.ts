@@ -1,6 +1,5 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { replaceFileAsync } from '../../lib/durable.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 
 /** The brokers and triggers that the broker's process serves. */
@@ -28,15 +27,6 @@ export function readKnown(path: string): Known | undefined {
   return { brokers: stored.brokers.filter(isConfig), triggers: stored.triggers.filter(isConfig) };
 }
 
-/** Replaces the file as a whole: a reader sees the old one or the new one, also after a crash. */
 export async function writeKnown(path: string, known: Known): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const file = await open(`${path}.new`, 'w');
-  try {
-    await file.writeFile(JSON.stringify({ format, ...known }));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
+  await replaceFileAsync(path, JSON.stringify({ format, ...known }));
 }

@@ -1,7 +1,6 @@
-import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink, utimes } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { replaceFileAsync, syncFolderAsync } from '../../lib/durable.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { type Digest, parseDigest } from '../digest.ts';
 import type { Descriptor } from '../manifest.ts';
@@ -70,7 +69,7 @@ export class Storage {
     const shared = this.#sharedPath(digest);
     await this.ensureFolder(dirname(shared));
     await linkIfAbsent(path, shared);
-    await syncFolder(dirname(shared));
+    await syncFolderAsync(dirname(shared));
     // One file for all repositories; unless the sweep took the shared name just now.
     await this.#linkBlob(name, digest, shared).catch((error: unknown) => {
       if (!isMissing(error)) throw error;
@@ -123,7 +122,7 @@ export class Storage {
     for (let folder = path; ; folder = dirname(folder)) {
       const isNew = first !== undefined && folder.length >= first.length;
       if (!isNew && this.#durableFolders.has(folder)) break;
-      await syncFolder(dirname(folder));
+      await syncFolderAsync(dirname(folder));
       made.push(folder);
       if (folder.length <= this.#root.length) break;
     }
@@ -251,28 +250,12 @@ export class Storage {
     await this.#blobTurns.hold(turnOf(name, digest), undefined, async () => {
       if (!(await linkIfAbsent(source, path))) await touch(path);
     });
-    await syncFolder(dirname(path));
+    await syncFolderAsync(dirname(path));
   }
 
-  /** Writes a file so that it is whole, or not there, after a crash at any moment. */
   async #writeDurably(path: string, content: Buffer | string): Promise<void> {
-    const folder = dirname(path);
-    await this.ensureFolder(folder);
-    const temporary = join(folder, `.${randomUUID()}`);
-    try {
-      const file = await open(temporary, 'wx', 0o644);
-      try {
-        await file.writeFile(content);
-        await file.datasync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, path);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
-    await syncFolder(folder);
+    await this.ensureFolder(dirname(path));
+    await replaceFileAsync(path, content, { mode: 0o644 });
   }
 
   async #remove(path: string): Promise<boolean> {
@@ -282,7 +265,7 @@ export class Storage {
       if (isMissing(error)) return false;
       throw error;
     }
-    await syncFolder(dirname(path));
+    await syncFolderAsync(dirname(path));
     return true;
   }
 
@@ -309,15 +292,6 @@ const durableFoldersMax = 50_000;
 const freshMs = 60_000;
 
 const turnOf = (name: string, { algorithm, hex }: Digest) => `${name}@${algorithm}:${hex}`;
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, constants.O_RDONLY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
 
 function descriptorOf(text: Buffer): Descriptor | undefined {
   try {

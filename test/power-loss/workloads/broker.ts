@@ -8,6 +8,7 @@ import { startBroker } from '../../../src/eventing/broker/index.ts';
 import { writeKnown } from '../../../src/eventing/broker/known.ts';
 import { awayClient, delivery, startSubscriber, triggerTo } from '../../../src/eventing/broker/testing/fixture.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
+import { makeFolder } from '../../../src/lib/durable.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { note, promised } from '../notes.ts';
 
@@ -26,6 +27,7 @@ async function work(): Promise<void> {
     collected.add(id);
     return {};
   });
+  makeFolder(dir);
   await writeKnown(join(dir, 'known.json'), {
     brokers: [{ namespace: 'default', name: 'b', uid: 'uid-of-b' }],
     triggers: [

@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream, existsSync, renameSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Clock } from '../../../lib/clock.ts';
+import { replaceFileAsync, syncFolderAsync } from '../../../lib/durable.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { digestOf, parseDigest } from '../../../registry/digest.ts';
@@ -137,7 +138,7 @@ export class ImageStore {
     const doomed = join(dir, 'layers', `.${hexOf(digest)}-${randomUUID()}`);
     renameSync(join(dir, 'layers', hexOf(digest)), doomed);
     // Or power loss could leave it in its place with the mark that it is whole, and with some of its files removed.
-    await syncFolder(join(dir, 'layers'));
+    await syncFolderAsync(join(dir, 'layers'));
     await files.remove(doomed);
   }
 
@@ -214,7 +215,7 @@ export class ImageStore {
       const layers = await this.#allLayers(reference, descriptors, diffIds);
       const image: Image = { digest, config: configOf(oci), layers };
       const stored: StoredImage = { digest, config: image.config, layers: layers.map((layer) => layer.digest) };
-      await writeJson(join(dir, `${hexOf(digest)}.json`), stored);
+      await replaceFileAsync(join(dir, `${hexOf(digest)}.json`), JSON.stringify(stored), { mustLast: false });
       this.#images.set(digest, { image, lastUsedMs: clock.now() });
       return image;
     } finally {
@@ -303,7 +304,8 @@ export class ImageStore {
       });
       await rm(blobPath);
       const stored = { digest, ...unpacked };
-      await writeJson(join(work, 'layer.json'), { ...stored, bootId: bootId() } satisfies StoredLayer);
+      const record: StoredLayer = { ...stored, bootId: bootId() };
+      await replaceFileAsync(join(work, 'layer.json'), JSON.stringify(record), { mustLast: false });
       await files.remove(place);
       await rename(work, place);
       const layer: UnpackedLayer = { ...stored, path: join(place, 'root') };
@@ -393,19 +395,4 @@ async function readJson(path: string): Promise<unknown> {
   } catch {
     return undefined; // Half written, or not there: the caller starts afresh.
   }
-}
-
-/** On the event loop's pool, as nobody waits for it. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeFile(`${path}.tmp`, JSON.stringify(value));
-  await rename(`${path}.tmp`, path);
 }
