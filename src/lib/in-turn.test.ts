@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { inTurn } from './in-turn.ts';
+import { createServer } from './node-http.ts';
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`;
 
 /** A server that answers everything but /hold, and what it has begun to answer. */
 async function serve(t: TestContext): Promise<{ client: Socket; begun: string[]; closed: Promise<void> }> {
   const begun: string[] = [];
-  const server: Server = createServer((request, response) => {
+  const server: Server = createServer({}, (request, response) => {
     const answer = async () => {
       begun.push(request.url ?? '');
       if (request.url !== '/hold') response.end();

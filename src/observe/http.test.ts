@@ -60,3 +60,26 @@ test('metrics that cannot be told are an error of that answer, and of nothing el
     server.closeAllConnections();
   }
 });
+
+test('metrics are told once for all who ask in the same turn, and anew for those who ask later', async () => {
+  const metrics = new Metrics('control');
+  let told = 0;
+  metrics.addSource(() => `told ${++told}\n`);
+  const server = await serveObservability({
+    port: 0,
+    metrics,
+    notReady: () => undefined,
+    role: 'control',
+    log: silentLogger,
+  });
+  const { port } = server.address() as { port: number };
+  try {
+    assert.deepEqual(new Set(await Promise.all(Array.from({ length: 100 }, () => metrics.text()))).size, 1);
+    assert.equal(told, 1);
+    const reply = await fetch(`http://127.0.0.1:${port}/metrics`);
+    assert.match(await reply.text(), /^told 2$/m);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
+});

@@ -18,17 +18,21 @@ export interface ObserveOptions {
 
 /** Scrapers and probes are few. */
 const connectionsMax = 64;
+const pipelinedMax = 8;
+/** An answer that nobody takes is given up. */
+const socketIdleMs = 60_000;
 
 /** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves) on loopback. */
 export async function serveObservability(options: ObserveOptions): Promise<Server> {
   const { port, role, log } = options;
-  const server = createServer((request, response) => {
+  const server = createServer({ pipelinedMax }, (request, response) => {
     const path = request.url?.split('?')[0] ?? '';
     inTurn(request.socket, response, () => answer(options, path, response)).catch((error) => {
       response.writeHead(500).end(`the answer failed: ${messageOf(error)}\n`);
     });
   });
   server.maxConnections = connectionsMax;
+  server.timeout = socketIdleMs;
   await listen(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port`, log });
   return server;
 }

@@ -1,9 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** The metrics of one role, in Prometheus' text format. Metric names start with `kittiwake_`. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #sources: (() => string)[] = [];
+  #telling: Promise<string> | undefined;
 
   constructor(role: string) {
     this.#registry.setDefaultLabels({ role });
@@ -35,8 +37,19 @@ export class Metrics {
     this.#sources.push(text);
   }
 
-  /** The exposition text that `GET /metrics` answers. */
-  async text(): Promise<string> {
+  /**
+   * The exposition text that `GET /metrics` answers. Telling it takes milliseconds, so it is told once in a turn of the
+   * event loop, however many ask.
+   */
+  text(): Promise<string> {
+    this.#telling ??= setImmediate().then(() => {
+      this.#telling = undefined;
+      return this.#tell();
+    });
+    return this.#telling;
+  }
+
+  async #tell(): Promise<string> {
     const own = await this.#registry.metrics();
     return own + this.#sources.map((source) => source()).join('');
   }

@@ -1,5 +1,4 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
@@ -33,7 +32,9 @@ export interface IngressOptions {
  */
 export function createIngress(options: IngressOptions): Server {
   const ingress = new Ingress(options);
-  const server = createServer({ keepAliveTimeout: 75_000, headersTimeout: 15_000, requestTimeout: 60_000 });
+  const times = { keepAliveTimeout: 75_000, headersTimeout: 15_000, requestTimeout: 60_000 };
+  const onPipelined = () => options.metrics.refused('PIPELINED_TOO_MANY');
+  const server = createServer({ ...times, pipelinedMax, onPipelined });
   server.maxConnections = connectionsMax;
   // Bounded by bytes (16 KiB); by count, Node would leave some out without a word, and an event would lack attributes.
   server.maxHeadersCount = 0;
@@ -49,8 +50,6 @@ const connectionsMax = 4096;
 const pipelinedMax = 64;
 const retryAfterSeconds = '1';
 
-const waiting = new WeakMap<Socket, number>();
-
 class Ingress {
   readonly #options: IngressOptions;
   readonly #bodies: ByteBudget;
@@ -61,16 +60,6 @@ class Ingress {
   }
 
   handle(request: IncomingMessage, response: ServerResponse, mustContinue = false): void {
-    const { socket } = request;
-    const count = (waiting.get(socket) ?? 0) + 1;
-    waiting.set(socket, count);
-    response.once('close', answered);
-    if (count > pipelinedMax) {
-      // No client does this: whoever does gets no answer that would have to wait, too.
-      if (count === pipelinedMax + 1) this.#options.metrics.refused('PIPELINED_TOO_MANY');
-      socket.destroy();
-      return;
-    }
     void this.#answer(request, response, mustContinue); // It catches all that answering can throw.
   }
 
@@ -190,11 +179,6 @@ class Ingress {
     if (error.status === 503 || error.status === 507) response.setHeader('retry-after', retryAfterSeconds);
     refuse(response, error.status, `${error.code}: ${error.message}`);
   }
-}
-
-function answered(this: ServerResponse): void {
-  const { socket } = this.req;
-  waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
 }
 
 const accepted = { 'content-length': '0' };

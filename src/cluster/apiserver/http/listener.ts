@@ -1,8 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage as Request, Server, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../../lib/clock.ts';
+import { IncomingMessage, Pipelines } from '../../../lib/node-http.ts';
 import { type ListenHandle, listen } from '../../../observe/listen.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
@@ -53,7 +54,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const limits = { ...defaultLimits, ...options.limits };
   const pkiDir = join(dataDir, 'pki');
   let pki = ensurePki(pkiDir, clock);
+  const pipelines = new Pipelines(IncomingMessage, 1 + limits.pipelinedMax);
   const server = createSecureServer({
+    Http1IncomingMessage: pipelines.Request,
     ...credentials(pki),
     allowHTTP1: true,
     requestCert: true,
@@ -69,6 +72,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
     connectionsCheckingInterval: Math.min(limits.headersMs, 5000),
   } as Parameters<typeof createSecureServer>[0]);
   server.maxConnections = limits.connectionsMax;
+  pipelines.watch(server as unknown as Server);
   const stopping = new AbortController();
   const documents = new Documents(pipeline.resources);
   const measure = requestMetrics(metrics, clock);
@@ -77,9 +81,9 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
 
   // The compatibility API of HTTP/2 gives its requests and responses the methods of HTTP/1.1's.
   server.on('request', (request, response) =>
-    door.accept(request as unknown as IncomingMessage, response as unknown as ServerResponse),
+    door.accept(request as unknown as Request, response as unknown as ServerResponse),
   );
-  server.on('upgrade', (request: IncomingMessage, socket: TLSSocket) => refuseUpgrade(request, socket, limits));
+  server.on('upgrade', (request: Request, socket: TLSSocket) => refuseUpgrade(request, socket, limits));
   const sockets = new Set<TLSSocket>();
   server.on('secureConnection', (socket: TLSSocket) => {
     sockets.add(socket);
@@ -140,7 +144,7 @@ function writeKubeconfigs(dataDir: string, url: string, { ca, clients }: Pki): s
 }
 
 /** exec, attach and port-forward ask for another protocol on the connection. */
-function refuseUpgrade(request: IncomingMessage, socket: TLSSocket, { requestMs }: Limits): void {
+function refuseUpgrade(request: Request, socket: TLSSocket, { requestMs }: Limits): void {
   const subresource =
     parseUrl(request.url ?? '/')
       .pathname.split('/')

@@ -42,8 +42,7 @@ export class Door {
   /** Answers a request. Never throws, and leaves no promise behind that rejects. */
   accept(request: IncomingMessage, response: ServerResponse): void {
     const serve = () => this.#serve(request, response);
-    const { pipelinedMax } = this.#options.limits;
-    const serving = request.httpVersionMajor === 1 ? inTurn(request.socket, response, serve, pipelinedMax) : serve();
+    const serving = request.httpVersionMajor === 1 ? inTurn(request.socket, response, serve) : serve();
     const served = serving.catch((error: unknown) => {
       this.#options.log.error({ err: error, path: request.url }, 'a request could not even be refused');
       response.destroy();
