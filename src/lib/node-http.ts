@@ -37,16 +37,17 @@ export function createServer(options: ServerOptions, listener?: Http.RequestList
 export class Pipelines {
   /** For the server's options: `IncomingMessage`, or `Http1IncomingMessage`. */
   readonly Request: typeof Http.IncomingMessage;
-  readonly #waiting = new WeakMap<Socket, number>();
 
   constructor(Base: typeof Http.IncomingMessage, pipelinedMax: number, onPipelined?: () => void) {
-    const waiting = this.#waiting;
-    this.Request = class extends Base {
+    const lines = new WeakMap<Socket, Line>();
+    this.Request = class extends Base implements Queued {
+      readonly line: Line;
+
       constructor(socket: Socket) {
         super(socket);
-        const count = (waiting.get(socket) ?? 0) + 1;
-        waiting.set(socket, count);
-        if (count <= pipelinedMax) return;
+        this.line = lines.get(socket) ?? { waiting: 0 };
+        if (this.line.waiting === 0) lines.set(socket, this.line);
+        if (++this.line.waiting <= pipelinedMax) return;
         cutOff(socket);
         onPipelined?.();
       }
@@ -55,13 +56,7 @@ export class Pipelines {
 
   /** What is answered does not wait any more. To be called before other listeners are there. */
   watch(server: Http.Server): void {
-    const waiting = this.#waiting;
-    function answered(this: Http.ServerResponse): void {
-      const { socket } = this.req;
-      waiting.set(socket, (waiting.get(socket) ?? 1) - 1);
-    }
     let isWatched = false;
-    const note: Http.RequestListener = (_request, response) => void response.once('close', answered);
     server.on('request', note);
     // Without a listener for it Node goes on to `request`; with one it does not.
     server.on('newListener', (event) => {
@@ -70,6 +65,24 @@ export class Pipelines {
       server.on('checkContinue', note);
     });
   }
+}
+
+/** What one connection has asked and not been answered. */
+interface Line {
+  waiting: number;
+}
+
+interface Queued {
+  readonly line: Line;
+}
+
+function note(_request: Http.IncomingMessage, response: Http.ServerResponse): void {
+  response.once('close', answered);
+}
+
+function answered(this: Http.ServerResponse): void {
+  const { line } = this.req as Http.IncomingMessage & Partial<Queued>;
+  if (line) line.waiting--; // A request of HTTP/2 has none.
 }
 
 /**
