@@ -145,7 +145,7 @@ test('two suspects never run at the same time', async () => {
   assert.deepEqual(board.lines, ['suspect a', 'end a', 'suspect b', 'end b']);
 });
 
-test('what is entered is on the board only after a death, marked as suspect, and asked for its name only then', () => {
+test('what is entered is on the board only after a death, marked as suspect, and asked for its name only then', async () => {
   const board = recordingBoard();
   const calm = new Quarantine({ board });
   calm.enter(() => assert.fail('not asked'));
@@ -154,7 +154,24 @@ test('what is entered is on the board only after a death, marked as suspect, and
   careful.enter(() => 'GET a');
   careful.leave();
   careful.leave();
+  assert.deepEqual(board.lines, ['suspect GET a'], 'what it leaves behind for the end of its turn is its own doing');
+  await turn();
   assert.deepEqual(board.lines, ['suspect GET a', 'end GET']);
+  careful.enter(() => 'GET b');
+  careful.leave();
+  careful.enter(() => 'GET c');
+  assert.deepEqual(board.lines.slice(2), ['suspect GET b', 'end GET', 'suspect GET c']);
+  careful.leave();
+});
+
+test('what a suspect leaves behind for the end of its last turn is still its own doing', async () => {
+  const board = recordingBoard();
+  const quarantine = new Quarantine({ board, suspects: ['bad'] });
+  let seen: string[] = [];
+  await quarantine.run('bad', async () => {
+    process.nextTick(() => queueMicrotask(() => process.nextTick(() => (seen = [...board.lines]))));
+  });
+  assert.deepEqual(seen, ['suspect bad']);
 });
 
 test('names are of one line and bounded, and long ones keep both ends', () => {

@@ -24,6 +24,7 @@ export class Quarantine {
   #onIdle: (() => void) | undefined;
   readonly #isCareful: boolean;
   #entered: number | undefined;
+  #leaving: NodeJS.Immediate | undefined;
   /** While a suspect runs alone; resolves when others may run again. */
   #alone: Promise<void> | undefined;
 
@@ -52,10 +53,20 @@ export class Quarantine {
    * nothing. `name` is asked for only then.
    */
   enter(name: () => string): void {
-    if (this.#isCareful) this.#entered = this.#board.begin(workName(name()), true);
+    if (!this.#isCareful) return;
+    this.#leaveNow();
+    this.#entered = this.#board.begin(workName(name()), true);
   }
 
+  /** What the work has left behind for the end of this turn, such as a promise that rejects, is still its own doing. */
   leave(): void {
+    if (this.#entered === undefined || this.#leaving !== undefined) return;
+    this.#leaving = setImmediate(() => this.#leaveNow());
+  }
+
+  #leaveNow(): void {
+    clearImmediate(this.#leaving);
+    this.#leaving = undefined;
     if (this.#entered === undefined) return;
     this.#board.end(this.#entered);
     this.#entered = undefined;
@@ -116,6 +127,8 @@ export class Quarantine {
       try {
         return await work();
       } finally {
+        // What it has left behind, for the end of this turn, such as a promise that rejects, is still its own doing.
+        await new Promise((resolve) => setImmediate(resolve));
         this.#board.end(slot);
       }
     } finally {
@@ -174,11 +187,14 @@ export const releaseCommand = (role: string, work: string) => `kittiwake release
 /** In UTF-16 units; longer names keep both ends. */
 export const workNameLengthMax = 160;
 
-/** The name as it is kept: bounded, and of one line. */
+/**
+ * The name as it is kept: bounded, of one line, and such that it is the same when it was written and read again: no
+ * half characters, and no space at its end.
+ */
 export function workName(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not get into a list of names.
   const line = /[\u0000-\u001f]/.test(text) ? text.replaceAll(/[\u0000-\u001f]/g, ' ') : text;
-  if (line.length <= workNameLengthMax) return line;
+  if (line.length <= workNameLengthMax) return line.toWellFormed().trimEnd();
   const half = workNameLengthMax / 2 - 1;
-  return `${line.slice(0, half)}…${line.slice(-half)}`;
+  return `${line.slice(0, half)}…${line.slice(-half)}`.toWellFormed().trimEnd();
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { workName } from '../lib/quarantine.ts';
-import { FileWorkBoard, readWorkBoard } from './work-board.ts';
+import { FileWorkBoard, readWorkBoard, slotCount } from './work-board.ts';
 
 function withBoard(body: (board: FileWorkBoard, path: string) => void): void {
   const dir = mkdtempSync(join(tmpdir(), 'kittiwake-board-'));
@@ -41,11 +41,18 @@ test('names of any script and of the longest kind come back as they were', () =>
     assert.deepEqual(readWorkBoard(path), { suspects: [], others: names });
   }));
 
+test('names that end in spaces, or in half a character, are found under the name that their work has', () =>
+  withBoard((board, path) => {
+    const names = ['event a ', 'event b\u00a0\n', 'event \ud83d', `x${'💥'.repeat(1000)}`].map(workName);
+    for (const name of names) board.begin(name, false);
+    assert.deepEqual(readWorkBoard(path), { suspects: [], others: names });
+  }));
+
 test('more work than the board has places for is not recorded, and harms nothing', () =>
   withBoard((board, path) => {
-    const slots = Array.from({ length: 300 }, (_, i) => board.begin(`work ${i}`, false));
-    assert.equal(slots.filter((slot) => slot === -1).length, 300 - 256);
-    assert.equal(readWorkBoard(path).others.length, 256);
+    const slots = Array.from({ length: slotCount + 44 }, (_, i) => board.begin(`work ${i}`, false));
+    assert.equal(slots.filter((slot) => slot === -1).length, 44);
+    assert.equal(readWorkBoard(path).others.length, slotCount);
     for (const slot of slots) board.end(slot);
     assert.notEqual(board.begin('again', true), -1);
     assert.deepEqual(readWorkBoard(path).suspects, ['again']);

@@ -2,8 +2,11 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { isDiskFull } from '../lib/errors.ts';
 import type { WorkBoard } from '../lib/quarantine.ts';
 
-/** Enough for what a role has under way at once; what does not fit is not recorded. */
-const slotCount = 256;
+/**
+ * More than a role has under way at once, such as 32 deliveries of each of a hundred triggers; what does not fit is not
+ * recorded. The file is as long as the most that there was.
+ */
+export const slotCount = 4096;
 /** A mark, the name of up to 160 characters in UTF-8, and spaces to the end. */
 const slotBytes = 512;
 const mark = { among: '+', suspect: '!', ended: '-' } as const;
