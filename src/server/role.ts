@@ -5,7 +5,15 @@ import type { ListenHandle } from '../observe/listen.ts';
 import { createLogger, type Logger } from '../observe/log.ts';
 import type { Config, PortName } from './config.ts';
 import type { RoleName } from './roles.ts';
-import { beatMs, crashFile, type FromRole, type RoleStart, type ToRole, workBoardFile } from './supervision.ts';
+import {
+  beatMs,
+  crashFile,
+  type FromRole,
+  type Inheritance,
+  type RoleStart,
+  type ToRole,
+  workBoardFile,
+} from './supervision.ts';
 import { FileWorkBoard } from './work-board.ts';
 
 /** What a role's assembly gets. */
@@ -22,19 +30,14 @@ export interface Role {
   stop(): Promise<void>;
 }
 
+/** In the log. */
+const namesShown = 50;
 const name = process.argv[2] as RoleName;
 const start: RoleStart = JSON.parse(process.env.KITTIWAKE_ROLE ?? '{}');
 delete process.env.KITTIWAKE_ROLE;
 const { config } = start;
 const log = createLogger(name, config.logLevel);
-const quarantine = new Quarantine({
-  setAside: start.setAside,
-  suspects: start.suspects,
-  isCareful: start.isCareful,
-  board: new FileWorkBoard(workBoardFile(config.dataDir, name)),
-});
-if (start.suspects.length > 0) log.warn({ suspects: start.suspects }, 'what was under way at the last end runs alone');
-if (start.setAside.length > 0) log.warn({ setAside: start.setAside }, 'set aside: it ended this role twice');
+const board = new FileWorkBoard(workBoardFile(config.dataDir, name));
 
 const assemblies: Record<RoleName, () => Promise<{ start: (context: RoleContext) => Promise<Role> }>> = {
   control: () => import('./control.ts'),
@@ -43,11 +46,12 @@ const assemblies: Record<RoleName, () => Promise<{ start: (context: RoleContext)
 };
 
 const sockets: RoleContext['sockets'] = {};
-const isComplete = Promise.withResolvers<void>();
+const begun = Promise.withResolvers<Quarantine>();
+let quarantine: Quarantine | undefined;
 process.on('message', (message: ToRole, handle) => {
   if (message.type === 'socket') sockets[message.port] = handle as ListenHandle;
-  else if (message.type === 'start') isComplete.resolve();
-  else quarantine.update(message.setAside);
+  else if (message.type === 'start') begun.resolve(inherit(message));
+  else quarantine?.update(message.setAside);
 });
 // The loop turns: whoever does not say so for a while is ended and started again.
 setInterval(() => tellParent({ type: 'beat' }), beatMs).unref();
@@ -62,7 +66,7 @@ process.on('uncaughtExceptionMonitor', (error: unknown) => {
 
 let isReady = false;
 let isStopping = false;
-const starting = Promise.all([assemblies[name](), isComplete.promise]).then(([assembly]) =>
+const starting = Promise.all([assemblies[name](), begun.promise]).then(([assembly, quarantine]) =>
   assembly.start({ config, log, quarantine, sockets }),
 );
 
@@ -95,6 +99,14 @@ async function stop() {
     log.error({ err: error }, 'stopping failed');
     process.exit(1);
   }
+}
+
+function inherit({ setAside, suspects, isCareful }: Inheritance): Quarantine {
+  const some = (names: string[]) => ({ count: names.length, names: names.slice(0, namesShown) });
+  if (suspects.length > 0) log.warn(some(suspects), 'what was under way at the last end runs alone');
+  if (setAside.length > 0) log.warn(some(setAside), 'set aside: it ended this role twice');
+  quarantine = new Quarantine({ setAside, suspects, isCareful, board });
+  return quarantine;
 }
 
 function tellParent(message: FromRole): void {

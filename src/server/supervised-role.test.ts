@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { defaultConfig } from './config.ts';
 import { bindSocket } from './lent-sockets.ts';
-import { listSetAside, release } from './quarantine-files.ts';
+import { listSetAside, release, setAside } from './quarantine-files.ts';
 import { listRestarts } from './restarts.ts';
 import { type RoleOptions, SupervisedRole, type SupervisorEvent } from './supervised-role.ts';
 
@@ -132,6 +132,32 @@ test('a log that cannot be kept within bounds, or not be written at all, ends no
     writeFileSync(join(world.dataDir, 'logs'), 'in the way of the folder');
     process.kill(world.role.pid ?? 0, 'SIGKILL');
     await world.until('the next start', () => starts(world) === 2);
+  });
+});
+
+test('a role is started again, however much was set aside', async () => {
+  await supervised([], async (world) => {
+    const entry = { role: 'broker', reason: 'of the test', times: 2, since: '' } as const;
+    for (let i = 0; i < 500; i++) setAside(world.dataDir, { ...entry, name: `${i} ${'語'.repeat(150)}` });
+    process.kill(world.role.pid ?? 0, 'SIGKILL');
+    await world.until('the second start', () => starts(world) === 2);
+  });
+});
+
+test('a role whose process the system could not make is tried again, and what was suspect still is', async (t) => {
+  const { execPath } = process;
+  t.after(() => {
+    process.execPath = execPath;
+  });
+  await supervised(['crash a'], async (world) => {
+    process.execPath = '/there/is/no/node';
+    const unborn = () => world.events.filter((event) => event.type === 'restarting' && /ENOENT/.test(event.exit));
+    await world.until('two tries', () => unborn().length >= 2);
+    process.execPath = execPath;
+    await world.until('its end', () => world.events.some((event) => event.type === 'set-aside'));
+    const events = world.events.filter((event) => event.type === 'set-aside').map(({ name }) => name);
+    assert.deepEqual(events, ['crash a']);
+    await world.until('the third start', () => starts(world) === 3);
   });
 });
 

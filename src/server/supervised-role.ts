@@ -97,15 +97,9 @@ export class SupervisedRole {
     boundLog(logFile);
     rmSync(crashFile(config.dataDir, role), { force: true });
     this.#setAside = this.#setAsideNow();
-    const start: RoleStart = { config, setAside: this.#setAside, suspects: this.#suspects, isCareful: this.#isCareful };
     const startedMs = performance.now();
-    const logFd = openLog(logFile);
-    const child = fork(this.#options.program ?? fileURLToPath(new URL('./role.ts', import.meta.url)), [role], {
-      env: { ...process.env, KITTIWAKE_ROLE: JSON.stringify(start) },
-      execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'],
-      stdio: ['ignore', logFd, logFd, 'ipc'],
-    });
-    if (logFd !== 'ignore') closeSync(logFd);
+    const child = this.#fork(logFile);
+    if (child === undefined) return;
     this.#child = child;
     this.#silentChecks = 0;
     this.#isReady = false;
@@ -120,7 +114,7 @@ export class SupervisedRole {
         this.#settle()?.resolve();
       }
     });
-    // A process that cannot be made, or a channel that broke: `exit` or the missing beats tell the rest.
+    // A channel that broke: `exit` or the missing beats tell the rest.
     child.on('error', (error) => this.#settle()?.reject(error));
     child.once('exit', (code, signal) => {
       this.#child = undefined;
@@ -130,8 +124,29 @@ export class SupervisedRole {
       this.#onDeath(death ?? { kind: 'exit', code, signal });
     });
     for (const { name, socket } of sockets) child.send({ type: 'socket', port: name } satisfies ToRole, socket.handle);
-    this.#tell({ type: 'start' });
+    this.#tell({ type: 'start', setAside: this.#setAside, suspects: this.#suspects, isCareful: this.#isCareful });
     this.#options.onProcess();
+  }
+
+  /** Undefined when the system has no place for a process, or no file: then it is tried again. */
+  #fork(logFile: string): ChildProcess | undefined {
+    const { role, config, program } = this.#options;
+    const start: RoleStart = { config };
+    const logFd = openLog(logFile);
+    try {
+      const child = fork(program ?? fileURLToPath(new URL('./role.ts', import.meta.url)), [role], {
+        env: { ...process.env, KITTIWAKE_ROLE: JSON.stringify(start) },
+        execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'],
+        stdio: ['ignore', logFd, logFd, 'ipc'],
+      });
+      if (child.pid !== undefined) return child;
+      child.once('error', (error) => this.#onDeath({ kind: 'unborn', why: messageOf(error) }));
+    } catch (error) {
+      this.#onDeath({ kind: 'unborn', why: messageOf(error) });
+    } finally {
+      if (logFd !== 'ignore') closeSync(logFd);
+    }
+    return undefined;
   }
 
   #onDeath(death: Death): void {
@@ -139,9 +154,7 @@ export class SupervisedRole {
     const logFile = this.#logFile();
     const exit = this.#inWords(death);
     this.#settle()?.reject(new Error(`the ${role} process ended (${exit}) before it was ready: see ${logFile}`));
-    const blamed = blame(death, readWorkBoard(workBoardFile(config.dataDir, role)));
-    this.#suspects = blamed.suspects;
-    this.#isCareful = isOwnDoing(death);
+    const blamed = this.#blame(death);
     const at = new Date().toISOString();
     let told = exit;
     try {
@@ -161,7 +174,18 @@ export class SupervisedRole {
     this.#options.onProcess();
   }
 
+  #blame(death: Death): { suspects: string[]; setAside: string[] } {
+    // Who has not lived has done nothing: what was suspect still is.
+    if (death.kind === 'unborn') return { suspects: this.#suspects, setAside: [] };
+    const { role, config } = this.#options;
+    const blamed = blame(death, readWorkBoard(workBoardFile(config.dataDir, role)));
+    this.#suspects = blamed.suspects;
+    this.#isCareful = isOwnDoing(death);
+    return blamed;
+  }
+
   #inWords(death: Death): string {
+    if (death.kind === 'unborn') return `its process could not be made: ${death.why}`;
     if (death.kind === 'hung') return `it did not answer for ${(this.#silentMax() * this.#limits.checkMs) / 1000} s`;
     if (death.kind === 'failed') return 'it could not start';
     const how = death.signal === null ? `exit code ${death.code}` : `signal ${death.signal}`;

@@ -4,9 +4,13 @@ import type { Config, PortName } from './config.ts';
 import type { RoleName } from './roles.ts';
 import type { UnderWay } from './work-board.ts';
 
-/** In the environment of a role, as JSON under KITTIWAKE_ROLE. */
+/** In the environment of a role, as JSON under KITTIWAKE_ROLE: small, for the system bounds it. */
 export interface RoleStart {
   config: Config;
+}
+
+/** What the processes before this one have left. */
+export interface Inheritance {
   setAside: string[];
   suspects: string[];
   /** The process before this one died of its own doing. */
@@ -16,7 +20,7 @@ export interface RoleStart {
 export type ToRole =
   | { type: 'socket'; port: PortName }
   /** All sockets are there. */
-  | { type: 'start' }
+  | ({ type: 'start' } & Inheritance)
   /** What is set aside has changed. */
   | { type: 'quarantine'; setAside: string[] };
 
@@ -32,6 +36,8 @@ export const crashFile = (dataDir: string, role: RoleName) => join(dataDir, 'run
 export type Death =
   /** It said why it cannot start. */
   | { kind: 'failed' }
+  /** There was none: the system could not make it. */
+  | { kind: 'unborn'; why: string }
   /** The event loop did not turn, and the supervisor ended it. */
   | { kind: 'hung' }
   | { kind: 'exit'; code: number | null; signal: NodeJS.Signals | null };

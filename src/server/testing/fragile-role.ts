@@ -7,14 +7,14 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Quarantine } from '../../lib/quarantine.ts';
 import type { RoleName } from '../roles.ts';
-import { type RoleStart, type ToRole, workBoardFile } from '../supervision.ts';
+import { type Inheritance, type RoleStart, type ToRole, workBoardFile } from '../supervision.ts';
 import { FileWorkBoard } from '../work-board.ts';
 
 const role = process.argv[2] as RoleName;
-const { config, setAside, suspects }: RoleStart = JSON.parse(process.env.KITTIWAKE_ROLE ?? '');
+const { config }: RoleStart = JSON.parse(process.env.KITTIWAKE_ROLE ?? '');
 const { dataDir } = config;
 const board = new FileWorkBoard(workBoardFile(dataDir, role));
-const quarantine = new Quarantine({ setAside, suspects, board });
+let quarantine = new Quarantine();
 const say = (line: string) => appendFileSync(join(dataDir, 'done'), `${line}\n`);
 
 process.on('uncaughtExceptionMonitor', (error) => writeFileSync(join(dataDir, 'run', `${role}.crash`), error.message));
@@ -23,11 +23,12 @@ process.on('SIGTERM', () => process.exit(0));
 process.on('message', (message: ToRole, handle) => {
   if (message.type === 'quarantine') quarantine.update(message.setAside);
   if (message.type === 'socket') createServer((_request, response) => response.end(String(process.pid))).listen(handle);
-  if (message.type === 'start') start();
+  if (message.type === 'start') start(message);
 });
-quarantine.onRelease((name) => say(`released ${name}`));
 
-function start(): void {
+function start({ setAside, suspects }: Inheritance): void {
+  quarantine = new Quarantine({ setAside, suspects, board });
+  quarantine.onRelease((name) => say(`released ${name}`));
   say('start');
   setInterval(() => process.send?.({ type: 'beat' }), 20);
   process.send?.({ type: 'ready' });
