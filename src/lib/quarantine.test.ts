@@ -145,7 +145,7 @@ test('two suspects never run at the same time', async () => {
   assert.deepEqual(board.lines, ['suspect a', 'end a', 'suspect b', 'end b']);
 });
 
-test('what is entered is on the board only after a death, marked as suspect, and asked for its name only then', async () => {
+test('what is entered is on the board only after a death, as suspect, and asked for its name only then', async () => {
   const board = recordingBoard();
   const calm = new Quarantine({ board });
   calm.enter(() => assert.fail('not asked'));

@@ -24,7 +24,7 @@ after(async () => {
 
 const paths: Record<string, string> = { gateway: '/', broker: '/default/none', registry: '/v2/', API: '/version' };
 
-test('no listener is brought down, or its memory up, by requests without number that nobody reads answers to', async () => {
+test('no listener is brought down, or its memory up, by requests without number that nobody reads', async () => {
   const roles = roleProcesses(platform.process.pid ?? 0);
   const memory = () => Object.values(roles).map(residentBytes);
   for (const door of doorsOf(platform, 'none')) {
