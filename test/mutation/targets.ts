@@ -34,6 +34,7 @@ export const targets: readonly Target[] = [
   beside('src/eventing/backends/progress.ts'),
   beside('src/eventing/backends/tail.ts'),
   beside('src/eventing/backends/sqlite.ts', 'src/eventing/backends/sqlite-bounds.test.ts'),
+  { file: 'src/eventing/backends/log-cursor.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
   beside('src/eventing/backends/sqlite-file.ts', 'src/eventing/backends/sqlite.test.ts'),
   // Delivery
   { file: 'src/eventing/broker/dispatcher.ts', tests: ['src/eventing/broker/dispatcher-steps.test.ts'] },

@@ -12,11 +12,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../src/lib/errors.ts';
+import { Random } from '../kit/random.ts';
 import { Disk } from './disk.ts';
 import type { Entry } from './journal.ts';
 import { type Found, Ledger } from './ledger.ts';
 import type { Note } from './notes.ts';
-import { Random } from './random.ts';
 import { type RecordOptions, record } from './recorder.ts';
 
 /** One component whose promises are tested. */

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Random } from '../kit/random.ts';
 import { Disk } from './disk.ts';
 import type { Entry } from './journal.ts';
-import { Random } from './random.ts';
 
 const made = (name: string, inode: number): Entry => ({
   kind: 'enter',

@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from '../../src/lib/errors.ts';
+import type { Random } from '../kit/random.ts';
 import type { Entry, FileType } from './journal.ts';
-import type { Random } from './random.ts';
 
 /**
  * What is on the disk for sure, and what may be: a model of every file system that POSIX allows and people use.

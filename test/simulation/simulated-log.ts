@@ -1,4 +1,5 @@
 import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from '../../src/eventing/backends/event-log.ts';
+import { LogCursor } from '../../src/eventing/backends/log-cursor.ts';
 import { Progress } from '../../src/eventing/backends/progress.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -20,7 +21,7 @@ export class SimulatedLog implements EventLog {
   readonly #simulation: Simulation;
   readonly #disk: SimulatedDisk;
   readonly #listeners = new Set<() => void>();
-  readonly #cursors = new Map<string, SimulatedCursor>();
+  readonly #cursors = new Map<string, LogCursor>();
   #writes: Promise<unknown> = Promise.resolve();
   #isCrashed = false;
 
@@ -56,9 +57,7 @@ export class SimulatedLog implements EventLog {
   async cursor(consumer: string): Promise<Cursor> {
     const known = this.#disk.cursors.get(consumer) ?? { position: this.end, ranges: '' };
     await this.#flushed(() => this.#disk.cursors.set(consumer, known));
-    const cursor = new SimulatedCursor(consumer, Progress.parse(known.position, known.ranges), () =>
-      this.#save(cursor),
-    );
+    const cursor = new LogCursor(consumer, Progress.parse(known.position, known.ranges), () => this.#save(cursor));
     this.#cursors.set(consumer, cursor);
     return cursor;
   }
@@ -82,7 +81,7 @@ export class SimulatedLog implements EventLog {
     this.#listeners.clear();
   }
 
-  #save(cursor: SimulatedCursor): void {
+  #save(cursor: LogCursor): void {
     this.#flushed(() => {
       const { position, ranges } = cursor.progress;
       this.#disk.cursors.set(cursor.consumer, { position, ranges });
@@ -98,30 +97,5 @@ export class SimulatedLog implements EventLog {
     });
     this.#writes = result.catch(() => {}); // Whoever wrote is told; the next write does not depend on it.
     return result;
-  }
-}
-
-class SimulatedCursor implements Cursor {
-  readonly consumer: string;
-  readonly progress: Progress;
-  readonly #onChange: () => void;
-
-  constructor(consumer: string, progress: Progress, onChange: () => void) {
-    this.consumer = consumer;
-    this.progress = progress;
-    this.#onChange = onChange;
-  }
-
-  get position(): Offset {
-    return this.progress.position;
-  }
-
-  isDone(offset: Offset): boolean {
-    return this.progress.isDone(offset);
-  }
-
-  done(offset: Offset): void {
-    this.progress.done(offset);
-    this.#onChange();
   }
 }

@@ -3,7 +3,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import { ApiError } from '../../src/api/status.ts';
 import { type Clock, sleep } from '../../src/lib/clock.ts';
 import { VirtualClock } from '../../src/lib/virtual-clock.ts';
-import { Random } from './random.ts';
+import { Random } from '../kit/random.ts';
 
 /** An invariant does not hold: the message says which, and what was found. */
 export class Violation extends Error {

@@ -2,6 +2,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from './event-log.ts';
+import { LogCursor } from './log-cursor.ts';
 import { Progress } from './progress.ts';
 import { type Flush, type NewRow, rowOf, SqliteFile } from './sqlite-file.ts';
 import { Tail } from './tail.ts';
@@ -347,34 +348,4 @@ export class SqliteLog implements EventLog {
 /** Whether the file is as it was before, and the next attempt may do better. */
 function isHarmless(error: unknown): boolean {
   return error instanceof KittiwakeError && (error.code === 'DISK_FULL' || error.code === 'EVENT_LOG_IN_USE');
-}
-
-class LogCursor implements Cursor {
-  readonly consumer: string;
-  readonly progress: Progress;
-  readonly #onChange: () => void;
-
-  constructor(consumer: string, progress: Progress, onChange: () => void) {
-    this.consumer = consumer;
-    this.progress = progress;
-    this.#onChange = onChange;
-  }
-
-  get position(): Offset {
-    return this.progress.position;
-  }
-
-  isDone(offset: Offset): boolean {
-    return this.progress.isDone(offset);
-  }
-
-  done(offset: Offset): void {
-    this.progress.done(offset);
-    this.#onChange();
-  }
-
-  moveTo(position: Offset): void {
-    this.progress.moveTo(position);
-    this.#onChange();
-  }
 }

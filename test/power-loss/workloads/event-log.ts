@@ -8,8 +8,8 @@ import type { Cursor, NewEvent } from '../../../src/eventing/backends/event-log.
 import { SqliteLog } from '../../../src/eventing/backends/sqlite.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
+import { Random } from '../../kit/random.ts';
 import { note } from '../notes.ts';
-import { Random } from '../random.ts';
 import { killSession, runSessions } from '../sessions.ts';
 
 const path = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs', 'default.b.uid.db');

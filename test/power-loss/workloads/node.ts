@@ -13,7 +13,7 @@ import { openTestRegistry, type TestLayer } from '../../../src/cluster/node/test
 import { systemClock } from '../../../src/lib/clock.ts';
 import { makeFolder } from '../../../src/lib/durable.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
-import { Random } from '../random.ts';
+import { Random } from '../../kit/random.ts';
 
 const dataDir = join(process.env.POWER_LOSS_ROOT ?? '', 'node');
 // Or most disks would have nothing to look at.

@@ -10,8 +10,8 @@ import { silentLogger } from '../../../src/observe/log.ts';
 import { startRegistry } from '../../../src/registry/index.ts';
 import { collectGarbage } from '../../../src/registry/server/garbage.ts';
 import { Storage } from '../../../src/registry/server/storage.ts';
+import { Random } from '../../kit/random.ts';
 import { note, promised } from '../notes.ts';
-import { Random } from '../random.ts';
 
 const dir = join(process.env.POWER_LOSS_ROOT ?? '', 'registry');
 const registry = await startRegistry({ dir, port: 0, clock: systemClock, log: silentLogger });

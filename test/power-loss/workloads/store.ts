@@ -7,8 +7,8 @@ import { ConfigMapKind } from '../../../src/api/core/config-map.ts';
 import { openApiServer } from '../../../src/cluster/apiserver/index.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
+import { Random } from '../../kit/random.ts';
 import { note, promised } from '../notes.ts';
-import { Random } from '../random.ts';
 import { killSession, runSessions } from '../sessions.ts';
 
 const dataDir = process.env.POWER_LOSS_ROOT ?? '';

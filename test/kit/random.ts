@@ -1,4 +1,4 @@
-/** Numbers from a seed (mulberry32): the same seed gives the same run. */
+/** Numbers from a seed: the same seed gives the same numbers on every machine (mulberry32). */
 export class Random {
   #state: number;
 
@@ -20,6 +20,16 @@ export class Random {
     return Math.floor(this.next() * end);
   }
 
+  /** A whole number from `min` to `max`, both included. */
+  between(min: number, max: number): number {
+    return min + this.below(max - min + 1);
+  }
+
+  chance(probability: number): boolean {
+    return this.next() < probability;
+  }
+
+  /** One of `items`, of which there must be some. */
   pick<T>(items: readonly T[]): T {
     return items[this.below(items.length)] as T;
   }
