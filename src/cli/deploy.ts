@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { NamespaceKind } from '../api/core/namespace.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/index.ts';
 import { applyObject } from '../kube/apply.ts';
@@ -22,6 +23,10 @@ export interface DeployOptions {
   timeout: string;
 }
 
+/** An app starts within this; whoever waits longer is told what for. */
+const silentMs = 5_000;
+const rule = 'it must listen on the port in the environment variable PORT';
+
 /** `kittiwake deploy FOLDER`: uploads, builds, waits until it serves; prints the URL alone on standard output. */
 export async function deploy(common: CommonOptions, folder: string, options: DeployOptions): Promise<void> {
   const { addresses, client } = runningPlatform(common);
@@ -37,6 +42,8 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   const timeoutMs = parseSeconds('--timeout', options.timeout) * 1000;
   const env = (options.env ?? []).map(parseEnv);
   const startedMs = performance.now();
+  if (!(await client.get(NamespaceKind, { name: namespace })))
+    throw new Error(`there is no namespace ${namespace}: 'kubectl create namespace ${namespace}' makes it`);
 
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const reference = `${embeddedRegistryHost}/${namespace}/${name}-source`;
@@ -45,14 +52,23 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
 
   const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, env, source.image));
   if (outcome === 'unchanged') progress(startedMs, 'nothing has changed since the last deploy');
+  const sayWhy = () => progress(startedMs, `still waiting: 'kittiwake logs ${name}' shows what it prints; ${rule}`);
+  let silence: NodeJS.Timeout | undefined;
+  const onStep = (step: Step) => {
+    tell(step, startedMs);
+    clearTimeout(silence);
+    if (step.type === 'revision-created') silence = setTimeout(sayWhy, silentMs);
+  };
   try {
-    await followService(client, { namespace, name }, (step) => tell(step, startedMs), AbortSignal.timeout(timeoutMs));
+    await followService(client, { namespace, name }, onStep, AbortSignal.timeout(timeoutMs));
   } catch (error) {
     // When this fails, too, the first error is the one that counts.
     const service = await client.get(ServiceKind, { namespace, name }).catch(() => undefined);
     const serving = service?.status?.latestReadyRevisionName;
     if (serving !== undefined) say(`revision ${bold(serving)} keeps serving`);
     throw error;
+  } finally {
+    clearTimeout(silence);
   }
   const service = await client.get(ServiceKind, { namespace, name });
   say(`${green('ready')} in ${duration(performance.now() - startedMs)}`);

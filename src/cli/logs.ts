@@ -1,4 +1,5 @@
 import { BuildKind } from '../api/build/build.ts';
+import { PodKind } from '../api/core/pod.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
 import { readServiceLogs } from './service-logs.ts';
@@ -32,8 +33,18 @@ export async function logs(common: CommonOptions, name: string, options: LogsOpt
     onLine,
     new AbortController().signal,
   );
-  if (pods.size === 0)
-    say(`no pod of ${name} runs: it is at zero, and wakes with the next request (--follow waits for it)`);
+  if (pods.size === 0) say(await whySilent(platform, key));
+}
+
+/** Why there is not a line to print. */
+async function whySilent({ client }: RunningPlatform, key: { namespace: string; name: string }): Promise<string> {
+  const labelSelector = `serving.knative.dev/service=${key.name}`;
+  const { items } = await client.list(PodKind, { namespace: key.namespace, labelSelector });
+  const ready = (await client.get(ServiceKind, key))?.status?.conditions?.find(({ type }) => type === 'Ready');
+  const printed = items.length === 0 ? `no pod of ${key.name} runs` : `the pods of ${key.name} have printed nothing`;
+  if (ready?.status !== 'True') return `${printed}: it is not ready: ${ready?.message || ready?.reason || 'Unknown'}`;
+  if (items.length > 0) return `${printed} yet (--follow waits for it)`;
+  return `${printed}: it is at zero, and wakes with the next request (--follow waits for it)`;
 }
 
 async function printBuildLog({ client }: RunningPlatform, key: { namespace: string; name: string }): Promise<void> {

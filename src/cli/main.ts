@@ -7,7 +7,7 @@ import { printError } from './terminal.ts';
 
 const program = new Command('kittiwake')
   .description('Serverless on this machine or any Kubernetes: from source to a service that wakes from zero.')
-  .option('--data-dir <folder>', 'where everything is kept', defaultDataDir())
+  .option('--data-dir <folder>', 'where everything is kept', notEmpty('--data-dir'), defaultDataDir())
   .version('0.1.0')
   .showHelpAfterError('(see kittiwake --help)')
   .configureHelp({ showGlobalOptions: true });
@@ -176,6 +176,11 @@ function addPortOptions(command: InstanceType<typeof Command>) {
 
 function collect(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), text];
+}
+
+/** An empty word is a variable that is not set: as a folder it would be the current one. */
+function notEmpty(flag: string) {
+  return (text: string): string => (text === '' ? program.error(`${flag} is empty: name a folder`) : text);
 }
 
 function parsePort(flag: string) {

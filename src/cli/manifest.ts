@@ -11,7 +11,7 @@ import type { Client } from '../kube/client.ts';
 import { messageOf } from '../lib/errors.ts';
 import { parseYaml, type YamlDocument } from '../lib/yaml.ts';
 import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts';
-import { readInput } from './read-input.ts';
+import { checkIsThere, readInput } from './read-input.ts';
 
 /** One object of a manifest, and where in the file it stands. */
 export interface ManifestEntry {
@@ -49,6 +49,7 @@ export async function readManifest(
 
 /** What `-f` means: a file as it is, be it a pipe; of a folder only regular files, as a pipe in it is not meant. */
 function filesOf(path: string, isRecursive: boolean): string[] {
+  checkIsThere(path, '--filename');
   if (!statSync(path).isDirectory()) return [path];
   const files: string[] = [];
   const visit = (folder: string) => {

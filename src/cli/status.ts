@@ -69,8 +69,8 @@ async function printRoles({ dataDir }: CommonOptions, addresses: Addresses): Pro
 /** What the role's /readyz says; undefined when it is ready. */
 async function whyNotReady(metricsUrl: string | undefined): Promise<string | undefined> {
   if (metricsUrl === undefined) return 'where it listens is not known';
+  const signal = AbortSignal.timeout(readyTimeoutMs);
   try {
-    const signal = AbortSignal.timeout(readyTimeoutMs);
     return await new Promise((resolve, reject) => {
       const outgoing = request(new URL('/readyz', metricsUrl), { signal }, (response) => {
         let said = '';
@@ -83,8 +83,7 @@ async function whyNotReady(metricsUrl: string | undefined): Promise<string | und
       outgoing.on('error', reject).end();
     });
   } catch (error) {
-    const isLate = error instanceof Error && error.name === 'TimeoutError';
-    return isLate ? `it does not answer within ${readyTimeoutMs / 1000} s` : messageOf(error);
+    return signal.aborted ? `it does not answer within ${readyTimeoutMs / 1000} s` : messageOf(error);
   }
 }
 

@@ -26,6 +26,13 @@ const catalogue = {
       `the data folder ${p.dataDir} is in use by process ${p.pid}: ` +
       `stop it with 'kittiwake down', or choose another with --data-dir`,
   },
+  DATA_DIR_FOREIGN: {
+    status: 500,
+    fault: 'user',
+    message: (p) =>
+      `the folder ${p.dataDir} holds what is not kittiwake's (${p.name}): ` +
+      `name a new or an empty folder with --data-dir`,
+  },
   DATA_DIR_LOCKED: {
     status: 500,
     fault: 'user',
@@ -94,7 +101,8 @@ const catalogue = {
   BROKER_NOT_FOUND: {
     status: 404,
     fault: 'user',
-    message: (p) => `there is no broker "${p.name}" in namespace "${p.namespace}"`,
+    message: (p) =>
+      `there is no broker "${p.name}" in namespace "${p.namespace}": 'kittiwake get brokers -A' lists them`,
   },
   REQUEST_SET_ASIDE: {
     status: 503,

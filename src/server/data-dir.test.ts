@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openDataDir } from './data-dir.ts';
+import { makeDataDir, openDataDir } from './data-dir.ts';
 import { holderOf } from './holder.ts';
 
 function withFolder(body: (dataDir: string) => void): void {
@@ -41,3 +41,39 @@ test('a folder of a later format, or of none that can be read, is refused and le
       assert.equal(readFileSync(join(dataDir, 'version'), 'utf8'), format);
     }
   }));
+
+test("somebody's project is not made a data folder, and is left as it is", () =>
+  withFolder((dataDir) => {
+    chmodSync(dataDir, 0o755);
+    for (const name of ['build', 'logs', 'package.json']) writeFileSync(join(dataDir, name), '');
+    const expected = { code: 'DATA_DIR_FOREIGN', message: /holds what is not kittiwake's \(package\.json\)/ };
+    assert.throws(() => openDataDir(dataDir), expected);
+    assert.throws(() => makeDataDir(dataDir, ['logs']), expected);
+    assert.deepEqual(readdirSync(dataDir).toSorted(), ['build', 'logs', 'package.json']);
+    assert.equal(statSync(dataDir).mode & 0o777, 0o755);
+  }));
+
+test('a data folder stays one with whatever else was put into it, and so does one that has lost its format', () =>
+  withFolder((dataDir) => {
+    openDataDir(dataDir).release();
+    writeFileSync(join(dataDir, 'notes.txt'), '');
+    openDataDir(dataDir).release();
+    for (const name of ['notes.txt', 'version']) rmSync(join(dataDir, name));
+    openDataDir(dataDir).release();
+  }));
+
+test('what is no folder is said to be none', () =>
+  withFolder((dataDir) => {
+    const file = join(dataDir, 'file');
+    writeFileSync(file, '');
+    assert.throws(() => openDataDir(file), /cannot be used: .*: it is no folder: move it away, or choose another with/);
+  }));
+
+test('a data folder of another user is named as such, be it only asked for', { skip: process.getuid?.() === 0 }, () =>
+  withFolder((dataDir) => {
+    openDataDir(dataDir).release();
+    chmodSync(dataDir, 0);
+    assert.throws(() => holderOf(dataDir), /run\/pid is another user's: choose another data folder with --data-dir/);
+    chmodSync(dataDir, 0o700);
+  }),
+);

@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeFolder, replaceFile } from '../lib/durable.ts';
@@ -14,7 +14,7 @@ const formatVersion = 1;
 /**
  * Creates the data folder when there is none, checks that this version can read it, and takes it for this process.
  * The lock is SQLite's exclusive file lock, which the system releases when the process dies, however it dies.
- * Throws DATA_DIR_TOO_NEW, DATA_DIR_IN_USE, DATA_DIR_LOCKED or DISK_FULL.
+ * Throws DATA_DIR_FOREIGN, DATA_DIR_TOO_NEW, DATA_DIR_IN_USE, DATA_DIR_LOCKED or DISK_FULL.
  */
 export function openDataDir(dataDir: string): { release(): void } {
   try {
@@ -42,14 +42,28 @@ export function makeDataDir(dataDir: string, folders: readonly string[] = []): v
   try {
     makeFolder(dataDir);
     accessSync(dataDir, constants.W_OK);
+    checkOwn(dataDir);
     for (const folder of folders) makeFolder(join(dataDir, folder));
   } catch (error) {
-    throw isDiskFull(error) ? error : unusable(dataDir, error);
+    throw isDiskFull(error) || error instanceof KittiwakeError ? error : unusable(dataDir, error);
   }
 }
 
+/** What a start makes in the data folder, and what systems put into a new one by themselves. */
+const ownNames = new Set(['broker', 'build', 'cluster', 'kubeconfig', 'logs', 'node', 'pki', 'quarantine', 'registry']);
+for (const name of ['run', 'version', 'lost+found', '.DS_Store']) ownNames.add(name);
+
+/** Somebody's home or project is not made a data folder: it would be closed to others, and parts of it removed. */
+function checkOwn(dataDir: string): void {
+  const names = readdirSync(dataDir);
+  if (names.includes('version')) return;
+  const name = names.find((each) => !ownNames.has(each) && !each.endsWith('.tmp'));
+  if (name !== undefined) throw new KittiwakeError('DATA_DIR_FOREIGN', { dataDir, name });
+}
+
 function unusable(dataDir: string, cause: unknown): Error {
-  const remedy = 'make it writable, or choose another with --data-dir';
+  const isFolder = statSync(dataDir, { throwIfNoEntry: false })?.isDirectory() ?? true;
+  const remedy = `${isFolder ? 'make it writable' : 'it is no folder: move it away'}, or choose another with --data-dir`;
   return new Error(`the data folder ${dataDir} cannot be used: ${messageOf(cause)}: ${remedy}`, { cause });
 }
 

@@ -14,6 +14,7 @@ export function readOwnFile(file: string): string | undefined {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    if (code === 'EACCES') throw new Error(`${file} is another user's: choose another data folder with --data-dir`);
     throw error;
   }
   try {

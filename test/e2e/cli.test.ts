@@ -124,8 +124,10 @@ test('a build that fails is told also when the traffic has been edited since the
 
 test('a service that is not ready in time is an error that says what is missing', async () => {
   const folder = write('deaf', { 'index.js': 'setInterval(() => {}, 1000);' });
-  const deployed = await kw('deploy', folder, '--timeout', '2');
+  const deployed = await kw('deploy', folder, '--timeout', '7');
   assert.deepEqual([deployed.code, deployed.stdout], [1, '']);
+  assert.match(deployed.stderr, /still waiting: 'kittiwake logs deaf' .*it must listen on the port in .* PORT\n/);
+  assert.match((await kw('logs', 'deaf')).stderr, /have printed nothing: it is not ready: /);
   assert.match(deployed.stderr, /error: gave up waiting for service deaf: /);
 });
 
@@ -153,7 +155,10 @@ test('what is written wrongly is said before anything happens', async () => {
     [['deploy', folder, '--env', 'X'], /--env is "X": write NAME=value/],
     [['logs', 'echo', '--tail', 'x'], /--tail is "x"/],
     [['get', 'ksvc', '-o', 'xml'], /Allowed choices are yaml, json, name, wide.*\n.*kittiwake get --help/],
-    [['apply', '-f', join(apps, 'none.yaml')], /no such file.*none\.yaml/],
+    [['apply', '-f', join(apps, 'none.yaml')], /--filename: there is no file .*none\.yaml/],
+    [['send', '--type', 'a', '--data', `@${join(apps, 'none')}`], /@.*none: there is no file .*none/],
+    [['deploy', folder, '-n', 'nowhere'], /there is no namespace nowhere: 'kubectl create namespace nowhere' makes it/],
+    [['--data-dir', '', 'status'], /--data-dir is empty: name a folder/],
   ];
   for (const [args, message] of cases) {
     const result = await kw(...args);

@@ -5,7 +5,14 @@ import { ConfigMapKind } from '../../src/api/core/config-map.ts';
 import { processOf } from '../../src/lib/processes.ts';
 import { listSetAside } from '../../src/server/quarantine-files.ts';
 import { listRestarts } from '../../src/server/restarts.ts';
-import { eventually, newDataDir, roleProcesses, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import {
+  eventually,
+  kittiwake,
+  newDataDir,
+  roleProcesses,
+  startTestPlatform,
+  type TestPlatform,
+} from '../kit/platform.ts';
 
 const { dataDir, remove } = newDataDir();
 let platform: TestPlatform;
@@ -23,6 +30,9 @@ const roles = () => roleProcesses(platform.process.pid ?? 0);
 test('a control process that does not answer is ended and started again, and that is remembered', async () => {
   const before = roles().control ?? 0;
   process.kill(before, 'SIGSTOP'); // Nothing in it turns, as in an endless loop.
+  const status = await kittiwake(dataDir, 'status');
+  assert.match(status.stdout, /control +no +\d+ +it does not answer within 3 s\n/);
+  assert.equal(status.code, 2);
   await eventually('another control process', async () => ((roles().control ?? before) === before ? undefined : true));
   const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'after', namespace: 'default' }, data: {} };
   await eventually('an answer of the API', async () => platform.client.create(ConfigMapKind, map));

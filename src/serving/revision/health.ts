@@ -57,14 +57,16 @@ export function deploymentCondition(deployment: Deployment): Pick<Condition, 'st
   return { status: progressing?.status === 'True' ? 'True' : 'Unknown', reason: 'Deploying', message: '' };
 }
 
+const exitedWell =
+  'container exited with no error: a server listens on the port in PORT and stays, a function exports "handle"';
+
 function diagnoseContainer(
   container: ContainerStatus,
   { port, progressDeadlineMs, nowMs }: { port: number; progressDeadlineMs: number; nowMs: number },
 ): Diagnosis | undefined {
   const ended = container.state?.terminated ?? container.lastState?.terminated;
   if (ended) {
-    const said =
-      ended.message?.trim() || (ended.exitCode === 0 ? 'container exited with no error' : ended.reason || 'no output');
+    const said = ended.message?.trim() || (ended.exitCode === 0 ? exitedWell : ended.reason || 'no output');
     return ailing('ContainerHealthy', 'False', `ExitCode${ended.exitCode}`, `Container failed with: ${said}`);
   }
   const waiting = container.state?.waiting;
