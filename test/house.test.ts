@@ -166,6 +166,15 @@ test('every error code is documented', () => {
   );
 });
 
+test('every suite is in CONTRIBUTING.md', () => {
+  const suites = Object.keys(JSON.parse(read('package.json')).scripts).filter((name) => name.startsWith('test:'));
+  const page = read('CONTRIBUTING.md');
+  assert.deepEqual(
+    suites.filter((name) => !page.includes(`\`npm run ${name}\``)),
+    [],
+  );
+});
+
 test('every example is run by a test', () => {
   const testText = tracked
     .filter((f) => f.startsWith('test/e2e/'))
