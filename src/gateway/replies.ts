@@ -38,7 +38,9 @@ export function replyText(reply: Reply, dateField: string, isHead: boolean, isKe
 
 export const noRoute = (host: string): Reply => ({
   status: 404,
-  body: `no route for host "${host}": 'kubectl get ksvc -A' lists the URLs that are served, and why others are not (a new one takes a moment)`,
+  body:
+    `no route for host "${host}": 'kubectl get ksvc -A' lists those served, ` +
+    'and why others are not (a new one takes a moment)',
 });
 
 export const noPath = (host: string): Reply => ({

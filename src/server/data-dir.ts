@@ -63,7 +63,8 @@ function checkOwn(dataDir: string): void {
 
 function unusable(dataDir: string, cause: unknown): Error {
   const isFolder = statSync(dataDir, { throwIfNoEntry: false })?.isDirectory() ?? true;
-  const remedy = `${isFolder ? 'make it writable' : 'it is no folder: move it away'}, or choose another with --data-dir`;
+  const mend = isFolder ? 'make it writable' : 'it is no folder: move it away';
+  const remedy = `${mend}, or choose another with --data-dir`;
   return new Error(`the data folder ${dataDir} cannot be used: ${messageOf(cause)}: ${remedy}`, { cause });
 }
 
