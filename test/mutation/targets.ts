@@ -22,10 +22,10 @@ export const targets: readonly Target[] = [
   beside('src/eventing/broker/outcome.ts'),
   beside('src/eventing/broker/time-to-live.ts'),
   // The store
-  { file: 'src/cluster/store/table.ts', tests: ['src/cluster/store/store.test.ts'] },
-  { file: 'src/cluster/store/store.ts', tests: ['src/cluster/store/store.test.ts'] },
-  { file: 'src/cluster/store/writer.ts', tests: ['src/cluster/store/store.test.ts'] },
-  { file: 'src/cluster/store/key-set.ts', tests: ['src/cluster/store/key-set.test.ts'] },
+  beside('src/cluster/store/key-set.ts'),
+  beside('src/cluster/store/table.ts'),
+  { file: 'src/cluster/store/store.ts', tests: ['src/cluster/store/commits.test.ts'] },
+  beside('src/cluster/store/writer.ts'),
   // What patches make of an object
   beside('src/cluster/apiserver/patch/json-patch.ts'),
   beside('src/cluster/apiserver/patch/merge-patch.ts'),

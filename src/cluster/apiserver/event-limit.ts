@@ -23,7 +23,7 @@ export class EventLimit {
     this.#machinery = machinery;
     this.#pipeline = pipeline;
     const table = machinery.store.table(tableName(EventKind));
-    const stored = [...table.scan()].toSorted(([, a], [, b]) => a.revision - b.revision);
+    const stored = table.rows().toSorted(([, a], [, b]) => a.revision - b.revision);
     for (const [key, { object }] of stored) this.#note(key, bornMs(object));
     this.#unsubscribe = table.subscribe((events) => this.#onEvents(events));
     this.#cancelSweep = machinery.clock.after(sweepEveryMs, () => this.#sweep());

@@ -1,4 +1,7 @@
-/** A set of strings in order. Adding in order is cheap; elsewhere it shifts the array, which is fine up to 10⁵ keys. */
+/**
+ * A set of strings in order, none of them empty. Adding in order is cheap; elsewhere it shifts the array, which is fine
+ * up to 10⁵ keys.
+ */
 export class KeySet {
   readonly #keys: string[] = [];
   #isSorted = true;
@@ -11,9 +14,7 @@ export class KeySet {
 
   add(key: string): void {
     const at = this.#firstAtOrAfter(key);
-    if (this.#keys[at] === key) return;
-    if (at === this.#keys.length) this.#keys.push(key);
-    else this.#keys.splice(at, 0, key);
+    if (this.#keys[at] !== key) this.#keys.splice(at, 0, key);
   }
 
   delete(key: string): void {
@@ -21,18 +22,7 @@ export class KeySet {
     if (this.#keys[at] === key) this.#keys.splice(at, 1);
   }
 
-  /** Keys that begin with `prefix` and sort after `after`, in order. The set must not change while one iterates. */
-  *range(prefix: string, after = ''): Generator<string> {
-    let at = this.#firstAtOrAfter(after > prefix ? after : prefix);
-    if (after !== '' && this.#keys[at] === after) at++;
-    for (; at < this.#keys.length; at++) {
-      const key = this.#keys[at] as string;
-      if (!key.startsWith(prefix)) return;
-      yield key;
-    }
-  }
-
-  /** As `range`, in one go: a copy, which the set may change behind. */
+  /** Keys that begin with `prefix` and sort after `after`, in order: a copy, which the set may change behind. */
   slice(prefix: string, after = ''): string[] {
     const [from, to] = this.#bounds(prefix, after);
     return this.#keys.slice(from, to);
@@ -45,10 +35,10 @@ export class KeySet {
   }
 
   #bounds(prefix: string, after: string): [from: number, to: number] {
-    let from = this.#firstAtOrAfter(after > prefix ? after : prefix);
-    if (after !== '' && this.#keys[from] === after) from++;
-    // No key holds U+FFFF, so this is the first position behind all keys that begin with the prefix.
-    return [from, this.#firstAtOrAfter(`${prefix}\uffff`)];
+    const next = `${after}\0`; // No string stands between the two.
+    const first = next > prefix ? next : prefix;
+    // No key holds U+FFFF, so that is the first position behind all keys that begin with the prefix.
+    return [this.#firstAtOrAfter(first), this.#firstAtOrAfter(`${prefix}\uffff`)];
   }
 
   #firstAtOrAfter(key: string): number {

@@ -66,6 +66,8 @@ interface Pending {
  * Revisions only grow, over restarts too; there may be gaps.
  */
 export class Store {
+  /** What all objects together may take in memory. */
+  readonly heldBytesMax: number;
   readonly #worker: StoreWriter;
   readonly #options: StoreOptions;
   readonly #measure: (commit: { writes: number; seconds: number }) => void;
@@ -78,7 +80,6 @@ export class Store {
   #isFlushDue = false;
   #pendingBytes = 0;
   #heldBytes = 0;
-  readonly #heldBytesMax: number;
   #commitBeganAt = 0;
   #revision = 0;
   #assigned = 0;
@@ -90,7 +91,7 @@ export class Store {
   private constructor(worker: StoreWriter, options: StoreOptions) {
     this.#worker = worker;
     this.#options = options;
-    this.#heldBytesMax = options.heldBytesMax ?? Math.floor(getHeapStatistics().heap_size_limit / 4);
+    this.heldBytesMax = options.heldBytesMax ?? Math.floor(getHeapStatistics().heap_size_limit / 4);
     this.#measure = commitMetrics(options.metrics);
   }
 
@@ -113,7 +114,6 @@ export class Store {
           store.#durability = message.durability;
           for (const { table, revision } of message.deletions) store.#noteRevision(store.table(table), revision);
           store.#start();
-          worker.off('error', reject);
           resolve(store);
         } else if (message.type === 'refused') {
           reject(openError(message.why, options.file));
@@ -208,13 +208,13 @@ export class Store {
 
   /** All objects are in memory: what adds to them is refused before it is more than the process can hold. */
   #refuseWhenFull(next: StoredObject, current: StoredObject | undefined): void {
-    if (this.#heldBytes < this.#heldBytesMax) return;
+    if (this.#heldBytes < this.heldBytesMax) return;
     const isMark =
       next.object.metadata.deletionTimestamp !== undefined && current?.object.metadata.deletionTimestamp === undefined;
     const roomBytes =
-      this.#heldBytes < this.#heldBytesMax * heldReserve ? Number.POSITIVE_INFINITY : isMark ? markBytes : 0;
+      this.#heldBytes < this.heldBytesMax * heldReserve ? Number.POSITIVE_INFINITY : isMark ? markBytes : 0;
     if (current && next.weight - current.weight <= roomBytes) return;
-    throw new KittiwakeError('STORE_FULL', { heldBytes: this.#heldBytes, limitBytes: this.#heldBytesMax });
+    throw new KittiwakeError('STORE_FULL', { heldBytes: this.#heldBytes, limitBytes: this.heldBytesMax });
   }
 
   #stage(table: Table, key: string, revision: number, next: StoredObject | undefined): Promise<void> {
@@ -236,7 +236,7 @@ export class Store {
 
   #flush(): void {
     this.#isFlushDue = false;
-    if (this.#waiting.length === 0 || this.#ended) return;
+    if (this.#waiting.length === 0) return;
     this.#committing = this.#waiting;
     this.#waiting = [];
     const changes = this.#committing.map(
@@ -249,7 +249,7 @@ export class Store {
   #onMessage(message: FromWriter): void {
     if (message.type === 'committed') this.#onCommitted();
     else if (message.type === 'failed') this.#onFailed(message.isDiskFull, message.message);
-    else if (message.type === 'closed') this.#onClosed?.();
+    else this.#onClosed?.();
   }
 
   #onCommitted(): void {
@@ -266,12 +266,12 @@ export class Store {
       const events = byTable.get(table);
       const event = table.apply(key, revision, next, nowMs);
       this.#heldBytes += (next?.weight ?? 0) - (event.previous?.weight ?? 0);
+      this.#revision = revision;
       if (events) events.push(event);
       else byTable.set(table, [event]);
       this.#forgetPending(pending);
       if (!next && !this.#latest.get(table)?.has(key)) this.#rowIds.get(table)?.delete(key);
     }
-    this.#revision = done.at(-1)?.revision ?? this.#revision;
     this.#flush();
     for (const pending of done) pending.resolve();
     for (const [table, events] of byTable) {

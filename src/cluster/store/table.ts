@@ -49,22 +49,12 @@ export class Table {
     return this.#objects.get(key);
   }
 
-  /** Objects whose keys begin with `prefix` and sort after `after`, in order of their keys. */
-  *scan(prefix = '', after = ''): Generator<[key: string, stored: StoredObject]> {
-    for (const key of this.#keys.range(prefix, after)) {
-      const stored = this.#objects.get(key);
-      if (stored) yield [key, stored];
-    }
-  }
-
-  /** As `scan`, in one go: a copy of pointers, which stays as it is whatever changes. */
+  /**
+   * Objects whose keys begin with `prefix` and sort after `after`, in order of their keys: a copy of pointers, which
+   * stays as it is whatever changes.
+   */
   rows(prefix = '', after = ''): Row[] {
-    const rows: Row[] = [];
-    for (const key of this.#keys.slice(prefix, after)) {
-      const stored = this.#objects.get(key);
-      if (stored) rows.push([key, stored]);
-    }
-    return rows;
+    return this.#keys.slice(prefix, after).map((key) => [key, this.#objects.get(key) as StoredObject]);
   }
 
   /** How many objects have keys that begin with `prefix` and sort after `after`. */
@@ -85,7 +75,7 @@ export class Table {
     }
     const kept = rows.filter(([key]) => !then.has(key));
     for (const [key, stored] of then) if (stored) kept.push([key, stored]);
-    return kept.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+    return kept.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
   /** About how many bytes the remembered events keep in memory. */
@@ -162,7 +152,6 @@ export class Table {
 
   /** For the store only. */
   forgetOldest(count: number): void {
-    if (count === 0) return;
     for (const event of this.#events.splice(0, count)) {
       this.#windowStart = event.revision;
       this.#weight -= event.weight;

@@ -46,7 +46,7 @@ export class DefinitionRegistrar {
     });
     this.#queue.start();
     const table = machinery.store.table(definitionsTable);
-    for (const [, stored] of table.scan()) this.#onDefinition(stored.object as CustomResourceDefinition);
+    for (const [, stored] of table.rows()) this.#onDefinition(stored.object as CustomResourceDefinition);
     this.#unsubscribe = table.subscribe((events) => {
       for (const event of events) this.#onEvent(event);
     });

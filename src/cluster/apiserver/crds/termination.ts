@@ -51,7 +51,8 @@ export async function terminate(machinery: Machinery, pipeline: Pipeline, name: 
       await deleteAll(
         pipeline,
         resource,
-        [...table.scan()]
+        table
+          .rows()
           .filter(([, { object }]) => object.metadata.deletionTimestamp === undefined)
           .map(([key]) => key),
       );
