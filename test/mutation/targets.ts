@@ -24,7 +24,10 @@ export const targets: readonly Target[] = [
   // The store
   beside('src/cluster/store/key-set.ts'),
   beside('src/cluster/store/table.ts'),
-  { file: 'src/cluster/store/store.ts', tests: ['src/cluster/store/commits.test.ts'] },
+  {
+    file: 'src/cluster/store/store.ts',
+    tests: ['src/cluster/store/commits.test.ts', 'src/cluster/store/bounds.test.ts'],
+  },
   beside('src/cluster/store/writer.ts'),
   // What patches make of an object
   beside('src/cluster/apiserver/patch/json-patch.ts'),

@@ -196,7 +196,7 @@ describe('a table', () => {
     const table = new Table('/t');
     const { weight } = table.apply('a', 1, stored(1, 'x'), 0);
     const object = objectOf(1, 'x');
-    // The object: two texts, metadata with two, data with one; each object 56, each field 32 and its name, each text 24.
+    // Three objects, each 56; seven fields, each 32 and its name; five texts, each 24 and its characters.
     const names = ['apiVersion', 'kind', 'metadata', 'data', 'name', 'resourceVersion', 'text'].join('').length;
     const texts = ['v1', 'ConfigMap', 'a', '1', 'x'].join('').length;
     const treeBytes = 3 * 56 + 7 * 32 + names + 5 * 24 + texts;

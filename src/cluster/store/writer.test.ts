@@ -50,10 +50,8 @@ class Writer {
   }
 
   async close(): Promise<void> {
-    const ended = once(this.#worker, 'exit');
     this.#send({ type: 'close' });
     assert.deepEqual(await this.next(), { type: 'closed' });
-    await ended;
   }
 
   #send(message: ToWriter): void {
@@ -189,6 +187,25 @@ describe("the store's writer", () => {
     const [said] = await new Writer(t, file).opening();
     assert.deepEqual([said?.type, said?.type === 'refused' && said.why.kind], ['refused', 'other']);
     assert.match(said?.type === 'refused' && said.why.kind === 'other' ? said.why.message : '', /not a database/);
+  });
+
+  it('says that the disk is full when there is no room for its tables', async (t) => {
+    assert.deepEqual(await new Writer(t, fileIn(t), 1).opening(), [{ type: 'refused', why: { kind: 'disk-full' } }]);
+  });
+
+  it('lets go of the file as it closes, and when it refuses it', async (t) => {
+    const file = fileIn(t);
+    const writer = new Writer(t, file);
+    await writer.opening();
+    await writer.commit(put(1, 'x', 1));
+    await writer.close();
+    const other = new DatabaseSync(file, { timeout: 0 });
+    other.exec('DELETE FROM object; PRAGMA user_version = 7');
+    other.close();
+    await new Writer(t, file).opening();
+    const again = new DatabaseSync(file, { timeout: 0 });
+    again.exec('PRAGMA user_version = 1');
+    again.close();
   });
 
   it('waits for a predecessor that is ending, and says when it is not', async (t) => {

@@ -3,7 +3,7 @@
  * serves requests. One message is one transaction.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../lib/errors.ts';
 import type {
   Deletion,
@@ -39,14 +39,14 @@ class TooNew extends Error {
   }
 }
 
-const port = parentPort;
-if (!port) throw new Error('writer.ts runs as a worker thread');
+const port = parentPort as MessagePort;
 const send = (message: FromWriter) => port.postMessage(message);
 const { file, pagesMax } = workerData as WriterOptions;
 
 let database: DatabaseSync | undefined;
 try {
-  database = open();
+  database = new DatabaseSync(file, { timeout: lockWaitMs });
+  prepare(database);
   sendRows(database);
   serve(database);
 } catch (error) {
@@ -54,23 +54,18 @@ try {
   send({ type: 'refused', why: failureOf(error) });
 }
 
-function open(): DatabaseSync {
-  const db = new DatabaseSync(file, { timeout: lockWaitMs });
-  try {
-    // EXCLUSIVE before WAL: the lock is held for life, and no shared-memory file is needed.
-    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
-    db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -2000');
-    db.exec('BEGIN IMMEDIATE; COMMIT'); // Takes the lock now, not at the first write.
-    const found = Number(db.prepare('PRAGMA user_version').get()?.user_version ?? 0);
-    if (found > formatKnown) throw new TooNew(found);
-    if (found === 0) createTables(db);
-    if (pagesMax !== undefined) db.exec(`PRAGMA max_page_count = ${pagesMax}`);
-    settle(db);
-    return db;
-  } catch (error) {
-    db.close();
-    throw error;
+function prepare(db: DatabaseSync): void {
+  // EXCLUSIVE before WAL: the lock is held for life, and no shared-memory file is needed.
+  db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+  db.exec('PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -2000');
+  db.exec('BEGIN IMMEDIATE; COMMIT'); // Takes the lock now, not at the first write.
+  if (pagesMax !== undefined) {
+    db.exec(`PRAGMA max_page_count = ${pagesMax}`);
   }
+  const found = Number(db.prepare('PRAGMA user_version').get()?.user_version);
+  if (found > formatKnown) throw new TooNew(found);
+  if (found === 0) createTables(db);
+  settle(db);
 }
 
 /**
@@ -140,17 +135,15 @@ function serve(db: DatabaseSync): void {
     ),
   };
   let idle: NodeJS.Timeout | undefined;
-  port?.on('message', (message: ToWriter) => {
+  port.on('message', (message: ToWriter) => {
     clearTimeout(idle);
     if (message.type === 'close') {
       db.close();
-      send({ type: 'closed' });
-      port?.close();
+      send({ type: 'closed' }); // Whereupon the store ends the thread.
       return;
     }
     send(commit(db, statements, message.changes));
     idle = setTimeout(() => checkpoint(db), checkpointAfterIdleMs);
-    idle.unref();
   });
 }
 
@@ -194,8 +187,7 @@ function checkpoint(db: DatabaseSync): void {
 
 /** The primary result code is the low byte; SQLite reports ENOSPC of the log's file as an I/O error. */
 function resultCode(error: unknown): number {
-  const { errcode } = error as { errcode?: number };
-  return (errcode ?? 0) & 0xff;
+  return (error as { errcode: number }).errcode & 0xff;
 }
 
 function isDiskFull(error: unknown): boolean {
