@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -79,3 +79,14 @@ test('a board that is missing or garbage names nothing', () =>
     writeFileSync(path, 'garbage\n\0\0\0\n\n+\n!  \n');
     assert.deepEqual(readWorkBoard(path), { suspects: [], others: [] });
   }));
+
+test('a folder that stands in its place is cleared away', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'kittiwake-board-'));
+  const path = join(dir, 'broker.work');
+  mkdirSync(join(path, 'inner'), { recursive: true });
+  const board = new FileWorkBoard(path);
+  board.begin('a', false);
+  assert.deepEqual(readWorkBoard(path).others, ['a']);
+  board.close();
+  rmSync(dir, { recursive: true });
+});

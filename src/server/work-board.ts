@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { isDiskFull } from '../lib/errors.ts';
 import type { WorkBoard } from '../lib/quarantine.ts';
 
@@ -23,7 +23,7 @@ export class FileWorkBoard implements WorkBoard {
   readonly #line = Buffer.alloc(slotBytes);
 
   constructor(path: string) {
-    this.#fd = openSync(path, 'w', 0o600);
+    this.#fd = openAnew(path);
   }
 
   begin(name: string, isSuspect: boolean): number {
@@ -59,6 +59,16 @@ export class FileWorkBoard implements WorkBoard {
       if (!isDiskFull(error)) throw error;
       return false;
     }
+  }
+}
+
+/** Whatever else stands there, a folder for example, is nothing that anybody needs. */
+function openAnew(path: string): number {
+  try {
+    return openSync(path, 'w', 0o600);
+  } catch {
+    rmSync(path, { recursive: true, force: true });
+    return openSync(path, 'w', 0o600); // What is wrong with it now is said.
   }
 }
 

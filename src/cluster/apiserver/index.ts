@@ -1,10 +1,12 @@
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { builtinKinds } from '../../api/builtin.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { makeFolder } from '../../lib/durable.ts';
+import { makeFolder, replaceFile, syncFolder } from '../../lib/durable.ts';
+import { KittiwakeError } from '../../lib/errors.ts';
 import type { ListenHandle } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -55,14 +57,17 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const folder = join(dataDir, 'cluster');
   makeFolder(folder);
   const { storePagesMax } = options;
+  const file = join(folder, 'store.db');
+  requireStore(file);
   const store = await Store.open({
-    file: join(folder, 'store.db'),
+    file,
     clock,
     log,
     metrics,
     startWriter: options.startWriter,
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
+  noteStore(file);
   const machinery: Machinery = { store, registry: new ResourceRegistry(builtinKinds), admission, clock, log };
   const pipeline = new RequestPipeline(machinery);
   const client = inProcessClient(pipeline, log);
@@ -95,4 +100,20 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     },
     stop,
   };
+}
+
+const noteOf = (file: string) => `${file}.made`;
+
+/** A store that was there and is not is no new one: all that the others keep for its objects would be cleaned up. */
+function requireStore(file: string): void {
+  if (existsSync(file) || !existsSync(noteOf(file))) return;
+  const why = 'it is missing: put it back, or remove the whole data folder to begin anew';
+  throw new KittiwakeError('STORE_FAILED', { file, why });
+}
+
+/** Notes, once the store is there for good, that it has been made. */
+function noteStore(file: string): void {
+  if (existsSync(noteOf(file))) return;
+  syncFolder(dirname(file));
+  replaceFile(noteOf(file), 'the store beside this file has been made\n');
 }

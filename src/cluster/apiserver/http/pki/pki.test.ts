@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -66,4 +66,13 @@ test('a damaged certificate, or a key that is not its own, is replaced', (t) => 
   assert.notEqual(second.clients.admin.cert, first.clients.admin.cert);
   assert.notEqual(second.clients.gateway.cert, first.clients.gateway.cert);
   assert.equal(second.clients.broker.cert, first.clients.broker.cert);
+});
+
+test('a file that cannot be read is named, with what to do', (t) => {
+  const dir = temporary(t);
+  const clock = new VirtualClock(Date.now());
+  ensurePki(dir, clock);
+  rmSync(join(dir, 'server.key'));
+  mkdirSync(join(dir, 'server.key'));
+  assert.throws(() => ensurePki(dir, clock), /server\.key cannot be read: EISDIR.*; remove it to have it made anew/);
 });

@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Clock } from '../../../../lib/clock.ts';
 import { makeFolder, replaceFile } from '../../../../lib/durable.ts';
+import { messageOf } from '../../../../lib/errors.ts';
 import { type CertificateRequest, type Identity, issue, type Subject } from './certificate.ts';
 
 /** Who may be met on the API server's listener. `admin` is for people; the others are processes of the platform. */
@@ -88,11 +89,16 @@ function ensure(
 }
 
 function read(certPath: string, keyPath: string): Identity | undefined {
+  const [cert, key] = [readPem(certPath), readPem(keyPath)];
+  return cert === undefined || key === undefined ? undefined : { cert, key };
+}
+
+function readPem(path: string): string | undefined {
   try {
-    return { cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') };
+    return readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
+    throw new Error(`${path} cannot be read: ${messageOf(error)}; remove it to have it made anew`, { cause: error });
   }
 }
 
