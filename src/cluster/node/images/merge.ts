@@ -24,14 +24,14 @@ export function mergeLayers(layers: readonly MergedLayer[], target: string): voi
   for (const [index, layer] of layers.entries()) {
     for (const path of layer.opaques) {
       const folder = realFolder(target, containedPath(path));
-      if (folder) for (const name of readdirSync(folder)) remove(join(folder, name));
+      if (folder) for (const name of readdirSync(folder)) removeTree(join(folder, name));
     }
     for (const whiteout of layer.whiteouts) {
       const path = containedPath(whiteout);
       if (path === '') continue; // The root itself stays.
       const cut = path.lastIndexOf('/');
       const folder = realFolder(target, cut < 0 ? '' : path.slice(0, cut));
-      if (folder) remove(join(folder, path.slice(cut + 1)));
+      if (folder) removeTree(join(folder, path.slice(cut + 1)));
     }
     copyFolder(layer.path, target, index > 0);
   }
@@ -43,13 +43,13 @@ function copyFolder(from: string, to: string, mayReplace: boolean): void {
     const path = join(to, entry.name);
     if (entry.isDirectory()) {
       const found = mayReplace ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
-      if (found && !found.isDirectory()) remove(path);
+      if (found && !found.isDirectory()) removeTree(path);
       const stat = lstatSync(source);
       if (!found?.isDirectory()) mkdirSync(path, { mode: stat.mode & 0o777 });
       copyFolder(source, path, mayReplace && found?.isDirectory() === true);
       lutimesSync(path, stat.atime, stat.mtime);
     } else {
-      if (mayReplace) remove(path);
+      if (mayReplace) removeTree(path);
       if (entry.isSymbolicLink()) {
         symlinkSync(readlinkSync(source), path);
       } else if (entry.isFile()) {
@@ -70,8 +70,4 @@ function realFolder(root: string, path: string): string | undefined {
     if (!lstatSync(folder, { throwIfNoEntry: false })?.isDirectory()) return undefined;
   }
   return folder;
-}
-
-function remove(path: string): void {
-  removeTree(path);
 }
