@@ -136,6 +136,31 @@ test('a key that adds itself for ever, and ends at once, leaves timers and I/O t
   await queue.stop();
 });
 
+for (const [keyMs, keys] of [
+  [5, 2],
+  [9, 2],
+  [10, 1],
+] as const) {
+  test(`of keys that take ${keyMs} ms each, ${keys} start before timers and I/O have a turn`, async () => {
+    let nowMs = 1_000;
+    let runs = 0;
+    const queue = new WorkQueue({
+      clock: Object.assign(new VirtualClock(), { monotonic: () => nowMs }),
+      concurrency: 8,
+      log: silentLogger,
+      async process() {
+        runs++;
+        nowMs += keyMs;
+      },
+    });
+    for (let i = 0; i < 20; i++) queue.add(`key-${i}`);
+    queue.start();
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    assert.equal(runs, keys);
+    await queue.stop();
+  });
+}
+
 test('keys that take long leave timers and I/O a turn after each', async () => {
   const clock = new VirtualClock();
   let nowMs = 0;

@@ -27,12 +27,9 @@ export class FileWorkBoard implements WorkBoard {
   }
 
   begin(name: string, isSuspect: boolean): number {
-    const slot = this.#free.pop();
-    if (slot === undefined) return -1;
-    if (!this.#write(slot, isSuspect ? mark.suspect : mark.among, name)) {
-      this.#free.push(slot);
-      return -1;
-    }
+    const slot = this.#free.at(-1);
+    if (slot === undefined || !this.#write(slot, isSuspect ? mark.suspect : mark.among, name)) return -1;
+    this.#free.pop();
     if (isSuspect) this.#suspects.add(slot);
     return slot;
   }

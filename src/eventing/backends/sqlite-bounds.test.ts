@@ -135,9 +135,9 @@ describe('a log in SQLite', () => {
     assert.equal(back.position, 3);
     again.retain((consumer) => consumer === 'kept');
     await clock.advance(1_000);
-    await again.append(many(1));
+    await again.append(many(2));
     back.done(3);
-    assert.equal((await (await reopened(again)).cursor('gone')).position, 4);
+    assert.equal((await (await reopened(again)).cursor('gone')).position, 5);
   });
 
   test('those who stay hold what they have not done when others go', async () => {

@@ -8,6 +8,7 @@ import { NoReplyError, UnsendableError } from '../http-client.ts';
 import type { TriggerConfig } from './config.ts';
 import { delivery, dispatching, events, letters, reply, settled, stored, worker } from './testing/dispatching.ts';
 
+const mebibyte = 1024 * 1024;
 const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r', 'ce-type': 'reply' };
 
 describe('a dispatcher', () => {
@@ -82,13 +83,14 @@ describe('a dispatcher', () => {
     delivery,
   });
 
-  for (const [what, sizeBytes, most] of [
-    ['1,024 events', 100, 1024],
-    ['16 MiB, and the event that goes beyond,', 1024 * 1024, 17],
+  for (const [what, sizeBytes, firstBytes, most] of [
+    ['1,024 events', 100, 100, 1024],
+    ['16 MiB', mebibyte, mebibyte, 16],
+    ['16 MiB, and the event that goes beyond,', mebibyte, mebibyte - 1, 17],
   ] as const) {
     test(`holds ${what} that wait for another attempt, and more as they are done`, async () => {
       const retrying = { delivery: { ...delivery, retries: 1 } };
-      const held = [stored(1, { sizeBytes: sizeBytes - 1 }), ...events(1100, { sizeBytes }).slice(1)];
+      const held = [stored(1, { sizeBytes: firstBytes }), ...events(1100, { sizeBytes }).slice(1)];
       const { posts, answer } = dispatching(held, { trigger: retrying });
       await settled();
       assert.equal(posts.length, most);
