@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Quarantine, SetAsideError, type WorkBoard, workName, workNameLengthMax } from './quarantine.ts';
 
 /** A board that remembers what was begun and ended, in order. */
@@ -180,4 +180,58 @@ test('names are of one line and bounded, and long ones keep both ends', () => {
   assert.equal(workNameLengthMax, 160);
   assert.equal(workName('x'.repeat(160)), 'x'.repeat(160));
   assert.equal(workName(`${'a'.repeat(80)}${'b'.repeat(81)}`), `${'a'.repeat(79)}…${'b'.repeat(79)}`);
+});
+
+describe('work that other work waits for', () => {
+  const within = async (suspects: string[], inner: string[]) => {
+    const board = recordingBoard();
+    const quarantine = new Quarantine({ board, suspects, aloneMsMax: 60_000 });
+    await quarantine.run('outer', async () => {
+      await Promise.all(inner.map((name) => quarantine.runWithin(name, turn)));
+    });
+    await quarantine.run('after', turn);
+    return board.lines;
+  };
+
+  test('does not wait for a suspect that runs alone and waits for it', async () => {
+    assert.deepEqual(await within(['outer'], ['image']), [
+      'suspect outer',
+      'begin image',
+      'end image',
+      'end outer',
+      'begin after',
+      'end after',
+    ]);
+  });
+
+  test('is the one to blame when it is suspect itself, and one such at a time', async () => {
+    assert.deepEqual(await within(['outer', 'a', 'b'], ['a', 'b']), [
+      ...['suspect outer', 'end outer', 'begin outer', 'suspect a', 'end a', 'end outer', 'suspect outer'],
+      ...['end outer', 'begin outer', 'suspect b', 'end b', 'end outer', 'suspect outer'],
+      ...['end outer', 'begin after', 'end after'],
+    ]);
+  });
+
+  test('is set aside as any', async () => {
+    const quarantine = new Quarantine({ suspects: ['outer'], setAside: ['image'] });
+    const outer = quarantine.run('outer', () => quarantine.runWithin('image', turn));
+    await assert.rejects(outer, { name: 'SetAsideError', work: 'image' });
+    await assert.rejects(quarantine.runWithin('image', turn), { name: 'SetAsideError' });
+  });
+
+  test('that goes on when the suspect has ended waits for the others like any work', async () => {
+    const board = recordingBoard();
+    const quarantine = new Quarantine({ board, suspects: ['outer', 'next'], aloneMsMax: 60_000 });
+    const [late, next] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let left: Promise<void> | undefined;
+    await quarantine.run('outer', async () => {
+      left = late.promise.then(() => quarantine.runWithin('late', turn));
+    });
+    const running = quarantine.run('next', () => next.promise);
+    late.resolve();
+    await turn();
+    next.resolve();
+    await Promise.all([running, left]);
+    assert.deepEqual(board.lines.slice(2), ['suspect next', 'end next', 'begin late', 'end late']);
+  });
 });

@@ -1,3 +1,5 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+
 import { shellWord } from './shell-word.ts';
 
 /**
@@ -25,6 +27,8 @@ export class Quarantine {
   readonly #isCareful: boolean;
   #entered: number | undefined;
   #leaving: NodeJS.Immediate | undefined;
+  /** What runs alone, for `runWithin`; looked at only meanwhile. */
+  readonly #within = new AsyncLocalStorage<Outer>();
   /** While a suspect runs alone; resolves when others may run again. */
   #alone: Promise<void> | undefined;
 
@@ -45,6 +49,17 @@ export class Quarantine {
     if (this.#setAside.has(bounded)) throw new SetAsideError(bounded);
     while (this.#alone) await this.#alone;
     return this.#suspects.delete(bounded) ? this.#runAlone(bounded, work) : this.#runAmongOthers(bounded, work);
+  }
+
+  /**
+   * `run`, for work that other work waits for: when that one runs alone, this cannot wait for its end. When it is
+   * suspect itself it is the one to blame: as long as it runs, the one around it is only among what is under way.
+   */
+  runWithin<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const bounded = workName(name);
+    const outer = this.#alone && this.#within.getStore();
+    if (outer === undefined || outer.isOver || this.#setAside.has(bounded)) return this.run(bounded, work);
+    return this.#runInside(outer, bounded, work);
   }
 
   /**
@@ -123,18 +138,42 @@ export class Quarantine {
     const timer = setTimeout(letOthersRun, 2 * this.#aloneMsMax);
     try {
       await this.#untilIdle();
-      const slot = this.#board.begin(name, true);
+      const outer: Outer = { name, slot: this.#board.begin(name, true), isOver: false, inner: undefined };
       try {
-        return await work();
+        return await this.#within.run(outer, work);
       } finally {
         // What it has left behind, for the end of this turn, such as a promise that rejects, is still its own doing.
         await new Promise((resolve) => setImmediate(resolve));
-        this.#board.end(slot);
+        outer.isOver = true;
+        this.#board.end(outer.slot);
       }
     } finally {
       clearTimeout(timer);
       letOthersRun();
     }
+  }
+
+  async #runInside<T>(outer: Outer, name: string, work: () => Promise<T>): Promise<T> {
+    while (outer.inner) await outer.inner;
+    if (!this.#suspects.delete(name)) return this.#runAmongOthers(name, work);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    outer.inner = promise;
+    this.#mark(outer, false);
+    const slot = this.#board.begin(name, true);
+    try {
+      return await work();
+    } finally {
+      await new Promise((turn) => setImmediate(turn));
+      this.#board.end(slot);
+      if (!outer.isOver) this.#mark(outer, true);
+      outer.inner = undefined;
+      resolve();
+    }
+  }
+
+  #mark(outer: Outer, isSuspect: boolean): void {
+    this.#board.end(outer.slot);
+    outer.slot = this.#board.begin(outer.name, isSuspect);
   }
 
   /** Waits for what runs already, for a bounded time. */
@@ -148,6 +187,15 @@ export class Quarantine {
       };
     });
   }
+}
+
+/** A suspect that runs alone, and its place on the board. */
+interface Outer {
+  readonly name: string;
+  slot: number;
+  isOver: boolean;
+  /** While another suspect runs within it. */
+  inner: Promise<void> | undefined;
 }
 
 export interface QuarantineOptions {

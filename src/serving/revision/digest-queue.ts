@@ -88,7 +88,7 @@ export class DigestQueue {
     if (signal.aborted) stop();
     try {
       // A resolver that does not look at the signal must not keep the place for ever, either.
-      const answer = quarantine.run(`image ${image}`, () => resolver.resolve(image, deadline.signal));
+      const answer = quarantine.runWithin(`image ${image}`, () => resolver.resolve(image, deadline.signal));
       return await Promise.race([answer, ended]);
     } finally {
       clearTimeout(timer);
