@@ -130,7 +130,7 @@ test('a suspect that ends late lets nobody join the one that runs alone by then'
   t.mock.timers.tick(2);
   await turn();
   a.resolve();
-  await turn();
+  for (let turns = 0; turns < 3; turns++) await turn();
   running.push(quarantine.run('other', async () => {}));
   await turn();
   assert.deepEqual(board.lines, ['suspect a', 'suspect b', 'end a']);
@@ -160,8 +160,11 @@ test('what is entered is on the board only after a death, as suspect, and asked 
   careful.enter(() => 'GET b');
   careful.leave();
   careful.enter(() => 'GET c');
-  assert.deepEqual(board.lines.slice(2), ['suspect GET b', 'end GET', 'suspect GET c']);
+  await turn();
+  assert.deepEqual(board.lines.slice(2), ['suspect GET b', 'end GET', 'suspect GET c'], 'b has left, c has not');
   careful.leave();
+  await turn();
+  assert.deepEqual(board.lines.slice(5), ['end GET']);
 });
 
 test('what a suspect leaves behind for the end of its last turn is still its own doing', async () => {
@@ -210,6 +213,30 @@ describe('work that other work waits for', () => {
       ...['end outer', 'begin outer', 'suspect b', 'end b', 'end outer', 'suspect outer'],
       ...['end outer', 'begin after', 'end after'],
     ]);
+  });
+
+  test('is the one to blame for what it leaves behind for the end of its last turn', async () => {
+    const board = recordingBoard();
+    const quarantine = new Quarantine({ board, suspects: ['outer', 'inner'], aloneMsMax: 60_000 });
+    let seen: string[] = [];
+    const inner = async () => {
+      process.nextTick(() => queueMicrotask(() => process.nextTick(() => (seen = [...board.lines]))));
+    };
+    await quarantine.run('outer', () => quarantine.runWithin('inner', inner));
+    assert.equal(seen.at(-1), 'suspect inner');
+  });
+
+  test('that outlives it makes it suspect no more', async () => {
+    const board = recordingBoard();
+    const quarantine = new Quarantine({ board, suspects: ['outer', 'inner'], aloneMsMax: 60_000 });
+    const late = Promise.withResolvers<void>();
+    let left: Promise<void> | undefined;
+    await quarantine.run('outer', async () => {
+      left = quarantine.runWithin('inner', () => late.promise);
+    });
+    late.resolve();
+    await left;
+    assert.deepEqual(board.lines.slice(2), ['begin outer', 'suspect inner', 'end outer', 'end inner']);
   });
 
   test('is set aside as any', async () => {

@@ -75,8 +75,7 @@ export class Quarantine {
 
   /** What the work has left behind for the end of this turn, such as a promise that rejects, is still its own doing. */
   leave(): void {
-    if (this.#entered === undefined || this.#leaving !== undefined) return;
-    this.#leaving = setImmediate(() => this.#leaveNow());
+    if (this.#entered !== undefined) this.#leaving ??= setImmediate(() => this.#leaveNow());
   }
 
   #leaveNow(): void {
