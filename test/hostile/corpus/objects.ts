@@ -250,6 +250,29 @@ export const objects: Record<string, ApiCase> = {
   'a thousand containers': pod({
     containers: Array.from({ length: 1_000 }, (_, i) => ({ name: `c${i}`, image: 'registry.localhost/none:1' })),
   }),
+  'a thousand sidecars': pod({
+    initContainers: Array.from({ length: 1000 }, (_, i) => ({
+      name: `s${i}`,
+      image: 'registry.localhost/none:1',
+      restartPolicy: 'Always',
+    })),
+  }),
+  'five thousand ports': container({ ports: Array.from({ length: 5000 }, (_, i) => ({ containerPort: i + 1 })) }),
+  'annotations that leave no room for ports': post(`${core}/pods`, {
+    metadata: { generateName: 'h-', annotations: { a: 'x'.repeat(262_140) } },
+    spec: { containers: [{ name: 'c', image: 'registry.localhost/none:1', ports: [{ containerPort: 80 }] }] },
+  }),
+  'times beyond all bounds': pod({
+    activeDeadlineSeconds: 2 ** 31 - 1,
+    terminationGracePeriodSeconds: 2 ** 31 - 1,
+    containers: [
+      {
+        name: 'c',
+        image: 'registry.localhost/none:1',
+        readinessProbe: { periodSeconds: 2 ** 31 - 1, timeoutSeconds: 2 ** 31 - 1, tcpSocket: { port: 65_535 } },
+      },
+    ],
+  }),
   'a pod of the longest name': pod({}, { generateName: 'p'.repeat(247) }),
   // Deployments
   'replicas beyond all bounds': post(`${apps}/deployments`, {
@@ -280,6 +303,12 @@ export const objects: Record<string, ApiCase> = {
   'a class that nobody knows': annotated({ 'autoscaling.knative.dev/class': 'hpa.autoscaling.knative.dev' }),
   'a metric that nobody knows': annotated({ 'autoscaling.knative.dev/metric': '__proto__' }),
   'a deadline of nonsense': annotated({ 'serving.knative.dev/progress-deadline': '1000000h' }),
+  'scales beyond all bounds': annotated({
+    'autoscaling.knative.dev/min-scale': '2147483647',
+    'autoscaling.knative.dev/initial-scale': '2147483647',
+    'autoscaling.knative.dev/activation-scale': '2147483647',
+  }),
+  'a target beyond all bounds': annotated({ 'autoscaling.knative.dev/target': '1e308' }),
   'a timeout beyond all bounds': service({
     template: { spec: { timeoutSeconds: 2 ** 40, containers: [{ image: 'registry.localhost/none:1' }] } },
   }),
