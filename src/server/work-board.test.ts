@@ -80,13 +80,15 @@ test('a board that is missing or garbage names nothing', () =>
     assert.deepEqual(readWorkBoard(path), { suspects: [], others: [] });
   }));
 
-test('a folder that stands in its place is cleared away', () => {
+test('a folder that stands in its place is cleared away; one that it would stand in must be there', () => {
   const dir = mkdtempSync(join(tmpdir(), 'kittiwake-board-'));
   const path = join(dir, 'broker.work');
   mkdirSync(join(path, 'inner'), { recursive: true });
   const board = new FileWorkBoard(path);
   board.begin('a', false);
   assert.deepEqual(readWorkBoard(path).others, ['a']);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.throws(() => new FileWorkBoard(join(dir, 'missing', 'broker.work')), { code: 'ENOENT', syscall: 'open' });
   board.close();
   rmSync(dir, { recursive: true });
 });
