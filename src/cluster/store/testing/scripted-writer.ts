@@ -10,6 +10,7 @@ import { Store, type StoreOptions, type StoreWriter } from '../store.ts';
 export class ScriptedWriter extends EventEmitter implements StoreWriter {
   readonly sent: ToWriter[] = [];
   isTerminated = false;
+  #answered = 0;
 
   postMessage(message: ToWriter): void {
     this.sent.push(message);
@@ -22,7 +23,10 @@ export class ScriptedWriter extends EventEmitter implements StoreWriter {
   }
 
   say(...messages: FromWriter[]): void {
-    for (const message of messages) this.emit('message', message);
+    for (const message of messages) {
+      if (message.type === 'committed' || message.type === 'failed') this.#answered++;
+      this.emit('message', message);
+    }
   }
 
   /** The changes of the commit that the store sent last. */
@@ -31,11 +35,11 @@ export class ScriptedWriter extends EventEmitter implements StoreWriter {
     return message?.type === 'commit' ? message.changes : [];
   }
 
-  /** Acknowledges each commit, and those that the store sends thereupon. */
+  /** Acknowledges each commit that is under way, and those that the store sends thereupon. */
   async commitAll(): Promise<void> {
-    for (let done = this.commits; ; done++) {
+    for (;;) {
       await undefined; // The store sends what was written in one turn when the turn ends.
-      if (this.commits === done) break;
+      if (this.commits === this.#answered) return;
       this.say({ type: 'committed' });
     }
   }
