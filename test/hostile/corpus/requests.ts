@@ -86,5 +86,9 @@ export const requests: Record<string, string | Buffer> = {
   'a body that stops': post(['Content-Length: 1000000'], 'a'),
   'a body of gzip that is none': post(['Content-Encoding: gzip', 'Content-Length: 4'], 'abcd'),
   'two thousand requests at once': get().repeat(2_000),
+  'five thousand requests without a host': 'GET / HTTP/1.1\r\n\r\n'.repeat(5_000),
+  'three thousand requests that expect what nobody knows': get('Expect: x').repeat(3_000),
+  'three thousand requests for metrics': get().replace('GET /', 'GET /metrics').repeat(3_000),
+  'three thousand requests for an upgrade': get('Connection: upgrade', 'Upgrade: x').repeat(3_000),
   'a request within a request': post(['Content-Length: 0'], get('X-Smuggled: 1')),
 };
