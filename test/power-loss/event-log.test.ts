@@ -16,8 +16,8 @@ testPromises(
     mutants: {
       'no fdatasync before an append is acknowledged': {
         file,
-        from: 'options.fdatasync ?? fdatasync;',
-        to: '(_fd, done) => setImmediate(done, null);',
+        from: 'fdatasync: flush = fdatasync',
+        to: 'fdatasync: flush = (_fd, done) => setImmediate(done, null)',
       },
       'synchronous=OFF': { file, from: 'synchronous = NORMAL', to: 'synchronous = OFF' },
     },

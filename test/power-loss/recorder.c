@@ -140,7 +140,10 @@ struct place {
   char name[NAME_MAX + 1];
 };
 
-/* Whether the path is one that is watched, and where its last name stands. */
+/*
+ * Whether the path is one that is watched (1) or not (0), and where its last name stands; -1, with errno, when its
+ * folder cannot be reached, and so the call that it is for would fail.
+ */
 static int locate(int dirfd, const char *path, struct place *place) {
   char parent[PATH_MAX], resolved[PATH_MAX], text[PATH_MAX];
   struct stat folder;
@@ -154,12 +157,22 @@ static int locate(int dirfd, const char *path, struct place *place) {
   snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - text) : 1, slash ? text : ".");
   if (slash == text) strcpy(parent, "/");
   int kept = errno;
-  int found = realpath(parent, resolved) && is_watched(resolved) && stat(resolved, &folder) == 0;
+  if (!realpath(parent, resolved)) return -1;
   errno = kept;
-  if (!found || strlen(name) > NAME_MAX) return 0;
+  if (!is_watched(resolved) || strlen(name) > NAME_MAX) return 0;
+  if (stat(resolved, &folder) != 0) return -1;
   place->folder = folder.st_ino;
   strcpy(place->name, name);
   return 1;
+}
+
+/* The same under the lock, which is kept where the path is watched: no other thread makes or moves its folder now. */
+static int locate_locked(int dirfd, const char *path, struct place *place) {
+  if (journal < 0) return 0;
+  lock();
+  int found = locate(dirfd, path, place);
+  if (found != 1) unlock();
+  return found;
 }
 
 /* ---- files: opened, written, cut ---- */
@@ -170,9 +183,10 @@ static int open_watched(int dirfd, const char *path, int flags, mode_t mode) {
   int writes = (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC));
   const char *boot = getenv("POWER_LOSS_BOOT_ID");
   if (boot && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot;
-  if (!writes || !locate(dirfd, path, &place)) return REAL(openat64)(dirfd, path, flags, mode);
+  int where = writes ? locate_locked(dirfd, path, &place) : 0;
+  if (where < 0) return -1;
+  if (where == 0) return REAL(openat64)(dirfd, path, flags, mode);
   if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_DSYNC | O_DIRECT))) refuse("open with these flags", path);
-  lock();
   int existed = fstatat(dirfd, path, &before, 0) == 0;
   int fd = REAL(openat64)(dirfd, path, flags, mode);
   if (fd >= 0 && fstat(fd, &after) == 0) {
@@ -207,7 +221,7 @@ int creat64(const char *path, mode_t mode) { return creat(path, mode); }
 
 FILE *fopen64(const char *path, const char *mode) {
   struct place place;
-  if (strpbrk(mode, "wa+") && locate(AT_FDCWD, path, &place)) refuse("fopen", path);
+  if (strpbrk(mode, "wa+") && locate(AT_FDCWD, path, &place) == 1) refuse("fopen", path);
   return REAL(fopen64)(path, mode);
 }
 FILE *fopen(const char *path, const char *mode) { return fopen64(path, mode); }
@@ -285,49 +299,54 @@ static int enter(int result, int dirfd, const char *path, const struct place *pl
 
 int mkdirat(int dir, const char *path, mode_t mode) {
   struct place place;
-  if (!locate(dir, path, &place)) return REAL(mkdirat)(dir, path, mode);
-  lock();
+  int where = locate_locked(dir, path, &place);
+  if (where < 0) return -1;
+  if (where == 0) return REAL(mkdirat)(dir, path, mode);
   return enter(REAL(mkdirat)(dir, path, mode), dir, path, &place, 'd', 0);
 }
 int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
 
 char *mkdtemp(char *template) {
   struct place place;
-  if (locate(AT_FDCWD, template, &place)) refuse("mkdtemp", template);
+  if (locate(AT_FDCWD, template, &place) == 1) refuse("mkdtemp", template);
   return REAL(mkdtemp)(template);
 }
 int mkstemp64(char *template) {
   struct place place;
-  if (locate(AT_FDCWD, template, &place)) refuse("mkstemp", template);
+  if (locate(AT_FDCWD, template, &place) == 1) refuse("mkstemp", template);
   return REAL(mkstemp64)(template);
 }
 int mkstemp(char *template) { return mkstemp64(template); }
 
 int linkat(int fromdir, const char *from, int todir, const char *to, int flags) {
   struct place place, source;
-  if (!locate(todir, to, &place)) return REAL(linkat)(fromdir, from, todir, to, flags);
-  if (!locate(fromdir, from, &source)) {
+  int where = locate_locked(todir, to, &place);
+  if (where < 0) return -1;
+  if (where == 0) return REAL(linkat)(fromdir, from, todir, to, flags);
+  if (locate(fromdir, from, &source) != 1) {
     int result = REAL(linkat)(fromdir, from, todir, to, flags);
     if (result == 0) refuse("a link from outside", to);
+    unlock();
     return result;
   }
-  lock();
   return enter(REAL(linkat)(fromdir, from, todir, to, flags), todir, to, &place, 'h', 0);
 }
 int link(const char *from, const char *to) { return linkat(AT_FDCWD, from, AT_FDCWD, to, 0); }
 
 int symlinkat(const char *target, int dir, const char *path) {
   struct place place;
-  if (!locate(dir, path, &place)) return REAL(symlinkat)(target, dir, path);
-  lock();
+  int where = locate_locked(dir, path, &place);
+  if (where < 0) return -1;
+  if (where == 0) return REAL(symlinkat)(target, dir, path);
   return enter(REAL(symlinkat)(target, dir, path), dir, path, &place, 'l', target);
 }
 int symlink(const char *target, const char *path) { return symlinkat(target, AT_FDCWD, path); }
 
 int unlinkat(int dir, const char *path, int flags) {
   struct place place;
-  if (!locate(dir, path, &place)) return REAL(unlinkat)(dir, path, flags);
-  lock();
+  int where = locate_locked(dir, path, &place);
+  if (where < 0) return -1;
+  if (where == 0) return REAL(unlinkat)(dir, path, flags);
   int result = REAL(unlinkat)(dir, path, flags);
   if (result == 0) record(LEAVE, place.folder, 0, 0, place.name, 0, 0);
   unlock();
@@ -344,14 +363,15 @@ int remove(const char *path) {
 int renameat2(int fromdir, const char *from, int todir, const char *to, unsigned flags) {
   struct place source, place;
   struct stat moved, replaced;
+  if (journal < 0) return REAL(renameat2)(fromdir, from, todir, to, flags);
+  lock();
   int leaves = locate(fromdir, from, &source), comes = locate(todir, to, &place);
-  if (!leaves && !comes) return REAL(renameat2)(fromdir, from, todir, to, flags);
-  if (!leaves || !comes || (flags & ~RENAME_NOREPLACE)) {
-    int result = REAL(renameat2)(fromdir, from, todir, to, flags);
-    if (result == 0) refuse("a rename out of the folder, into it, or with flags", to);
+  if (leaves != 1 || comes != 1 || (flags & ~RENAME_NOREPLACE)) {
+    int result = leaves < 0 || comes < 0 ? -1 : REAL(renameat2)(fromdir, from, todir, to, flags);
+    if (result == 0 && (leaves || comes)) refuse("a rename out of the folder, into it, or with flags", to);
+    unlock();
     return result;
   }
-  lock();
   /* POSIX: between two names of one file, nothing is done. */
   int is_same = fstatat(fromdir, from, &moved, AT_SYMLINK_NOFOLLOW) == 0 &&
                 fstatat(todir, to, &replaced, AT_SYMLINK_NOFOLLOW) == 0 && moved.st_ino == replaced.st_ino;
