@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Deployment, DeploymentKind } from '../../src/api/apps/deployment.ts';
@@ -104,6 +104,9 @@ class ServingWorld {
   constructor(simulation: Simulation) {
     this.#simulation = simulation;
     this.node = new SimulatedNode(simulation, () => this.#others.client);
+    // Stands for the file that the real writer makes: a server whose store is gone does not start.
+    mkdirSync(join(this.#dataDir, 'cluster'));
+    writeFileSync(join(this.#dataDir, 'cluster', 'store.db'), '');
   }
 
   /** Opens the API on what the disk has, and starts a control plane on it. */
