@@ -5,6 +5,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { errorCodes } from '../src/lib/errors.ts';
+import { mutantsOf } from './mutation/mutants.ts';
+import { survivors } from './mutation/survivors/index.ts';
+import { mutants as powerLossMutants } from './power-loss/mutants.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (file: string) => readFileSync(root + file, 'utf8');
@@ -173,6 +176,17 @@ test('every suite is in CONTRIBUTING.md', () => {
     suites.filter((name) => !page.includes(`\`npm run ${name}\``)),
     [],
   );
+});
+
+test('mutants that are named still have their lines: those of the power-loss suite, and survivors', () => {
+  const quoted = Object.values(powerLossMutants).flatMap((mutants) => Object.values(mutants));
+  const stale = quoted.filter(({ file, from }) => read(file).split(from).length !== 2);
+  assert.deepEqual(stale, [], 'the text that the mutant replaces stands once in its file');
+  const changesOf = (file: string) =>
+    new Set(existsSync(root + file) ? mutantsOf(read(file)).map(({ before, after }) => `${before}\n${after}`) : []);
+  const changes = new Map([...new Set(survivors.map(({ file }) => file))].map((file) => [file, changesOf(file)]));
+  const gone = survivors.filter(({ file, before, after }) => !changes.get(file)?.has(`${before}\n${after}`));
+  assert.deepEqual(gone, [], 'remove the reason, or give it the line as it is now');
 });
 
 test('every example is run by a test', () => {

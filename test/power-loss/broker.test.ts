@@ -24,12 +24,5 @@ testPromises(
   },
   {
     disks: 100,
-    mutants: {
-      'the answer does not wait for the log': {
-        file: 'src/eventing/broker/ingress.ts',
-        from: 'await broker.accept(',
-        to: 'void broker.accept(',
-      },
-    },
   },
 );

@@ -22,12 +22,5 @@ testPromises(
   },
   {
     disks: 120,
-    mutants: {
-      'the authority is not synced': {
-        file: 'src/cluster/apiserver/http/pki/pki.ts',
-        from: 'const isAuthority = expected === undefined;',
-        to: 'const isAuthority = false;',
-      },
-    },
   },
 );

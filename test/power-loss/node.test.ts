@@ -15,13 +15,6 @@ testPromises(
   { name: 'node', workload: new URL('workloads/node.ts', import.meta.url), inspect },
   {
     disks: 60,
-    mutants: {
-      'a layer is marked as synced before it is': {
-        file: 'src/cluster/node/images/sync-tree.ts',
-        from: 'fsyncSync(file);',
-        to: '',
-      },
-    },
   },
 );
 

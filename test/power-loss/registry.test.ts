@@ -10,10 +10,6 @@ testPromises(
   { name: 'registry', workload: new URL('workloads/registry.ts', import.meta.url), inspect },
   {
     disks: 160,
-    mutants: {
-      'a blob is not synced': { file: 'src/registry/server/uploads.ts', from: 'await file.datasync();', to: '' },
-      'a manifest is not synced': { file: 'src/lib/durable.ts', from: 'if (mustLast) await file.datasync();', to: '' },
-    },
   },
 );
 

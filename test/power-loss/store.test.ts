@@ -30,11 +30,6 @@ const store: Subject = {
   },
 };
 
-const writer = 'src/cluster/store/writer.ts';
 testPromises(store, {
   disks: 120,
-  mutants: {
-    'synchronous=OFF': { file: writer, from: 'synchronous = FULL', to: 'synchronous = OFF' },
-    'synchronous=NORMAL': { file: writer, from: 'synchronous = FULL', to: 'synchronous = NORMAL' },
-  },
 });

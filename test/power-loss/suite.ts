@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { explore, lossText, type Subject } from './crash.ts';
 import { keptSeeds } from './kept-seeds.ts';
-import { type Mutant, whyNot } from './recorder.ts';
+import { mutants } from './mutants.ts';
+import { whyNot } from './recorder.ts';
 
 export interface PromisesOptions {
   /** How many disks are looked at for each seed; POWER_LOSS_DISKS says otherwise. */
   disks: number;
-  /** Each a way to break the promises, by name: every one must be noticed. */
-  mutants: Record<string, Mutant>;
 }
 
 /**
@@ -16,6 +15,8 @@ export interface PromisesOptions {
  * (POWER_LOSS_SEED says otherwise) and for those that lost something once; and they do not hold when syncs lie.
  */
 export function testPromises(subject: Subject, options: PromisesOptions): void {
+  const own = mutants[subject.name];
+  assert.ok(own, `mutants.ts has none for ${subject.name}`);
   const skip = whyNot() ?? false;
   const seed = Number(process.env.POWER_LOSS_SEED ?? Math.floor(Math.random() * 2 ** 31));
   const disks = Number(process.env.POWER_LOSS_DISKS ?? options.disks);
@@ -35,7 +36,7 @@ export function testPromises(subject: Subject, options: PromisesOptions): void {
         assert.ok(losses.length > 0);
       });
     }
-    for (const [name, mutant] of Object.entries(options.mutants)) {
+    for (const [name, mutant] of Object.entries(own)) {
       test(`losses are noticed with the mutant: ${name}`, async () => {
         const losses = await explore(subject, { seed, disks: noticed, stopAtFirst: true, mutant });
         assert.ok(losses.length > 0);
