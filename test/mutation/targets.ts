@@ -9,6 +9,8 @@ const beside = (file: string, ...more: string[]): Target => ({
   tests: [file.replace(/\.ts$/, '.test.ts'), ...more],
 });
 
+const sqlite = 'src/eventing/backends/sqlite.test.ts';
+const sqliteBounds = 'src/eventing/backends/sqlite-bounds.test.ts';
 const badRequests = 'src/gateway/http1/bad-requests.test.ts';
 
 export const targets: readonly Target[] = [
@@ -36,9 +38,9 @@ export const targets: readonly Target[] = [
   // The event log
   beside('src/eventing/backends/progress.ts'),
   beside('src/eventing/backends/tail.ts'),
-  beside('src/eventing/backends/sqlite.ts', 'src/eventing/backends/sqlite-bounds.test.ts'),
-  { file: 'src/eventing/backends/log-cursor.ts', tests: ['src/eventing/backends/sqlite.test.ts'] },
-  beside('src/eventing/backends/sqlite-file.ts', 'src/eventing/backends/sqlite.test.ts'),
+  beside('src/eventing/backends/sqlite.ts', sqliteBounds),
+  { file: 'src/eventing/backends/log-cursor.ts', tests: [sqlite, sqliteBounds] },
+  beside('src/eventing/backends/sqlite-file.ts', sqlite),
   // Delivery
   { file: 'src/eventing/broker/dispatcher.ts', tests: ['src/eventing/broker/dispatcher-steps.test.ts'] },
   // The parser
