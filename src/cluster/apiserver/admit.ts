@@ -3,7 +3,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import { invalid } from '../../api/status.ts';
 import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import type { Machinery } from './machinery.ts';
-import type { Target, WriteOptions } from './resources.ts';
+import type { RequestInfo } from './request-info.ts';
 
 /** The admission plugins that want to see objects of a kind; kinds are compared by name, as clients may hold copies. */
 export function admissionFor({ admission }: Machinery, kind: Kind): readonly Admission[] {
@@ -12,13 +12,11 @@ export function admissionFor({ admission }: Machinery, kind: Kind): readonly Adm
 
 export function admissionRequest(
   operation: AdmissionRequest['operation'],
-  target: Target,
+  { dryRun = false, resource, user }: RequestInfo,
   object: KubeObject,
   old: KubeObject | undefined,
-  options: WriteOptions,
 ): AdmissionRequest {
-  const { kind } = target.resource;
-  return { operation, kind, object, old, user: options.user, isDryRun: options.dryRun ?? false };
+  return { operation, kind: resource.kind, object, old, user: user.name, isDryRun: dryRun };
 }
 
 /** Lets each plugin change `request.object`, in their order. */

@@ -9,9 +9,9 @@ import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
-import type { ApiServer } from './index.ts';
+import type { Verb } from './request-info.ts';
 import type { WriteOptions } from './resources.ts';
-import { openApi, type Widget, WidgetKind, widget } from './testing/open-api.ts';
+import { asking, askingFor, openApi, type Widget, WidgetKind, widget } from './testing/open-api.ts';
 
 const key = (name: string) => ({ namespace: 'default', name });
 
@@ -22,13 +22,7 @@ const fails = (code: number, message: RegExp) => (error: unknown) => {
   return true;
 };
 
-function target(api: ApiServer, kind: Kind, name: string) {
-  const resource = api.pipeline.resources.find(kind.group, kind.version, kind.plural);
-  assert.ok(resource);
-  return { resource, namespace: kind.isNamespaced ? 'default' : undefined, name };
-}
-
-const strict: WriteOptions = { user: 'test', fieldValidation: 'Strict' };
+const strict: WriteOptions = { fieldValidation: 'Strict' };
 
 test('a new object gets uid, time, generation 1, defaults and a resourceVersion; its own are ignored', async (t) => {
   const { client } = (await openApi(t)).api;
@@ -129,10 +123,7 @@ test('an object that is wrong is refused, and the field is named', async (t) => 
   for (const [why, body, code, message] of refusedObjects) {
     await t.test(`an object ${why} is refused`, async () => {
       const full = Array.isArray(body) ? body : { metadata: { name: 'a' }, ...(body as object) };
-      await assert.rejects(
-        api.pipeline.create(target(api, WidgetKind as Kind, 'a'), full, strict),
-        fails(code, message),
-      );
+      await assert.rejects(api.pipeline.create(asking(api, WidgetKind, 'create'), full, strict), fails(code, message));
     });
   }
   assert.equal((await api.client.list(WidgetKind)).items.length, 0);
@@ -141,7 +132,7 @@ test('an object that is wrong is refused, and the field is named', async (t) => 
 test('unknown fields are dropped with a warning unless strict; nulls are absent unless allowed', async (t) => {
   const { api } = await openApi(t);
   const body = { ...widget('a'), spec: { x: 1, colour: null, note: null, free: { any: [1, null] } } };
-  const { stored, warnings } = await api.pipeline.create(target(api, WidgetKind as Kind, 'a'), body, { user: 'test' });
+  const { stored, warnings } = await api.pipeline.create(asking(api, WidgetKind, 'create'), body, {});
   assert.deepEqual(warnings, ['unknown field "spec.x"']);
   assert.deepEqual((stored.object as Widget).spec, { size: 10, note: null, free: { any: [1, null] } });
 });
@@ -226,7 +217,7 @@ test('the scale subresource reads and writes the replicas', async (t) => {
   const made = await client.create(WidgetKind, widget('a', { replicas: 1 }));
   await client.update(WidgetKind, { ...made, status: { ready: 1, selector: 'app=a' } }, 'status');
   await client.scale(WidgetKind as Kind, key('a'), 4);
-  const at = { ...target(api, WidgetKind as Kind, 'a'), subresource: 'scale' as const };
+  const at = { ...askingFor(api, WidgetKind, 'get', 'a'), subresource: 'scale' };
   const { object } = await pipeline.get(at);
   assert.deepEqual(
     { ...object, metadata: object.metadata.name },
@@ -247,7 +238,7 @@ test('the scale subresource reads and writes the replicas', async (t) => {
     metadata: { name: 'a', resourceVersion: '1' },
     spec: { replicas: 2 },
   };
-  await assert.rejects(pipeline.update(at, stale, strict), fails(409, /has been modified/));
+  await assert.rejects(pipeline.update({ ...at, verb: 'update' }, stale, strict), fails(409, /has been modified/));
 });
 
 test('finalizers keep a deleted object until the last one is taken off', async (t) => {
@@ -355,18 +346,20 @@ test('nothing is created in a namespace that is missing or going away; it ends w
 test('a dry run answers what would be, and writes nothing', async (t) => {
   const { api } = await openApi(t);
   const { pipeline, client } = api;
-  const at = target(api, WidgetKind as Kind, 'a');
-  const dry = { ...strict, dryRun: true };
+  const dry = (verb: Verb) => ({ ...askingFor(api, WidgetKind, verb, 'a'), dryRun: true });
   const before = pipeline.resourceVersion;
-  const { stored } = await pipeline.create(at, widget('a'), dry);
+  const { stored } = await pipeline.create(dry('create'), widget('a'), strict);
   assert.equal((stored.object as Widget).spec.size, 10);
-  await assert.rejects(pipeline.create(at, { ...widget('a'), spec: { size: 0 } }, dry), fails(422, /spec\.size/));
+  await assert.rejects(
+    pipeline.create(dry('create'), { ...widget('a'), spec: { size: 0 } }, strict),
+    fails(422, /spec\.size/),
+  );
   assert.equal(pipeline.resourceVersion, before);
   await client.create(WidgetKind, widget('a'));
   const written = pipeline.resourceVersion;
-  const patched = await pipeline.patch(at, { type: 'merge', patch: { spec: { size: 3 } } }, dry);
+  const patched = await pipeline.patch(dry('patch'), { type: 'merge', patch: { spec: { size: 3 } } }, strict);
   assert.equal((patched.stored.object as Widget).spec.size, 3);
-  assert.equal((await pipeline.delete(at, {}, dry)).isGone, true);
+  assert.equal((await pipeline.delete(dry('delete'), {})).isGone, true);
   assert.equal(pipeline.resourceVersion, written);
   assert.equal((await client.get(WidgetKind, key('a')))?.spec.size, 10);
 });
@@ -417,8 +410,7 @@ test('a collection is deleted by its selector', async (t) => {
     object.metadata.labels = { odd: String(i % 2) };
     await client.create(WidgetKind, object);
   }
-  const { resource } = target(api, WidgetKind as Kind, '');
-  await pipeline.deleteCollection({ resource, namespace: 'default', labelSelector: 'odd=1' }, {}, strict);
+  await pipeline.deleteCollection({ ...asking(api, WidgetKind, 'deletecollection'), labelSelector: 'odd=1' }, {});
   const left = (await client.list(WidgetKind, { namespace: 'default' })).items.map((o) => o.metadata.name);
   assert.deepEqual(left, ['w0', 'w2', 'w4']);
 });

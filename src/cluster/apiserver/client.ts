@@ -12,25 +12,28 @@ import type {
   WatchOptions,
 } from '../../kube/client.ts';
 import type { Logger } from '../../observe/log.ts';
-import type { NamedTarget, Pipeline, Result, ServedEvent, ServedResource, WriteOptions } from './resources.ts';
+import type { NamedRequest, UserInfo, Verb } from './request-info.ts';
+import type { Pipeline, Result, ServedEvent, ServedResource, WatchRequest } from './resources.ts';
 
 /** As whom the platform's own controllers act. */
-const user = 'system:kittiwake';
+const user: UserInfo = { name: 'system:kittiwake', groups: ['system:masters'] };
+const written = { fieldManager: user.name };
 
 /** The Client of controllers in this process: the same pipeline as over HTTP, without sockets or copies. */
 export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
-  const options: WriteOptions = { user, fieldManager: user };
-
   const resourceOf = (kind: Kind): ServedResource => {
     const resource = pipeline.resources.find(kind.group, kind.version, kind.plural);
     if (resource) return resource;
     const message = `the server could not find the requested resource: ${kind.plural} of ${apiVersionOf(kind)}`;
     throw new ApiError(404, 'NotFound', message);
   };
-  const target = (kind: Kind, key: Key): NamedTarget => ({
+  const about = (verb: Verb, kind: Kind, key: Key, subresource?: string): NamedRequest => ({
+    user,
+    verb,
     resource: resourceOf(kind),
     namespace: key.namespace,
     name: key.name,
+    subresource,
   });
   const objectOf = <T extends KubeObject>({ stored, warnings }: Result): T => {
     const { kind, metadata } = stored.object;
@@ -40,9 +43,9 @@ export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
 
   return {
     async get<T extends KubeObject>(kind: Kind<T>, key: Key) {
-      const found = target(kind as Kind, key);
+      const request = about('get', kind as Kind, key);
       try {
-        return (await pipeline.get(found)).object as T;
+        return (await pipeline.get(request)).object as T;
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
@@ -50,7 +53,7 @@ export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
     },
 
     async list<T extends KubeObject>(kind: Kind<T>, selection: ListOptions = {}): Promise<ListResult<T>> {
-      const page = await pipeline.list({ resource: resourceOf(kind as Kind), ...selection });
+      const page = await pipeline.list({ user, verb: 'list', resource: resourceOf(kind as Kind), ...selection });
       return { items: page.items.map((stored) => stored.object as T), resourceVersion: page.resourceVersion };
     },
 
@@ -59,28 +62,27 @@ export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
     },
 
     async create<T extends KubeObject>(kind: Kind<T>, object: T) {
-      const { namespace } = object.metadata;
-      return objectOf<T>(await pipeline.create({ resource: resourceOf(kind as Kind), namespace }, object, options));
+      return objectOf<T>(await pipeline.create(about('create', kind as Kind, object.metadata), object, written));
     },
 
     async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
-      const at = { ...target(kind as Kind, object.metadata), subresource };
-      return objectOf<T>(await pipeline.update(at, object, options));
+      const request = about('update', kind as Kind, object.metadata, subresource);
+      return objectOf<T>(await pipeline.update(request, object, written));
     },
 
     async patch<T extends KubeObject>(kind: Kind<T>, key: Key, patch: Patch, subresource?: 'status' | 'scale') {
-      return objectOf<T>(await pipeline.patch({ ...target(kind as Kind, key), subresource }, patch, options));
+      return objectOf<T>(await pipeline.patch(about('patch', kind as Kind, key, subresource), patch, written));
     },
 
     async scale(kind, key, replicas) {
-      const at = { ...target(kind, key), subresource: 'scale' as const };
-      await pipeline.patch(at, { type: 'merge', patch: { spec: { replicas } } }, options);
+      const patch: Patch = { type: 'merge', patch: { spec: { replicas } } };
+      await pipeline.patch(about('patch', kind, key, 'scale'), patch, written);
     },
 
     async delete(kind, key, deletion: DeleteOptions = {}) {
-      const at = target(kind, key);
+      const request = about('delete', kind, key);
       try {
-        await pipeline.delete(at, deletion, options);
+        await pipeline.delete(request, deletion);
       } catch (error) {
         if (!isNotFound(error)) throw error; // Gone is what was asked for.
       }
@@ -97,7 +99,15 @@ async function* watch<T extends KubeObject>(
   const start = resourceVersion
     ? { resourceVersion }
     : { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
-  const request = { resource, allowWatchBookmarks: true, timeoutSeconds: Number.POSITIVE_INFINITY, ...rest, ...start };
+  const request: WatchRequest = {
+    user,
+    verb: 'watch',
+    resource,
+    allowWatchBookmarks: true,
+    timeoutSeconds: Number.POSITIVE_INFINITY,
+    ...rest,
+    ...start,
+  };
   for await (const batch of pipeline.watch(request)) {
     for (const event of batch) yield watchEvent<T>(event);
   }

@@ -11,7 +11,8 @@ import { requireValid, setDefaults } from './objects/check.ts';
 import { decode } from './objects/decode.ts';
 import { hasGeneration } from './objects/generation.ts';
 import { generatedName } from './objects/metadata.ts';
-import type { Result, ServedResource, Target, WriteOptions } from './resources.ts';
+import type { RequestInfo } from './request-info.ts';
+import type { Result, ServedResource, WriteOptions } from './resources.ts';
 
 /** How often a generated name that is taken is thrown again. */
 const generateAttempts = 8;
@@ -19,23 +20,23 @@ const generateAttempts = 8;
 /** Creates an object: decode, default, admit, validate, write. */
 export async function create(
   machinery: Machinery,
-  target: Target,
+  request: RequestInfo,
   body: unknown,
   options: WriteOptions,
 ): Promise<Result> {
-  const { resource } = target;
-  const { object, warnings } = decode(target, body, options);
+  const { resource } = request;
+  const { object, warnings } = decode(request, body, options);
   if (object.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
   const given = object.metadata.name;
   beginLife(machinery, resource, object);
-  requireLivingDefinition(machinery, target, given ?? '');
-  requireLivingNamespace(machinery, target, given ?? object.metadata.generateName ?? '');
+  requireLivingDefinition(machinery, request, given ?? '');
+  requireLivingNamespace(machinery, request, given ?? object.metadata.generateName ?? '');
 
   for (let attempt = 1; ; attempt++) {
     if (!given && object.metadata.generateName) object.metadata.name = generatedName(object.metadata.generateName);
     try {
-      if (attempt === 1) await complete(machinery, target, object, options);
-      return { stored: await write(machinery, target, object, options), warnings };
+      if (attempt === 1) await complete(machinery, request, object);
+      return { stored: await write(machinery, request, object), warnings };
     } catch (error) {
       const isTaken = error instanceof ApiError && error.reason === 'AlreadyExists';
       if (!isTaken || given || attempt === generateAttempts) throw error;
@@ -56,39 +57,29 @@ function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeO
   if (resource.kind.hasStatus) delete (object as { status?: unknown }).status;
 }
 
-async function complete(
-  machinery: Machinery,
-  target: Target,
-  object: KubeObject,
-  options: WriteOptions,
-): Promise<void> {
-  const { resource } = target;
+async function complete(machinery: Machinery, info: RequestInfo, object: KubeObject): Promise<void> {
+  const { resource } = info;
   setDefaults(resource, object, undefined);
   if (isDefinition(resource) && !object.metadata.finalizers?.includes(customResourceCleanup)) {
     object.metadata.finalizers = [...(object.metadata.finalizers ?? []), customResourceCleanup];
   }
   const plugins = admissionFor(machinery, resource.kind);
-  const request = admissionRequest('CREATE', target, object, undefined, options);
+  const request = admissionRequest('CREATE', info, object, undefined);
   if (plugins.length > 0) await mutate(plugins, request);
   requireValid(resource, object, undefined);
   if (plugins.length > 0) await admit(plugins, request);
 }
 
-async function write(
-  machinery: Machinery,
-  target: Target,
-  object: KubeObject,
-  options: WriteOptions,
-): Promise<StoredObject> {
+async function write(machinery: Machinery, request: RequestInfo, object: KubeObject): Promise<StoredObject> {
   const { store } = machinery;
-  const table = store.table(target.resource.table);
-  const key = storeKey(target, object.metadata.name);
-  if (store.latest(table, key)) throw alreadyExists(target.resource.kind, object.metadata.name);
+  const table = store.table(request.resource.table);
+  const key = storeKey(request, object.metadata.name);
+  if (store.latest(table, key)) throw alreadyExists(request.resource.kind, object.metadata.name);
   // Admission may have taken its time.
-  requireLivingDefinition(machinery, target, object.metadata.name);
-  requireLivingNamespace(machinery, target, object.metadata.name);
-  if (options.dryRun) return new StoredObject(object, 0);
+  requireLivingDefinition(machinery, request, object.metadata.name);
+  requireLivingNamespace(machinery, request, object.metadata.name);
+  if (request.dryRun) return new StoredObject(object, 0);
   const asked = object.apiVersion;
-  object.apiVersion = target.resource.storedApiVersion;
+  object.apiVersion = request.resource.storedApiVersion;
   return (await putOnDisk(store, table, key, object)).as(asked);
 }

@@ -6,7 +6,8 @@ import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit } from './admit.ts';
 import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
-import type { DeleteResult, NamedTarget, ServedResource, WriteOptions } from './resources.ts';
+import type { NamedRequest } from './request-info.ts';
+import type { DeleteResult, ServedResource } from './resources.ts';
 import { isNamespace, namespaceFinalizers } from './update.ts';
 
 const attemptsMax = 10;
@@ -22,62 +23,60 @@ const immortalNamespaces = ['default', 'kube-system', 'kube-public'];
 /** Deletes an object, or marks it as being deleted while finalizers, content or a grace period keep it. */
 export async function remove(
   machinery: Machinery,
-  target: NamedTarget,
+  request: NamedRequest,
   deletion: DeleteOptions,
-  options: WriteOptions,
 ): Promise<DeleteResult> {
   const { store } = machinery;
-  const { resource, name } = target;
+  const { resource, name } = request;
   const table = store.table(resource.table);
-  const key = storeKey(target, name);
+  const key = storeKey(request, name);
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const latest = store.latest(table, key);
     if (!latest) throw notFound(resource.kind, name);
     const current = latest.as(apiVersionOf(resource.kind));
-    requirePreconditions(target, current.object, deletion);
+    requirePreconditions(request, current.object, deletion);
     requireMortal(resource, name);
     const plugins = admissionFor(machinery, resource.kind);
     if (plugins.length > 0) {
-      await admit(plugins, admissionRequest('DELETE', target, current.object, current.object, options));
+      await admit(plugins, admissionRequest('DELETE', request, current.object, current.object));
       if (store.latest(table, key) !== latest) continue;
     }
-    return await end(machinery, target, current, deletion, options);
+    return await end(machinery, request, current, deletion);
   }
   throw conflict(resource.kind, name, 'the object changed again and again while it was to be deleted');
 }
 
 async function end(
   { store, clock }: Machinery,
-  target: NamedTarget,
+  request: NamedRequest,
   current: StoredObject,
   deletion: DeleteOptions,
-  options: WriteOptions,
 ): Promise<DeleteResult> {
-  const { resource, name } = target;
+  const { resource, name } = request;
   const table = store.table(resource.table);
-  const key = storeKey(target, name);
+  const key = storeKey(request, name);
   const { object } = current;
   const graceSeconds = graceOf(resource, object, deletion);
   const finalizers = finalizersFor(object, deletion);
   const isKept = finalizers.length > 0 || graceSeconds > 0 || hasContent(resource, object);
   if (!isKept) {
-    if (options.dryRun) return { stored: current, warnings: [], isGone: true };
+    if (request.dryRun) return { stored: current, warnings: [], isGone: true };
     await onDisk(store.remove(table, key).durable);
     return { stored: current, warnings: [], isGone: true };
   }
   const next = marked(resource, object, finalizers, graceSeconds, clock.now());
   if (sameJson(next, object)) {
-    if (!options.dryRun) await onDisk(store.settled());
+    if (!request.dryRun) await onDisk(store.settled());
     return { stored: current, warnings: [], isGone: false };
   }
-  if (options.dryRun) return { stored: new StoredObject(next, 0), warnings: [], isGone: false };
+  if (request.dryRun) return { stored: new StoredObject(next, 0), warnings: [], isGone: false };
   const asked = next.apiVersion;
   next.apiVersion = resource.storedApiVersion;
   const stored = await putOnDisk(store, table, key, next);
   return { stored: stored.as(asked), warnings: [], isGone: false };
 }
 
-function requirePreconditions({ resource, name }: NamedTarget, object: KubeObject, { preconditions }: DeleteOptions) {
+function requirePreconditions({ resource, name }: NamedRequest, object: KubeObject, { preconditions }: DeleteOptions) {
   const { uid, resourceVersion } = object.metadata;
   if (preconditions?.uid !== undefined && preconditions.uid !== uid) {
     const why = `Precondition failed: UID in precondition: ${preconditions.uid}, UID in object meta: ${uid}`;

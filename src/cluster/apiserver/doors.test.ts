@@ -14,7 +14,7 @@ import type { Admission } from '../../kube/admission.ts';
 import { type Logger, silentLogger } from '../../observe/log.ts';
 import type { ServedEvent } from './resources.ts';
 import { GadgetKind, gadget, gadgetDefinition } from './testing/gadgets.ts';
-import { openApi, WidgetKind, widget } from './testing/open-api.ts';
+import { asking, openApi, WidgetKind, widget } from './testing/open-api.ts';
 
 const kind = WidgetKind as unknown as Kind;
 
@@ -29,8 +29,7 @@ describe('a failure of one watch, object or request', () => {
   test('a watch that throws over an object ends with an InternalError; the others go on', async (t) => {
     const { log, errors } = errorLog();
     const { api } = await openApi(t, { log });
-    const resource = api.pipeline.resources.find(kind.group, kind.version, kind.plural);
-    assert.ok(resource);
+    const { resource, user } = asking(api, kind, 'watch');
     let isBroken = false;
     const broken: Kind = {
       ...kind,
@@ -40,7 +39,7 @@ describe('a failure of one watch, object or request', () => {
       },
     };
     const { signal } = new AbortController();
-    const from = { resourceVersion: api.pipeline.resourceVersion, signal };
+    const from = { user, verb: 'watch' as const, resourceVersion: api.pipeline.resourceVersion, signal };
     const bad = api.pipeline.watch({ ...from, resource: { ...resource, kind: broken } })[Symbol.asyncIterator]();
     const good = api.pipeline.watch({ ...from, resource })[Symbol.asyncIterator]();
     isBroken = true;

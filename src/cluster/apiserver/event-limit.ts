@@ -3,6 +3,7 @@ import { type KubeObject, parseKeyText } from '../../api/meta.ts';
 import { isNotFound } from '../../api/status.ts';
 import type { StoreEvent } from '../store/table.ts';
 import type { Machinery } from './machinery.ts';
+import { apiServerUser } from './request-info.ts';
 import { tableName } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
 
@@ -71,8 +72,8 @@ export class EventLimit {
     const { registry, log } = this.#machinery;
     const resource = registry.find(EventKind.group, EventKind.version, EventKind.plural);
     if (!resource) return;
-    const target = { resource, ...parseKeyText(key) };
-    this.#pipeline.delete(target, {}, { user: 'system:apiserver' }).catch((error: unknown) => {
+    const request = { user: apiServerUser, verb: 'delete' as const, resource, ...parseKeyText(key) };
+    this.#pipeline.delete(request, {}).catch((error: unknown) => {
       if (!isNotFound(error)) log.warn({ err: error, key }, 'an old Event could not be deleted');
     });
   }

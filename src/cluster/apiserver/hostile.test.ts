@@ -14,7 +14,7 @@ import {
   gadgetDefinition,
   untilDefinition,
 } from './testing/gadgets.ts';
-import { openApi, WidgetKind, widget } from './testing/open-api.ts';
+import { asking, askingFor, openApi, WidgetKind, widget } from './testing/open-api.ts';
 
 /** `depth` objects in one another. */
 function nested(depth: number): object {
@@ -81,7 +81,8 @@ describe('hostile objects', () => {
   });
 
   test('a path of the scale subresource cannot lead into what all objects share', async (t) => {
-    const { client, pipeline } = (await openApi(t)).api;
+    const { api } = await openApi(t);
+    const { client } = api;
     const definition = gadgetDefinition();
     const [version] = definition.spec.versions;
     assert.ok(version);
@@ -94,21 +95,16 @@ describe('hostile objects', () => {
     await client.create(GadgetKind as unknown as Kind, { ...gadget('a'), spec } as unknown as KubeObject);
     await client.scale(GadgetKind as unknown as Kind, { namespace: 'default', name: 'a' }, 7);
     assert.equal(({} as { polluted?: number }).polluted, undefined);
-    const resource = pipeline.resources.find('shop.example.dev', 'v1', 'gadgets');
-    assert.ok(resource);
-    const target = { resource, namespace: 'default', name: 'a', subresource: 'scale' as const };
-    const { object } = await pipeline.get(target);
+    const { object } = await api.pipeline.get({ ...askingFor(api, GadgetKind, 'get', 'a'), subresource: 'scale' });
     assert.deepEqual((object as unknown as { status: object }).status, { replicas: 0 });
     assert.deepEqual((object as unknown as { spec: object }).spec, { replicas: 7 });
   });
 
   test('thousands of unknown fields with long names get an answer of bounded size', async (t) => {
     const { api } = await openApi(t);
-    const resource = api.pipeline.resources.find('', 'v1', 'configmaps');
-    assert.ok(resource);
     const unknown = Object.fromEntries(Array.from({ length: 1000 }, (_, i) => [`${i}`.padEnd(2000, 'k'), 1]));
     const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, ...unknown };
-    const { warnings } = await api.pipeline.create({ resource, namespace: 'default' }, body, { user: 'test' });
+    const { warnings } = await api.pipeline.create(asking(api, ConfigMapKind, 'create'), body, {});
     assert.ok(warnings.join().length < 20_000);
   });
 

@@ -7,8 +7,8 @@ import type { Logger } from '../../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { Table } from '../store/table.ts';
+import type { Target } from './request-info.ts';
 import type { ResourceRegistry } from './resource-registry.ts';
-import type { Target } from './resources.ts';
 
 /** What the operations of the pipeline work with. */
 export interface Machinery {

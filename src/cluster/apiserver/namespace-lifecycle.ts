@@ -1,6 +1,6 @@
 import { ApiError, notFound } from '../../api/status.ts';
 import type { Machinery } from './machinery.ts';
-import type { Target } from './resources.ts';
+import type { Target } from './request-info.ts';
 
 const namespacesTable = '/namespaces';
 

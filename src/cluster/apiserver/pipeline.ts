@@ -6,16 +6,15 @@ import { remove } from './delete.ts';
 import type { Machinery } from './machinery.ts';
 import { applyPatch } from './patch/apply-patch.ts';
 import { get, list } from './read.ts';
+import type { NamedRequest, RequestInfo } from './request-info.ts';
 import type {
   DeleteResult,
   ListRequest,
   ListResultPage,
-  NamedTarget,
   PatchResult,
   Pipeline,
   Resources,
   Result,
-  Target,
   WatchRequest,
   WatchStream,
   WriteOptions,
@@ -42,8 +41,8 @@ export class RequestPipeline implements Pipeline {
     return String(this.#machinery.store.revision);
   }
 
-  async get(target: NamedTarget): Promise<StoredObject> {
-    return get(this.#machinery, target);
+  async get(request: NamedRequest): Promise<StoredObject> {
+    return get(this.#machinery, request);
   }
 
   async list(request: ListRequest): Promise<ListResultPage> {
@@ -54,23 +53,23 @@ export class RequestPipeline implements Pipeline {
     return watch(this.#machinery, request);
   }
 
-  create(target: Target, object: unknown, options: WriteOptions): Promise<Result> {
-    return this.#told(create(this.#machinery, target, object, options));
+  create(request: RequestInfo, object: unknown, options: WriteOptions): Promise<Result> {
+    return this.#told(create(this.#machinery, request, object, options));
   }
 
-  update(target: NamedTarget, object: unknown, options: WriteOptions): Promise<Result> {
-    return this.#told(update(this.#machinery, target, object, options));
+  update(request: NamedRequest, object: unknown, options: WriteOptions): Promise<Result> {
+    return this.#told(update(this.#machinery, request, object, options));
   }
 
-  async patch(target: NamedTarget, patch: Patch, options: WriteOptions): Promise<PatchResult> {
+  async patch(request: NamedRequest, patch: Patch, options: WriteOptions): Promise<PatchResult> {
     // What would create an absent object must not be answered with its absence.
-    if (patch.type === 'apply') applyPatch(target.resource, undefined, patch);
-    const produce = (current: unknown) => applyPatch(target.resource, current, patch);
-    return { ...(await this.#told(change(this.#machinery, target, produce, options))), isCreated: false };
+    if (patch.type === 'apply') applyPatch(request.resource, undefined, patch);
+    const produce = (current: unknown) => applyPatch(request.resource, current, patch);
+    return { ...(await this.#told(change(this.#machinery, request, produce, options))), isCreated: false };
   }
 
-  delete(target: NamedTarget, deletion: DeleteOptions, options: WriteOptions): Promise<DeleteResult> {
-    return this.#told(remove(this.#machinery, target, deletion, options));
+  delete(request: NamedRequest, deletion: DeleteOptions): Promise<DeleteResult> {
+    return this.#told(remove(this.#machinery, request, deletion));
   }
 
   /**
@@ -88,18 +87,14 @@ export class RequestPipeline implements Pipeline {
     }
   }
 
-  async deleteCollection(
-    request: ListRequest,
-    deletion: DeleteOptions,
-    options: WriteOptions,
-  ): Promise<ListResultPage> {
+  async deleteCollection(request: ListRequest, deletion: DeleteOptions): Promise<ListResultPage> {
     const page = await list(this.#machinery, request);
-    const { resource } = request;
+    const { dryRun, resource, user, verb } = request;
     for (let at = 0; at < page.items.length; at += deletionsAtOnce) {
       const deletions = page.items.slice(at, at + deletionsAtOnce).map(async ({ object }) => {
         const { namespace, name } = object.metadata;
         try {
-          await remove(this.#machinery, { resource, namespace, name }, deletion, options);
+          await remove(this.#machinery, { user, verb, resource, namespace, name, dryRun }, deletion);
         } catch (error) {
           if (!isNotFound(error)) throw error; // Somebody else was faster.
         }

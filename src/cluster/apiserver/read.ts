@@ -6,14 +6,15 @@ import { StoredObject as Made } from '../store/stored-object.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
 import { type Machinery, storeKey, storePrefix } from './machinery.ts';
 import { scaleOf } from './objects/scale.ts';
-import type { ListRequest, ListResultPage, NamedTarget, SelectorOptions, ServedResource } from './resources.ts';
+import type { NamedRequest } from './request-info.ts';
+import type { ListRequest, ListResultPage, SelectorOptions, ServedResource } from './resources.ts';
 import { compileFieldSelector } from './selectors/field-selector.ts';
 import { compileLabelSelector } from './selectors/label-selector.ts';
 
 /** The object that is on disk. */
-export function get({ store }: Machinery, target: NamedTarget): StoredObject {
-  const { resource, name, subresource } = target;
-  const stored = store.table(resource.table).get(storeKey(target, name));
+export function get({ store }: Machinery, request: NamedRequest): StoredObject {
+  const { resource, name, subresource } = request;
+  const stored = store.table(resource.table).get(storeKey(request, name));
   if (!stored || (subresource === 'scale' && !resource.kind.scale)) throw notFound(resource.kind, name);
   const asked = stored.as(apiVersionOf(resource.kind));
   return subresource === 'scale' ? new Made(scaleOf(resource, asked.object), asked.revision) : asked;

@@ -7,6 +7,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { Status } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import type { StoredObject } from '../store/stored-object.ts';
+import type { NamedRequest, RequestInfo } from './request-info.ts';
 
 /** One resource at one served version. */
 export interface ServedResource {
@@ -36,26 +37,12 @@ export interface Resources {
 /** Strict: an unknown or repeated field is a 400; Warn: it is dropped with a warning; Ignore: it is dropped. */
 export type FieldValidation = 'Strict' | 'Warn' | 'Ignore';
 
-export interface Target {
-  resource: ServedResource;
-  /** Absent for cluster-scoped resources, and for lists and watches over all namespaces. */
-  namespace?: string | undefined;
-}
-
-export interface NamedTarget extends Target {
-  name: string;
-  /** 'finalize' exists for namespaces. */
-  subresource?: 'status' | 'scale' | 'finalize' | undefined;
-}
-
 export interface WriteOptions {
-  dryRun?: boolean | undefined;
   fieldManager?: string | undefined;
   /** Warn unless given. */
   fieldValidation?: FieldValidation | undefined;
   /** What decoding found wrong, for example `duplicate field "spec.replicas"`; handled as `fieldValidation` says. */
   decodingErrors?: readonly string[] | undefined;
-  user: string;
 }
 
 export interface SelectorOptions {
@@ -63,16 +50,15 @@ export interface SelectorOptions {
   fieldSelector?: string | undefined;
 }
 
-export interface ListRequest extends Target, SelectorOptions {
+export interface ListRequest extends RequestInfo, SelectorOptions {
   resourceVersion?: string | undefined;
   resourceVersionMatch?: string | undefined;
   limit?: number | undefined;
   continue?: string | undefined;
 }
 
-export interface WatchRequest extends Target, SelectorOptions {
-  /** Watches one object: `GET /…/name?watch=1`. */
-  name?: string | undefined;
+/** With a name it watches one object: `GET /…/name?watch=1`. */
+export interface WatchRequest extends RequestInfo, SelectorOptions {
   resourceVersion?: string | undefined;
   resourceVersionMatch?: string | undefined;
   sendInitialEvents?: boolean | undefined;
@@ -126,13 +112,13 @@ export interface Pipeline {
   readonly resources: Resources;
   /** The newest resourceVersion that is on disk. */
   readonly resourceVersion: string;
-  get(target: NamedTarget): Promise<StoredObject>;
+  get(request: NamedRequest): Promise<StoredObject>;
   list(request: ListRequest): Promise<ListResultPage>;
   watch(request: WatchRequest): WatchStream;
-  create(target: Target, object: unknown, options: WriteOptions): Promise<Result>;
-  update(target: NamedTarget, object: unknown, options: WriteOptions): Promise<Result>;
-  patch(target: NamedTarget, patch: Patch, options: WriteOptions): Promise<PatchResult>;
-  delete(target: NamedTarget, deletion: DeleteOptions, options: WriteOptions): Promise<DeleteResult>;
+  create(request: RequestInfo, object: unknown, options: WriteOptions): Promise<Result>;
+  update(request: NamedRequest, object: unknown, options: WriteOptions): Promise<Result>;
+  patch(request: NamedRequest, patch: Patch, options: WriteOptions): Promise<PatchResult>;
+  delete(request: NamedRequest, deletion: DeleteOptions): Promise<DeleteResult>;
   /** Deletes all that the selectors choose; answers what was chosen. */
-  deleteCollection(request: ListRequest, deletion: DeleteOptions, options: WriteOptions): Promise<ListResultPage>;
+  deleteCollection(request: ListRequest, deletion: DeleteOptions): Promise<ListResultPage>;
 }

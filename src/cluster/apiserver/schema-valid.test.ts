@@ -10,7 +10,8 @@ import type { Schema } from '../../api/schema.ts';
 import { ApiError } from '../../api/status.ts';
 import { columnsOf } from './http/table/columns.ts';
 import { renderRow } from './http/table/render.ts';
-import { openApi } from './testing/open-api.ts';
+import type { Verb } from './request-info.ts';
+import { asking, askingFor, openApi } from './testing/open-api.ts';
 
 const texts = ['', 'a', 'A_b', '__proto__', 'constructor', '..', '/', '-1', '1e400', '\u0000', '€'.repeat(70), '8080'];
 const text = fc.oneof(fc.constantFrom(...texts), fc.string({ maxLength: 4 }));
@@ -64,22 +65,18 @@ test('whatever the schema of a kind allows is stored or refused, and nothing thr
     }
   };
   for (const kind of [...builtinKinds, ...platformKinds]) {
-    const resource = api.pipeline.resources.find(kind.group, kind.version, kind.plural);
-    assert.ok(resource);
-    const namespace = kind.isNamespaced ? 'default' : undefined;
+    const { resource } = asking(api, kind, 'create');
     const values = fc.sample(valuesOf(resource.kind.schema, 0), { numRuns: 60, seed: 20261126 });
     for (const [i, value] of values.entries()) {
       const name = `fuzz-${i}`;
       const object = { ...(value as object), metadata: { name } };
-      const options = { user: 'test' };
-      const target = { resource, namespace };
       const isStored = await attempt(kind, 'create', () =>
-        api.pipeline.create(target, structuredClone(object), options),
+        api.pipeline.create(asking(api, kind, 'create'), structuredClone(object), {}),
       );
       if (!isStored) continue;
       stored++;
-      const named = { ...target, name };
-      const made = (await api.pipeline.get(named)).object as KubeObject;
+      const named = (verb: Verb) => askingFor(api, kind, verb, name);
+      const made = (await api.pipeline.get(named('get'))).object as KubeObject;
       renderRow(made, {
         columns: columnsOf(resource.kind),
         version: 'v1',
@@ -88,14 +85,14 @@ test('whatever the schema of a kind allows is stored or refused, and nothing thr
         onFailure: (error, column) => failures.add(`${kind.kind} column ${column}: ${error}`),
       });
       const other = { ...(values[(i * 7 + 3) % values.length] as object), metadata: made.metadata };
-      await attempt(kind, 'update', () => api.pipeline.update(named, structuredClone(other), options));
+      await attempt(kind, 'update', () => api.pipeline.update(named('update'), structuredClone(other), {}));
       if (resource.kind.hasStatus) {
-        const status = { ...named, subresource: 'status' as const };
+        const status = { ...named('update'), subresource: 'status' };
         await attempt(kind, 'status', () =>
-          api.pipeline.update(status, structuredClone({ ...other, metadata: { name, resourceVersion: '' } }), options),
+          api.pipeline.update(status, structuredClone({ ...other, metadata: { name, resourceVersion: '' } }), {}),
         );
       }
-      await attempt(kind, 'delete', () => api.pipeline.delete(named, {}, options));
+      await attempt(kind, 'delete', () => api.pipeline.delete(named('delete'), {}));
     }
   }
   assert.deepEqual([...failures], []);

@@ -11,7 +11,8 @@ import { requireValid, requireValidStatus, setDefaults } from './objects/check.t
 import { decode } from './objects/decode.ts';
 import { nextGeneration } from './objects/generation.ts';
 import { scaleOf, withScale } from './objects/scale.ts';
-import type { NamedTarget, Result, WriteOptions } from './resources.ts';
+import type { NamedRequest } from './request-info.ts';
+import type { Result, WriteOptions } from './resources.ts';
 import { copyJson } from './schema/json.ts';
 
 /** How often a write that names no resourceVersion is tried again on what others wrote meanwhile. */
@@ -25,58 +26,58 @@ export type Produce = (current: KubeObject) => unknown;
 /** Replaces an object or its subresource (PUT). */
 export async function update(
   machinery: Machinery,
-  target: NamedTarget,
+  request: NamedRequest,
   body: unknown,
   options: WriteOptions,
 ): Promise<Result> {
-  return write(machinery, target, () => body, options, { isReplace: true });
+  return write(machinery, request, () => body, options, { isReplace: true });
 }
 
 /** Changes an object or its subresource to what `produce` makes of the newest one (PATCH). */
 export async function change(
   machinery: Machinery,
-  target: NamedTarget,
+  request: NamedRequest,
   produce: Produce,
   options: WriteOptions,
 ): Promise<Result> {
-  return write(machinery, target, produce, options, { isReplace: false });
+  return write(machinery, request, produce, options, { isReplace: false });
 }
 
 async function write(
   machinery: Machinery,
-  target: NamedTarget,
+  request: NamedRequest,
   produce: Produce,
   options: WriteOptions,
   { isReplace }: { isReplace: boolean },
 ): Promise<Result> {
   const { store } = machinery;
-  const { resource, name } = target;
-  requireSubresource(target);
+  const { resource, name } = request;
+  requireSubresource(request);
   const table = store.table(resource.table);
-  const key = storeKey(target, name);
+  const key = storeKey(request, name);
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const latest = store.latest(table, key);
     if (!latest) throw notFound(resource.kind, name);
     const current = latest.as(apiVersionOf(resource.kind));
-    const draft = prepare(machinery, target, current.object, produce, options, isReplace);
+    const draft = prepare(machinery, request, current.object, produce, options, isReplace);
     // Without plugins nothing waits here: the decision and the write are one turn of the event loop, and cannot lose.
-    if (draft.plugins.length > 0) await admitDraft(target, draft);
-    else finish(target, draft);
+    if (draft.plugins.length > 0) await admitDraft(request, draft);
+    else finish(request, draft);
     const { next, warnings } = draft;
     if (store.latest(table, key) !== latest) continue; // Written while admission took its time: decide again.
-    const result = (stored: StoredObject): Result => ({ stored: asAsked(target, stored), warnings });
-    if (isEndOfLife(target, next)) {
-      if (options.dryRun) return result(new StoredObject(next, 0));
+    const result = (stored: StoredObject): Result => ({ stored: asAsked(request, stored), warnings });
+    if (isEndOfLife(request, next)) {
+      if (request.dryRun) return result(new StoredObject(next, 0));
       const { revision, durable } = store.remove(table, key);
       next.metadata.resourceVersion = String(revision);
       await onDisk(durable);
       return result(new StoredObject(next, revision));
     }
     if (sameJson(next, current.object)) {
-      if (!options.dryRun) await onDisk(store.settled());
+      if (!request.dryRun) await onDisk(store.settled());
       return result(current);
     }
-    if (options.dryRun) return result(new StoredObject(next, 0));
+    if (request.dryRun) return result(new StoredObject(next, 0));
     const asked = next.apiVersion;
     next.apiVersion = resource.storedApiVersion;
     return result((await putOnDisk(store, table, key, next)).as(asked));
@@ -84,7 +85,7 @@ async function write(
   throw conflict(resource.kind, name, modifiedMeanwhile);
 }
 
-function requireSubresource({ resource, subresource }: NamedTarget): void {
+function requireSubresource({ resource, subresource }: NamedRequest): void {
   const { kind } = resource;
   const isThere =
     subresource === undefined ||
@@ -106,36 +107,36 @@ interface Draft {
   current: KubeObject;
   warnings: string[];
   plugins: readonly Admission[];
-  request: AdmissionRequest;
+  admission: AdmissionRequest;
 }
 
 /** Decodes and merges what the client wants. Throws Conflict when the request was made for another version. */
 function prepare(
   machinery: Machinery,
-  target: NamedTarget,
+  request: NamedRequest,
   current: KubeObject,
   produce: Produce,
   options: WriteOptions,
   isReplace: boolean,
 ): Draft {
-  const { resource, subresource } = target;
-  const { object: wanted, warnings } = decodeWanted(target, current, produce, options);
-  requireSameVersion(target, wanted, current, isReplace);
-  const next = merge(target, wanted, current);
+  const { resource, subresource } = request;
+  const { object: wanted, warnings } = decodeWanted(request, current, produce, options);
+  requireSameVersion(request, wanted, current, isReplace);
+  const next = merge(request, wanted, current);
   const isWhole = subresource === undefined || subresource === 'scale';
   if (isWhole) setDefaults(resource, next, current);
   const plugins = isWhole ? admissionFor(machinery, resource.kind) : [];
-  return { next, current, warnings, plugins, request: admissionRequest('UPDATE', target, next, current, options) };
+  return { next, current, warnings, plugins, admission: admissionRequest('UPDATE', request, next, current) };
 }
 
-async function admitDraft(target: NamedTarget, draft: Draft): Promise<void> {
-  await mutate(draft.plugins, draft.request);
-  finish(target, draft);
-  await admit(draft.plugins, draft.request);
+async function admitDraft(request: NamedRequest, draft: Draft): Promise<void> {
+  await mutate(draft.plugins, draft.admission);
+  finish(request, draft);
+  await admit(draft.plugins, draft.admission);
 }
 
 /** Counts the generation, and checks the rules. */
-function finish({ resource, subresource }: NamedTarget, { next, current }: Draft): void {
+function finish({ resource, subresource }: NamedRequest, { next, current }: Draft): void {
   if (subresource === 'status') {
     requireValidStatus(resource, next);
     return;
@@ -145,12 +146,12 @@ function finish({ resource, subresource }: NamedTarget, { next, current }: Draft
   requireValid(resource, next, current);
 }
 
-function decodeWanted(target: NamedTarget, current: KubeObject, produce: Produce, options: WriteOptions) {
-  const { resource, name, subresource } = target;
+function decodeWanted(request: NamedRequest, current: KubeObject, produce: Produce, options: WriteOptions) {
+  const { resource, name, subresource } = request;
   if (subresource === 'scale') {
     return { object: withScale(resource, current, produce(scaleOf(resource, current))), warnings: [] };
   }
-  const decoded = decode(target, produce(current), options);
+  const decoded = decode(request, produce(current), options);
   const own = decoded.object.metadata.name;
   if (own !== undefined && own !== name) {
     throw badRequest(`the name of the object (${own}) does not match the name on the URL (${name})`);
@@ -158,23 +159,23 @@ function decodeWanted(target: NamedTarget, current: KubeObject, produce: Produce
   return decoded;
 }
 
-function requireSameVersion(target: NamedTarget, wanted: KubeObject, current: KubeObject, isReplace: boolean): void {
-  const { kind } = target.resource;
+function requireSameVersion(request: NamedRequest, wanted: KubeObject, current: KubeObject, isReplace: boolean): void {
+  const { kind } = request.resource;
   const { resourceVersion, uid } = wanted.metadata;
   if (uid && uid !== current.metadata.uid) {
     const why = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`;
-    throw conflict(kind, target.name, why);
+    throw conflict(kind, request.name, why);
   }
   if (resourceVersion) {
-    if (resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, target.name, modifiedMeanwhile);
-  } else if (isReplace && !target.resource.isBuiltin && target.subresource !== 'scale') {
+    if (resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, request.name, modifiedMeanwhile);
+  } else if (isReplace && !request.resource.isBuiltin && request.subresource !== 'scale') {
     const error = fieldInvalid('metadata.resourceVersion', 0, 'must be specified for an update');
-    throw invalid(kind, target.name, [error]);
+    throw invalid(kind, request.name, [error]);
   }
 }
 
 /** What the client may change through this (sub)resource, from `wanted`; everything else as it is. */
-function merge({ resource, subresource }: NamedTarget, wanted: KubeObject, current: KubeObject): KubeObject {
+function merge({ resource, subresource }: NamedRequest, wanted: KubeObject, current: KubeObject): KubeObject {
   type WithParts = KubeObject & { spec?: unknown; status?: unknown };
   const was = current as WithParts;
   const wish = wanted as WithParts;
@@ -223,7 +224,7 @@ function keepIdentity(next: KubeObject, current: KubeObject): void {
 }
 
 /** Whether the object waits for deletion and this write takes away the last thing that kept it. */
-function isEndOfLife({ resource }: NamedTarget, next: KubeObject): boolean {
+function isEndOfLife({ resource }: NamedRequest, next: KubeObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = next.metadata;
   if (deletionTimestamp === undefined || (finalizers?.length ?? 0) > 0) return false;
   if ((deletionGracePeriodSeconds ?? 0) > 0) return false;
@@ -238,7 +239,7 @@ export function namespaceFinalizers(object: KubeObject): readonly string[] {
   return (object as { spec?: { finalizers?: string[] } }).spec?.finalizers ?? [];
 }
 
-function asAsked({ resource, subresource }: NamedTarget, stored: StoredObject): StoredObject {
+function asAsked({ resource, subresource }: NamedRequest, stored: StoredObject): StoredObject {
   if (subresource !== 'scale') return stored;
   return new StoredObject(scaleOf(resource, stored.object), stored.revision);
 }

@@ -5,23 +5,22 @@ import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { ApiServer } from './index.ts';
-import type { ServedEvent, WatchRequest } from './resources.ts';
-import { openApi, WidgetKind, widget } from './testing/open-api.ts';
+import type { ListRequest, ServedEvent, WatchRequest } from './resources.ts';
+import { asking, openApi, WidgetKind, widget } from './testing/open-api.ts';
 
 const kind = WidgetKind as unknown as Kind;
 const key = (name: string) => ({ namespace: 'default', name });
-
-function resourceOf(api: ApiServer) {
-  const resource = api.pipeline.resources.find(kind.group, kind.version, kind.plural);
-  assert.ok(resource);
-  return resource;
-}
 
 /** A watch whose events are asked for one by one. */
 function open(t: TestContext, api: ApiServer, request: Partial<WatchRequest> = {}) {
   const abort = new AbortController();
   t.after(() => abort.abort());
-  const stream = api.pipeline.watch({ resource: resourceOf(api), signal: abort.signal, ...request });
+  const stream = api.pipeline.watch({
+    ...asking(api, kind, 'watch'),
+    namespace: undefined,
+    signal: abort.signal,
+    ...request,
+  });
   const iterator = stream[Symbol.asyncIterator]();
   const waiting: ServedEvent[] = [];
   return {
@@ -172,22 +171,22 @@ test('pages of a list are of one moment, whatever is written between them', asyn
   const { api } = await openApi(t);
   const { client, pipeline } = api;
   for (const name of ['a', 'b', 'c', 'd', 'e']) await client.create(WidgetKind, widget(name, { note: 'old' }));
-  const resource = resourceOf(api);
+  const all: ListRequest = { ...asking(api, kind, 'list'), namespace: undefined };
   const names = (page: { items: readonly { object: KubeObject }[] }) => page.items.map((i) => i.object.metadata.name);
-  const first = await pipeline.list({ resource, limit: 2 });
+  const first = await pipeline.list({ ...all, limit: 2 });
   assert.deepEqual([names(first), first.remainingItemCount], [['a', 'b'], 3]);
 
   await client.delete(kind, key('d'));
   await client.create(WidgetKind, widget('cc'));
   await client.patch(WidgetKind, key('e'), { type: 'merge', patch: { spec: { note: 'new' } } });
-  const second = await pipeline.list({ resource, limit: 2, continue: first.continue });
-  const third = await pipeline.list({ resource, limit: 2, continue: second.continue });
+  const second = await pipeline.list({ ...all, limit: 2, continue: first.continue });
+  const third = await pipeline.list({ ...all, limit: 2, continue: second.continue });
   assert.deepEqual([names(second), names(third)], [['c', 'd'], ['e']]);
   assert.equal((third.items[0]?.object as { spec?: { note?: string } } | undefined)?.spec?.note, 'old');
   assert.equal(third.resourceVersion, first.resourceVersion);
   assert.equal(third.continue, undefined);
 
-  const exact = { resource, resourceVersion: first.resourceVersion, resourceVersionMatch: 'Exact' };
+  const exact = { ...all, resourceVersion: first.resourceVersion, resourceVersionMatch: 'Exact' };
   assert.deepEqual(names(await pipeline.list(exact)), ['a', 'b', 'c', 'd', 'e']);
 });
 
@@ -206,7 +205,7 @@ test('a list that cannot be answered is refused', async (t) => {
   const { api } = await openApi(t);
   for (const [why, request, code, reason] of refusedLists) {
     await t.test(`a list of ${why} is refused with ${code}`, async () => {
-      const asked = api.pipeline.list({ resource: resourceOf(api), ...request });
+      const asked = api.pipeline.list({ ...asking(api, kind, 'list'), ...request });
       await assert.rejects(asked, (error: unknown) => {
         assert.ok(error instanceof ApiError);
         assert.deepEqual([error.code, error.reason], [code, reason]);
@@ -218,19 +217,19 @@ test('a list that cannot be answered is refused', async (t) => {
 
 test('an expired page is told how to go on (410)', async (t) => {
   const { api } = await openApi(t);
-  const resource = resourceOf(api);
+  const all: ListRequest = { ...asking(api, kind, 'list'), namespace: undefined };
   for (const name of ['a', 'b', 'c']) await api.client.create(WidgetKind, widget(name));
-  const first = await api.pipeline.list({ resource, limit: 1 });
+  const first = await api.pipeline.list({ ...all, limit: 1 });
   for (let i = 0; i < 42; i++) {
     const patches = Array.from({ length: 100 }, (_, j) =>
       api.client.patch(WidgetKind, key('a'), { type: 'merge', patch: { spec: { note: `${i}-${j}` } } }),
     );
     await Promise.all(patches);
   }
-  const error: unknown = await api.pipeline.list({ resource, limit: 1, continue: first.continue }).catch((e) => e);
+  const error: unknown = await api.pipeline.list({ ...all, limit: 1, continue: first.continue }).catch((e) => e);
   assert.ok(error instanceof ApiError && error.code === 410);
   const inconsistent = error.toStatus().metadata.continue;
-  const rest = await api.pipeline.list({ resource, continue: inconsistent });
+  const rest = await api.pipeline.list({ ...all, continue: inconsistent });
   assert.deepEqual(
     rest.items.map((i) => i.object.metadata.name),
     ['b', 'c'],
@@ -259,7 +258,7 @@ test('whatever is written, every watcher can rebuild the list, in order and with
 }, async (t) => {
   const { api } = await openApi(t);
   const { client, pipeline } = api;
-  const resource = resourceOf(api);
+  const all: ListRequest = { ...asking(api, kind, 'list'), namespace: undefined };
 
   /** Applies the steps without waiting, so that writes and watches meet; then compares each watcher with the list. */
   const run = async (steps: readonly Step[]) => {
@@ -270,9 +269,9 @@ test('whatever is written, every watcher can rebuild the list, in order and with
       const state = new Map<string, string>();
       let revision = 0;
       const take = (object: KubeObject) => state.set(object.metadata.name, object.metadata.resourceVersion ?? '');
-      const request: WatchRequest = { resource, labelSelector, signal: abort.signal };
+      const request: WatchRequest = { ...all, verb: 'watch', labelSelector, signal: abort.signal };
       if (fromListed) {
-        const page = await pipeline.list({ resource, labelSelector });
+        const page = await pipeline.list({ ...all, labelSelector });
         for (const { object } of page.items) take(object);
         request.resourceVersion = page.resourceVersion;
       }
@@ -309,7 +308,7 @@ test('whatever is written, every watcher can rebuild the list, in order and with
     }
     await Promise.all(pending);
     for (const { selector, state } of watchers) {
-      const { items } = await pipeline.list({ resource, labelSelector: selector });
+      const { items } = await pipeline.list({ ...all, labelSelector: selector });
       const listed = new Map(items.map(({ object }) => [object.metadata.name, object.metadata.resourceVersion ?? '']));
       const isSame = () => [...listed].sort().join() === [...state].sort().join();
       for (let i = 0; i < 50 && !isSame(); i++) await new Promise((resolve) => setImmediate(resolve));

@@ -16,7 +16,7 @@ import {
   gadgetDefinitionKey as named,
   untilDefinition as until,
 } from '../testing/gadgets.ts';
-import { openApi, WidgetKind } from '../testing/open-api.ts';
+import { askingFor, openApi, WidgetKind } from '../testing/open-api.ts';
 
 test('a definition is served before it says that it is established, and its objects follow its schema', async (t) => {
   const { api } = await openApi(t);
@@ -74,7 +74,8 @@ test('a definition whose names are taken is not established', async (t) => {
 });
 
 test('two versions of a kind are one object; only the storage version is kept', async (t) => {
-  const { client, pipeline } = (await openApi(t)).api;
+  const { api } = await openApi(t);
+  const { client } = api;
   const both = definition();
   const [v1] = both.spec.versions;
   assert.ok(v1);
@@ -85,11 +86,8 @@ test('two versions of a kind are one object; only the storage version is kept', 
   const made = await client.create(GadgetKind, gadget('a'));
   const seen = await client.get(beta, { namespace: 'default', name: 'a' });
   assert.deepEqual(seen, { ...made, apiVersion: 'shop.example.dev/v1beta1' });
-  const resource = pipeline.resources.find('shop.example.dev', 'v1beta1', 'gadgets');
-  assert.ok(resource);
-  const target = { resource, namespace: 'default', name: 'a' };
   const patch = { type: 'merge' as const, patch: { spec: { size: 8 } } };
-  const { warnings } = await pipeline.patch(target, patch, { user: 'test' });
+  const { warnings } = await api.pipeline.patch(askingFor(api, beta, 'patch', 'a'), patch, {});
   assert.deepEqual(warnings, ['shop.example.dev/v1beta1 Gadget is deprecated']);
   const stored = await client.get(GadgetKind, { namespace: 'default', name: 'a' });
   assert.equal(stored?.apiVersion, 'shop.example.dev/v1');

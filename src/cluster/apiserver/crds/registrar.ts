@@ -10,9 +10,7 @@ import type { Pipeline } from '../resources.ts';
 import { customResources } from './custom-resources.ts';
 import { definitionsTable } from './definition-table.ts';
 import { nameConflict } from './names.ts';
-import { definitionTarget, objectsTable, terminate } from './termination.ts';
-
-const options = { user: 'system:apiserver' };
+import { aboutDefinition, objectsTable, terminate } from './termination.ts';
 
 /** How many definitions are reported on, or ended, at once. */
 const concurrency = 8;
@@ -147,8 +145,8 @@ export class DefinitionRegistrar {
       storedVersions: [...new Set([...(status?.storedVersions ?? []), ...(storage === undefined ? [] : [storage])])],
     };
     if (sameJson(next, status)) return;
-    const target = { ...definitionTarget(this.#machinery, definition.metadata.name), subresource: 'status' as const };
-    await this.#pipeline.update(target, { ...definition, status: next }, options);
+    const request = aboutDefinition(this.#machinery, 'update', definition.metadata.name, 'status');
+    await this.#pipeline.update(request, { ...definition, status: next }, {});
   }
 }
 

@@ -7,11 +7,10 @@ import { ApiError, isNotFound } from '../../../api/status.ts';
 import { transitionTime } from '../../../kube/conditions.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { Machinery } from '../machinery.ts';
+import { apiServerUser, type NamedRequest, type Target } from '../request-info.ts';
 import { tableName } from '../resource-registry.ts';
-import type { NamedTarget, Pipeline, ServedResource, Target } from '../resources.ts';
+import type { Pipeline, ServedResource } from '../resources.ts';
 import { customResourceCleanup, definitionsTable } from './definition-table.ts';
-
-const options = { user: 'system:apiserver' };
 
 /** How many objects are deleted at once. */
 const deletionsAtOnce = 50;
@@ -72,7 +71,7 @@ async function deleteAll(pipeline: Pipeline, resource: ServedResource, keys: rea
   for (let at = 0; at < keys.length; at += deletionsAtOnce) {
     const deletions = keys.slice(at, at + deletionsAtOnce).map(async (key) => {
       try {
-        await pipeline.delete({ resource, ...parseKeyText(key) }, {}, options);
+        await pipeline.delete({ user: apiServerUser, verb: 'delete', resource, ...parseKeyText(key) }, {});
       } catch (error) {
         if (!isNotFound(error)) failures.push(error); // Gone is what is wanted.
       }
@@ -84,8 +83,7 @@ async function deleteAll(pipeline: Pipeline, resource: ServedResource, keys: rea
 
 /** Takes the finalizer away, whoever else writes to the definition meanwhile; other finalizers stay. */
 async function release(machinery: Machinery, pipeline: Pipeline, name: string): Promise<void> {
-  const target = definitionTarget(machinery, name);
-  const { object } = await pipeline.get(target);
+  const { object } = await pipeline.get(aboutDefinition(machinery, 'get', name));
   const at = (object.metadata.finalizers ?? []).indexOf(customResourceCleanup);
   if (at < 0) return;
   const path = `/metadata/finalizers/${at}`;
@@ -93,7 +91,7 @@ async function release(machinery: Machinery, pipeline: Pipeline, name: string): 
     { op: 'test' as const, path, value: customResourceCleanup },
     { op: 'remove' as const, path },
   ];
-  await pipeline.patch(target, { type: 'json', operations }, options);
+  await pipeline.patch(aboutDefinition(machinery, 'patch', name), { type: 'json', operations }, {});
 }
 
 /** Only this server writes a definition's conditions, and one definition is worked on once at a time. */
@@ -104,20 +102,26 @@ async function report(
   reason: string,
   message: string,
 ): Promise<void> {
-  const target = { ...definitionTarget(machinery, metadata.name), subresource: 'status' as const };
-  const current = (await pipeline.get(target)).object as CustomResourceDefinition;
+  const { name } = metadata;
+  const current = (await pipeline.get(aboutDefinition(machinery, 'get', name))).object as CustomResourceDefinition;
   const conditions = current.status?.conditions ?? [];
   const old = conditions.find((c) => c.type === 'Terminating');
   if (old?.status === 'True' && old.reason === reason && old.message === message) return;
   const lastTransitionTime = transitionTime(conditions, 'Terminating', 'True', timestamp(machinery.clock.now()));
   const next: Condition = { type: 'Terminating', status: 'True', reason, message, lastTransitionTime };
   const patch = { status: { conditions: [...conditions.filter((c) => c !== old), next] } };
-  await pipeline.patch(target, { type: 'merge', patch }, options);
+  await pipeline.patch(aboutDefinition(machinery, 'patch', name, 'status'), { type: 'merge', patch }, {});
 }
 
-export function definitionTarget({ registry }: Machinery, name: string): NamedTarget {
+/** A request of the server's own about a definition. */
+export function aboutDefinition(
+  { registry }: Machinery,
+  verb: 'get' | 'update' | 'patch',
+  name: string,
+  subresource?: 'status',
+): NamedRequest {
   const { group, version, plural } = CustomResourceDefinitionKind;
   const resource = registry.find(group, version, plural);
   if (!resource) throw new Error('CustomResourceDefinitions are not served');
-  return { resource, name };
+  return { user: apiServerUser, verb, resource, name, subresource };
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Clock } from '../../../lib/clock.ts';
+import type { UserInfo } from '../request-info.ts';
 import type { Limits } from './limits.ts';
 import { parseMediaType } from './media-type.ts';
 
@@ -12,18 +13,13 @@ export interface Exchange {
   method: string;
   path: string;
   query: URLSearchParams;
-  user: User;
+  user: UserInfo;
   /** Aborts when the client goes away before the answer is complete, and when the server stops. */
   signal: AbortSignal;
   clock: Clock;
   limits: Limits;
   /** What the bodies of all requests hold at this moment. */
   bodies: { heldBytes: number };
-}
-
-export interface User {
-  name: string;
-  groups: readonly string[];
 }
 
 /** Whether a boolean parameter is set: `?watch=true`, `?watch=1`, `?watch`. */

@@ -3,12 +3,14 @@ import { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { PodLogs } from '../../pod-logs.ts';
+import type { Verb } from '../request-info.ts';
 import type { Pipeline, ServedResource } from '../resources.ts';
 import { virtualResources } from './documents/virtual-resources.ts';
 import type { Exchange } from './exchange.ts';
 import type { Documents } from './handlers/documents.ts';
 import { servePodLog } from './handlers/logs.ts';
 import { methodNotAllowed, serveResource, verbOf } from './handlers/resource.ts';
+import type { ResourceRequest } from './handlers/resource-request.ts';
 import { serveReview } from './handlers/reviews.ts';
 import { parseResourcePath, type ResourcePath } from './paths.ts';
 import { sendText } from './respond.ts';
@@ -47,16 +49,20 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
   const verb = verbOf(exchange.method, path, exchange.query);
   onRoute(exchange, verb ?? exchange.method.toLowerCase(), qualified(path));
   const { clock, log } = options;
-  const request = { exchange, path, resource, pipeline, log, now: () => clock.now() };
+  const { name, namespace, subresource } = path;
+  const request = (verb: Verb): ResourceRequest => {
+    const info = { user: exchange.user, verb, resource, namespace, name, subresource };
+    return { exchange, info, pipeline, log, now: () => clock.now() };
+  };
   if (path.subresource === undefined || isSubresource(resource, path.subresource)) {
     if (verb === undefined) throw methodNotAllowed();
-    return serveResource(verb, request);
+    return serveResource(request(verb));
   }
   if (resource.kind === PodKind && path.name !== undefined) {
     const isRead = exchange.method === 'GET' || exchange.method === 'HEAD';
     if (path.subresource === 'log') {
       if (!isRead) throw methodNotAllowed();
-      return servePodLog(request, options.podLogs);
+      return servePodLog(request('get'), options.podLogs);
     }
     if (upgraded.has(path.subresource)) throw notOffered(path.subresource);
   }

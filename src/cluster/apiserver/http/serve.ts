@@ -5,7 +5,8 @@ import { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { inTurn } from '../../../lib/in-turn.ts';
 import type { Logger } from '../../../observe/log.ts';
-import { breakOff, type Exchange, flag, isGone, type User } from './exchange.ts';
+import type { UserInfo } from '../request-info.ts';
+import { breakOff, type Exchange, flag, isGone } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { requestMetrics } from './metrics.ts';
 import { sendError } from './respond.ts';
@@ -159,11 +160,11 @@ function isLongRunning({ method, path, query }: Exchange): boolean {
   return flag(query, 'watch') || /^\/apis?\/([^/]+\/){1,2}watch\//.test(path) || path.endsWith('/log');
 }
 
-const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-const users = new WeakMap<object, User>();
+const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+const users = new WeakMap<object, UserInfo>();
 
 /** Who the client's certificate says it is; undefined without one that the authority signed. */
-function userOf(request: IncomingMessage): User | undefined {
+function userOf(request: IncomingMessage): UserInfo | undefined {
   // One session carries many HTTP/2 requests; its socket is a proxy that differs for each.
   const { stream } = request as { stream?: { session?: object } };
   const connection = stream?.session ?? request.socket;

@@ -1,13 +1,15 @@
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { defineKind } from '../../../api/kind.ts';
+import { defineKind, type Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import { anything, array, conditionsSchema, integer, intOrString, map, object, string } from '../../../api/schema.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { type ApiServer, type ApiServerOptions, openApiServer } from '../index.ts';
+import type { NamedRequest, RequestInfo, Verb } from '../request-info.ts';
 
 export interface Widget extends KubeObject {
   spec: {
@@ -84,3 +86,19 @@ export async function openApi(t: TestContext, options: Partial<ApiServerOptions>
   });
   return { api, clock, dataDir };
 }
+
+/** A request of a user about all of `kind`, in the namespace `default` where there are namespaces. */
+export function asking<T extends KubeObject>({ pipeline }: ApiServer, kind: Kind<T>, verb: Verb): RequestInfo {
+  const resource = pipeline.resources.find(kind.group, kind.version, kind.plural);
+  assert.ok(resource, `${kind.plural} are served`);
+  const user = { name: 'test', groups: ['system:masters'] };
+  return { user, verb, resource, ...(resource.kind.isNamespaced && { namespace: 'default' }) };
+}
+
+/** A request of a user about one object. */
+export const askingFor = <T extends KubeObject>(
+  api: ApiServer,
+  kind: Kind<T>,
+  verb: Verb,
+  name: string,
+): NamedRequest => ({ ...asking(api, kind, verb), name });

@@ -3,13 +3,12 @@ import { ApiError, badRequest, notFound } from '../../../../api/status.ts';
 import type { LogOptions, PodLogs } from '../../../pod-logs.ts';
 import { type Exchange, flag, isGone } from '../exchange.ts';
 import { writeSlices } from '../respond.ts';
-import { numberOf, type ResourceRequest } from './resource-request.ts';
+import { named, numberOf, type ResourceRequest } from './resource-request.ts';
 
 /** `GET …/pods/NAME/log`: plain text, sent on as it comes. */
 export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | undefined): Promise<void> {
-  const { exchange, path, pipeline, resource } = request;
-  const { name = '', namespace } = path;
-  const { object } = await pipeline.get({ resource, namespace, name });
+  const { exchange, pipeline } = request;
+  const { object } = await pipeline.get({ ...named(request), subresource: undefined });
   const pod = object as Pod;
   if (!podLogs)
     throw new ApiError(501, 'NotImplemented', 'this API server runs without a node agent: pods have no logs');

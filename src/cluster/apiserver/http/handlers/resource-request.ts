@@ -1,20 +1,23 @@
 import { ApiError, badRequest } from '../../../../api/status.ts';
 import type { Logger } from '../../../../observe/log.ts';
-import type { Pipeline, ServedResource } from '../../resources.ts';
+import type { NamedRequest, RequestInfo } from '../../request-info.ts';
+import type { Pipeline } from '../../resources.ts';
 import type { Exchange } from '../exchange.ts';
 import { type Accepted, negotiate } from '../media-type.ts';
-import type { ResourcePath } from '../paths.ts';
 import { columnsOf } from '../table/columns.ts';
 import type { IncludeObject, TableOptions } from '../table/render.ts';
 
 export interface ResourceRequest {
   exchange: Exchange;
-  path: ResourcePath;
-  resource: ServedResource;
+  /** Who asks for what; the parameters of the query come with each verb. */
+  info: RequestInfo;
   pipeline: Pipeline;
   log: Logger;
   now: () => number;
 }
+
+/** The request as one about an object. */
+export const named = ({ info }: ResourceRequest): NamedRequest => ({ ...info, name: info.name ?? '' });
 
 export const selectors = (query: URLSearchParams) => ({
   labelSelector: query.get('labelSelector') || undefined,
@@ -47,12 +50,12 @@ function includeObject(query: URLSearchParams): IncludeObject {
   throw badRequest(`the parameter includeObject is "${value}": it must be None, Metadata or Object`);
 }
 
-export function tableOptions({ exchange, log, now, resource }: ResourceRequest, accept: Accepted): TableOptions {
-  const { kind } = resource;
+export function tableOptions({ exchange, info, log, now }: ResourceRequest, accept: Accepted): TableOptions {
+  const { kind } = info.resource;
   return {
     onFailure: (error, column, { metadata }) =>
       log.warn({ err: error, kind: kind.kind, name: metadata.name, column }, 'a column of a table cannot be shown'),
-    columns: columnsOf(resource.kind),
+    columns: columnsOf(kind),
     version: accept.version,
     includeObject: includeObject(exchange.query),
     nowMs: now(),

@@ -4,11 +4,11 @@ import { ApiError, badRequest } from '../../../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../../../kube/client.ts';
 import { toYaml } from '../../../../lib/yaml.ts';
 import type { StoredObject } from '../../../store/stored-object.ts';
+import type { Verb } from '../../request-info.ts';
 import type {
   FieldValidation,
   ListRequest,
   ListResultPage,
-  NamedTarget,
   Result,
   ServedResource,
   WriteOptions,
@@ -20,11 +20,11 @@ import type { Accepted } from '../media-type.ts';
 import type { ResourcePath } from '../paths.ts';
 import { sendObject, sendPieces, wantsYaml, yamlOf } from '../respond.ts';
 import { type ListMeta, partial, renderRow, renderTable, tableHead } from '../table/render.ts';
-import { accepted, numberOf, type ResourceRequest, selectors, tableOptions } from './resource-request.ts';
+import { accepted, named, numberOf, type ResourceRequest, selectors, tableOptions } from './resource-request.ts';
 import { watchResource } from './watch.ts';
 
 /** The verb of the request as Kubernetes names it, for metrics and routing; undefined when the method does not fit. */
-export function verbOf(method: string, path: ResourcePath, query: URLSearchParams): string | undefined {
+export function verbOf(method: string, path: ResourcePath, query: URLSearchParams): Verb | undefined {
   const isNamed = path.name !== undefined;
   if (method === 'GET' || method === 'HEAD') {
     if (path.isWatchPath || (path.subresource === undefined && flag(query, 'watch'))) return 'watch';
@@ -40,9 +40,10 @@ export function verbOf(method: string, path: ResourcePath, query: URLSearchParam
 export const methodNotAllowed = () =>
   new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
 
-export async function serveResource(verb: string, request: ResourceRequest): Promise<void> {
-  const { path, pipeline, resource } = request;
-  if (resource.kind.isNamespaced !== (path.namespace !== undefined) && (path.name !== undefined || verb === 'create')) {
+export async function serveResource(request: ResourceRequest): Promise<void> {
+  const { info, pipeline } = request;
+  const { name, namespace, resource, verb } = info;
+  if (resource.kind.isNamespaced !== (namespace !== undefined) && (name !== undefined || verb === 'create')) {
     throw new ApiError(404, 'NotFound', 'the server could not find the requested resource');
   }
   switch (verb) {
@@ -57,42 +58,31 @@ export async function serveResource(verb: string, request: ResourceRequest): Pro
       return sendOne(request, await pipeline.get(named(request)), accept);
     }
     case 'create': {
-      const { body, options } = await readWrite(request);
-      return sendResult(request, await pipeline.create(target(request), body, options), 201);
+      const { body, dryRun, options } = await readWrite(request);
+      return sendResult(request, await pipeline.create({ ...info, dryRun }, body, options), 201);
     }
     case 'update': {
-      const { body, options } = await readWrite(request);
-      return sendResult(request, await pipeline.update(named(request), body, options), 200);
+      const { body, dryRun, options } = await readWrite(request);
+      return sendResult(request, await pipeline.update({ ...named(request), dryRun }, body, options), 200);
     }
     case 'patch': {
-      const { options, patch } = await readPatch(request);
-      const result = await pipeline.patch(named(request), patch, options);
+      const { dryRun, options, patch } = await readPatch(request);
+      const result = await pipeline.patch({ ...named(request), dryRun }, patch, options);
       return sendResult(request, result, result.isCreated ? 201 : 200);
     }
     case 'delete':
       return deleteOne(request);
     case 'deletecollection': {
-      const { deletion, options } = await readDeletion(request);
-      return sendList(request, await pipeline.deleteCollection(listRequest(request), deletion, options));
+      const { deletion, dryRun } = await readDeletion(request);
+      return sendList(request, await pipeline.deleteCollection({ ...listRequest(request), dryRun }, deletion));
     }
-    default:
-      throw methodNotAllowed();
   }
-}
-
-function target({ path, resource }: ResourceRequest) {
-  return { resource, namespace: path.namespace };
-}
-
-function named(request: ResourceRequest): NamedTarget {
-  const { name = '', subresource } = request.path;
-  return { ...target(request), name, subresource: subresource as NamedTarget['subresource'] };
 }
 
 function listRequest(request: ResourceRequest): ListRequest {
   const { query } = request.exchange;
   return {
-    ...target(request),
+    ...request.info,
     ...selectors(query),
     resourceVersion: query.get('resourceVersion') ?? undefined,
     resourceVersionMatch: query.get('resourceVersionMatch') ?? undefined,
@@ -101,14 +91,19 @@ function listRequest(request: ResourceRequest): ListRequest {
   };
 }
 
-async function readWrite(request: ResourceRequest): Promise<{ body: unknown; options: WriteOptions }> {
+async function readWrite(request: ResourceRequest): Promise<Write & { body: unknown }> {
   const { exchange } = request;
   const body = await readBody(exchange);
   const { errors, value } = decodeObject(body, exchange.request.headers['content-type']);
-  return { body: value, options: writeOptions(exchange, errors) };
+  return { body: value, ...writeOf(exchange, errors) };
 }
 
-function writeOptions({ query, request, user }: Exchange, decodingErrors: readonly string[] = []): WriteOptions {
+interface Write {
+  dryRun: boolean;
+  options: WriteOptions;
+}
+
+function writeOf({ query, request }: Exchange, decodingErrors: readonly string[] = []): Write {
   const validation = query.get('fieldValidation') || undefined;
   if (validation !== undefined && !fieldValidations.includes(validation)) {
     throw badRequest(
@@ -119,13 +114,12 @@ function writeOptions({ query, request, user }: Exchange, decodingErrors: readon
   if (dryRun.some((value) => value !== 'All')) {
     throw badRequest(`the parameter dryRun is "${dryRun.join(',')}": it must be All, or be left out`);
   }
-  return {
-    user: user.name,
-    dryRun: dryRun.length > 0,
+  const options = {
     fieldManager: query.get('fieldManager') || defaultManager(request.headers['user-agent']),
     fieldValidation: validation as FieldValidation | undefined,
     decodingErrors,
   };
+  return { dryRun: dryRun.length > 0, options };
 }
 
 const fieldValidations = ['Strict', 'Warn', 'Ignore'];
@@ -133,19 +127,19 @@ const fieldValidations = ['Strict', 'Warn', 'Ignore'];
 /** The program's name in the User-Agent: `curl` of `curl/8.5.0` (as Kubernetes does it). */
 const defaultManager = (agent: string | undefined) => (agent ?? '').split('/')[0]?.slice(0, 128) || 'unknown';
 
-async function readPatch({ exchange, resource }: ResourceRequest): Promise<{ patch: Patch; options: WriteOptions }> {
+async function readPatch({ exchange, info }: ResourceRequest): Promise<Write & { patch: Patch }> {
   const type = contentTypeOf(exchange);
   const body = await readBody(exchange);
   const supported = ['json-patch+json', 'merge-patch+json', 'strategic-merge-patch+json', 'apply-patch+yaml'].map(
     (name) => `application/${name}`,
   );
-  if (!resource.isBuiltin) supported.splice(2, 1);
+  if (!info.resource.isBuiltin) supported.splice(2, 1);
   if (!supported.includes(type)) throw unsupportedMediaType(type, supported);
   const { errors, value } = type === 'application/apply-patch+yaml' ? decodeYaml(body) : decodeJson(body);
-  const options = writeOptions(exchange, errors);
+  const write = writeOf(exchange, errors);
   if (type === 'application/json-patch+json') {
     if (!Array.isArray(value)) throw badRequest('a JSON patch must be a list of operations');
-    return { patch: { type: 'json', operations: value }, options };
+    return { patch: { type: 'json', operations: value }, ...write };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw badRequest('a patch must be an object');
@@ -154,15 +148,16 @@ async function readPatch({ exchange, resource }: ResourceRequest): Promise<{ pat
     const fieldManager = exchange.query.get('fieldManager');
     if (!fieldManager) throw badRequest('an apply patch needs the parameter fieldManager');
     const force = flag(exchange.query, 'force');
-    return { patch: { type: 'apply', patch: value, fieldManager, force }, options };
+    return { patch: { type: 'apply', patch: value, fieldManager, force }, ...write };
   }
-  return { patch: { type: type.includes('strategic') ? 'strategic' : 'merge', patch: value }, options };
+  return { patch: { type: type.includes('strategic') ? 'strategic' : 'merge', patch: value }, ...write };
 }
 
 async function deleteOne(request: ResourceRequest): Promise<void> {
-  const { pipeline, resource } = request;
-  const { deletion, options } = await readDeletion(request);
-  const { isGone, stored, warnings } = await pipeline.delete(named(request), deletion, options);
+  const { info, pipeline } = request;
+  const { resource } = info;
+  const { deletion, dryRun } = await readDeletion(request);
+  const { isGone, stored, warnings } = await pipeline.delete({ ...named(request), dryRun }, deletion);
   const { kind } = resource;
   if (!isGone || answersWithObject(resource)) return sendObject(request.exchange, stored.json, { warnings });
   const { name, uid } = stored.object.metadata;
@@ -175,9 +170,7 @@ async function deleteOne(request: ResourceRequest): Promise<void> {
 const answersWithObject = ({ kind }: ServedResource): boolean =>
   kind.group === '' && ['pods', 'services', 'namespaces', 'serviceaccounts'].includes(kind.plural);
 
-async function readDeletion({
-  exchange,
-}: ResourceRequest): Promise<{ deletion: DeleteOptions; options: WriteOptions }> {
+async function readDeletion({ exchange }: ResourceRequest): Promise<{ deletion: DeleteOptions; dryRun: boolean }> {
   const body = await readBody(exchange);
   const decoded =
     body.length === 0 ? { value: {}, errors: [] } : decodeObject(body, exchange.request.headers['content-type']);
@@ -200,14 +193,14 @@ async function readDeletion({
   }
   if (grace !== undefined && !Number.isInteger(grace))
     throw badRequest(`gracePeriodSeconds is ${JSON.stringify(grace)}: it must be a whole number`);
-  const options = writeOptions(exchange);
+  const write = writeOf(exchange);
   return {
     deletion: {
       ...(policy !== undefined && { propagationPolicy: policy as NonNullable<DeleteOptions['propagationPolicy']> }),
       ...(grace !== undefined && { gracePeriodSeconds: grace }),
       ...(preconditions && { preconditions }),
     },
-    options: { ...options, dryRun: options.dryRun || (dryRun ?? []).includes('All') },
+    dryRun: write.dryRun || (dryRun ?? []).includes('All'),
   };
 }
 
@@ -225,7 +218,7 @@ const policyOf = (orphan: unknown) =>
   orphan === true || orphan === 'true' ? 'Orphan' : orphan === false || orphan === 'false' ? 'Background' : undefined;
 
 function sendResult(request: ResourceRequest, { stored, warnings }: Result, code: number): Promise<void> {
-  const { deprecationWarning } = request.resource;
+  const { deprecationWarning } = request.info.resource;
   const all = deprecationWarning === undefined ? warnings : [deprecationWarning, ...warnings];
   return sendOne(request, stored, accepted(request.exchange), { code, warnings: all });
 }
@@ -238,7 +231,7 @@ function sendOne(
 ): Promise<void> {
   const { exchange } = request;
   // A scale or another subresource has no columns of its own.
-  if (accept.shape === 'object' || request.path.subresource === 'scale')
+  if (accept.shape === 'object' || request.info.subresource === 'scale')
     return sendObject(exchange, stored.json, answer);
   if (accept.shape === 'PartialObjectMetadata') {
     return sendObject(exchange, partial(stored.object, accept.version), answer);
@@ -248,7 +241,8 @@ function sendOne(
 }
 
 function sendList(request: ResourceRequest, page: ListResultPage): Promise<void> {
-  const { exchange, resource } = request;
+  const { exchange, info } = request;
+  const { resource } = info;
   const { continue: next, items, remainingItemCount, resourceVersion } = page;
   const metadata = {
     resourceVersion,
@@ -272,7 +266,8 @@ interface ListForm {
 }
 
 function listForm(request: ResourceRequest, metadata: ListMeta): ListForm {
-  const { exchange, resource } = request;
+  const { exchange, info } = request;
+  const { resource } = info;
   const accept = accepted(exchange);
   if (accept.shape === 'object') {
     const head = { kind: resource.listKind, apiVersion: apiVersionOf(resource.kind), metadata };

@@ -1,14 +1,15 @@
 import { timestamp } from '../../../../api/meta.ts';
 import { badRequest } from '../../../../api/status.ts';
+import type { UserInfo } from '../../request-info.ts';
 import { decodeObject } from '../body/decode.ts';
 import { readBody } from '../body/read.ts';
-import type { Exchange, User } from '../exchange.ts';
+import type { Exchange } from '../exchange.ts';
 import { sendObject } from '../respond.ts';
 
 const allowed = { allowed: true, reason: 'clients of this API server may do everything' };
 
 /** What each review answers: every client that holds a certificate may do everything. */
-const reviews: Record<string, (user: User) => object> = {
+const reviews: Record<string, (user: UserInfo) => object> = {
   selfsubjectaccessreviews: () => allowed,
   subjectaccessreviews: () => allowed,
   selfsubjectrulesreviews: () => ({

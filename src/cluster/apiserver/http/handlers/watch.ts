@@ -45,13 +45,11 @@ function* gathered(batch: readonly ServedEvent[], encode: (event: ServedEvent) =
   if (size > 0) yield Buffer.concat(waiting, size);
 }
 
-function watchRequest({ exchange, path, resource }: ResourceRequest): WatchRequest {
+function watchRequest({ exchange, info }: ResourceRequest): WatchRequest {
   const { query, signal } = exchange;
   const initial = query.get('sendInitialEvents');
   return {
-    resource,
-    namespace: path.namespace,
-    name: path.name,
+    ...info,
     ...selectors(query),
     resourceVersion: query.get('resourceVersion') ?? undefined,
     resourceVersionMatch: query.get('resourceVersionMatch') ?? undefined,
