@@ -99,14 +99,14 @@ describe('a snapshot', () => {
 
   it("has a routed revision's limits in milliseconds, and the addresses that are ready and stay", () => {
     const slices = [
-      slice('r-private', [
+      slice('r', [
         ['10.0.0.1'],
         ['10.0.0.2', { ready: false }],
         ['10.0.0.3', { ready: true, terminating: true }],
         ['10.0.0.4', { ready: true }],
       ]),
-      slice('r-private', [['10.0.0.5']], 9090),
-      slice('r', [['10.0.0.6']]),
+      slice('r', [['10.0.0.5']], 9090),
+      slice('other', [['10.0.0.6']]),
     ];
     const limits = {
       containerConcurrency: 2,
@@ -137,7 +137,7 @@ describe('a snapshot', () => {
   it('routes to a revision that it has not seen yet by the usual limits', () => {
     const { revisions } = buildSnapshot(
       [ingress('i', ['h'], [{ splits: [to('r')] }])],
-      [slice('r-private', [['10.0.0.1']])],
+      [slice('r', [['10.0.0.1']])],
       [],
     );
     assert.equal(revisions.get('ns/r')?.timeoutMs, 300_000);
@@ -190,12 +190,12 @@ describe('a snapshot', () => {
   it('leaves out addresses that are no IP addresses, ports that are none, and limits that are no numbers', () => {
     const paths = [{ splits: [to('a')] }];
     const slices = [
-      slice('a-private', [['10.0.0.1'], ['evil.example'], ['::1'], ['/var/run/x.sock'], ['']]),
-      slice('a-private', [['10.0.0.2']], 70_000),
-      slice('a-private', [['10.0.0.3']], -1),
-      slice('a-private', [['10.0.0.4']], 1.5),
-      { ...slice('a-private', []), endpoints: null } as unknown as EndpointSlice,
-      { ...slice('a-private', []), endpoints: [null, {}, { addresses: 'x' }] } as unknown as EndpointSlice,
+      slice('a', [['10.0.0.1'], ['evil.example'], ['::1'], ['/var/run/x.sock'], ['']]),
+      slice('a', [['10.0.0.2']], 70_000),
+      slice('a', [['10.0.0.3']], -1),
+      slice('a', [['10.0.0.4']], 1.5),
+      { ...slice('a', []), endpoints: null } as unknown as EndpointSlice,
+      { ...slice('a', []), endpoints: [null, {}, { addresses: 'x' }] } as unknown as EndpointSlice,
     ];
     const bad = { timeoutSeconds: Number.NaN, containerConcurrency: 'many', idleTimeoutSeconds: -1 };
     const revision = {

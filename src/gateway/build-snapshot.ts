@@ -6,7 +6,7 @@ import type { Ingress, IngressPath, IngressSplit } from '../api/networking/ingre
 import { ingressClassAnnotation, kittiwakeIngressClass } from '../api/networking/ingress.ts';
 import type { Revision } from '../api/serving/revision.ts';
 import { messageOf } from '../lib/errors.ts';
-import { privateServiceName } from '../serving/revision/resources/names.ts';
+import { serviceName } from '../serving/revision/resources/names.ts';
 import { isFieldValue, isHost, isToken } from './http1/syntax.ts';
 import type { Split } from './snapshot.ts';
 import {
@@ -153,7 +153,7 @@ function targetsOf(
 ): Map<string, RevisionTarget> {
   const addresses = addressesByService(slices, problems);
   const addressesOf = (namespace: string, name: string) =>
-    addresses.get(`${namespace}/${privateServiceName({ metadata: { name } })}`) ?? [];
+    addresses.get(`${namespace}/${serviceName({ metadata: { name } })}`) ?? [];
   const targets = new Map<string, RevisionTarget>();
   for (const revision of revisions) {
     const { namespace = '', name } = revision.metadata;

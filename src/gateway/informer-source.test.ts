@@ -42,7 +42,7 @@ describe('the source of snapshots', () => {
     await client.create(EndpointSliceKind, {
       apiVersion: apiVersionOf(EndpointSliceKind),
       kind: 'EndpointSlice',
-      metadata: { name: 'r-private-1', namespace: 'default', labels: { [serviceNameLabel]: 'r-private' } },
+      metadata: { name: 'r-1', namespace: 'default', labels: { [serviceNameLabel]: 'r' } },
       addressType: 'IPv4',
       endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
       ports: [{ name: 'http', port: 4000, protocol: 'TCP' }],

@@ -28,7 +28,7 @@ const strangers: [kind: Kind, name: string, fields: object, word: RegExp][] = [
     { spec: { selector: { matchLabels: { app: 'strange' } }, template } },
     /Deployment that we do not own/,
   ],
-  [CoreServiceKind, 'web-00001-private', core, /Service that we do not own/],
+  [CoreServiceKind, 'web-00001', core, /Service that we do not own/],
   [
     PodAutoscalerKind,
     'web-00001',

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type Deployment, DeploymentKind } from '../api/apps/deployment.ts';
 import { CoreServiceKind } from '../api/core/service.ts';
 import type { Kind } from '../api/kind.ts';
-import type { Conditioned, KubeObject } from '../api/meta.ts';
+import { type Conditioned, controllerReference, type KubeObject } from '../api/meta.ts';
 import { IngressKind } from '../api/networking/ingress.ts';
 import { ConfigurationKind } from '../api/serving/configuration.ts';
 import { PodAutoscalerKind } from '../api/serving/pod-autoscaler.ts';
@@ -52,8 +52,34 @@ test('a Service becomes a revision that is pinned, deployed, scaled and routed',
     );
     const placeholder = await serving.client.get(CoreServiceKind, inDefault('web'));
     assert.equal(placeholder?.spec.type, 'ExternalName');
+    // Any gateway can follow an Ingress: what its splits name is there, and selects the revision's pods.
+    const { serviceName = '', servicePort } = ingress?.spec.rules?.[0]?.http?.paths[0]?.splits[0] ?? {};
+    const named = await serving.client.get(CoreServiceKind, inDefault(serviceName));
+    assert.equal(named?.spec.ports?.[0]?.port, servicePort);
+    assert.deepEqual(named?.spec.selector, deployment.spec.selector.matchLabels);
     const autoscaler = await serving.client.get(PodAutoscalerKind, inDefault('web-00001'));
     assert.equal(autoscaler?.status?.actualScale, 1);
+  } finally {
+    await serving.stop();
+  }
+});
+
+test('a revision has one Service: one of another name, as it had before, goes', async () => {
+  const serving = await openServingWorld();
+  try {
+    await serving.createService('web');
+    await serving.bringUp('web-00001');
+    await serving.readyService('web');
+    const revision = await serving.revision('web-00001', Boolean);
+    const metadata = { ...inDefault('web-00001-private'), ownerReferences: [controllerReference(revision)] };
+    await serving.client.create(CoreServiceKind, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { ...metadata, name: 'web-00001-private' },
+      spec: { ports: [{ port: 80 }] },
+    });
+    await serving.world.until(CoreServiceKind, inDefault('web-00001-private'), (service) => service === undefined);
+    assert.ok(await serving.client.get(CoreServiceKind, inDefault('web-00001')));
   } finally {
     await serving.stop();
   }

@@ -6,10 +6,10 @@ import { conditionSet } from '../../kube/conditions.ts';
 import type { Controller } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { scalingConfigOf } from '../autoscaler/scaling-config.ts';
-import { childName } from '../child-name.ts';
 import { autoscalerConfigName, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { configWatch } from '../config/config-map.ts';
 import { conditionOf } from '../ready.ts';
+import { serviceName } from '../revision/resources/names.ts';
 
 const conditions = conditionSet({ happy: 'Ready', dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'] });
 type Conditions = ReturnType<typeof conditions.manage>;
@@ -42,7 +42,7 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
       // Gateways take the place of Knative's ServerlessService: there is nothing to wait for.
       managed.markTrue('SKSReady');
       reportScale(managed, scaleOf(deployment), { minScale, initialScale });
-      const service = childName(autoscaler.metadata.name, '-private');
+      const service = serviceName(autoscaler);
       await updateStatus(context, autoscaler, {
         ...autoscaler.status,
         observedGeneration: autoscaler.metadata.generation ?? 1,

@@ -26,9 +26,9 @@ import { ImagePins } from './pin-images.ts';
 import { reportAutoscaler } from './report-autoscaler.ts';
 import { makeDeployment, progressDeadlineMs, userPort } from './resources/deployment.ts';
 import { podSelector } from './resources/metadata.ts';
-import { deploymentName, podAutoscalerName, privateServiceName } from './resources/names.ts';
+import { deploymentName, podAutoscalerName, serviceName } from './resources/names.ts';
 import { makePodAutoscaler, reachabilityOf } from './resources/pod-autoscaler.ts';
-import { makePrivateService } from './resources/private-service.ts';
+import { makeService } from './resources/service.ts';
 
 const conditions = conditionSet({
   happy: 'Ready',
@@ -55,7 +55,7 @@ export interface RevisionControllerOptions {
   registry: DigestResolver;
 }
 
-/** Revision → Deployment, private Service and PodAutoscaler, and how they fare. */
+/** Revision → Deployment, Service and PodAutoscaler, and how they fare. */
 export function revisionController(options: RevisionControllerOptions): Controller<Revision> {
   const readConfig = autoscalerConfigReader();
   const pins = new ImagePins(options.registry);
@@ -63,7 +63,7 @@ export function revisionController(options: RevisionControllerOptions): Controll
     recordRouting,
     (run, context) => pins.pin(run, context),
     (run, context) => ensureDeployment(run, context, readConfig(context.cache, context.log)),
-    ensurePrivateService,
+    ensureService,
     examinePods,
     hastenPods,
     ensureAutoscaler,
@@ -76,7 +76,7 @@ export function revisionController(options: RevisionControllerOptions): Controll
     watches: [
       ownedByName(DeploymentKind, RevisionKind, (revision) => [deploymentName(revision)]),
       ownedByName(PodAutoscalerKind, RevisionKind, (revision) => [podAutoscalerName(revision)]),
-      ownedByName(CoreServiceKind, RevisionKind, (revision) => [privateServiceName(revision)]),
+      ownedByName(CoreServiceKind, RevisionKind, (revision) => [serviceName(revision)]),
       { kind: PodKind, keys: revisionOfPod },
       { kind: RouteKind, keys: revisionsOfRoute },
       { kind: ConfigurationKind, keys: awaitedRevisions },
@@ -166,15 +166,20 @@ function keepReplicas(current: Deployment, desired: Deployment): Deployment {
   return next;
 }
 
-async function ensurePrivateService(run: RevisionRun, context: ReconcileContext): Promise<void> {
+async function ensureService(run: RevisionRun, context: ReconcileContext): Promise<void> {
   const { revision } = run;
-  await owning('Service', run, () =>
-    ensure(context, CoreServiceKind, makePrivateService(revision), {
+  const { metadata } = await owning('Service', run, () =>
+    ensure(context, CoreServiceKind, makeService(revision), {
       owner: revision,
       // Selector and port follow from the uid and the immutable spec; addresses are the server's.
       update: (current) => current,
     }),
   );
+  // It had another name before Ingresses named it.
+  const former = context.cache
+    .ownedBy(CoreServiceKind, revision)
+    .filter((other) => other.metadata.name !== metadata.name);
+  for (const service of former) await context.client.delete(CoreServiceKind, keyOf(service));
 }
 
 /** Why wanted pods are not there; and that they are, once one is ready. */

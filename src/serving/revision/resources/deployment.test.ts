@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type Revision, RevisionKind, type RevisionSpec } from '../../../api/serving/revision.ts';
 import { makeDeployment, progressDeadlineMs } from './deployment.ts';
 import { makePodAutoscaler, reachabilityOf } from './pod-autoscaler.ts';
-import { makePrivateService } from './private-service.ts';
+import { makeService } from './service.ts';
 
 function revision(spec: RevisionSpec, annotations: Record<string, string> = {}): Revision {
   const made: Revision = {
@@ -114,11 +114,13 @@ test('scaling annotations go to the PodAutoscaler and not to the pods, which the
   });
 });
 
-test('the private Service selects the pods of exactly this revision', () => {
-  const { metadata, spec } = makePrivateService(revision({ containers: [{ name: '', image: 'web' }] }));
-  assert.equal(metadata.name, 'web-00001-private');
+test('the Service leads by number to the port of the pods of exactly this revision', () => {
+  const { metadata, spec } = makeService(
+    revision({ containers: [{ name: '', image: 'web', ports: [{ containerPort: 3000 }] }] }),
+  );
+  assert.equal(metadata.name, 'web-00001');
   assert.deepEqual(spec.selector, { 'serving.knative.dev/revisionUID': 'u-1' });
-  assert.equal(spec.ports?.[0]?.targetPort, 'user-port');
+  assert.deepEqual([spec.ports?.[0]?.port, spec.ports?.[0]?.targetPort], [80, 3000]);
 });
 
 test('the progress deadline is ten minutes unless annotated', () => {

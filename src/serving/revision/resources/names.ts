@@ -4,6 +4,8 @@ import { childName } from '../../child-name.ts';
 type Named = Pick<Revision, 'metadata'>;
 
 export const deploymentName = ({ metadata }: Named): string => childName(metadata.name, '-deployment');
-/** The core Service in front of a revision's pods, which the gateway reads addresses from. */
-export const privateServiceName = ({ metadata }: Named): string => childName(metadata.name, '-private');
+/** The core Service in front of a revision's pods, which Ingresses name. */
+export const serviceName = ({ metadata }: Named): string => metadata.name;
+/** The port of that Service. */
+export const servicePort = 80;
 export const podAutoscalerName = ({ metadata }: Named): string => metadata.name;

@@ -11,6 +11,7 @@ import {
 import { labels } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
 import type { DomainConfig } from '../../config/domain.ts';
+import { serviceName, servicePort } from '../../revision/resources/names.ts';
 import { hostsOf } from '../domains.ts';
 import type { ResolvedTarget } from '../traffic.ts';
 
@@ -66,8 +67,8 @@ function makeSplits(route: Route, targets: readonly ResolvedTarget[], all?: numb
     .filter(([, percent]) => percent > 0)
     .map(([revision, percent]) => ({
       serviceNamespace: namespace,
-      serviceName: revision,
-      servicePort: 80,
+      serviceName: serviceName({ metadata: { name: revision } }),
+      servicePort,
       percent,
       appendHeaders: { 'Knative-Serving-Revision': revision, 'Knative-Serving-Namespace': namespace },
     }));
