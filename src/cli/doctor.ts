@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { promisify } from 'node:util';
-import { missingIsolation } from '../cluster/node/index.ts';
+import { chooseDriver } from '../cluster/node/index.ts';
 import { messageOf } from '../lib/errors.ts';
 import { readAddresses } from '../server/addresses.ts';
 import { defaultConfig } from '../server/config.ts';
@@ -35,7 +35,7 @@ export async function doctor({ dataDir }: CommonOptions): Promise<void> {
     if (!isOk && remedy !== undefined) print(`     ${remedy}`);
   }
   print(dim(`     ${availableParallelism()} processors, ${Math.round(freemem() / 1024 ** 2)} MiB of memory free`));
-  for (const line of missingIsolation()) print(`note ${line}`);
+  for (const line of chooseDriver().missingIsolation) print(`note ${line}`);
   if (checks.some((check) => !check.isOk)) process.exitCode = 1;
 }
 

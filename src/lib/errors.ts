@@ -153,6 +153,16 @@ const catalogue = {
       `refused: a browser sent this for a web page of ${p.origin}, which is another site than ${p.host}: ` +
       `send it from a program, or from a page of the same host and port`,
   },
+  STREAM_UNSUPPORTED: {
+    status: 501,
+    fault: 'user',
+    message: (p) => `the ${p.driver} driver of this node cannot ${p.what}`,
+  },
+  POD_PORT_UNKNOWN: {
+    status: 404,
+    fault: 'user',
+    message: (p) => `no container of the pod ${p.pod} has the port ${p.port}: name it in one's ports`,
+  },
   API_UNREACHABLE: {
     status: 503,
     fault: 'system',

@@ -1,6 +1,9 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 
+/** Where the platform listens and its pods are reached: nothing of it is for other machines. */
+export const loopback = '127.0.0.1';
+
 /** The platform's listeners, all on 127.0.0.1. 0 is any free port, chosen at start and kept while it runs. */
 export interface Ports {
   gateway: number;

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { platformKinds } from '../api/platform.ts';
 import { buildControllers, digestsInUse } from '../build/index.ts';
 import { openApiServer } from '../cluster/apiserver/index.ts';
-import { processDriver } from '../cluster/node/drivers/process/index.ts';
-import { startNodeAgent } from '../cluster/node/index.ts';
+import { chooseDriver, startNodeAgent } from '../cluster/node/index.ts';
 import { workloadControllers } from '../cluster/workloads/index.ts';
 import { eventingAdmission, eventingControllers } from '../eventing/index.ts';
 import type { Client } from '../kube/client.ts';
@@ -16,6 +15,7 @@ import { Metrics } from '../observe/metrics.ts';
 import { embeddedRegistryHost, RegistryClient, startRegistry } from '../registry/index.ts';
 import { servingAdmission, servingControllers, startAutoscaler } from '../serving/index.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
+import { loopback } from './config.ts';
 import type { Role, RoleContext } from './role.ts';
 import { exposeQuarantine } from './role-metrics.ts';
 
@@ -65,7 +65,8 @@ export async function start({ config, log, quarantine, sockets }: RoleContext): 
     metrics,
     dataDir: folder(dataDir, 'node'),
     nodeName: 'local',
-    driver: processDriver({ dataDir: folder(dataDir, 'node'), log, clock }),
+    address: loopback,
+    driver: chooseDriver().open({ dataDir: folder(dataDir, 'node'), address: loopback, log, clock }),
     registry,
     quarantine,
   });

@@ -39,11 +39,13 @@ async function inspect(folder: string): Promise<Found> {
     broken.push(...missing(join(place, 'root')));
     await copies.close();
   }
-  const driver = processDriver({ ...shared, dataDir });
-  for (const { id } of await driver.recover()) broken.push(`${id.podUid} is said to run on`);
-  for (const uid of await driver.podsOnDisk()) await driver.removePod(uid);
-  const left = await driver.podsOnDisk();
-  if (left.length > 0) broken.push(`pods cannot be removed: ${left}`);
+  const driver = processDriver({ ...shared, dataDir, address: '127.0.0.1' });
+  for (const sandbox of await driver.recover()) {
+    if (sandbox.containers.length > 0) broken.push(`${sandbox.podUid} is said to run on`);
+    await sandbox.remove();
+  }
+  const left = await driver.recover();
+  if (left.length > 0) broken.push(`pods cannot be removed: ${left.map(({ podUid }) => podUid)}`);
   await driver.close();
   await files.close();
   return { states: new Map(), broken };

@@ -13,7 +13,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { parseReference } from '../../registry/reference.ts';
 import type { PodLogs } from '../pod-logs.ts';
-import type { Driver, RunningContainer } from './driver.ts';
+import type { Driver } from './driver.ts';
 import { EventRecorder } from './events.ts';
 import { Files } from './images/files.ts';
 import { type ImageSource, ImageStore } from './images/store.ts';
@@ -21,7 +21,6 @@ import { LogFiles } from './logs/log-files.ts';
 import { podLogs } from './logs/pod-logs.ts';
 import { nodeMetrics } from './metrics.ts';
 import { podsMaxDefault, registerNode } from './node-object.ts';
-import { HostPorts } from './pods/host-ports.ts';
 import type { NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
 import { WaitingPods } from './waiting-pods.ts';
@@ -33,6 +32,8 @@ export interface NodeAgentOptions {
   /** The node's own folder: `images/`, `pods/`, `volumes/` and `logs/` are in it. */
   dataDir: string;
   nodeName: string;
+  /** At which the machine's other programs reach the node. */
+  address: string;
   driver: Driver;
   /** Where images come from: a RegistryClient. */
   registry: ImageSource;
@@ -62,7 +63,7 @@ const housekeepingMs = 600_000;
  * what an earlier agent started. Level-triggered: the API's objects and the driver's processes are all it knows.
  */
 export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAgent> {
-  const { client, clock, dataDir, nodeName, driver, metrics, podsMax = podsMaxDefault } = options;
+  const { client, clock, dataDir, nodeName, address, driver, metrics, podsMax = podsMaxDefault } = options;
   const log = options.log.child({ component: 'node' });
   const files = new Files(clock);
   const node: NodeContext = {
@@ -82,15 +83,15 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     logs: new LogFiles({ dir: folder(dataDir, 'logs'), clock, log }),
     events: new EventRecorder({ client, clock, log, nodeName }),
     metrics: metrics && nodeMetrics(metrics),
-    hostPorts: new HostPorts(),
     files,
     quarantine: options.quarantine ?? new Quarantine(),
-    addresses: { podIP: '127.0.0.1', hostIP: '127.0.0.1', cpus: availableParallelism(), memoryBytes: totalmem() },
+    host: { address, cpus: availableParallelism(), memoryBytes: totalmem() },
     volumesDir: folder(dataDir, 'volumes'),
   };
   const runners = new Map<string, PodRunner>();
   const waiting = new WaitingPods({ client, clock, log, podsMax });
-  const recovered = Map.groupBy(await driver.recover(), (running) => running.id.podUid);
+  /** What an earlier agent left, of pods that have not been seen yet. */
+  const recovered = new Map((await driver.recover()).map((sandbox) => [sandbox.podUid, sandbox]));
 
   const pods = new Informer(client, PodKind, { clock, log, metrics });
   let isStopped = false;
@@ -108,9 +109,9 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   });
   pods.start();
   await pods.synced;
-  await endPodsOfNobody(recovered);
+  await endPodsOfNobody();
   let endHeartbeat = () => {};
-  const registering = registerNode({ client, clock, log, nodeName, driver, podsMax }).then((end) => {
+  const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax }).then((end) => {
     endHeartbeat = end;
     if (isStopped) end();
   });
@@ -133,17 +134,17 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     if (deletionTimestamp !== undefined || isPodTerminal(pod)) waiting.delete(uid);
     const { nodeName: assigned = '' } = pod.spec;
     if (assigned !== nodeName && (assigned !== '' || deletionTimestamp !== undefined)) return;
-    const mine = recovered.get(uid) ?? [];
-    recovered.delete(uid);
     if (isPodTerminal(pod) && deletionTimestamp === undefined) return;
-    if (mine.length === 0 && deletionTimestamp === undefined && !hasRoom()) waiting.put(pod);
-    else run(pod, mine);
+    const isRunning = (recovered.get(uid)?.containers.length ?? 0) > 0;
+    if (!isRunning && deletionTimestamp === undefined && !hasRoom()) waiting.put(pod);
+    else run(pod);
   }
 
-  function run(pod: Pod, mine: readonly RunningContainer[]): void {
+  function run(pod: Pod): void {
     const { uid = '' } = pod.metadata;
     waiting.delete(uid);
-    const started = new PodRunner({ node, pod, recovered: mine, onGone: () => forget(uid) });
+    const started = new PodRunner({ node, pod, sandbox: recovered.get(uid), onGone: () => forget(uid) });
+    recovered.delete(uid);
     runners.set(uid, started);
     node.metrics?.running.set(runners.size);
     started.start();
@@ -167,18 +168,17 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     while (!isStopped && hasRoom()) {
       const pod = waiting.take();
       if (!pod) return;
-      run(pod, []);
+      run(pod);
     }
   }
 
-  /** What runs or lies on disk for pods that the API does not know. */
-  async function endPodsOfNobody(left: Map<string, RunningContainer[]>): Promise<void> {
-    for (const container of [...left.values()].flat()) container.signal('SIGKILL');
-    const known = new Set(pods.list().map((pod) => pod.metadata.uid));
-    for (const uid of await driver.podsOnDisk()) {
-      if (known.has(uid)) continue;
+  /** Sandboxes of pods that the API does not know, that are another node's, or that are over. */
+  async function endPodsOfNobody(): Promise<void> {
+    for (const [uid, sandbox] of recovered) {
+      if (waiting.has(uid)) continue;
+      recovered.delete(uid);
       try {
-        await driver.removePod(uid);
+        await sandbox.remove();
       } catch (error) {
         log.warn(
           { pod: uid, reason: messageOf(error) },

@@ -1,37 +1,85 @@
+import type { Duplex, Readable, Writable } from 'node:stream';
+import type { Pod } from '../../api/core/pod.ts';
 import type { Container } from '../../api/core/pod-spec.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../observe/log.ts';
 import type { Image } from './images/image.ts';
 
 /**
- * How a container becomes running code. The process driver implements it with process groups; runc, or a microVM,
- * could. What Kubernetes says about pods (restarts, probes, status) is above this line, not in a driver.
+ * How pods become running code. The process driver implements it with process groups; runc, or a microVM, could. What
+ * Kubernetes says about pods (restarts, probes, volumes, status) is above this line, not in a driver.
+ *
+ *     agent ──sandbox(pod), recover()──▶ Driver ──▶ Sandbox: addresses, forward, drained, remove
+ *                                                     └─start──▶ RunningContainer: exited, signal, exec, attach
+ *
+ * testing/driver-contract.ts says in tests what each must do.
  */
 export interface Driver {
   /** For the node's `containerRuntimeVersion`, for example `process`. */
   readonly name: string;
-  /** `host`: pods share the host's addresses, so each containerPort is mapped to a free port of the host. */
-  readonly network: 'host' | 'pod';
-  /** What a pod could expect of Kubernetes and does not get from this driver, a sentence each: for `doctor`. */
-  readonly missingIsolation: readonly string[];
   /** What this container asks for and does not get, a sentence each: for the pod's events. */
   notesOn(container: Container): string[];
   /** Gets ready, in the background, what the next start from `image` needs. */
   prepare(image: Image): void;
+  /** Frees what `prepare` made for images other than these (by digest). */
+  keepPrepared(digests: ReadonlySet<string>): Promise<void>;
+  /**
+   * The pod's sandbox: a pod has one, until that is removed. One that was found again keeps its addresses while a
+   * container runs in it. Rejects when it cannot be made, or `signal` has aborted, and leaves no new one then.
+   */
+  sandbox(pod: Pod, signal: AbortSignal): Promise<Sandbox>;
+  /** What is left of the time before the agent's start, with what still runs in it. Call it once, first. */
+  recover(): Promise<Sandbox[]>;
+  /** Ends background work; running containers stay. */
+  close(): Promise<void>;
+}
+
+export interface DriverOptions {
+  /** The node's folder. */
+  dataDir: string;
+  /** Of the machine's addresses, the one of this node. */
+  address: string;
+  clock: Clock;
+  log: Logger;
+}
+
+/** A way to run pods: a folder under drivers/, and a line in choose.ts. */
+export interface DriverKind {
+  open(options: DriverOptions): Driver;
+  /** What a pod could expect of Kubernetes and does not get from this driver, a sentence each: for `doctor`. */
+  missingIsolation: readonly string[];
+}
+
+/** A pod's share of the machine: its addresses, its network, and the containers in it. */
+export interface Sandbox {
+  readonly podUid: string;
+  readonly addresses: PodAddresses;
+  /** Those that run now; at first the ones that were found again. */
+  readonly containers: readonly RunningContainer[];
   /**
    * Starts a container; the caller makes sure that no earlier start of it runs. Nothing is started once `signal` has
    * aborted. Throws StartError.
    */
   start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
-  /** What still runs after the agent died; what was half started is here or will never run. Call it once, first. */
-  recover(): Promise<RunningContainer[]>;
-  /** Ends whatever may be left of a pod that has stopped and frees what it kept on disk. */
-  removePod(podUid: string): Promise<void>;
-  /** The uids of pods that have something on disk. */
-  podsOnDisk(): Promise<string[]>;
-  /** Frees what `prepare` made for images other than these (by digest). */
-  keepPrepared(digests: ReadonlySet<string>): Promise<void>;
-  /** Ends background work; running containers stay. */
-  close(): Promise<void>;
+  /** Connects to a port of one of its containers. Errors: POD_PORT_UNKNOWN, and those of the connection. */
+  forward(port: number): Promise<Duplex>;
+  /** Resolves when no connection to the pod is open, or when `signal` aborts. Never rejects. */
+  drained(signal: AbortSignal): Promise<void>;
+  /** Ends whatever may be left in it and frees what it has; again when it failed, or is gone already. */
+  remove(): Promise<void>;
 }
+
+export interface PodAddresses {
+  /** The pod's own; the first is what `status.podIP` says. */
+  ips: readonly [string, ...string[]];
+  ports: PortMap;
+}
+
+/** A container's port → the one of the pod's address that stands for it; empty where each is its own. */
+export type PortMap = Readonly<Record<number, number>>;
+
+/** Where a container's port is reached. */
+export const portAt = ({ ports }: PodAddresses, containerPort: number): number => ports[containerPort] ?? containerPort;
 
 /** One start of one container of one pod. */
 export interface ContainerId {
@@ -40,9 +88,6 @@ export interface ContainerId {
   /** 0 for the first start. */
   restart: number;
 }
-
-/** A container's port → the port of the host that stands for it; empty where pods have addresses of their own. */
-export type PortMap = Readonly<Record<number, number>>;
 
 export interface ContainerOnNode {
   id: ContainerId;
@@ -54,7 +99,6 @@ export interface ContainerOnNode {
   /** Exactly what the pod and the image say; the driver adds what it cannot do without. */
   environment: Readonly<Record<string, string>>;
   mounts: readonly Mount[];
-  ports: PortMap;
   /** Standard output and error are appended to this file. */
   logPath: string;
 }
@@ -69,7 +113,6 @@ export interface Mount {
 
 export interface RunningContainer {
   readonly id: ContainerId;
-  readonly ports: PortMap;
   readonly logPath: string;
   readonly startedAtMs: number;
   /** Resolves when the container's program has ended and nothing of it is left. Never rejects. */
@@ -77,14 +120,29 @@ export interface RunningContainer {
   /** Sends a signal, by name or number, to all processes of the container; nothing when it has ended. */
   signal(signal: 'SIGTERM' | 'SIGKILL' | number): void;
   /**
-   * Runs a command beside the container's program. It is killed after `timeoutMs` or when `signal` aborts, which counts
-   * as exit code 124. Never rejects: what cannot be run has exit code 127, and the output says why.
+   * Runs a command beside the container's program; when `signal` aborts it is ended, and its streams with it. Rejects
+   * when it cannot be run. Errors: STREAM_UNSUPPORTED.
    */
-  exec(
-    command: readonly string[],
-    timeoutMs: number,
-    signal?: AbortSignal,
-  ): Promise<{ exitCode: number; output: string }>;
+  exec(command: readonly string[], wanted: StreamsWanted, signal: AbortSignal): Promise<Streams>;
+  /** The streams of the container's own program, from now on until `signal` aborts. Errors: STREAM_UNSUPPORTED. */
+  attach(wanted: StreamsWanted, signal: AbortSignal): Promise<Streams>;
+}
+
+export interface StreamsWanted {
+  hasStdin: boolean;
+  /** With a terminal, whose size can be changed; its only output is `stdout`. */
+  hasTerminal: boolean;
+}
+
+/** What goes into a program and comes out of it. Whoever asked for them reads them, or the program waits. */
+export interface Streams {
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable;
+  readonly stderr: Readable | undefined;
+  /** There when a terminal was asked for. */
+  resize?(size: { columns: number; rows: number }): void;
+  /** The program's exit code, 128 + the signal's number when one ended it. Output may still follow. Never rejects. */
+  readonly exited: Promise<number>;
 }
 
 export interface ContainerExit {

@@ -8,13 +8,13 @@ import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
 import type { Container, PodSpec } from '../../api/core/pod-spec.ts';
 import { processOf } from '../../lib/processes.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
-import { fieldOf, resourceOf } from './pods/environment.ts';
-import { parsePorts } from './pods/host-ports.ts';
+import { fieldOf, type Place, resourceOf } from './pods/environment.ts';
 import { makeVolumes, mountsOf } from './pods/volumes.ts';
 import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
 import { hostPortOf, openTestNode, program, server, type TestNode } from './testing/test-node.ts';
 
-const addresses = { podIP: '127.0.0.1', hostIP: '127.0.0.1', cpus: 1, memoryBytes: 1 };
+const host = { address: '127.0.0.1', cpus: 1, memoryBytes: 1 };
+const place: Place = { host, pod: { ips: ['127.0.0.1'], ports: {} } };
 const doubling = Array.from({ length: 40 }, (_, i) => ({
   name: `V${i}`,
   value: i === 0 ? 'xxxxxxxx' : `$(V${i - 1})$(V${i - 1})`,
@@ -94,7 +94,6 @@ describe('what a pod asks for', () => {
     'a list': '[1]',
   })) {
     test(`an annotation of ports that is ${what} is made anew`, async () => {
-      assert.equal(parsePorts(text), undefined);
       const container = {
         name: 'c',
         image: web,
@@ -215,7 +214,7 @@ describe('what a pod asks for', () => {
         metadata: { name: 'p', namespace: 'default' },
         spec: { containers: [], volumes },
       };
-      return makeVolumes(pod, join(dir, 'volumes'), node.client, addresses);
+      return makeVolumes(pod, join(dir, 'volumes'), node.client, place);
     };
     for (const path of ['../../outside', 'a/../../outside', '..data', '..', '.', '', '/']) {
       await assert.rejects(make([{ key: 'a', path }]), /leads out of the volume|no file can have the path/, path);
@@ -244,9 +243,9 @@ describe('what a pod asks for', () => {
 
   test('fields that objects inherit are not those of a pod', () => {
     const pod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p', labels: {} }, spec: { containers: [] } };
-    assert.equal(fieldOf(pod, "metadata.labels['__proto__']", addresses), '');
-    assert.equal(fieldOf(pod, "metadata.annotations['constructor']", addresses), '');
-    assert.throws(() => fieldOf(pod, 'spec.nothing', addresses), /fieldPath spec.nothing is not supported/);
-    assert.equal(resourceOf({ name: 'c', resources: { limits: {} } }, 'limits.constructor', undefined, addresses), '0');
+    assert.equal(fieldOf(pod, "metadata.labels['__proto__']", place), '');
+    assert.equal(fieldOf(pod, "metadata.annotations['constructor']", place), '');
+    assert.throws(() => fieldOf(pod, 'spec.nothing', place), /fieldPath spec.nothing is not supported/);
+    assert.equal(resourceOf({ name: 'c', resources: { limits: {} } }, 'limits.constructor', undefined, host), '0');
   });
 });

@@ -1,4 +1,3 @@
 /** The node agent: runs pods on this machine. What the rest of the cluster, and the server, may use of it. */
 export { type NodeAgent, type NodeAgentOptions, startNodeAgent } from './agent.ts';
-export type { Driver } from './driver.ts';
-export { missingIsolation } from './drivers/process/isolation.ts';
+export { chooseDriver } from './drivers/choose.ts';

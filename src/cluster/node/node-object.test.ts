@@ -30,7 +30,7 @@ describe('the Node object', () => {
   });
 
   const register = (client: Client, clock: VirtualClock) =>
-    registerNode({ podsMax: 500, client, clock, log: silentLogger, nodeName: 'local', driver });
+    registerNode({ podsMax: 500, client, clock, log: silentLogger, nodeName: 'local', address: '127.0.0.1', driver });
   const isReady = async () => {
     const found = await api.client.get(NodeKind, { name: 'local' });
     return found?.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True';

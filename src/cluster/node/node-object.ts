@@ -17,6 +17,8 @@ export interface NodeObjectOptions {
   clock: Clock;
   log: Logger;
   nodeName: string;
+  /** Its `InternalIP`. */
+  address: string;
   driver: Driver;
   podsMax: number;
 }
@@ -65,10 +67,11 @@ export async function registerNode(options: NodeObjectOptions): Promise<() => vo
 /** The node as it is now: what it has, and that it is ready. */
 export function nodeObject({
   nodeName,
+  address,
   driver,
   clock,
   podsMax,
-}: Pick<NodeObjectOptions, 'nodeName' | 'driver' | 'clock' | 'podsMax'>): Node {
+}: Pick<NodeObjectOptions, 'nodeName' | 'address' | 'driver' | 'clock' | 'podsMax'>): Node {
   const [os = '', architecture = ''] = hostPlatform.split('/');
   const now = timestamp(clock.now());
   const capacity = {
@@ -101,7 +104,7 @@ export function nodeObject({
       capacity,
       allocatable: capacity,
       addresses: [
-        { type: 'InternalIP', address: '127.0.0.1' },
+        { type: 'InternalIP', address },
         { type: 'Hostname', address: hostname() },
       ],
       conditions: [

@@ -32,6 +32,10 @@ export class WaitingPods {
     this.#queue.add(uid);
   }
 
+  has(uid: string): boolean {
+    return this.#pods.has(uid);
+  }
+
   delete(uid: string): void {
     this.#pods.delete(uid);
   }

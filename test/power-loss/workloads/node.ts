@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Pod } from '../../../src/api/core/pod.ts';
 import type { RunningContainer } from '../../../src/cluster/node/driver.ts';
 import { processDriver } from '../../../src/cluster/node/drivers/process/index.ts';
 import { Files } from '../../../src/cluster/node/images/files.ts';
@@ -29,9 +30,8 @@ const images = await ImageStore.open({
   files,
   maxCacheBytes: 40_000,
 });
-const driver = processDriver({ ...shared, dataDir });
-await driver.recover();
-for (const uid of await driver.podsOnDisk()) await driver.removePod(uid);
+const driver = processDriver({ ...shared, dataDir, address: '127.0.0.1' });
+for (const sandbox of await driver.recover()) await sandbox.remove();
 if (process.argv[2] !== 'open') await work(new Random(Number(process.argv[2])));
 await driver.close();
 await files.close();
@@ -45,7 +45,9 @@ async function work(random: Random): Promise<void> {
     driver.prepare(image);
     const starts = [`pod-${i}`, ...(i % 2 === 0 ? [`more-${i}`] : [])];
     for (const podUid of starts) {
-      const container = await driver.start(
+      const never = new AbortController().signal;
+      const sandbox = await driver.sandbox(podOf(podUid), never);
+      const container = await sandbox.start(
         {
           id: { podUid, container: 'c', restart: 0 },
           image,
@@ -53,16 +55,15 @@ async function work(random: Random): Promise<void> {
           workingDir: '/',
           environment: underTheRecorder(),
           mounts: [],
-          ports: { 8080: 30_000 + i },
           logPath: join(dataDir, 'logs', podUid, 'c.log'),
         },
-        new AbortController().signal,
+        never,
       );
       if (random.next() < 0.7) {
         await pause(20); // Long enough, most of the time, to become the program.
         container.signal('SIGTERM');
         await container.exited;
-        if (random.next() < 0.7) await driver.removePod(podUid);
+        if (random.next() < 0.7) await sandbox.remove();
       } else left.push(container);
     }
     if (random.next() < 0.8) await images.sync();
@@ -71,6 +72,13 @@ async function work(random: Random): Promise<void> {
   for (const container of left) container.signal('SIGTERM');
   await Promise.all(left.map((container) => container.exited));
 }
+
+const podOf = (uid: string): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: uid, uid },
+  spec: { containers: [{ name: 'c', ports: [{ containerPort: 8080 }] }] },
+});
 
 /** Each file is made of its own name, and `count` says how many there are: whoever reads it sees if it is whole. */
 function layerOf(name: string, count: number): TestLayer {

@@ -5,7 +5,7 @@ import type { Container, Probe } from '../../../api/core/pod-spec.ts';
 import { timestamp } from '../../../api/meta.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import type { ContainerExit, RunningContainer } from '../driver.ts';
+import type { ContainerExit, PodAddresses, RunningContainer } from '../driver.ts';
 import { StartError } from '../driver.ts';
 import { ImagePullError } from '../images/image.ts';
 import { checkOf } from '../probes/check.ts';
@@ -21,7 +21,7 @@ export interface ContainerRunnerOptions {
   container: Container;
   role: ContainerRole;
   node: NodeContext;
-  podIP: string;
+  addresses: PodAddresses;
   /** From the pod's status, when an earlier agent ran it. */
   before: ContainerStatus | undefined;
   start(restart: number, signal: AbortSignal): Promise<Run>;
@@ -250,9 +250,9 @@ export class ContainerRunner {
     signal: AbortSignal,
     timeoutMs: number,
   ): Promise<string | undefined> {
-    const { node, pod, container, podIP } = this.#options;
+    const { node, pod, container, addresses } = this.#options;
     try {
-      await runHook({ handler, container, running, podIP, clock: node.clock, timeoutMs, signal });
+      await runHook({ handler, container, running, addresses, clock: node.clock, timeoutMs, signal });
       return undefined;
     } catch (error) {
       if (this.#running !== running) return messageOf(error); // It has ended: that is said by itself.
@@ -353,8 +353,8 @@ export class ContainerRunner {
     signal: AbortSignal,
     onResult: (isSuccess: boolean) => void,
   ): void {
-    const { node, pod, container, podIP } = this.#options;
-    const check = checkOf({ probe, container, running, podIP });
+    const { node, pod, container, addresses } = this.#options;
+    const check = checkOf({ probe, container, running, addresses });
     const probing = runProbe({
       probe,
       check,

@@ -4,7 +4,7 @@ import type { Container, EnvVarSource } from '../../../api/core/pod-spec.ts';
 import { parseQuantity } from '../../../api/core/quantity.ts';
 import { SecretKind } from '../../../api/core/secret.ts';
 import type { Client } from '../../../kube/client.ts';
-import { type PortMap, StartError } from '../driver.ts';
+import { type PodAddresses, StartError } from '../driver.ts';
 import { expand, TextBudget } from './expand.ts';
 
 export interface EnvironmentOptions {
@@ -12,15 +12,20 @@ export interface EnvironmentOptions {
   container: Container;
   /** The image's own variables, `NAME=value`. */
   imageEnv: readonly string[];
-  ports: PortMap;
   client: Client;
-  addresses: Addresses;
+  place: Place;
 }
 
-export interface Addresses {
-  podIP: string;
-  hostIP: string;
-  /** What the node has, for limits that are not set. */
+/** Where a pod runs: what it may ask about that. */
+export interface Place {
+  host: Host;
+  pod: PodAddresses;
+}
+
+/** The machine, as its pods see it. */
+export interface Host {
+  address: string;
+  /** What it has, for limits that are not set. */
   cpus: number;
   memoryBytes: number;
 }
@@ -30,7 +35,8 @@ export interface Addresses {
  * is mapped to another of the host, `PORT` says which. Throws StartError when something it refers to is missing.
  */
 export async function environmentOf(options: EnvironmentOptions): Promise<Record<string, string>> {
-  const { pod, container, imageEnv, ports, client } = options;
+  const { pod, container, imageEnv, client } = options;
+  const { ports } = options.place.pod;
   const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
   const result: Record<string, string> = {};
   const budget = new TextBudget();
@@ -75,17 +81,17 @@ async function fromSource(
     if (value === undefined && !optional) throw missing(`couldn't find key ${key} in ${kind} "${name}"`);
     return value?.toString('utf8');
   }
-  if (fieldRef) return fieldOf(options.pod, fieldRef.fieldPath, options.addresses);
+  if (fieldRef) return fieldOf(options.pod, fieldRef.fieldPath, options.place);
   if (resourceFieldRef) {
     const { containerName, resource, divisor } = resourceFieldRef;
     const container = options.pod.spec.containers.find((c) => c.name === containerName) ?? options.container;
-    return resourceOf(container, resource, divisor, options.addresses);
+    return resourceOf(container, resource, divisor, options.place.host);
   }
   return undefined;
 }
 
 /** The downward API's fields (core/v1 ObjectFieldSelector). */
-export function fieldOf(pod: Pod, path: string, addresses: Addresses): string {
+export function fieldOf(pod: Pod, path: string, place: Place): string {
   const { metadata, spec } = pod;
   const subscript = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(path);
   if (subscript?.[2]) {
@@ -109,10 +115,11 @@ export function fieldOf(pod: Pod, path: string, addresses: Addresses): string {
       return spec.serviceAccountName ?? 'default';
     case 'status.hostIP':
     case 'status.hostIPs':
-      return addresses.hostIP;
+      return place.host.address;
     case 'status.podIP':
+      return place.pod.ips[0];
     case 'status.podIPs':
-      return addresses.podIP;
+      return place.pod.ips.join(',');
     default:
       throw missing(`fieldPath ${path} is not supported`);
   }
@@ -123,15 +130,15 @@ export function resourceOf(
   container: Container,
   path: string,
   divisor: string | undefined,
-  node: Pick<Addresses, 'cpus' | 'memoryBytes'>,
+  host: Pick<Host, 'cpus' | 'memoryBytes'>,
 ): string {
   const [group, name] = path.split('.');
   if ((group !== 'limits' && group !== 'requests') || name === undefined) {
     throw missing(`resource ${path} is not supported`);
   }
   const capacity = new Map([
-    ['cpu', node.cpus],
-    ['memory', node.memoryBytes],
+    ['cpu', host.cpus],
+    ['memory', host.memoryBytes],
   ]);
   const quantities = container.resources?.[group] ?? {};
   const set = Object.hasOwn(quantities, name) ? quantities[name] : undefined;

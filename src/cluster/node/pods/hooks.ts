@@ -1,14 +1,15 @@
 import type { LifecycleHandler } from '../../../api/core/container.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Clock, sleep } from '../../../lib/clock.ts';
-import type { RunningContainer } from '../driver.ts';
+import type { PodAddresses, RunningContainer } from '../driver.ts';
 import { getHttp, portOf } from '../probes/check.ts';
+import { runCommand } from './run-command.ts';
 
 export interface HookOptions {
   handler: LifecycleHandler;
   container: Container;
   running: RunningContainer;
-  podIP: string;
+  addresses: PodAddresses;
   clock: Clock;
   /** A command is killed, an answer no longer waited for, after this long. */
   timeoutMs: number;
@@ -19,17 +20,17 @@ export interface HookOptions {
  * Runs a postStart or preStop hook to its end, as kubelet does (pkg/kubelet/lifecycle/handlers.go): a command must exit
  * with 0; of an HTTP request any answer will do. Throws an Error that says what went wrong.
  */
-export async function runHook({ handler, container, running, podIP, clock, timeoutMs, signal }: HookOptions) {
+export async function runHook({ handler, container, running, addresses, clock, timeoutMs, signal }: HookOptions) {
   const { exec, httpGet, sleep: pause } = handler;
   if (exec) {
     const command = exec.command ?? [];
-    const { exitCode, output } = await running.exec(command, timeoutMs, signal);
+    const { exitCode, output } = await runCommand(running, command, { timeoutMs, signal });
     if (exitCode === 0) return;
     throw new Error(`command [${command.join(' ')}] exited with ${exitCode}: ${output.trim()}`);
   }
   if (httpGet) {
-    const port = portOf(httpGet.port, container, running.ports);
-    const answer = await getHttp({ httpGet, port, host: httpGet.host || podIP, timeoutMs });
+    const port = portOf(httpGet.port, container, addresses);
+    const answer = await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
     if ('failure' in answer) throw new Error(answer.failure);
     return;
   }

@@ -8,8 +8,7 @@ import type { Files } from '../images/files.ts';
 import type { ImageStore } from '../images/store.ts';
 import type { LogFiles } from '../logs/log-files.ts';
 import type { NodeMetrics } from '../metrics.ts';
-import type { Addresses } from './environment.ts';
-import type { HostPorts } from './host-ports.ts';
+import type { Host } from './environment.ts';
 
 /** What all pods of the node share. */
 export interface NodeContext {
@@ -22,11 +21,10 @@ export interface NodeContext {
   logs: LogFiles;
   events: EventRecorder;
   metrics: NodeMetrics | undefined;
-  hostPorts: HostPorts;
   files: Files;
   /** What has ended the process twice is not started. */
   quarantine: Quarantine;
-  addresses: Addresses;
+  host: Host;
   /** `volumes/` of the node. */
   volumesDir: string;
 }

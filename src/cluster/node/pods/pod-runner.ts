@@ -6,16 +6,20 @@ import { keyOf, keyText } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import type { PortMap, RunningContainer } from '../driver.ts';
+import type { RunningContainer, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
-import { drained, drainLimitMs } from './connections.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
-import { arePortsFree, parsePorts } from './host-ports.ts';
 import { imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
 import { PodVolumes, startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
+
+/**
+ * How long connections are waited for before a program is told to stop: the other half of the grace period is for it to
+ * end in.
+ */
+export const drainLimitMs = (graceMs: number): number => graceMs / 2;
 
 /** A status that only says that containers are on their way waits this long for one that says more. */
 const idleStatusDelayMs = 250;
@@ -26,8 +30,8 @@ const releaseRetryMs = 5_000;
 export interface PodRunnerOptions {
   node: NodeContext;
   pod: Pod;
-  /** Its containers that still ran when the agent started. */
-  recovered: readonly RunningContainer[];
+  /** What an earlier agent has left of it. */
+  sandbox: Sandbox | undefined;
   /** The pod is gone from the API and from this machine. */
   onGone(): void;
 }
@@ -41,10 +45,12 @@ export class PodRunner {
   readonly #node: NodeContext;
   readonly #onGone: () => void;
   readonly #firstSeenMs: number;
-  readonly #recovered: Map<string, RunningContainer>;
+  /** What ran in the sandbox before, until it is followed. */
+  #recovered = new Map<string, RunningContainer>();
   readonly #abort = new AbortController();
   #pod: Pod;
-  #ports: PortMap = {};
+  #sandbox: Sandbox | undefined;
+  #making: Promise<unknown> = Promise.resolve();
   #mustClaim: boolean;
   #claimed: Promise<void> = Promise.resolve();
   readonly #volumes: PodVolumes;
@@ -63,7 +69,7 @@ export class PodRunner {
   #isDetached = false;
   #hasBeenReady = false;
 
-  constructor({ node, pod, recovered, onGone }: PodRunnerOptions) {
+  constructor({ node, pod, sandbox, onGone }: PodRunnerOptions) {
     this.uid = pod.metadata.uid ?? '';
     this.#node = node;
     this.#pod = pod;
@@ -71,7 +77,7 @@ export class PodRunner {
     this.#firstSeenMs = node.clock.now();
     this.#volumes = new PodVolumes(join(node.volumesDir, this.uid));
     this.#mustClaim = (pod.spec.nodeName ?? '') === '';
-    this.#recovered = new Map(recovered.map((running) => [running.id.container, running]));
+    this.#sandbox = sandbox;
   }
 
   get pod(): Pod {
@@ -121,14 +127,20 @@ export class PodRunner {
   }
 
   async #run(): Promise<void> {
-    if (!(await this.#hasPorts())) return;
-    this.#prepareRunners();
+    const making = this.#makeSandbox();
+    this.#making = making;
+    const sandbox = await making;
+    if (!sandbox) return;
+    this.#recovered = new Map(sandbox.containers.map((running) => [running.id.container, running]));
+    this.#prepareRunners(sandbox);
     if (this.#pod.metadata.deletionTimestamp !== undefined) {
       for (const runner of [...this.#init, ...this.#main]) void this.#adopt(runner); // Never rejects.
       this.#terminate();
       return;
     }
-    if (this.#mustClaim) this.#claimed = this.#claim();
+    if (this.#mustClaim || this.#portsText !== this.#pod.metadata.annotations?.[portsAnnotation]) {
+      this.#claimed = this.#claim();
+    }
     this.#limitDuration();
     const running = this.#runContainers();
     this.#publish();
@@ -180,36 +192,21 @@ export class PodRunner {
     return runner.run({ running, imageId, stopSignal: image?.config.stopSignal });
   }
 
-  /** Gets the pod its ports, trying again while the machine has none; false when it was stopped meanwhile. */
-  async #hasPorts(): Promise<boolean> {
+  /** Gets the pod its sandbox, trying again while there can be none; undefined when it was stopped meanwhile. */
+  async #makeSandbox(): Promise<Sandbox | undefined> {
+    const { driver, events, clock } = this.#node;
     for (let attempt = 0; ; attempt++) {
       try {
-        await this.#assignPorts();
-        return !this.#abort.signal.aborted && !this.#terminating;
+        this.#sandbox = await driver.sandbox(this.#pod, this.#abort.signal);
+        return this.#abort.signal.aborted || this.#terminating ? undefined : this.#sandbox;
       } catch (error) {
-        if (this.#abort.signal.aborted || this.#terminating) return false;
+        if (this.#abort.signal.aborted || this.#terminating) return undefined;
         const message = `Failed to create pod sandbox: ${messageOf(error)}`;
-        this.#node.events.record(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
+        events.record(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
         // Stopped meanwhile: said next.
-        await sleep(this.#node.clock, createBackoffMs(attempt), this.#abort.signal).catch(() => undefined);
+        await sleep(clock, createBackoffMs(attempt), this.#abort.signal).catch(() => undefined);
       }
     }
-  }
-
-  /** Ports that the pod has from before stay its own, unless somebody took them while it did not run. */
-  async #assignPorts(): Promise<void> {
-    const { driver, hostPorts } = this.#node;
-    if (driver.network !== 'host') return;
-    const [recovered] = this.#recovered.values();
-    const annotated = this.#pod.metadata.annotations?.[portsAnnotation];
-    const before = annotated === undefined ? undefined : parsePorts(annotated);
-    if (recovered) this.#ports = recovered.ports;
-    else if (before && !hostPorts.isTaken(before) && (await arePortsFree(before))) this.#ports = before;
-    else {
-      this.#ports = await hostPorts.assign(this.#pod.spec);
-      this.#mustClaim ||= annotated !== undefined;
-    }
-    hostPorts.hold(this.#ports);
   }
 
   /** Writes that this node runs the pod, and at which ports: one write, while the containers are already starting. */
@@ -219,10 +216,10 @@ export class PodRunner {
     for (let attempt = 0; !this.#isDetached; ) {
       if (!pod || pod.metadata.uid !== this.uid) return this.gone();
       const { metadata, spec } = pod;
-      const annotations = { ...metadata.annotations, [portsAnnotation]: JSON.stringify(this.#ports) };
-      const hasPorts = Object.keys(this.#ports).length > 0;
+      const ports = this.#portsText;
       try {
-        const claimed = hasPorts ? { ...metadata, annotations } : metadata;
+        const annotations = { ...metadata.annotations, ...(ports === undefined ? {} : { [portsAnnotation]: ports }) };
+        const claimed = { ...metadata, annotations };
         this.update(await client.update(PodKind, { ...pod, metadata: claimed, spec: { ...spec, nodeName } }));
         events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${keyText(keyOf(pod))} to ${nodeName}`);
         return;
@@ -253,7 +250,13 @@ export class PodRunner {
     }
   }
 
-  #prepareRunners(): void {
+  /** What the annotation says; undefined where each port is its own. */
+  get #portsText(): string | undefined {
+    const { ports = {} } = this.#sandbox?.addresses ?? {};
+    return Object.keys(ports).length === 0 ? undefined : JSON.stringify(ports);
+  }
+
+  #prepareRunners(sandbox: Sandbox): void {
     const node = this.#node;
     const make = (container: Container, role: ContainerRole) => {
       const before = this.#statusOf(container);
@@ -263,9 +266,9 @@ export class PodRunner {
         container,
         role,
         node,
-        podIP: node.addresses.podIP,
+        addresses: sandbox.addresses,
         before: before && hasRun ? before : undefined,
-        start: (restart, signal) => this.#startContainer(container, restart, signal),
+        start: (restart, signal) => this.#startContainer(sandbox, container, restart, signal),
         onChange: () => this.#publish(),
       });
     };
@@ -280,12 +283,11 @@ export class PodRunner {
     return [...containerStatuses, ...initContainerStatuses].find((status) => status.name === container.name);
   }
 
-  async #startContainer(container: Container, restart: number, signal: AbortSignal): Promise<Run> {
+  async #startContainer(sandbox: Sandbox, container: Container, restart: number, signal: AbortSignal): Promise<Run> {
     const node = this.#node;
     const { namespace = 'default', name } = this.#pod.metadata;
     const pod = { ...this.#pod, spec: { ...this.#pod.spec, nodeName: node.nodeName } };
-    const work = () =>
-      startContainer({ node, pod, container, restart, ports: this.#ports, signal, volumes: this.#volumes });
+    const work = () => startContainer({ node, pod, container, restart, sandbox, signal, volumes: this.#volumes });
     const { image, ...run } = await node.quarantine.run(`pod ${namespace}/${name}`, work);
     this.#images.set(image.digest, image);
     return run;
@@ -326,13 +328,14 @@ export class PodRunner {
   }
 
   async #write(): Promise<void> {
-    const { client, clock, addresses, log } = this.#node;
+    const { client, clock, host, log } = this.#node;
+    const { addresses } = this.#sandbox ?? {};
     try {
       await this.#claimed;
       if (this.#terminating || this.#isDetached) return;
       this.#isDirty = false;
-      const view = { ...this.#views(), startedAtMs: this.#firstSeenMs, failure: this.#failure };
-      const status = podStatusOf(this.#pod, view, clock.now(), addresses);
+      const view = { ...this.#views(), startedAtMs: this.#firstSeenMs, addresses, failure: this.#failure };
+      const status = podStatusOf(this.#pod, view, clock.now(), host);
       if (!isDeepStrictEqual(status, this.#pod.status)) {
         const written = await client.update(PodKind, { ...this.#pod, status }, 'status');
         this.update(written);
@@ -437,10 +440,10 @@ export class PodRunner {
   async #stopContainers(graceMs: number): Promise<void> {
     const isServing = this.#main.some((runner) => runner.running);
     const cancelDrain = this.#node.clock.after(drainLimitMs(graceMs), () => this.#draining.abort());
-    const quiet = isServing
-      ? drained(Object.values(this.#ports), this.#node.clock, this.#draining.signal)
-      : Promise.resolve();
-    const stops: Promise<void>[] = this.#main.map((runner) => runner.stop({ graceMs, turn: quiet }));
+    const quiet = isServing ? this.#sandbox?.drained(this.#draining.signal) : undefined;
+    const stops: Promise<void>[] = this.#main.map((runner) =>
+      runner.stop({ graceMs, turn: quiet ?? Promise.resolve() }),
+    );
     for (const runner of this.#init.toReversed()) {
       stops.push(runner.stop(runner.role === 'sidecar' ? { graceMs, turn: Promise.all(stops.slice()) } : { graceMs }));
     }
@@ -470,11 +473,9 @@ export class PodRunner {
 
   /** Frees what the pod had on this machine; its logs stay. */
   async #release(): Promise<void> {
-    await this.#node.driver.removePod(this.uid);
+    await this.#making;
+    await this.#sandbox?.remove();
     await this.#node.files.remove(join(this.#node.volumesDir, this.uid));
-    const ports = this.#ports;
-    this.#ports = {}; // Each is given back once: soon it may be another pod's.
-    this.#node.hostPorts.release(ports);
   }
 }
 

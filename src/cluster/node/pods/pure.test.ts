@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Pod } from '../../../api/core/pod.ts';
 import { commandOf } from './command.ts';
-import { countEstablished, drainLimitMs } from './connections.ts';
 import { expand } from './expand.ts';
+import { drainLimitMs } from './pod-runner.ts';
 import { goSeconds, RestartBackoff, shouldRestart } from './restart.ts';
 import { type ContainerView, phaseOf, podStatusOf } from './status.ts';
 
@@ -105,10 +105,14 @@ test('a pod that waits between two runs is Running, one whose init container has
   assert.equal(phaseOf(pod, { init: [view(running, { role: 'init' })], main: [view({ waiting: {} })] }), 'Pending');
 });
 
-const addresses = { podIP: '127.0.0.1', hostIP: '127.0.0.1' };
 const aPod: Pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'c' }] } };
 const statusOf = (pod: Pod, main: ContainerView[], nowMs: number) =>
-  podStatusOf(pod, { init: [], main, startedAtMs: 0, failure: undefined }, nowMs, addresses);
+  podStatusOf(
+    pod,
+    { init: [], main, startedAtMs: 0, addresses: { ips: ['10.0.0.7', 'fd00::7'] }, failure: undefined },
+    nowMs,
+    { address: '10.0.0.1' },
+  );
 const conditionOf = (status: ReturnType<typeof statusOf>, type: string) =>
   status.conditions?.find((c) => c.type === type);
 
@@ -119,6 +123,12 @@ test('the time of a condition is when it last changed', () => {
   const ready = statusOf({ ...aPod, status: same }, [view(running, { isReady: true })], 9_000);
   assert.equal(conditionOf(ready, 'Ready')?.lastTransitionTime, '1970-01-01T00:00:09Z');
   assert.equal(conditionOf(ready, 'Initialized')?.lastTransitionTime, '1970-01-01T00:00:00Z');
+});
+
+test("the addresses of a pod's status are its sandbox's, the first first; the host's is the node's", () => {
+  const { podIP, podIPs, hostIP, hostIPs } = statusOf(aPod, [view(running)], 0);
+  assert.deepEqual([podIP, podIPs], ['10.0.0.7', [{ ip: '10.0.0.7' }, { ip: 'fd00::7' }]]);
+  assert.deepEqual([hostIP, hostIPs], ['10.0.0.1', [{ ip: '10.0.0.1' }]]);
 });
 
 test('a pod with a readiness gate is ready only when its condition is True', () => {
@@ -147,15 +157,3 @@ for (const [what, init, main, expected] of [
     assert.equal(phaseOf({ spec: { containers: [], restartPolicy: 'Never' } }, { init, main }), expected);
   });
 }
-
-test('only established connections to the given local ports count', () => {
-  const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:5208 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
-   1: 0100007F:5208 0100007F:D2F0 01 00000000:00000000 00:00000000 00000000     0        0 2
-   2: 0100007F:D2F0 0100007F:5208 01 00000000:00000000 00:00000000 00000000     0        0 3
-   3: 0100007F:5208 0100007F:D2F2 06 00000000:00000000 00:00000000 00000000     0        0 4
-  14: 0000000000000000FFFF00000100007F:5208 0000000000000000FFFF00000100007F:D2F4 08 00000000:00000000 00:0 0
-`;
-  assert.equal(countEstablished(table, [0x5208]), 2);
-  assert.equal(countEstablished(table, [80]), 0);
-});

@@ -1,10 +1,11 @@
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
-import type { ContainerOnNode, PortMap } from '../driver.ts';
+import type { Client } from '../../../kube/client.ts';
+import type { ContainerOnNode, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 import { commandOf } from './command.ts';
 import type { Run } from './container-runner.ts';
-import { environmentOf } from './environment.ts';
+import { environmentOf, type Place } from './environment.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
 import { makeVolumes, mountsOf } from './volumes.ts';
@@ -15,7 +16,7 @@ export interface StartOptions {
   pod: Pod;
   container: Container;
   restart: number;
-  ports: PortMap;
+  sandbox: Sandbox;
   volumes: PodVolumes;
   signal: AbortSignal;
 }
@@ -29,8 +30,8 @@ export class PodVolumes {
     this.dir = dir;
   }
 
-  async make(pod: Pod, { client, addresses }: NodeContext): Promise<void> {
-    this.#made ??= makeVolumes(pod, this.dir, client, addresses);
+  async make(pod: Pod, client: Client, place: Place): Promise<void> {
+    this.#made ??= makeVolumes(pod, this.dir, client, place);
     try {
       await this.#made;
     } catch (error) {
@@ -42,13 +43,14 @@ export class PodVolumes {
 
 /** Starts one container of a pod with all that it asks for; throws what the container's status then says. */
 export async function startContainer(options: StartOptions): Promise<Run & { image: Image }> {
-  const { node, pod, container, restart, ports, volumes, signal } = options;
-  const { driver, client, addresses, events, logs, metrics } = node;
+  const { node, pod, container, restart, sandbox, volumes, signal } = options;
+  const { driver, client, events, logs, metrics } = node;
+  const place = { host: node.host, pod: sandbox.addresses };
   try {
     const image = await imageFor(node, pod, container);
-    await volumes.make(pod, node);
+    await volumes.make(pod, client, place);
     const imageEnv = image.config.env;
-    const environment = await environmentOf({ pod, container, imageEnv, ports, client, addresses });
+    const environment = await environmentOf({ pod, container, imageEnv, client, place });
     const start: ContainerOnNode = {
       id: { podUid: pod.metadata.uid ?? '', container: container.name, restart },
       image,
@@ -56,10 +58,9 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
       workingDir: container.workingDir ?? image.config.workingDir,
       environment,
       mounts: await mountsOf(container, volumes.dir, environment),
-      ports,
       logPath: logs.pathOf(pod.metadata, container.name, restart),
     };
-    const running = await driver.start(start, signal);
+    const running = await sandbox.start(start, signal);
     metrics?.starts.inc({ result: 'ok' });
     events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
     for (const note of driver.notesOn(container)) events.record(pod, 'Normal', 'NotIsolated', note);

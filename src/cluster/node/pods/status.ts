@@ -9,7 +9,8 @@ import {
 import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
 import { transitionTime } from '../../../kube/conditions.ts';
-import type { Addresses } from './environment.ts';
+import type { PodAddresses } from '../driver.ts';
+import type { Host } from './environment.ts';
 
 /** A sidecar is an init container that goes on running (`restartPolicy: Always`). */
 export type ContainerRole = 'init' | 'sidecar' | 'main';
@@ -32,17 +33,14 @@ export interface PodView {
   init: readonly ContainerView[];
   main: readonly ContainerView[];
   startedAtMs: number;
+  /** Undefined when it could not be given any. */
+  addresses: Pick<PodAddresses, 'ips'> | undefined;
   /** Why the pod failed as a whole, for example its deadline. */
   failure: { reason: string; message: string } | undefined;
 }
 
 /** The status that says what `view` says: pure; times of transitions are kept where nothing changed. */
-export function podStatusOf(
-  pod: Pod,
-  view: PodView,
-  nowMs: number,
-  addresses: Pick<Addresses, 'podIP' | 'hostIP'>,
-): PodStatus {
+export function podStatusOf(pod: Pod, view: PodView, nowMs: number, host: Pick<Host, 'address'>): PodStatus {
   const phase = view.failure ? 'Failed' : phaseOf(pod, view);
   const isInitialized = hasBegun(view.main) || view.init.every(isDone);
   const working = [...view.init.filter((c) => c.role === 'sidecar'), ...view.main];
@@ -82,14 +80,16 @@ export function podStatusOf(
     ...pod.status,
     phase,
     conditions,
-    hostIP: addresses.hostIP,
-    hostIPs: [{ ip: addresses.hostIP }],
-    podIP: addresses.podIP,
-    podIPs: [{ ip: addresses.podIP }],
+    hostIP: host.address,
+    hostIPs: [{ ip: host.address }],
     startTime: pod.status?.startTime ?? timestamp(view.startedAtMs),
     qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec),
     containerStatuses: view.main.map(containerStatusOf),
   };
+  if (view.addresses) {
+    const { ips } = view.addresses;
+    Object.assign(status, { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) });
+  }
   if (view.init.length > 0) status.initContainerStatuses = view.init.map(containerStatusOf);
   if (view.failure) Object.assign(status, view.failure);
   return status;

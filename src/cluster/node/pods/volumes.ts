@@ -7,7 +7,7 @@ import type { DownwardFile, KeyToPath } from '../../../api/core/volume.ts';
 import { isConfigKey } from '../../../api/names.ts';
 import type { Client } from '../../../kube/client.ts';
 import { type Mount, StartError } from '../driver.ts';
-import { type Addresses, ConfigSources, fieldOf, resourceOf } from './environment.ts';
+import { ConfigSources, fieldOf, type Place, resourceOf } from './environment.ts';
 import { expand } from './expand.ts';
 
 /** The content of one file of a volume; the path is relative and stays within the volume. */
@@ -20,9 +20,9 @@ interface VolumeFile {
 /**
  * Makes the pod's volumes as folders under `dir`, one each. A folder that was there before, in which a container may
  * have put links, is replaced as a whole: nothing is written through it. Throws StartError naming what is missing or
- * what no process of the host can have.
+ * what no pod of this node can have.
  */
-export async function makeVolumes(pod: Pod, dir: string, client: Client, addresses: Addresses): Promise<void> {
+export async function makeVolumes(pod: Pod, dir: string, client: Client, place: Place): Promise<void> {
   const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
   for (const volume of pod.spec.volumes ?? []) {
     const folder = join(dir, contained(volume.name, volume.name));
@@ -30,7 +30,7 @@ export async function makeVolumes(pod: Pod, dir: string, client: Client, address
       await mkdir(folder, { recursive: true, mode: 0o777 }); // It keeps what containers put there, over their restarts.
       continue;
     }
-    const files = await filesOf(volume, pod, sources, addresses);
+    const files = await filesOf(volume, pod, sources, place);
     const aside = [join(dir, `.${randomUUID()}`), join(dir, `.${randomUUID()}`)] as const;
     const [fresh, before] = aside;
     try {
@@ -77,7 +77,7 @@ export async function mountsOf(
   return mounts;
 }
 
-async function filesOf(volume: Volume, pod: Pod, sources: ConfigSources, addresses: Addresses): Promise<VolumeFile[]> {
+async function filesOf(volume: Volume, pod: Pod, sources: ConfigSources, place: Place): Promise<VolumeFile[]> {
   const { name, configMap, secret, projected, downwardAPI } = volume;
   const at = (mode = 0o644) => ({ mode, volume: name });
   if (configMap) {
@@ -88,7 +88,7 @@ async function filesOf(volume: Volume, pod: Pod, sources: ConfigSources, address
     const { items, defaultMode, optional } = secret;
     return chosen(await sources.secret(secret.secretName, optional), items, at(defaultMode));
   }
-  if (downwardAPI) return described(downwardAPI.items, pod, addresses, at(downwardAPI.defaultMode));
+  if (downwardAPI) return described(downwardAPI.items, pod, place, at(downwardAPI.defaultMode));
   if (!projected) {
     const kind = Object.keys(volume).find((key) => key !== 'name');
     throw refused(name, `${kind} volumes are not supported on this node: use configMap, secret, projected or emptyDir`);
@@ -108,7 +108,7 @@ async function filesOf(volume: Volume, pod: Pod, sources: ConfigSources, address
       files.push(
         ...chosen(await sources.secret(source.secret.name, source.secret.optional), source.secret.items, mode),
       );
-    } else if (source.downwardAPI) files.push(...described(source.downwardAPI.items, pod, addresses, mode));
+    } else if (source.downwardAPI) files.push(...described(source.downwardAPI.items, pod, place, mode));
     else throw refused(name, `${Object.keys(source)[0]} projections are not supported on this node`);
   }
   return files;
@@ -141,15 +141,15 @@ function chosen(
 function described(
   items: readonly DownwardFile[] | undefined,
   pod: Pod,
-  addresses: Addresses,
+  place: Place,
   { mode, volume }: Where,
 ): VolumeFile[] {
   return (items ?? []).map(({ path, fieldRef, resourceFieldRef, mode: own }) => {
     const container = pod.spec.containers.find((c) => c.name === resourceFieldRef?.containerName);
     const text = fieldRef
-      ? fieldOf(pod, fieldRef.fieldPath, addresses)
+      ? fieldOf(pod, fieldRef.fieldPath, place)
       : resourceFieldRef && container
-        ? resourceOf(container, resourceFieldRef.resource, resourceFieldRef.divisor, addresses)
+        ? resourceOf(container, resourceFieldRef.resource, resourceFieldRef.divisor, place.host)
         : undefined;
     if (text === undefined) throw refused(volume, `${path}: neither a field nor a container's resource`);
     return { path, content: Buffer.from(text), mode: own ?? mode };

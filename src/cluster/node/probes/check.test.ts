@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { Readable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import type { Probe } from '../../../api/core/pod-spec.ts';
-import type { RunningContainer } from '../driver.ts';
+import type { PodAddresses, PortMap, RunningContainer, Streams } from '../driver.ts';
 import { checkOf, portOf } from './check.ts';
 
 const http = createServer((request, response) => {
@@ -49,11 +50,16 @@ describe('a check of a probe', () => {
 
   function check(probe: Probe) {
     const running = {
-      ports: { 8080: httpPort, 9: silentPort },
-      exec: async (command: readonly string[]) => ({ exitCode: Number(command[0]), output: 'said so\n' }),
+      exec: async (command: readonly string[]): Promise<Streams> => ({
+        stdin: undefined,
+        stdout: Readable.from([Buffer.from('said so\n')]),
+        stderr: undefined,
+        exited: Promise.resolve(Number(command[0])),
+      }),
     } as unknown as RunningContainer;
+    const addresses: PodAddresses = { ips: ['127.0.0.1'], ports: { 8080: httpPort, 9: silentPort } };
     const container = { name: 'c', ports: [{ name: 'web', containerPort: 8080 }] };
-    return checkOf({ probe, container, running, podIP: '127.0.0.1' })();
+    return checkOf({ probe, container, running, addresses })();
   }
 
   for (const [what, probe, expected] of [
@@ -94,9 +100,10 @@ describe('a check of a probe', () => {
 
   test('a port is found by number or name, and mapped', () => {
     const container = { ports: [{ name: 'web', containerPort: 8080 }] };
-    assert.equal(portOf('web', container, { 8080: 4 }), 4);
-    assert.equal(portOf(8080, container, {}), 8080);
-    assert.equal(portOf('9000', container, {}), 9000);
-    assert.throws(() => portOf('nope', container, {}), /couldn't find port: "nope"/);
+    const at = (ports: PortMap): PodAddresses => ({ ips: ['127.0.0.1'], ports });
+    assert.equal(portOf('web', container, at({ 8080: 4 })), 4);
+    assert.equal(portOf(8080, container, at({})), 8080);
+    assert.equal(portOf('9000', container, at({})), 9000);
+    assert.throws(() => portOf('nope', container, at({})), /couldn't find port: "nope"/);
   });
 });

@@ -5,7 +5,8 @@ import type { HttpGetAction } from '../../../api/core/container.ts';
 import type { Container, Probe } from '../../../api/core/pod-spec.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { request } from '../../../lib/node-http.ts';
-import type { PortMap, RunningContainer } from '../driver.ts';
+import { type PodAddresses, portAt, type RunningContainer } from '../driver.ts';
+import { runCommand } from '../pods/run-command.ts';
 
 /** What one probe found: `message` says why not, in the words of Kubernetes' events. */
 export type ProbeResult = { isSuccess: true } | { isSuccess: false; message: string };
@@ -15,7 +16,7 @@ export interface CheckOptions {
   probe: Probe;
   container: Container;
   running: RunningContainer;
-  podIP: string;
+  addresses: PodAddresses;
 }
 
 const success: ProbeResult = { isSuccess: true };
@@ -38,37 +39,37 @@ export function checkOf(options: CheckOptions): Check {
   };
 }
 
-async function check({ probe, container, running, podIP }: CheckOptions): Promise<ProbeResult> {
+async function check({ probe, container, running, addresses }: CheckOptions): Promise<ProbeResult> {
   const timeoutMs = Math.min((probe.timeoutSeconds || 1) * 1000, timeoutMaxMs);
   const { exec, httpGet, tcpSocket, grpc } = probe;
   if (httpGet) {
-    const port = portOf(httpGet.port, container, running.ports);
-    const answer = await getHttp({ httpGet, port, host: httpGet.host || podIP, timeoutMs });
+    const port = portOf(httpGet.port, container, addresses);
+    const answer = await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
     if ('failure' in answer) return failure(answer.failure);
     const { status } = answer;
     return status >= 200 && status < 400 ? success : failure(`HTTP probe failed with statuscode: ${status}`);
   }
   if (tcpSocket) {
-    const port = portOf(tcpSocket.port, container, running.ports);
-    return checkTcp(tcpSocket.host || podIP, port, timeoutMs);
+    const port = portOf(tcpSocket.port, container, addresses);
+    return checkTcp(tcpSocket.host || addresses.ips[0], port, timeoutMs);
   }
   if (exec) {
-    const { exitCode, output } = await running.exec(exec.command ?? [], timeoutMs);
+    const { exitCode, output } = await runCommand(running, exec.command ?? [], { timeoutMs });
     return exitCode === 0 ? success : failure(output.trim() || `exit code ${exitCode}`);
   }
   if (grpc) return failure('grpc probes are not supported on this node: use httpGet or tcpSocket');
   return success;
 }
 
-/** The host's port for a container's port, by number or name. Throws when there is none. */
-export function portOf(port: number | string, container: Pick<Container, 'ports'>, ports: PortMap): number {
+/** Where a container's port, by number or name, is reached. Throws when there is none. */
+export function portOf(port: number | string, container: Pick<Container, 'ports'>, addresses: PodAddresses): number {
   const found = container.ports?.find((p) => p.name === port)?.containerPort ?? Number(port);
   if (!Number.isInteger(found) || found < 1 || found > 65535) {
     throw new Error(
       `couldn't find port: ${JSON.stringify(port)}: name a port of the container, or a number up to 65535`,
     );
   }
-  return ports[found] ?? found;
+  return portAt(addresses, found);
 }
 
 function checkTcp(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {

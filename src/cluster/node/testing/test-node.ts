@@ -13,7 +13,8 @@ import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { type ApiServer, openApiServer } from '../../apiserver/index.ts';
 import { type NodeAgent, type NodeAgentOptions, startNodeAgent } from '../agent.ts';
-import { processDriver } from '../drivers/process/index.ts';
+import type { Driver, DriverOptions } from '../driver.ts';
+import { chooseDriver } from '../drivers/choose.ts';
 import type { ImageSource } from '../images/store.ts';
 
 export interface TestNode {
@@ -35,11 +36,14 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
-type NodeOptions = Partial<Pick<NodeAgentOptions, 'quarantine' | 'podsMax'>>;
+interface NodeOptions extends Partial<Pick<NodeAgentOptions, 'quarantine' | 'podsMax'>> {
+  /** The machine's own, unless given. */
+  openDriver?: (options: DriverOptions) => Driver;
+}
 
 const patienceMs = 15_000;
 
-/** A real API server with a node agent and the process driver, in a folder of its own. */
+/** A real API server with a node agent and a driver, in a folder of its own. */
 export async function openTestNode(registry: ImageSource, agentOptions: NodeOptions = {}): Promise<TestNode> {
   const dir = mkdtempSync(join(tmpdir(), 'kittiwake-node-'));
   const api = await openApiServer({ dataDir: dir, clock: systemClock, log: silentLogger, kinds: [] });
@@ -130,12 +134,12 @@ export function startAgent(
   dir: string,
   { client }: Pick<ApiServer, 'client'>,
   registry: ImageSource,
-  options: NodeOptions = {},
+  { openDriver = chooseDriver().open, ...options }: NodeOptions = {},
 ) {
   const dataDir = join(dir, 'node');
   mkdirSync(dataDir, { recursive: true });
-  const shared = { clock: systemClock, log: silentLogger, dataDir };
-  return startNodeAgent({ ...shared, client, nodeName: 'local', driver: processDriver(shared), registry, ...options });
+  const shared = { clock: systemClock, log: silentLogger, dataDir, address: '127.0.0.1' };
+  return startNodeAgent({ ...shared, client, nodeName: 'local', driver: openDriver(shared), registry, ...options });
 }
 
 export async function ensureDefaultNamespace(client: Client): Promise<void> {

@@ -1,10 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
-import { messageOf } from '../../../../lib/errors.ts';
+import { KittiwakeError, messageOf } from '../../../../lib/errors.ts';
 import { killMarked, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
-import type { ContainerExit, ContainerId, PortMap, RunningContainer } from '../../driver.ts';
+import type { ContainerExit, ContainerId, RunningContainer, Streams, StreamsWanted } from '../../driver.ts';
 import { runBeside } from './exec.ts';
 import { isRunning, type ProcessIdentity } from './identity.ts';
 import type { ContainerRecord } from './record.ts';
@@ -26,31 +26,27 @@ export interface ProcessContainerOptions {
 /** A container that is a process group of the host; its leader is the container's program. */
 export class ProcessContainer implements RunningContainer {
   readonly id: ContainerId;
-  readonly ports: PortMap;
   readonly logPath: string;
   readonly startedAtMs: number;
-  readonly imageDigest: string;
-  readonly pid: number;
   readonly exited: Promise<ContainerExit>;
   readonly #record: ContainerRecord;
   readonly #log: Logger;
+  readonly #pid: number;
   #hasExited = false;
 
   constructor({ record, process, marker, clock, log, onEnded }: ProcessContainerOptions) {
     this.#record = record;
     this.#log = log;
     this.id = record.id;
-    this.ports = record.ports;
     this.logPath = record.logPath;
     this.startedAtMs = record.startedAtMs;
-    this.imageDigest = record.imageDigest;
-    this.pid = process.pid;
+    this.#pid = process.pid;
     const ended = 'child' in process ? endOfChild(process.child, clock) : endOfAdopted(process.adopted, clock);
     this.exited = ended.then(async (exit) => {
       this.#hasExited = true;
       // A container ends with its program: children that it left behind go too, even those with a group of their own.
       await this.#settle('processes may be left of it', async () => {
-        signalGroup(this.pid, 'SIGKILL');
+        signalGroup(this.#pid, 'SIGKILL');
         await killMarked(marker);
       });
       await this.#settle('its working copy could not be used again', onEnded);
@@ -59,12 +55,17 @@ export class ProcessContainer implements RunningContainer {
   }
 
   signal(signal: NodeJS.Signals | number): void {
-    if (!this.#hasExited) signalGroup(this.pid, signal);
+    if (!this.#hasExited) signalGroup(this.#pid, signal);
   }
 
-  exec(command: readonly string[], timeoutMs: number, signal?: AbortSignal) {
+  exec(command: readonly string[], wanted: StreamsWanted, signal: AbortSignal): Promise<Streams> {
     const { environment, cwd } = this.#record;
-    return runBeside(command, { environment, cwd, timeoutMs, signal });
+    return runBeside(command, { ...wanted, environment, cwd, signal });
+  }
+
+  attach(): Promise<Streams> {
+    const what = "attach to a program: it writes straight into its log and has no input; 'kubectl logs -f' shows it";
+    return Promise.reject(new KittiwakeError('STREAM_UNSUPPORTED', { driver: 'process', what }));
   }
 
   /** Whatever goes wrong after the end is said, and is no reason for the end not to be known. */

@@ -1,15 +1,13 @@
 import type { Container } from '../../../../api/core/pod-spec.ts';
 
 /** What a container driver would give and the process driver cannot: for `kittiwake doctor` and the node's events. */
-export function missingIsolation(): string[] {
-  return [
-    'no file system of its own: a pod has a copy of its image, but sees the files of the user that runs kittiwake',
-    'volumes appear inside the copy of the image ($KITTIWAKE_ROOT), not at absolute paths of the machine',
-    'no network of its own: pods share 127.0.0.1; each port is mapped to a free one, which PORT says',
-    'resource limits (cpu, memory) are not enforced',
-    'securityContext (users, capabilities, seccomp, read-only root) is not applied',
-  ];
-}
+export const missingIsolation: readonly string[] = [
+  'no file system of its own: a pod has a copy of its image, but sees the files of the user that runs kittiwake',
+  'volumes appear inside the copy of the image ($KITTIWAKE_ROOT), not at absolute paths of the machine',
+  'no network of its own: pods share 127.0.0.1; each port is mapped to a free one, which PORT says',
+  'resource limits (cpu, memory) are not enforced',
+  'securityContext (users, capabilities, seccomp, read-only root) is not applied',
+];
 
 /** What of it this container asks for. */
 export function notesOn(

@@ -15,12 +15,14 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import type { Pod } from '../../../../api/core/pod.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../observe/log.ts';
 import type { ContainerOnNode, Driver, RunningContainer } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
 import type { Image } from '../../images/image.ts';
 import { ImageStore } from '../../images/store.ts';
+import { runCommand } from '../../pods/run-command.ts';
 import { openTestRegistry, type TestRegistry } from '../../testing/test-images.ts';
 import { program } from '../../testing/test-node.ts';
 import { startFromStat, startOf } from './identity.ts';
@@ -28,7 +30,8 @@ import { processDriver } from './index.ts';
 import { launcher, pidPath, readClaim, readRecord, recordPath, revoke } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 
-const shared = { clock: systemClock, log: silentLogger };
+const shared = { clock: systemClock, log: silentLogger, address: '127.0.0.1' };
+const never = new AbortController().signal;
 let registry: TestRegistry;
 let dir: string;
 let files: Files;
@@ -67,14 +70,23 @@ describe('the process driver', () => {
       workingDir: image.config.workingDir,
       environment: {},
       mounts: [],
-      ports: { 8080: 1234 },
       logPath: join(dir, 'logs/0.log'),
       ...more,
     };
-    const running = await driver.start(container, new AbortController().signal);
+    const sandbox = await driver.sandbox(podOf(container.id.podUid), never);
+    const running = await sandbox.start(container, never);
     started.push(running);
     return running;
   }
+
+  const podOf = (uid: string): Pod => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: uid, uid },
+    spec: { containers: [{ name: 'c', ports: [{ containerPort: 8080 }] }] },
+  });
+  const run = (container: RunningContainer, command: string[], timeoutMs: number, signal?: AbortSignal) =>
+    runCommand(container, command, { timeoutMs, signal });
 
   const output = () => readFileSync(join(dir, 'logs/0.log'), 'utf8');
 
@@ -118,22 +130,27 @@ describe('the process driver', () => {
 
   test('an exec command has the environment of its container, and a limit', async () => {
     const container = await start(await imageOf('setInterval(() => {}, 1000)'), { environment: { A: 'b' } });
-    const ok = await container.exec(['node', '-p', 'process.env.A + process.cwd().endsWith("/root/app")'], 5_000);
+    const ok = await run(container, ['node', '-p', 'process.env.A + process.cwd().endsWith("/root/app")'], 5_000);
     assert.deepEqual(ok, { exitCode: 0, output: 'btrue\n' });
-    assert.equal((await container.exec(['sleep', '60'], 50)).exitCode, 124);
-    assert.equal((await container.exec(['nonsense'], 1_000)).exitCode, 127);
+    assert.equal((await run(container, ['sleep', '60'], 50)).exitCode, 124);
+    assert.equal((await run(container, ['nonsense'], 1_000)).exitCode, 127);
   });
 
   test('another driver on the same folder finds the container again, its ports and its end', async () => {
     const first = await start(await imageOf('setInterval(() => {}, 1000); console.log("up")'));
     // A start that has not claimed its right to run yet would be revoked.
     while (output() === '') await new Promise((resolve) => setTimeout(resolve, 5));
-    const [found, ...others] = await processDriver({ ...shared, dataDir: dir }).recover();
+    const { addresses } = await driver.sandbox(podOf('uid'), never);
+    const [sandbox, ...others] = await processDriver({ ...shared, dataDir: dir }).recover();
+    const [found] = sandbox?.containers ?? [];
     assert.ok(found && others.length === 0);
-    assert.deepEqual([found.id, found.ports, found.logPath], [first.id, first.ports, first.logPath]);
+    assert.deepEqual([found.id, found.logPath], [first.id, first.logPath]);
+    assert.deepEqual(sandbox?.addresses, addresses);
+    assert.ok(Number(addresses.ports[8080]) > 0);
     found.signal('SIGKILL');
     assert.equal((await found.exited).isUnknown, true);
-    assert.deepEqual(await processDriver({ ...shared, dataDir: dir }).recover(), []);
+    const [empty] = await processDriver({ ...shared, dataDir: dir }).recover();
+    assert.deepEqual(empty?.containers, []);
   });
 
   test('a start that the agent did not live to see is either adopted or never runs', async () => {
@@ -199,7 +216,7 @@ describe('the process driver', () => {
       assert.equal((await container.exited).exitCode, 0);
     }
     assert.equal(output(), temps.map((temp) => `${temp}\n`).join(''));
-    await driver.removePod('uid');
+    await (await driver.sandbox(podOf('uid'), never)).remove();
     await driver.close();
     assert.deepEqual(
       temps.map((temp) => existsSync(temp)),
@@ -255,13 +272,14 @@ describe('the process driver', () => {
       const other = processDriver({ ...shared, dataDir: dir });
       const found = await other.recover();
       assert.deepEqual(
-        found.map((container) => container.id.podUid),
+        found.flatMap(({ containers }) => containers).map((container) => container.id.podUid),
         ['good'],
       );
       assert.equal((await bad.exited).signal, 9);
-      assert.deepEqual((await other.podsOnDisk()).sort(), ['good', 'uid']);
-      await other.removePod('uid');
-      assert.deepEqual(await other.podsOnDisk(), ['good']);
+      const onDisk = () => readdirSync(join(dir, 'pods')).sort();
+      assert.deepEqual(onDisk(), ['good', 'stray', 'uid']);
+      await found.find(({ podUid }) => podUid === 'uid')?.remove();
+      assert.deepEqual(onDisk(), ['good', 'stray']);
       good.signal('SIGKILL');
       await good.exited;
       await other.close();
@@ -278,17 +296,17 @@ describe('the process driver', () => {
 
   test('a command that holds its output open, or floods it, ends in time', async () => {
     const container = await start(await imageOf('setInterval(() => {}, 1000)'));
-    const held = await container.exec(['/bin/sh', '-c', 'setsid sleep 1000 & echo done'], 60_000);
+    const held = await run(container, ['/bin/sh', '-c', 'setsid sleep 1000 & echo done'], 60_000);
     assert.deepEqual(held, { exitCode: 0, output: 'done\n' });
-    const heldLate = await container.exec(['/bin/sh', '-c', 'setsid sleep 1000 & sleep 1000'], 100);
+    const heldLate = await run(container, ['/bin/sh', '-c', 'setsid sleep 1000 & sleep 1000'], 100);
     assert.equal(heldLate.exitCode, 124);
-    const flood = await container.exec(['/bin/sh', '-c', 'exec cat /dev/zero'], 60_000);
+    const flood = await run(container, ['/bin/sh', '-c', 'exec cat /dev/zero'], 60_000);
     assert.equal(flood.exitCode, 124);
     assert.match(flood.output, /more than 16777216 bytes/);
-    const binary = await container.exec(['/bin/sh', '-c', 'head -c 100000 /dev/zero'], 60_000);
+    const binary = await run(container, ['/bin/sh', '-c', 'head -c 100000 /dev/zero'], 60_000);
     assert.deepEqual([binary.exitCode, binary.output.length], [0, 65_536]);
     const aborted = new AbortController();
-    const running = container.exec(['sleep', '1000'], 60_000, aborted.signal);
+    const running = run(container, ['sleep', '1000'], 60_000, aborted.signal);
     aborted.abort();
     assert.equal((await running).exitCode, 124);
   });
@@ -304,7 +322,7 @@ describe('the process driver', () => {
     test(`a command that is ${what} fails in words, and so does such a container`, async () => {
       const image = await imageOf('setInterval(() => {}, 1000)');
       const container = await start(image);
-      const result = await container.exec(command, 5_000);
+      const result = await run(container, command, 5_000);
       assert.equal(result.exitCode, 127);
       assert.notEqual(result.output, '');
       if (command.length === 0) return; // A pod without a command is refused before.
@@ -339,7 +357,7 @@ describe('the process driver', () => {
   test('spares of an earlier run of the machine are not used: they were not synced', async () => {
     const image = await imageOf('console.log("whole")');
     await (await start(image)).exited;
-    await driver.removePod('uid');
+    await (await driver.sandbox(podOf('uid'), never)).remove();
     await driver.close();
     const [hex = ''] = readdirSync(join(dir, 'spares'));
     const [spare = ''] = readdirSync(join(dir, 'spares', hex));

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
-import type { PodSpec } from '../../../api/core/pod-spec.ts';
-import type { PortMap } from '../driver.ts';
+import { type Pod, portsAnnotation } from '../../../../api/core/pod.ts';
+import type { PodSpec } from '../../../../api/core/pod-spec.ts';
+import type { PortMap } from '../../driver.ts';
 
 /**
  * Below the range from which Linux (32768) and macOS (49152) take the ports of outgoing connections: a port found free
@@ -12,10 +13,28 @@ const lastPort = 32_767;
 /** Ports of the host that stand for the pods' own; no two pods get the same one. */
 export class HostPorts {
   readonly #taken = new Set<number>();
+  readonly #address: string;
   #next = firstPort + Math.floor(Math.random() * (lastPort - firstPort));
 
+  /** Of the host's addresses, `address` is the one at which pods are reached. */
+  constructor(address: string) {
+    this.#address = address;
+  }
+
+  /** The pod's ports: those that it has from before, unless somebody took them while it did not run. */
+  async takeFor({ metadata, spec }: Pod): Promise<PortMap> {
+    const before = parsePorts(metadata.annotations?.[portsAnnotation] ?? '');
+    const isTaken = (port: number) => this.#taken.has(port);
+    if (before && !Object.values(before).some(isTaken)) {
+      this.hold(before);
+      if (await this.#areFree(before)) return before;
+      this.release(before);
+    }
+    return this.#assign(spec);
+  }
+
   /** A host port for each TCP port of the pod's containers; a `hostPort` is taken at its word. */
-  async assign(spec: PodSpec): Promise<PortMap> {
+  async #assign(spec: PodSpec): Promise<PortMap> {
     const ports: Record<number, number> = {};
     for (const container of [...spec.containers, ...(spec.initContainers ?? [])]) {
       for (const { containerPort, hostPort, protocol = 'TCP' } of container.ports ?? []) {
@@ -27,12 +46,7 @@ export class HostPorts {
     return ports;
   }
 
-  /** Whether a pod has one of these ports. */
-  isTaken(ports: PortMap): boolean {
-    return Object.values(ports).some((port) => this.#taken.has(port));
-  }
-
-  /** Marks ports as taken that a pod has from before. */
+  /** Marks ports as taken. */
   hold(ports: PortMap): void {
     for (const port of Object.values(ports)) this.#taken.add(port);
   }
@@ -41,13 +55,18 @@ export class HostPorts {
     for (const port of Object.values(ports)) this.#taken.delete(port);
   }
 
+  async #areFree(ports: PortMap): Promise<boolean> {
+    const checks = Object.values(ports).map((port) => isPortFree(port, this.#address));
+    return (await Promise.all(checks)).every((isFree) => isFree);
+  }
+
   async #free(): Promise<number> {
     for (let tries = 0; tries <= lastPort - firstPort; tries++) {
       const port = this.#next;
       this.#next = port === lastPort ? firstPort : port + 1;
       if (this.#taken.has(port)) continue;
       this.#taken.add(port);
-      if (await isPortFree(port)) return port;
+      if (await isPortFree(port, this.#address)) return port;
       this.#taken.delete(port);
     }
     throw new Error(`no port from ${firstPort} to ${lastPort} of this machine is free: stop some pods`);
@@ -67,12 +86,8 @@ export function parsePorts(text: string): PortMap | undefined {
   }
 }
 
-export async function arePortsFree(ports: PortMap): Promise<boolean> {
-  return (await Promise.all(Object.values(ports).map(isPortFree))).every((isFree) => isFree);
-}
-
-/** Whether a program could listen on `port` on all addresses. */
-async function isPortFree(port: number): Promise<boolean> {
+/** Whether a program could listen on `port` at `address` and on all addresses. */
+async function isPortFree(port: number, address: string): Promise<boolean> {
   const canListen = (host: string) =>
     new Promise<boolean>((resolve, reject) => {
       const server = createServer();
@@ -84,5 +99,5 @@ async function isPortFree(port: number): Promise<boolean> {
       });
       server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
     });
-  return (await canListen('127.0.0.1')) && (await canListen('::'));
+  return (await canListen(address)) && (await canListen('::'));
 }

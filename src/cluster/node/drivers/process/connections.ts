@@ -1,16 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { type Clock, sleep } from '../../../lib/clock.ts';
+import { type Clock, sleep } from '../../../../lib/clock.ts';
 
 /** Two readings this far apart must both find nothing: a connection being set up shows in the second. */
 const betweenReadingsMs = 50;
 /** Where connections cannot be counted (not Linux): long enough for the gateway to have noticed. */
 const blindDrainMs = 250;
-
-/**
- * How long connections are waited for before a program is told to stop: the other half of the grace period is for it to
- * end in.
- */
-export const drainLimitMs = (graceMs: number): number => graceMs / 2;
 
 /** Resolves when no connection to `ports` of this host is established, or when `signal` aborts. */
 export async function drained(ports: readonly number[], clock: Clock, signal: AbortSignal): Promise<void> {
