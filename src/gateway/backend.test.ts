@@ -5,7 +5,7 @@ import { VirtualClock } from '../lib/virtual-clock.ts';
 import { Backend, type Waiter } from './backend.ts';
 import type { Endpoint } from './endpoint.ts';
 import { defaultTarget, type RevisionTarget } from './snapshot.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import { poolOf } from './testing/pool.ts';
 
 class Request implements Waiter {
   previousWaiter: Waiter | undefined;
@@ -177,7 +177,7 @@ describe("a revision's breaker", () => {
     const [stays, goes] = [...backend.endpoints()];
     const closed: number[] = [];
     for (const endpoint of [stays, goes]) {
-      endpoint?.give({ destroy: () => closed.push(endpoint.port) } as unknown as UpstreamConnection, 1);
+      if (endpoint !== undefined) endpoint.pool = poolOf(() => closed.push(endpoint.port));
     }
     backend.update(target([80]));
     assert.deepEqual([...backend.endpoints()], [stays]);

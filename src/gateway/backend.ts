@@ -69,11 +69,11 @@ export class Backend {
     for (const [key, endpoint] of this.#known) {
       endpoint.isReady = wanted.has(key);
       if (endpoint.isReady) continue;
-      endpoint.closeIdle();
+      endpoint.pool?.closeIdle();
       if (endpoint.inFlight === 0) this.#known.delete(key);
     }
-    for (const [key, { host, port }] of wanted) {
-      if (!this.#known.has(key)) this.#known.set(key, new Endpoint(host, port));
+    for (const [key, { host, port, protocol }] of wanted) {
+      if (!this.#known.has(key)) this.#known.set(key, new Endpoint(host, port, protocol));
     }
     this.#ready = [...this.#known.values()].filter((endpoint) => endpoint.isReady);
     this.pump();
@@ -131,7 +131,7 @@ export class Backend {
 
   close(): void {
     this.#cancelWake?.();
-    for (const endpoint of this.#known.values()) endpoint.closeIdle();
+    for (const endpoint of this.#known.values()) endpoint.pool?.closeIdle();
   }
 
   #choose(): Endpoint | undefined {

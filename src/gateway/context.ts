@@ -1,13 +1,14 @@
 import type { Clock } from '../lib/clock.ts';
 import type { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
-import type { ClientConnection } from './client-connection.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { Router } from './router.ts';
+import type { Connection, Protocols } from './sides.ts';
 
 /** What all connections of one gateway share. */
 export interface GatewayContext {
   readonly router: Router;
+  readonly protocols: Protocols;
   readonly limits: GatewayLimits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -18,7 +19,7 @@ export interface GatewayContext {
   /** No connection is kept alive any more. */
   isDraining: boolean;
   readonly counters: GatewayCounters;
-  readonly connections: Set<ClientConnection>;
+  readonly connections: Set<Connection>;
   /** Logs every n-th request; 0 logs none. */
   readonly accessLogEvery: number;
   readonly quarantine: Quarantine;

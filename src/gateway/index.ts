@@ -11,7 +11,9 @@ import { informerSource } from './informer-source.ts';
 import { defaultLimits, type GatewayLimits } from './limits.ts';
 import { Listener } from './listener.ts';
 import { exposeMetrics } from './metrics.ts';
+import { protocols } from './protocols.ts';
 import { Router } from './router.ts';
+import type { Protocols } from './sides.ts';
 import type { SnapshotSource } from './snapshot.ts';
 
 export { defaultLimits, type GatewayLimits } from './limits.ts';
@@ -34,6 +36,8 @@ export interface GatewayOptions {
   log: Logger;
   metrics?: Metrics;
   limits?: Partial<GatewayLimits>;
+  /** Those of protocols.ts unless given. */
+  protocols?: Protocols;
   /** Logs every n-th request; none unless given. */
   accessLogEvery?: number;
   /** Knows the requests that have ended the process; knows of none unless given. */
@@ -67,6 +71,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const context: GatewayContext = {
     router,
+    protocols: options.protocols ?? protocols,
     limits,
     clock,
     log,

@@ -1,6 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { type ListenOptions, listen } from '../observe/listen.ts';
-import { ClientConnection } from './client-connection.ts';
 import type { GatewayContext } from './context.ts';
 import { dateField } from './context.ts';
 import { replyText, tooManyConnections } from './replies.ts';
@@ -34,7 +33,7 @@ export class Listener {
     const { clock, connections } = this.#context;
     this.#context.isDraining = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const connection of connections) if (connection.isIdle) connection.destroy();
+    for (const connection of connections) connection.drain();
     const cancel = clock.after(graceMs, () => {
       for (const connection of connections) connection.destroy();
     });
@@ -58,7 +57,7 @@ export class Listener {
       this.#cancelSweep = this.#context.clock.after(sweepMs, () => this.#sweep());
     }
     try {
-      new ClientConnection(this.#context, socket);
+      this.#context.protocols.downstream(this.#context, socket);
     } catch (error) {
       socket.destroy();
       this.#context.reportFault(error);
@@ -92,8 +91,8 @@ export class Listener {
     let idleCount = 0;
     for (const backend of this.#context.router.backends()) {
       for (const endpoint of backend.endpoints()) {
-        endpoint.closeExpired(nowMs);
-        idleCount += endpoint.idleCount;
+        endpoint.pool?.closeExpired(nowMs);
+        idleCount += endpoint.pool?.idleCount ?? 0;
       }
     }
     return idleCount;

@@ -7,6 +7,7 @@ import { Metrics } from '../observe/metrics.ts';
 import { createCounters } from './context.ts';
 import { defaultLimits } from './limits.ts';
 import { exposeMetrics } from './metrics.ts';
+import { protocols } from './protocols.ts';
 import { Router } from './router.ts';
 import { snapshotOf } from './testing/fixture.ts';
 
@@ -24,6 +25,7 @@ describe("the gateway's metrics", () => {
     counters.localReplies.set(404, 2);
     exposeMetrics(metrics, {
       router,
+      protocols,
       limits: defaultLimits,
       clock,
       log: silentLogger,

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { chooseSplit, matchRoute, Router } from './router.ts';
 import { defaultTarget, type PathRoute, type Snapshot, type Split } from './snapshot.ts';
-import type { UpstreamConnection } from './upstream-connection.ts';
+import { poolOf } from './testing/pool.ts';
 
 const split = (name: string, percent = 100): Split => ({ percent, revision: `ns/${name}`, appendHeaders: {} });
 const route = (prefix: string, splits: Split[], headers: PathRoute['headers'] = []): PathRoute => ({
@@ -169,7 +169,7 @@ describe('the router', () => {
     const router = routerOf(snapshotOf({}, ['a']));
     const [endpoint] = [...router.backends()].flatMap((backend) => [...backend.endpoints()]);
     let closed = 0;
-    endpoint?.give({ destroy: () => closed++ } as unknown as UpstreamConnection, 1);
+    if (endpoint !== undefined) endpoint.pool = poolOf(() => closed++);
     router.close();
     assert.equal(closed, 1);
   });

@@ -55,6 +55,8 @@ export interface EndpointAddress {
   /** An IP address. */
   host: string;
   port: number;
+  /** What is spoken there, by its name in protocols.ts; `http1` unless given. */
+  protocol?: string;
 }
 
 /** Where snapshots come from: informers in production, a list in tests. */

@@ -1,3 +1,4 @@
+import type { ExchangeRequest } from '../sides.ts';
 import { FieldWalker, listHas, withoutFields } from './fields.ts';
 import { isAddressList, isForwarded, isHostList, isSchemeList } from './forwarded.ts';
 import type { MessageLimits } from './limits.ts';
@@ -10,7 +11,7 @@ export type Framing = 'none' | 'length' | 'chunked' | 'close';
  * The head of one request, checked, and split into what the gateway decides by and what it passes on. One object serves
  * all requests of a connection: `readRequestHead` fills it anew.
  */
-export class RequestHead {
+export class RequestHead implements ExchangeRequest {
   method = '';
   /** In origin form, or `*`. */
   target = '';
@@ -31,6 +32,10 @@ export class RequestHead {
   requestId = '';
   /** The fields to pass on, as complete lines: without those above and without what concerns one hop only. */
   fields = '';
+
+  get bodyBytes(): number {
+    return this.framing === 'chunked' ? -1 : this.contentLength;
+  }
 }
 
 const walker = new FieldWalker();
@@ -54,21 +59,6 @@ export function readRequestHead(text: string, head: RequestHead, limits: Message
   const authority = readRequestLine(text, head, limits);
   readFields(text, text.indexOf('\n') + 1, head, limits);
   if (authority !== '') head.host = authority;
-}
-
-/** Whether sending the request twice does what sending it once does (RFC 9110 §9.2.2). */
-export function isIdempotent(method: string): boolean {
-  switch (method) {
-    case 'GET':
-    case 'HEAD':
-    case 'OPTIONS':
-    case 'TRACE':
-    case 'PUT':
-    case 'DELETE':
-      return true;
-    default:
-      return false;
-  }
 }
 
 /** Returns the authority of an absolute-form target, else ''. */

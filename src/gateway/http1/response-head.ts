@@ -1,13 +1,13 @@
+import type { ExchangeReply } from '../sides.ts';
 import { FieldWalker, listHas, withoutFields } from './fields.ts';
 import type { MessageLimits } from './limits.ts';
 import type { Framing } from './request-head.ts';
 import { HttpSyntaxError, isName, parseLength, valueCharacters } from './syntax.ts';
 
 /** The head of one reply from upstream, checked; one object serves all replies of a connection. */
-export class ResponseHead {
+export class ResponseHead implements ExchangeReply {
   status = 0;
-  /** From the status up to and including CRLF, for example `200 OK\r\n`. */
-  statusLine = '';
+  reason = '';
   framing: Framing = 'none';
   contentLength = 0;
   /** Upstream will answer another request on this connection. */
@@ -18,6 +18,11 @@ export class ResponseHead {
   upgrade = '';
   /** The fields to pass on, as complete lines, Content-Length included when it frames the body. */
   fields = '';
+
+  get bodyBytes(): number {
+    if (this.framing === 'none') return 0;
+    return this.framing === 'length' ? this.contentLength : -1;
+  }
 }
 
 const walker = new FieldWalker();
@@ -100,8 +105,7 @@ function readStatusLine(text: string, head: ResponseHead): boolean {
     throw new HttpSyntaxError(502, 'the status line does not end in a reason and CRLF');
   }
   head.status = hundreds * 100 + tens * 10 + ones;
-  // RFC 9112 §4: the space before an empty reason must be sent.
-  head.statusLine = at === 12 ? `${head.status} \r\n` : text.slice(9, at + 2);
+  head.reason = text.slice(13, at);
   return isVersion11;
 }
 

@@ -1,8 +1,8 @@
-import { owned } from './accepted-socket.ts';
-import { findHeadEnd } from './http1/head-end.ts';
-import { type RequestHead, readRequestHead } from './http1/request-head.ts';
-import { HttpSyntaxError } from './http1/syntax.ts';
-import type { GatewayLimits } from './limits.ts';
+import { owned } from '../accepted-socket.ts';
+import type { GatewayLimits } from '../limits.ts';
+import { findHeadEnd } from './head-end.ts';
+import { type RequestHead, readRequestHead } from './request-head.ts';
+import { HttpSyntaxError } from './syntax.ts';
 
 /** What a client has sent and nobody has used yet: a head that has begun, or what came behind the present request. */
 export class ClientInput {
@@ -31,6 +31,11 @@ export class ClientInput {
   /** Nothing more should be read from the client for now. */
   get isFull(): boolean {
     return this.length >= this.#limits.stashBytes;
+  }
+
+  /** Whether its first bytes are those of `text` (latin1). */
+  startsWith(text: string): boolean {
+    return this.#bytes?.toString('latin1', 0, text.length) === text;
   }
 
   /** Adds `bytes`, which may be valid during this turn only: `keep` makes them last. */

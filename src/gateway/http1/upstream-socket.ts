@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import { movedHandle, type OnBytes, readingInto } from './accepted-socket.ts';
+import { movedHandle, type OnBytes, readingInto } from '../accepted-socket.ts';
 
 /**
  * A socket to a pod that can still be read when writing to it fails. A server that has answered before it took the

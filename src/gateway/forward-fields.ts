@@ -1,8 +1,8 @@
 import { randomHex } from '../lib/random-hex.ts';
 import { isTraceparent } from '../observe/trace.ts';
 import { withoutFields } from './http1/fields.ts';
-import type { RequestHead } from './http1/request-head.ts';
-import type { BoundRoute, BoundSplit } from './router.ts';
+import type { BoundSplit } from './router.ts';
+import type { ExchangeRequest } from './sides.ts';
 
 /** Where a client connection comes from, in the forms in which headers say it. */
 export interface Peer {
@@ -21,26 +21,25 @@ export function peerOf(remoteAddress: string | undefined): Peer {
 }
 
 /**
- * The head that goes upstream: the client's own fields, then what the gateway says of the hop (X-Forwarded-*, Forwarded
- * per RFC 7239), of the trace (W3C Trace Context; X-Request-Id is the trace's id unless the client chose one), and of
- * the split. One string, to be sent with one write.
+ * The fields that go upstream: the client's own, then what the gateway says of the hop (X-Forwarded-*, Forwarded per
+ * RFC 7239), of the trace (W3C Trace Context; X-Request-Id is the trace's id unless the client chose one), and of the
+ * split.
  */
-export function forwardHead(head: RequestHead, route: BoundRoute, split: BoundSplit, peer: Peer): string {
-  const { host } = head;
-  const isContinued = isTraceparent(head.traceparent);
-  const traceId = isContinued ? head.traceparent.slice(3, 35) : randomHex(16);
-  const traceFlags = isContinued ? head.traceparent.slice(53, 55) : '00';
-  const requestId = head.requestId === '' ? traceId : head.requestId;
+export function forwardFields(request: ExchangeRequest, split: BoundSplit, peer: Peer): string {
+  const { traceparent } = request;
+  const isContinued = isTraceparent(traceparent);
+  const traceId = isContinued ? traceparent.slice(3, 35) : randomHex(16);
+  const traceFlags = isContinued ? traceparent.slice(53, 55) : '00';
+  const requestId = request.requestId === '' ? traceId : request.requestId;
   const { overriddenNames } = split;
-  const fields = overriddenNames.size === 0 ? head.fields : withoutFields(head.fields, overriddenNames);
+  const fields = overriddenNames.size === 0 ? request.fields : withoutFields(request.fields, overriddenNames);
   return (
-    `${head.method} ${head.target} HTTP/1.1\r\nHost: ${route.rewriteHost ?? host}\r\n${fields}${framingFields(head)}` +
-    `${hopFields(head, peer)}traceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
-    `X-Request-Id: ${requestId}\r\n${split.appendFields}\r\n`
+    `${fields}${hopFields(request, peer)}traceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
+    `X-Request-Id: ${requestId}\r\n${split.appendFields}`
   );
 }
 
-function hopFields(head: RequestHead, peer: Peer): string {
+function hopFields(head: ExchangeRequest, peer: Peer): string {
   const isFirstHop =
     head.forwardedFor === '' && head.forwardedProto === '' && head.forwardedHost === '' && head.forwarded === '';
   if (!isFirstHop) return hopFieldsAfter(head, peer);
@@ -52,7 +51,7 @@ function hopFields(head: RequestHead, peer: Peer): string {
 }
 
 /** Appended to what earlier hops said; the scheme and host that the first of them saw are kept. */
-function hopFieldsAfter(head: RequestHead, peer: Peer): string {
+function hopFieldsAfter(head: ExchangeRequest, peer: Peer): string {
   const { host } = head;
   const proto = head.forwardedProto === '' ? 'http' : head.forwardedProto;
   const forwardedHost = head.forwardedHost === '' ? host : head.forwardedHost;
@@ -64,11 +63,4 @@ function hopFieldsAfter(head: RequestHead, peer: Peer): string {
     `X-Forwarded-For: ${forwardedFor}\r\nX-Forwarded-Proto: ${proto}\r\nX-Forwarded-Host: ${forwardedHost}\r\n` +
     `Forwarded: ${forwarded}\r\n`
   );
-}
-
-function framingFields(head: RequestHead): string {
-  if (head.upgrade !== '') return `Connection: Upgrade\r\nUpgrade: ${head.upgrade}\r\n`;
-  if (head.framing === 'chunked') return 'Transfer-Encoding: chunked\r\n';
-  if (head.framing === 'length') return `Content-Length: ${head.contentLength}\r\n`;
-  return '';
 }
