@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { platformKinds } from '../src/api/platform.ts';
 import { errorCodes } from '../src/lib/errors.ts';
 import { mutantsOf } from './mutation/mutants.ts';
 import { survivors } from './mutation/survivors/index.ts';
@@ -23,7 +24,7 @@ const isTest = (file: string) => /\.test\.ts$|^test\/|\/testing\//.test(file);
 
 /** A folder of src/ imports only from itself and from those before it. */
 const floors = [
-  ...['lib', 'observe', 'api', 'kube', 'registry', 'serving', 'gateway'],
+  ...['lib', 'observe', 'api', 'kube', 'registry', 'feature', 'serving', 'gateway'],
   ...['build', 'eventing', 'functions', 'cluster', 'server', 'cli'],
 ];
 const belowTheSeam = { folder: 'cluster', mayImport: ['lib', 'observe', 'api', 'kube', 'registry', 'cluster'] };
@@ -58,6 +59,27 @@ test('imports run downwards, and nothing above the seam imports cluster/', () =>
     }
   }
   assert.deepEqual(upward, []);
+});
+
+test('the embedded Kubernetes names no kind of the platform: features bring theirs', () => {
+  const groups = new Set(platformKinds.map((kind) => kind.group));
+  const inside = sources.filter((file) => file.startsWith('src/cluster/') && !isTest(file));
+  const naming = inside.flatMap((file) => [
+    ...[...groups, 'knative'].filter((group) => read(file).includes(group)).map((group) => `${file} names ${group}`),
+    ...importsOf(file)
+      .filter((s) => /api\/(platform|find-kind)\.ts$/.test(s))
+      .map((s) => `${file} imports ${s}`),
+  ]);
+  assert.deepEqual(naming, []);
+});
+
+test('only the substrate that embeds a Kubernetes imports it into the server', () => {
+  const above = sources.filter((file) => file.startsWith('src/server/') && !isTest(file));
+  const importing = above.filter((file) => importsOf(file).some((s) => folderOf(file, s) === belowTheSeam.folder));
+  assert.deepEqual(
+    importing.filter((file) => !file.startsWith('src/server/embedded/')),
+    [],
+  );
 });
 
 test('every folder of src/ has its place in the order of imports', () => {

@@ -11,17 +11,18 @@ import { ServiceKind } from './serving/service.ts';
 import { PingSourceKind } from './sources/ping-source.ts';
 import { SinkBindingKind } from './sources/sink-binding.ts';
 
-/** The kinds of the platform itself, which the server installs as CustomResourceDefinitions at start. */
-export const platformKinds: readonly Kind[] = [
-  BuildKind,
+export const servingKinds: readonly Kind[] = [
   ServiceKind,
   ConfigurationKind,
   RevisionKind,
   RouteKind,
   PodAutoscalerKind,
   IngressKind,
-  BrokerKind,
-  TriggerKind,
-  PingSourceKind,
-  SinkBindingKind,
 ];
+
+export const buildKinds: readonly Kind[] = [BuildKind];
+
+export const eventingKinds: readonly Kind[] = [BrokerKind, TriggerKind, PingSourceKind, SinkBindingKind];
+
+/** The kinds of the platform itself, which any Kubernetes learns of by CustomResourceDefinitions. */
+export const platformKinds: readonly Kind[] = [...buildKinds, ...servingKinds, ...eventingKinds];

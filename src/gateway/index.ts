@@ -23,7 +23,7 @@ export interface GatewayOptions {
   /** Where routes come from: a Kubernetes API, or another source (in tests). */
   client?: Client;
   source?: SnapshotSource;
-  /** 127.0.0.1 unless given. */
+  /** Loopback unless given. */
   host?: string;
   /** 0 is any free one. */
   port: number;

@@ -7,6 +7,8 @@ import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface ObserveOptions {
+  /** Loopback unless given. */
+  host?: string;
   port: number;
   metrics: Metrics;
   /** Why the role cannot serve yet, or undefined when it can. */
@@ -22,9 +24,9 @@ const pipelinedMax = 8;
 /** An answer that nobody takes is given up. */
 const socketIdleMs = 60_000;
 
-/** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves) on loopback. */
+/** Serves a role's `/metrics` (Prometheus text), `/healthz` (it lives) and `/readyz` (it serves). */
 export async function serveObservability(options: ObserveOptions): Promise<Server> {
-  const { port, role, log } = options;
+  const { host, port, role, log } = options;
   const server = createServer({ pipelinedMax }, (request, response) => {
     const path = request.url?.split('?')[0] ?? '';
     inTurn(request.socket, response, () => answer(options, path, response)).catch((error) => {
@@ -33,7 +35,7 @@ export async function serveObservability(options: ObserveOptions): Promise<Serve
   });
   server.maxConnections = connectionsMax;
   server.timeout = socketIdleMs;
-  await listen(server, { port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port`, log });
+  await listen(server, { host, port, role: `metrics of the ${role}`, flag: `--${role}-metrics-port`, log });
   return server;
 }
 

@@ -1,4 +1,4 @@
-import type { AddressInfo, Server } from 'node:net';
+import { type AddressInfo, isIPv6, type Server } from 'node:net';
 import { KittiwakeError } from '../lib/errors.ts';
 import type { Logger } from './log.ts';
 
@@ -8,7 +8,7 @@ export type ListenHandle = object;
 export interface ListenOptions {
   /** 0: any free one. */
   port: number;
-  /** 127.0.0.1 unless given. */
+  /** `loopback` unless given. */
   host?: string | undefined;
   /** To listen on instead of `host` and `port`: connections wait in it while processes come and go. */
   handle?: ListenHandle | undefined;
@@ -20,6 +20,9 @@ export interface ListenOptions {
   log: Logger;
 }
 
+/** Where everything listens that is not told otherwise. */
+export const loopback = '127.0.0.1';
+
 const backlogDefault = 1_024;
 
 /** What of a server is needed: those of HTTP/2 are none of net's by their types. */
@@ -30,7 +33,7 @@ type Listening = Pick<Server, 'listen' | 'on' | 'once' | 'off' | 'address'>;
  * files left) is a line in the log: without a listener for it, it would end the process.
  */
 export function listen(server: Listening, options: ListenOptions): Promise<number> {
-  const { port, host = '127.0.0.1', handle, backlog = backlogDefault, role, flag, log } = options;
+  const { port, host = loopback, handle, backlog = backlogDefault, role, flag, log } = options;
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === 'EADDRINUSE';
@@ -45,4 +48,10 @@ export function listen(server: Listening, options: ListenOptions): Promise<numbe
     if (handle) server.listen(handle, backlog, onListening);
     else server.listen(port, host, backlog, onListening);
   });
+}
+
+/** The URL at which this machine reaches what listens on `host`; who listens everywhere does so on loopback, too. */
+export function urlOf(port: number, host = loopback, scheme: 'http' | 'https' = 'http'): string {
+  const reached = host === '0.0.0.0' || host === '::' ? loopback : host;
+  return `${scheme}://${isIPv6(reached) ? `[${reached}]` : reached}:${port}`;
 }

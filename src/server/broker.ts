@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { startBroker } from '../eventing/broker/index.ts'; // Not the whole of Eventing: the controllers run elsewhere.
 import { systemClock } from '../lib/clock.ts';
+import { urlOf } from '../observe/listen.ts';
 import { startDataPathRole } from './data-path-role.ts';
 import type { Role, RoleContext } from './role.ts';
 
@@ -11,9 +12,10 @@ export function start(context: RoleContext): Promise<Role> {
     startBroker({
       client,
       dir: join(config.dataDir, 'broker'),
+      host: config.bindAddress,
       port: config.ports.broker,
       handle: sockets.broker,
-      gatewayUrl: `http://127.0.0.1:${config.ports.gateway}`,
+      gatewayUrl: urlOf(config.ports.gateway, config.bindAddress),
       clock: systemClock,
       log,
       quarantine,

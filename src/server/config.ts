@@ -1,10 +1,9 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { loopback } from '../observe/listen.ts';
+import type { SubstrateName } from './substrate.ts';
 
-/** Where the platform listens and its pods are reached: nothing of it is for other machines. */
-export const loopback = '127.0.0.1';
-
-/** The platform's listeners, all on 127.0.0.1. 0 is any free port, chosen at start and kept while it runs. */
+/** The platform's listeners. 0 is any free port, chosen at start and kept while it runs. */
 export interface Ports {
   gateway: number;
   broker: number;
@@ -33,13 +32,26 @@ export interface Config {
   dataDir: string;
   /** Services get the host `NAME.NAMESPACE.<domain>`; `localhost` needs no DNS. */
   domain: string;
+  /** Of every listener. Only the API asks who is there: any other address than loopback is for those who may do all. */
+  bindAddress: string;
   ports: Ports;
+  /** The Kubernetes that features run on. */
+  substrate: SubstrateName;
+  /** Of the cluster, where that is the substrate. */
+  kubeconfig?: string;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
 export function defaultConfig(): Config {
   const ports = portsBy((name) => portDefinitions[name].port);
-  return { dataDir: defaultDataDir(), domain: 'localhost', ports, logLevel: 'info' };
+  return {
+    dataDir: defaultDataDir(),
+    domain: 'localhost',
+    bindAddress: loopback,
+    ports,
+    substrate: 'embedded',
+    logLevel: 'info',
+  };
 }
 
 /** Each port as `portOf` says. */

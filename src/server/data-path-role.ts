@@ -1,10 +1,9 @@
-import { join } from 'node:path';
 import type { Client } from '../kube/client.ts';
 import { serveObservability } from '../observe/http.ts';
 import { Metrics } from '../observe/metrics.ts';
-import { connectToApi } from './connect.ts';
 import type { Role, RoleContext } from './role.ts';
 import { exposeQuarantine } from './role-metrics.ts';
+import { substrateOf } from './substrate.ts';
 
 export interface DataPathParts {
   /** With the role's own credentials. */
@@ -15,20 +14,21 @@ export interface DataPathParts {
 /** What gateway and broker have in common: metrics, readiness, and an API client with a name of its own. */
 export async function startDataPathRole(
   name: 'gateway' | 'broker',
-  { config: { dataDir, ports }, log, quarantine }: RoleContext,
+  { config, log, quarantine }: RoleContext,
   start: (parts: DataPathParts) => Promise<{ stop(): Promise<void> }>,
 ): Promise<Role> {
   const metrics = new Metrics(name);
   exposeQuarantine(metrics, quarantine);
   let notReady: string | undefined = 'waiting for the API server';
   const observability = await serveObservability({
-    port: ports[`${name}Metrics`],
+    host: config.bindAddress,
+    port: config.ports[`${name}Metrics`],
     metrics,
     notReady: () => notReady,
     role: name,
     log,
   });
-  const client = await connectToApi(join(dataDir, 'pki', `${name}.kubeconfig`), log);
+  const client = await substrateOf(config).connect(config, name, log);
   const running = await start({ client, metrics });
   notReady = undefined;
   return {

@@ -10,6 +10,7 @@ export function start(context: RoleContext): Promise<Role> {
   return startDataPathRole('gateway', context, ({ client, metrics }) =>
     startGateway({
       client,
+      host: config.bindAddress,
       port: config.ports.gateway,
       handle: sockets.gateway,
       autoscaler: { socketPath: autoscalerSocket(config.dataDir) },

@@ -1,8 +1,9 @@
 import * as net from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { KittiwakeError } from '../lib/errors.ts';
+import { loopback } from '../observe/listen.ts';
 
-/** A socket bound to a port of 127.0.0.1, to be lent to one process after another. */
+/** A bound socket, to be lent to one process after another. */
 export interface LentSocket {
   port: number;
   /** What travels to a role's process, which listens on it (`net.Server.listen(handle)`). */
@@ -19,16 +20,16 @@ interface TcpHandle {
 /** What node:cluster makes the sockets with that its workers share: bound, and not accepting in this process. */
 const createHandle = (
   net as unknown as {
-    _createServerHandle: (address: string, port: number, type: 4, fd: -1, flags: 0) => TcpHandle | number;
+    _createServerHandle: (address: string, port: number, type: 4 | 6, fd: -1, flags: 0) => TcpHandle | number;
   }
 )._createServerHandle;
 
 /**
- * Binds `port` (0: any free one). As long as it is not closed, clients that connect while no process accepts wait in
- * its backlog: a role that is started again refuses nobody. Throws PORT_IN_USE with `role` and `flag`.
+ * Binds `port` (0: any free one) of `host`. As long as it is not closed, clients that connect while no process accepts
+ * wait in its backlog: a role that is started again refuses nobody. Throws PORT_IN_USE with `role` and `flag`.
  */
-export function bindSocket(port: number, role: string, flag: string): LentSocket {
-  const handle = createHandle('127.0.0.1', port, 4, -1, 0);
+export function bindSocket(port: number, role: string, flag: string, host = loopback): LentSocket {
+  const handle = createHandle(host, port, net.isIPv6(host) ? 6 : 4, -1, 0);
   const bound: { port?: number } = {};
   // libuv keeps the error of bind for the next call.
   const errno = typeof handle === 'number' ? handle : handle.getsockname(bound);

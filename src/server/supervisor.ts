@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import { urlOf } from '../observe/listen.ts';
 import { type Addresses, removeAddresses, writeAddresses } from './addresses.ts';
-import { type Config, type PortName, type Ports, portDefinitions } from './config.ts';
+import { type Config, type PortName, portDefinitions } from './config.ts';
 import { inWords, openDataDir } from './data-dir.ts';
 import { DeadMansSwitch } from './dead-mans-switch.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
@@ -40,10 +41,10 @@ export async function startPlatform(
   const startedMs = performance.now();
   const dataDir = openDataDir(config.dataDir);
   try {
-    const ports = await resolvePorts(config.ports);
+    const ports = await resolvePorts(config.ports, config.bindAddress);
     signal?.throwIfAborted();
     const concrete = { ...config, ports };
-    const sockets = holdSockets(ports);
+    const sockets = holdSockets(concrete);
     const deadMansSwitch = new DeadMansSwitch();
     const onProcess = () => deadMansSwitch.watch(running.flatMap((role) => role.pid ?? []));
     const running: SupervisedRole[] = [];
@@ -56,7 +57,7 @@ export async function startPlatform(
       removeAddresses(config.dataDir);
       const ended = await Promise.all(running.map((role) => role.stop()));
       for (const { socket } of sockets) socket.close();
-      if (ended.includes('killed')) await (await import('./left-pods.ts')).endLeftPods(config.dataDir);
+      if (ended.includes('killed')) await (await import('./embedded/left-pods.ts')).endLeftPods(config.dataDir);
       deadMansSwitch.disarm();
     };
     const addresses = addressesOf(concrete);
@@ -83,19 +84,19 @@ function abortOf(signal?: AbortSignal): Promise<never> {
   });
 }
 
-function holdSockets(ports: Ports): { name: PortName; socket: LentSocket }[] {
+function holdSockets({ ports, bindAddress }: Config): { name: PortName; socket: LentSocket }[] {
   return (Object.keys(lentTo) as PortName[]).map((name) => {
     const { role, flag } = portDefinitions[name];
-    return { name, socket: bindSocket(ports[name], role, flag) };
+    return { name, socket: bindSocket(ports[name], role, flag, bindAddress) };
   });
 }
 
-function addressesOf({ dataDir, ports, domain }: Config): Addresses {
-  const local = (port: number) => `http://127.0.0.1:${port}`;
+function addressesOf({ dataDir, bindAddress, ports, domain }: Config): Addresses {
+  const local = (port: number) => urlOf(port, bindAddress);
   return {
     pid: process.pid,
     gatewayUrl: local(ports.gateway),
-    apiUrl: `https://127.0.0.1:${ports.api}`,
+    apiUrl: urlOf(ports.api, bindAddress, 'https'),
     brokerUrl: local(ports.broker),
     registryUrl: local(ports.registry),
     kubeconfig: join(dataDir, 'kubeconfig'),

@@ -6,8 +6,8 @@ import { type CoreEvent, EventKind } from '../../api/core/event.ts';
 import { controllerReference, type KubeObject } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
+import { digestsInUse } from '../../server/digests-in-use.ts';
 import { buildRetentionController, staleBuilds } from './controller.ts';
-import { digestsInUse } from './digests-in-use.ts';
 
 const imageOf = (generation: number) => `registry.localhost/default/web@sha256:${String(generation).padStart(64, '0')}`;
 const owned = (generation: number, owner?: KubeObject) => ({

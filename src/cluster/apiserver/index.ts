@@ -4,6 +4,7 @@ import { builtinKinds } from '../../api/builtin.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
+import { install } from '../../kube/install.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { makeFolder, replaceFile, syncFolder } from '../../lib/durable.ts';
 import { KittiwakeError } from '../../lib/errors.ts';
@@ -16,12 +17,14 @@ import { inProcessClient } from './client.ts';
 import { DefinitionRegistrar } from './crds/registrar.ts';
 import { EventLimit } from './event-limit.ts';
 import { type Listener, startListener } from './http/listener.ts';
-import { install } from './install.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
 import { ResourceRegistry } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
+
+/** Any Kubernetes has these. */
+const defaultNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
 export interface ApiServerOptions {
   /** The store is `cluster/store.db` in it. */
@@ -30,6 +33,8 @@ export interface ApiServerOptions {
   log: Logger;
   /** Kinds of the platform, installed as CustomResourceDefinitions. */
   kinds: readonly Kind[];
+  /** Namespaces to make besides those of any Kubernetes. */
+  namespaces?: readonly string[];
   /** An upper limit on the size of the store, in pages of 4096 bytes; only the disk's unless given. */
   storePagesMax?: number;
   admission?: readonly Admission[];
@@ -40,11 +45,20 @@ export interface ApiServerOptions {
   startWriter?: StoreOptions['startWriter'];
 }
 
+export interface ApiAddress {
+  /** Loopback unless given. */
+  host?: string;
+  /** 0: any free one. */
+  port: number;
+  /** A bound socket to listen on instead, which outlives this process. */
+  handle?: ListenHandle | undefined;
+}
+
 export interface ApiServer {
   client: Client;
   pipeline: Pipeline;
-  /** Serves the API over TLS on loopback. Errors: PORT_IN_USE. */
-  listen(where: { port: number; handle?: ListenHandle | undefined }): Promise<{ url: string; kubeconfigPath: string }>;
+  /** Serves the API over TLS. Errors: PORT_IN_USE. */
+  listen(where: ApiAddress): Promise<{ url: string; kubeconfigPath: string }>;
   stop(): Promise<void>;
 }
 
@@ -83,7 +97,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     await store.close();
   };
   try {
-    await install(client, kinds);
+    await install(client, kinds, [...defaultNamespaces, ...(options.namespaces ?? [])]);
     await registrar.settled();
   } catch (error) {
     await stop();
@@ -92,10 +106,10 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   return {
     client,
     pipeline,
-    async listen({ port, handle }) {
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, port, handle });
+    async listen(where) {
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, ...where });
       listeners.push(listener);
-      keepers.push(await keepKubernetesService(client, Number(new URL(listener.url).port), { clock, log }));
+      keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
       return listener;
     },
     stop,

@@ -14,19 +14,19 @@ const key = { namespace: 'default', name: 'kubernetes' };
 
 /**
  * Keeps the Service `default/kubernetes` and its EndpointSlice, by which programs find the API server: there, and
- * leading to the port on which it listens. The returned function ends that.
+ * leading to where it listens. The returned function ends that.
  */
 export async function keepKubernetesService(
   client: Client,
-  port: number,
+  { hostname, port }: URL,
   { clock, log }: { clock: Clock; log: Logger },
 ): Promise<() => void> {
   let isStopped = false;
   let cancel = () => {};
   const renew = async () => {
     try {
-      await ensure(client, CoreServiceKind as unknown as Kind, serviceOf(port));
-      await ensure(client, EndpointSliceKind as unknown as Kind, sliceOf(port));
+      await ensure(client, CoreServiceKind as unknown as Kind, serviceOf(Number(port)));
+      await ensure(client, EndpointSliceKind as unknown as Kind, sliceOf(hostname, Number(port)));
     } catch (error) {
       log.warn({ err: error }, 'the Service default/kubernetes could not be written: trying again');
     }
@@ -64,11 +64,11 @@ const serviceOf = (port: number): CoreService => ({
   spec: { type: 'ClusterIP', ports: [{ name: 'https', port: 443, protocol: 'TCP', targetPort: port }] },
 });
 
-const sliceOf = (port: number): EndpointSlice => ({
+const sliceOf = (host: string, port: number): EndpointSlice => ({
   apiVersion: 'discovery.k8s.io/v1',
   kind: 'EndpointSlice',
   metadata: { ...key, labels: { [serviceNameLabel]: key.name } },
-  addressType: 'IPv4',
-  endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+  addressType: host.startsWith('[') ? 'IPv6' : 'IPv4',
+  endpoints: [{ addresses: [host.replace(/[[\]]/g, '')], conditions: { ready: true } }],
   ports: [{ name: 'https', port, protocol: 'TCP' }],
 });

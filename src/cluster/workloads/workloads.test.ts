@@ -5,6 +5,7 @@ import {
   type CustomResourceDefinition,
   CustomResourceDefinitionKind,
 } from '../../api/apiextensions/custom-resource-definition.ts';
+import { kindOfDefinition } from '../../api/apiextensions/kind-of-definition.ts';
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { type ReplicaSet, ReplicaSetKind } from '../../api/apps/replica-set.ts';
 import { type ConfigMap, ConfigMapKind } from '../../api/core/config-map.ts';
@@ -18,7 +19,6 @@ import { controllerReference, type ObjectMeta, timestamp } from '../../api/meta.
 import { isConflict } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
 import { workloadControllers } from './index.ts';
-import { kindOfDefinition } from './kinds.ts';
 
 let world: World;
 

@@ -7,7 +7,7 @@ import { Informer } from '../../kube/informer.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
-import { type ListenHandle, listen } from '../../observe/listen.ts';
+import { type ListenHandle, listen, urlOf } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LogLimits } from '../backends/sqlite.ts';
@@ -24,6 +24,8 @@ export interface BrokerOptions {
   client: Client;
   /** Holds the logs, one file a broker, and what was last known of the API. */
   dir: string;
+  /** Loopback unless given. */
+  host?: string;
   /** 0 is any free one. */
   port: number;
   /** A bound socket to listen on instead, which outlives this process. */
@@ -86,11 +88,11 @@ export async function startBroker(options: BrokerOptions): Promise<RunningBroker
     clock,
     log,
   });
-  const { handle } = options;
-  const port = await listen(server, { port: options.port, role: 'broker', flag: '--broker-port', handle, log });
+  const { handle, host, port: wanted } = options;
+  const port = await listen(server, { host, port: wanted, role: 'broker', flag: '--broker-port', handle, log });
   following = follow(client, brokers, clock, log);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: urlOf(port, host),
     port,
     async stop() {
       const closed = new Promise((resolve) => server.close(resolve));

@@ -5,7 +5,7 @@ import { KittiwakeError } from '../../lib/errors.ts';
 import { inTurn } from '../../lib/in-turn.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
-import { type ListenHandle, listen } from '../../observe/listen.ts';
+import { type ListenHandle, listen, loopback, urlOf } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
@@ -20,7 +20,9 @@ import { defaultUploadLimits, type UploadLimits, Uploads } from './uploads.ts';
 export interface RegistryOptions {
   /** The content-addressed folder; made when it is not there. */
   dir: string;
-  /** On 127.0.0.1; 0 takes any free one. */
+  /** Loopback unless given; also what a client may call it by. */
+  host?: string;
+  /** 0 takes any free one. */
   port: number;
   /** A bound socket to listen on instead, which outlives this process. */
   handle?: ListenHandle | undefined;
@@ -45,6 +47,8 @@ export interface RunningRegistry {
 
 /** What the handlers of requests share. */
 export interface Registry {
+  /** What it may be called besides loopback. */
+  host: string;
   storage: Storage;
   uploads: Uploads;
   /** At which a client must send what it began to send. */
@@ -66,15 +70,15 @@ const connectionsMax = 1000;
 const socketIdleMs = 600_000;
 
 /**
- * Starts an OCI distribution registry (specification 1.1, pull, push, discovery and management) on loopback. Throws
- * PORT_IN_USE. Nothing is read at start: the folder is the state.
+ * Starts an OCI distribution registry (specification 1.1: pull, push, discovery and management). Throws PORT_IN_USE.
+ * Nothing is read at start: the folder is the state.
  */
 export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
-  const { dir, port, clock, log, metrics } = options;
+  const { dir, host = loopback, port, handle, clock, log, metrics } = options;
   const storage = new Storage(dir);
   const uploads = new Uploads(storage, clock, { ...defaultUploadLimits, ...options.limits });
   const pace = { clock, ...defaultPace, ...options.pace };
-  const registry: Registry = { storage, uploads, pace, turns: new Mutexes() };
+  const registry: Registry = { host, storage, uploads, pace, turns: new Mutexes() };
   const requests = metrics?.counter('kittiwake_registry_requests_total', 'Requests answered', ['method', 'code']);
   const server = createServer({ requestTimeout: 0, keepAliveTimeout: 60_000 }, (request, response) => {
     response.on('close', () => {
@@ -89,13 +93,12 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
   });
   server.maxConnections = connectionsMax;
   server.timeout = socketIdleMs;
-  const { handle } = options;
-  const bound = await listen(server, { port, role: 'registry', flag: '--registry-port', handle, log });
+  const bound = await listen(server, { host, port, role: 'registry', flag: '--registry-port', handle, log });
   const stopSweeping = repeat(clock, firstSweepMs, sweepMs, () =>
     sweep(registry, options).catch((err) => log.warn({ err }, 'the registry could not be swept')),
   );
   return {
-    url: `http://127.0.0.1:${bound}`,
+    url: urlOf(bound, host),
     port: bound,
     stop() {
       stopSweeping();
@@ -120,7 +123,7 @@ async function sweep({ storage, uploads, turns }: Registry, options: RegistryOpt
 
 async function serve(registry: Registry, request: IncomingMessage, response: ServerResponse): Promise<void> {
   response.setHeader('docker-distribution-api-version', 'registry/2.0');
-  requireLoopbackHost(request.headers.host);
+  requireOwnName(request.headers.host, registry.host);
   if (isCrossSite(request.headers)) {
     throw new RegistryError('DENIED', 'the registry does not answer to pages of other sites in a browser');
   }
@@ -149,8 +152,9 @@ async function serve(registry: Registry, request: IncomingMessage, response: Ser
 }
 
 /** A page in a browser must not reach the registry by a name of its own that leads to 127.0.0.1 (DNS rebinding). */
-function requireLoopbackHost(host: string | undefined): void {
+function requireOwnName(host: string | undefined, own: string): void {
   const name = (host ?? '').replace(/:\d+$/, '').toLowerCase();
+  if (name === own || name === `[${own}]`) return;
   if (/^(127(\.\d+){3}|\[::1\]|localhost|([a-z0-9-]+\.)+localhost)$/.test(name)) return;
   throw new RegistryError('DENIED', `the registry answers to 127.0.0.1 and localhost, not to "${host ?? ''}"`);
 }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../lib/errors.ts';
 import { inTurn } from '../../lib/in-turn.ts';
 import { createServer } from '../../lib/node-http.ts';
+import { loopback } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import { BadReport, parseStatsReport, type StatsReport } from './stats.ts';
 
@@ -41,7 +42,7 @@ export async function listenForStats(
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     if ('socketPath' in address) server.listen(address.socketPath, resolve);
-    else server.listen(address.port, address.host ?? '127.0.0.1', resolve);
+    else server.listen(address.port, address.host ?? loopback, resolve);
   });
   server.on('error', (error) => log.error({ err: error }, 'the stats listener failed'));
   const bound = server.address();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../../lib/clock.ts';
 import { IncomingMessage, Pipelines } from '../../../lib/node-http.ts';
-import { type ListenHandle, listen } from '../../../observe/listen.ts';
+import { type ListenHandle, listen, loopback, urlOf } from '../../../observe/listen.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
 import type { PodLogs } from '../../pod-logs.ts';
@@ -24,6 +24,8 @@ export interface ListenerOptions {
   log: Logger;
   metrics?: Metrics | undefined;
   podLogs?: PodLogs | undefined;
+  /** Loopback unless given. */
+  host?: string;
   /** 0: any free port. */
   port: number;
   /** A bound socket to listen on instead, which outlives this process. */
@@ -48,12 +50,12 @@ const headersBytesMax = 64 * 1024;
 /** Of one HTTP/2 connection: a client of ours has a watch for each kind, and some requests. */
 const streamsMax = 250;
 
-/** Serves the Kubernetes API on loopback, over TLS, to clients that hold a certificate of its authority. */
+/** Serves the Kubernetes API over TLS, to clients that hold a certificate of its authority. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { clock, dataDir, handle, log, metrics, pipeline, podLogs, port } = options;
+  const { clock, dataDir, handle, log, metrics, host = loopback, pipeline, podLogs, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const pkiDir = join(dataDir, 'pki');
-  let pki = ensurePki(pkiDir, clock);
+  let pki = ensurePki(pkiDir, clock, host);
   const pipelines = new Pipelines(IncomingMessage, 1 + limits.pipelinedMax);
   const server = createSecureServer({
     Http1IncomingMessage: pipelines.Request,
@@ -96,13 +98,13 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   server.on('sessionError', (error) => log.debug({ err: error }, 'HTTP/2 session failed'));
   server.on('drop', () => log.warn({ connections: limits.connectionsMax }, 'too many connections: one was refused'));
 
-  const bound = await listen(server, { port, role: 'api', flag: '--api-port', handle, log });
-  const url = `https://127.0.0.1:${bound}`;
+  const bound = await listen(server, { host, port, role: 'api', flag: '--api-port', handle, log });
+  const url = urlOf(bound, host, 'https');
   const kubeconfigPath = writeKubeconfigs(dataDir, url, pki);
   let cancelRenewal = clock.after(renewalCheckMs, renew);
   function renew(): void {
     try {
-      const renewed = ensurePki(pkiDir, clock);
+      const renewed = ensurePki(pkiDir, clock, host);
       if (renewed.ca !== pki.ca || renewed.server.cert !== pki.server.cert) {
         server.setSecureContext(credentials(renewed));
       }

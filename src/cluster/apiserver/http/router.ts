@@ -69,7 +69,7 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
   throw notServed();
 }
 
-/** `services.serving.knative.dev`, as two groups may use one name. */
+/** `widgets.example.com`, as two groups may use one name. */
 const qualified = ({ group, plural }: ResourcePath) => (group === '' ? plural : `${plural}.${group}`);
 
 const isReview = ({ group, plural, version }: ResourcePath): boolean =>

@@ -2,11 +2,13 @@ import {
   type CustomResourceDefinition,
   CustomResourceDefinitionKind,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
+import { kindOfDefinition } from '../../../api/apiextensions/kind-of-definition.ts';
+import { builtinKinds } from '../../../api/builtin.ts';
 import type { Kind } from '../../../api/kind.ts';
 import { type KubeObject, keyOf } from '../../../api/meta.ts';
 import { Informer } from '../../../kube/informer.ts';
 import type { Controller, ReconcileContext } from '../../../kube/reconciler.ts';
-import { groupKind, kindOfDefinition, ownableKinds, staticKinds } from '../kinds.ts';
+import { groupKind, ownableKinds } from '../kinds.ts';
 import { GarbageCollector } from './collector.ts';
 
 /** One controller for each kind, all feeding one collector; kinds of other CustomResourceDefinitions join later. */
@@ -32,7 +34,7 @@ export function garbageCollectors(): Controller[] {
 }
 
 function customKinds(collectorIn: (context: ReconcileContext) => GarbageCollector): Controller {
-  const known = new Set(staticKinds.map(groupKind));
+  const known = new Set(builtinKinds.map(groupKind));
   const informers = new Map<string, Informer<KubeObject>>();
   const follow = (kind: Kind, context: ReconcileContext) => {
     const collector = collectorIn(context);

@@ -9,7 +9,7 @@ import { messageOf } from '../../../lib/errors.ts';
 
 /** What is left in a namespace after one round of deleting. */
 export interface Remains {
-  /** How many objects of each resource, for example `pods.` or `services.serving.knative.dev`. */
+  /** How many objects of each resource, for example `pods.` or `deployments.apps`. */
   counts: Map<string, number>;
   /** How many objects wait for each finalizer. */
   finalizers: Map<string, number>;

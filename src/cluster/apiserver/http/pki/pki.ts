@@ -37,15 +37,17 @@ const clientSubjects: Record<ClientName, Subject> = {
 };
 
 /**
- * The certificates of the API server and its clients, from `dir`; those that are missing, damaged or near their end
- * are made anew (with all the others when it is the authority's own). Keys are readable by the owner only.
+ * The certificates of the API server (which is met at `host`, too) and its clients, from `dir`; those that are missing,
+ * damaged or near their end are made anew (with all the others when it is the authority's own). Keys are readable by
+ * the owner only.
  */
-export function ensurePki(dir: string, clock: Clock): Pki {
+export function ensurePki(dir: string, clock: Clock, host?: string): Pki {
   makeFolder(dir, { mode: 0o700 });
   chmodSync(dir, 0o700);
   const now = clock.now();
   const validity = (lifeMs: number) => ({ notBeforeMs: now - clockSkewMs, notAfterMs: now + lifeMs });
 
+  const names = host === undefined || serverNames.includes(host) ? serverNames : [...serverNames, host];
   const authority = ensure(dir, 'ca', now, undefined, () =>
     issue({ ...authoritySubject, use: 'authority', ...validity(authorityLifeMs) }),
   );
@@ -55,7 +57,7 @@ export function ensurePki(dir: string, clock: Clock): Pki {
     );
   return {
     ca: authority.cert,
-    server: leaf('server', { commonName: 'kubernetes', use: 'server', names: serverNames }),
+    server: leaf('server', { commonName: 'kubernetes', use: 'server', names }),
     clients: {
       admin: leaf('admin', { ...clientSubjects.admin, use: 'client' }),
       gateway: leaf('gateway', { ...clientSubjects.gateway, use: 'client' }),

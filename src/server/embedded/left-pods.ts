@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import { chooseDriver } from '../cluster/node/index.ts';
-import { systemClock } from '../lib/clock.ts';
-import { createLogger } from '../observe/log.ts';
-import { loopback } from './config.ts';
+import { chooseDriver } from '../../cluster/node/index.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { loopback } from '../../observe/listen.ts';
+import { createLogger } from '../../observe/log.ts';
 
 /**
  * Ends the pods that a control process has left running: it was killed, and none followed that would find them again.

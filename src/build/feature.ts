@@ -1,0 +1,11 @@
+import { buildKinds } from '../api/platform.ts';
+import type { Feature } from '../feature/feature.ts';
+import { buildControllers } from './controller.ts';
+
+/** From source to an image in a registry. */
+export const build: Feature = {
+  name: 'build',
+  kinds: buildKinds,
+  controllers: ({ registry, clock, log, metrics, quarantine, folder }) =>
+    buildControllers({ registry, dataDir: folder('build'), clock, log, metrics, quarantine }),
+};

@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import type { Feature, FeatureDeps } from '../feature/feature.ts';
+import type { Client } from '../kube/client.ts';
+import { httpClient } from '../kube/http/index.ts';
+import { install } from '../kube/install.ts';
+import type { Controller } from '../kube/reconciler.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Config } from './config.ts';
+import { connectToApi } from './connect.ts';
+import type { RoleContext } from './role.ts';
+
+/** The Kubernetes that features run on: all of it that they see is `client`. */
+export interface Substrate {
+  client: Client;
+  /** What it lacks of a Kubernetes' own controllers: to be run with the features'. */
+  controllers: readonly Controller[];
+  stop(): Promise<void>;
+}
+
+export interface SubstrateOptions extends RoleContext, Omit<FeatureDeps, 'client' | 'log' | 'quarantine'> {
+  /** Whose kinds it is to serve, and whose admission to ask. */
+  features: readonly Feature[];
+}
+
+interface SubstrateKind {
+  /** For the control plane; resolves when the features' kinds are there. */
+  open(options: SubstrateOptions): Promise<Substrate>;
+  /** For a role beside it. */
+  connect(config: Config, role: string, log: Logger): Promise<Client>;
+}
+
+/** Where the one machine and the cluster differ; nothing else asks which of them it is. */
+const substrates = {
+  /** A Kubernetes in the control plane's process, which leaves credentials for each role. */
+  embedded: {
+    open: async (options) => (await import('./embedded/substrate.ts')).open(options),
+    connect: ({ dataDir }, role, log) => connectToApi(join(dataDir, 'pki', `${role}.kubeconfig`), log),
+  },
+  /** One that is there already. Its API server does not ask our admission: what admission would do is not done. */
+  cluster: {
+    async open({ config, features }) {
+      const client = connectToCluster(config);
+      const kinds = features.flatMap((feature) => feature.kinds);
+      await install(client, kinds, namespacesOf(features));
+      return { client, controllers: [], stop: () => Promise.resolve() };
+    },
+    connect: (config) => Promise.resolve(connectToCluster(config)),
+  },
+} satisfies Record<string, SubstrateKind>;
+
+export type SubstrateName = keyof typeof substrates;
+
+export const substrateOf = ({ substrate }: Config): SubstrateKind => substrates[substrate];
+
+/** Where the ConfigMaps of the features stand. */
+export const namespacesOf = (features: readonly Feature[]): string[] =>
+  features.flatMap((feature) => feature.config?.namespace ?? []);
+
+function connectToCluster({ kubeconfig }: Config): Client {
+  if (kubeconfig === undefined) throw new Error('config.kubeconfig is not set: it says which cluster is meant');
+  return httpClient({ kubeconfigPath: kubeconfig });
+}
