@@ -21,15 +21,11 @@ export const NamespaceKind = defineKind<Namespace>({
     status: object({ phase: string({ enum: ['Active', 'Terminating'] }), conditions: conditionsSchema }),
   }),
   columns: [{ name: 'Status', type: 'string', jsonPath: '.status.phase' }],
-  setDefaults(namespace, old) {
+  setDefaults(namespace) {
     namespace.metadata.labels = {
       ...namespace.metadata.labels,
       'kubernetes.io/metadata.name': namespace.metadata.name,
     };
-    if (!old) {
-      namespace.spec = { finalizers: ['kubernetes'] };
-      namespace.status = { phase: 'Active' };
-    }
   },
   validate(namespace) {
     const { name } = namespace.metadata;

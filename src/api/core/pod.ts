@@ -139,10 +139,9 @@ export const PodKind = defineKind<Pod>({
     { name: 'IP', type: 'string', jsonPath: '.status.podIP', priority: 1 },
     { name: 'Node', type: 'string', jsonPath: '.spec.nodeName', priority: 1 },
   ],
-  setDefaults(pod, old) {
+  setDefaults(pod) {
     setPodSpecDefaults(pod.spec);
     pod.spec.enableServiceLinks ??= true;
-    if (!old) pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   },
   validate(pod, old) {
     return old ? validateUpdate(pod, old) : validatePodSpec(pod.spec, 'spec');

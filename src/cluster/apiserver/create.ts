@@ -3,8 +3,6 @@ import { type KubeObject, timestamp } from '../../api/meta.ts';
 import { ApiError, alreadyExists, badRequest } from '../../api/status.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
-import { customResourceCleanup, isDefinition } from './crds/definition-table.ts';
-import { requireLivingDefinition } from './crds/termination.ts';
 import { type Machinery, putOnDisk, storeKey } from './machinery.ts';
 import { requireLivingNamespace } from './namespace-lifecycle.ts';
 import { requireValid, setDefaults } from './objects/check.ts';
@@ -29,8 +27,7 @@ export async function create(
   if (object.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
   const given = object.metadata.name;
   beginLife(machinery, resource, object);
-  requireLivingDefinition(machinery, request, given ?? '');
-  requireLivingNamespace(machinery, request, given ?? object.metadata.generateName ?? '');
+  requireRoom(machinery, request, given ?? object.metadata.generateName ?? '');
 
   for (let attempt = 1; ; attempt++) {
     if (!given && object.metadata.generateName) object.metadata.name = generatedName(object.metadata.generateName);
@@ -42,6 +39,11 @@ export async function create(
       if (!isTaken || given || attempt === generateAttempts) throw error;
     }
   }
+}
+
+function requireRoom(machinery: Machinery, request: RequestInfo, name: string): void {
+  request.resource.strategy.requireCreatable?.(machinery, request, name);
+  requireLivingNamespace(machinery, request, name);
 }
 
 /** Metadata and status of a new object are the server's to say. */
@@ -60,9 +62,7 @@ function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeO
 async function complete(machinery: Machinery, info: RequestInfo, object: KubeObject): Promise<void> {
   const { resource } = info;
   setDefaults(resource, object, undefined);
-  if (isDefinition(resource) && !object.metadata.finalizers?.includes(customResourceCleanup)) {
-    object.metadata.finalizers = [...(object.metadata.finalizers ?? []), customResourceCleanup];
-  }
+  resource.strategy.prepareForCreate?.(object, info);
   const plugins = admissionFor(machinery, resource.kind);
   const request = admissionRequest('CREATE', info, object, undefined);
   if (plugins.length > 0) await mutate(plugins, request);
@@ -76,8 +76,7 @@ async function write(machinery: Machinery, request: RequestInfo, object: KubeObj
   const key = storeKey(request, object.metadata.name);
   if (store.latest(table, key)) throw alreadyExists(request.resource.kind, object.metadata.name);
   // Admission may have taken its time.
-  requireLivingDefinition(machinery, request, object.metadata.name);
-  requireLivingNamespace(machinery, request, object.metadata.name);
+  requireRoom(machinery, request, object.metadata.name);
   if (request.dryRun) return new StoredObject(object, 0);
   const asked = object.apiVersion;
   object.apiVersion = request.resource.storedApiVersion;

@@ -1,24 +1,20 @@
 import { apiVersionOf } from '../../api/kind.ts';
 import { type KubeObject, timestamp } from '../../api/meta.ts';
-import { ApiError, conflict, notFound } from '../../api/status.ts';
+import { conflict, notFound } from '../../api/status.ts';
 import type { DeleteOptions } from '../../kube/client.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit } from './admit.ts';
 import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import type { NamedRequest } from './request-info.ts';
-import type { DeleteResult, ServedResource } from './resources.ts';
-import { isNamespace, namespaceFinalizers } from './update.ts';
+import type { DeleteResult } from './resources.ts';
+import { notAllowed, requireOffered } from './served-resource.ts';
 
 const attemptsMax = 10;
-const podGraceSeconds = 30;
 
 /** Finalizers by which the garbage collector is told what to do with dependents. */
 const foreground = 'foregroundDeletion';
 const orphan = 'orphan';
-
-/** Namespaces without which nothing works. */
-const immortalNamespaces = ['default', 'kube-system', 'kube-public'];
 
 /** Deletes an object, or marks it as being deleted while finalizers, content or a grace period keep it. */
 export async function remove(
@@ -28,6 +24,7 @@ export async function remove(
 ): Promise<DeleteResult> {
   const { store } = machinery;
   const { resource, name } = request;
+  if (requireOffered(request)) throw notAllowed();
   const table = store.table(resource.table);
   const key = storeKey(request, name);
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
@@ -35,13 +32,14 @@ export async function remove(
     if (!latest) throw notFound(resource.kind, name);
     const current = latest.as(apiVersionOf(resource.kind));
     requirePreconditions(request, current.object, deletion);
-    requireMortal(resource, name);
+    const ending = { ...current.object };
+    resource.strategy.prepareForDelete?.(ending, request);
     const plugins = admissionFor(machinery, resource.kind);
     if (plugins.length > 0) {
       await admit(plugins, admissionRequest('DELETE', request, current.object, current.object));
       if (store.latest(table, key) !== latest) continue;
     }
-    return await end(machinery, request, current, deletion);
+    return await end(machinery, request, current, ending, deletion);
   }
   throw conflict(resource.kind, name, 'the object changed again and again while it was to be deleted');
 }
@@ -50,21 +48,23 @@ async function end(
   { store, clock }: Machinery,
   request: NamedRequest,
   current: StoredObject,
+  ending: KubeObject,
   deletion: DeleteOptions,
 ): Promise<DeleteResult> {
   const { resource, name } = request;
   const table = store.table(resource.table);
   const key = storeKey(request, name);
   const { object } = current;
-  const graceSeconds = graceOf(resource, object, deletion);
+  const { strategy } = resource;
+  const graceSeconds = strategy.graceOf?.(object, deletion) ?? 0;
   const finalizers = finalizersFor(object, deletion);
-  const isKept = finalizers.length > 0 || graceSeconds > 0 || hasContent(resource, object);
-  if (!isKept) {
+  const others = strategy.finalizersOf?.(object) ?? [];
+  if (finalizers.length === 0 && others.length === 0 && graceSeconds === 0) {
     if (request.dryRun) return { stored: current, warnings: [], isGone: true };
     await onDisk(store.remove(table, key).durable);
     return { stored: current, warnings: [], isGone: true };
   }
-  const next = marked(resource, object, finalizers, graceSeconds, clock.now());
+  const next = marked(ending, finalizers, graceSeconds, clock.now());
   if (sameJson(next, object)) {
     if (!request.dryRun) await onDisk(store.settled());
     return { stored: current, warnings: [], isGone: false };
@@ -90,30 +90,6 @@ function requirePreconditions({ resource, name }: NamedRequest, object: KubeObje
   }
 }
 
-function requireMortal(resource: ServedResource, name: string): void {
-  if (!isNamespace(resource.kind) || !immortalNamespaces.includes(name)) return;
-  throw new ApiError(403, 'Forbidden', `namespaces "${name}" is forbidden: this namespace may not be deleted`, {
-    name,
-    kind: 'namespaces',
-  });
-}
-
-/** Only pods end gracefully, and not those that no node has or that have ended. Repeated deletes only shorten it. */
-function graceOf({ kind }: ServedResource, object: KubeObject, deletion: DeleteOptions): number {
-  if (kind.group !== '' || kind.plural !== 'pods') return 0;
-  const { spec, status } = object as KubeObject & {
-    spec?: { nodeName?: string; terminationGracePeriodSeconds?: number };
-    status?: { phase?: string };
-  };
-  const isTerminal = status?.phase === 'Succeeded' || status?.phase === 'Failed';
-  if (!spec?.nodeName || isTerminal) return 0;
-  const { deletionTimestamp, deletionGracePeriodSeconds } = object.metadata;
-  const own = spec.terminationGracePeriodSeconds ?? podGraceSeconds;
-  if (deletionTimestamp === undefined) return Math.max(0, deletion.gracePeriodSeconds ?? own);
-  const before = deletionGracePeriodSeconds ?? 0;
-  return Math.max(0, Math.min(before, deletion.gracePeriodSeconds ?? before));
-}
-
 function finalizersFor(object: KubeObject, { propagationPolicy }: DeleteOptions): string[] {
   const finalizers = object.metadata.finalizers ?? [];
   if (propagationPolicy === undefined) return finalizers;
@@ -122,18 +98,8 @@ function finalizersFor(object: KubeObject, { propagationPolicy }: DeleteOptions)
   return propagationPolicy === 'Orphan' ? [...others, orphan] : others;
 }
 
-function hasContent(resource: ServedResource, object: KubeObject): boolean {
-  return isNamespace(resource.kind) && namespaceFinalizers(object).length > 0;
-}
-
 /** The object as being deleted. Its time is when the grace ends. */
-function marked(
-  resource: ServedResource,
-  object: KubeObject,
-  finalizers: string[],
-  graceSeconds: number,
-  nowMs: number,
-): KubeObject {
+function marked(object: KubeObject, finalizers: string[], graceSeconds: number, nowMs: number): KubeObject {
   const metadata = { ...object.metadata };
   if (finalizers.length > 0) metadata.finalizers = finalizers;
   else delete metadata.finalizers;
@@ -143,8 +109,5 @@ function marked(
     metadata.deletionGracePeriodSeconds = graceSeconds;
     if (isFirst && metadata.generation) metadata.generation += 1;
   }
-  const next = { ...object, metadata };
-  if (!isNamespace(resource.kind)) return next;
-  const { status } = object as { status?: object };
-  return { ...next, status: { ...status, phase: 'Terminating' } } as KubeObject;
+  return { ...object, metadata };
 }

@@ -4,8 +4,8 @@ import { isNotFound } from '../../api/status.ts';
 import type { StoreEvent } from '../store/table.ts';
 import type { Machinery } from './machinery.ts';
 import { apiServerUser } from './request-info.ts';
-import { tableName } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
+import { tableName } from './served-resource.ts';
 
 /** Core Events are kept this long (as Kubernetes does), and no more than this many in a namespace. */
 const lifeMs = 3_600_000;

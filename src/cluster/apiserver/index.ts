@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { builtinKinds } from '../../api/builtin.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
@@ -14,14 +13,14 @@ import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { inProcessClient } from './client.ts';
-import { DefinitionRegistrar } from './crds/registrar.ts';
-import { EventLimit } from './event-limit.ts';
 import { type Listener, startListener } from './http/listener.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
 import { ResourceRegistry } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
+import { builtinStrategies } from './strategies/builtin.ts';
+import type { Strategy } from './strategy.ts';
 
 /** Any Kubernetes has these. */
 const defaultNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
@@ -37,6 +36,8 @@ export interface ApiServerOptions {
   namespaces?: readonly string[];
   /** An upper limit on the size of the store, in pages of 4096 bytes; only the disk's unless given. */
   storePagesMax?: number;
+  /** Resources besides those that Kubernetes has by itself. */
+  resources?: readonly Strategy[];
   admission?: readonly Admission[];
   metrics?: Metrics;
   /** Where `kubectl logs` gets them from. */
@@ -82,23 +83,22 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
-  const machinery: Machinery = { store, registry: new ResourceRegistry(builtinKinds), admission, clock, log };
+  const resources = [...builtinStrategies({ kinds, podLogs }), ...(options.resources ?? [])];
+  const machinery: Machinery = { store, registry: new ResourceRegistry(resources), admission, clock, log };
   const pipeline = new RequestPipeline(machinery);
   const client = inProcessClient(pipeline, log);
-  const registrar = new DefinitionRegistrar(machinery, pipeline, kinds);
-  const eventLimit = new EventLimit(machinery, pipeline);
+  const upkeeps = resources.flatMap((strategy) => strategy.upkeep?.(machinery, pipeline) ?? []);
   const listeners: Listener[] = [];
   const keepers: (() => void)[] = [];
   const stop = async () => {
     for (const end of keepers) end();
     await Promise.all(listeners.map((listener) => listener.stop()));
-    eventLimit.stop();
-    await registrar.stop();
+    await Promise.all(upkeeps.map((upkeep) => upkeep.stop()));
     await store.close();
   };
   try {
     await install(client, kinds, [...defaultNamespaces, ...(options.namespaces ?? [])]);
-    await registrar.settled();
+    await Promise.all(upkeeps.map((upkeep) => upkeep.settled?.()));
   } catch (error) {
     await stop();
     throw error;
@@ -107,7 +107,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     client,
     pipeline,
     async listen(where) {
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, podLogs, ...where });
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, ...where });
       listeners.push(listener);
       keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
       return listener;

@@ -1,6 +1,6 @@
 import { isNotFound } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
-import type { StoredObject } from '../store/stored-object.ts';
+import { StoredObject as Answer, type StoredObject } from '../store/stored-object.ts';
 import { create } from './create.ts';
 import { remove } from './delete.ts';
 import type { Machinery } from './machinery.ts';
@@ -19,6 +19,7 @@ import type {
   WatchStream,
   WriteOptions,
 } from './resources.ts';
+import { notAllowed, requireOffered } from './served-resource.ts';
 import { change, update } from './update.ts';
 import { watch } from './watch.ts';
 
@@ -53,7 +54,13 @@ export class RequestPipeline implements Pipeline {
     return watch(this.#machinery, request);
   }
 
-  create(request: RequestInfo, object: unknown, options: WriteOptions): Promise<Result> {
+  async create(request: RequestInfo, object: unknown, options: WriteOptions): Promise<Result> {
+    const subresource = requireOffered(request);
+    if (subresource?.type === 'action') {
+      const answer = await subresource.run(object, { ...request, name: request.name ?? '' }, this);
+      return { stored: new Answer(answer, 0), warnings: [] };
+    }
+    if (subresource) throw notAllowed();
     return this.#told(create(this.#machinery, request, object, options));
   }
 

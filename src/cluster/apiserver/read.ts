@@ -5,19 +5,25 @@ import type { StoredObject } from '../store/stored-object.ts';
 import { StoredObject as Made } from '../store/stored-object.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
 import { type Machinery, storeKey, storePrefix } from './machinery.ts';
-import { scaleOf } from './objects/scale.ts';
 import type { NamedRequest } from './request-info.ts';
 import type { ListRequest, ListResultPage, SelectorOptions, ServedResource } from './resources.ts';
 import { compileFieldSelector } from './selectors/field-selector.ts';
 import { compileLabelSelector } from './selectors/label-selector.ts';
+import { requirePart } from './served-resource.ts';
+import type { Field, View } from './strategy.ts';
 
 /** The object that is on disk. */
 export function get({ store }: Machinery, request: NamedRequest): StoredObject {
-  const { resource, name, subresource } = request;
+  const { resource, name } = request;
+  const part = requirePart(request);
   const stored = store.table(resource.table).get(storeKey(request, name));
-  if (!stored || (subresource === 'scale' && !resource.kind.scale)) throw notFound(resource.kind, name);
-  const asked = stored.as(apiVersionOf(resource.kind));
-  return subresource === 'scale' ? new Made(scaleOf(resource, asked.object), asked.revision) : asked;
+  if (!stored) throw notFound(resource.kind, name);
+  return asSeen(part, stored.as(apiVersionOf(resource.kind)));
+}
+
+/** What is answered of an object to who asks for a part of it. */
+export function asSeen(part: Field | View | undefined, stored: StoredObject): StoredObject {
+  return part?.type === 'view' ? new Made(part.of(stored.object), stored.revision) : stored;
 }
 
 /** After so many comparisons the event loop gets a turn: a selector may have thousands of requirements. */

@@ -1,6 +1,6 @@
-import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import type { Resources, ServedResource } from './resources.ts';
-import { builtinSelectableFields } from './selectors/field-selector.ts';
+import { servedResource } from './served-resource.ts';
+import type { Strategy } from './strategy.ts';
 
 /** What is served: built-ins for good, custom resources as their definitions come and go. */
 export class ResourceRegistry implements Resources {
@@ -10,8 +10,8 @@ export class ResourceRegistry implements Resources {
   #byPath = new Map<string, ServedResource>();
   #all: readonly ServedResource[] = [];
 
-  constructor(builtins: readonly Kind[]) {
-    this.#builtins = builtins.map(builtinResource);
+  constructor(builtins: readonly Strategy[]) {
+    this.#builtins = builtins.map((strategy) => servedResource(strategy));
     this.#index();
   }
 
@@ -41,19 +41,4 @@ export class ResourceRegistry implements Resources {
     this.#all = [...this.#builtins, ...[...this.#custom.values()].flat()];
     this.#byPath = new Map(this.#all.map((r) => [`${r.kind.group}/${r.kind.version}/${r.kind.plural}`, r]));
   }
-}
-
-/** The `group/plural` that names a resource's table in the store, whatever the version. */
-export const tableName = ({ group, plural }: Pick<Kind, 'group' | 'plural'>): string => `${group}/${plural}`;
-
-function builtinResource(kind: Kind): ServedResource {
-  const table = tableName(kind);
-  return {
-    kind,
-    listKind: `${kind.kind}List`,
-    isBuiltin: true,
-    selectableFields: builtinSelectableFields[table] ?? [],
-    table,
-    storedApiVersion: apiVersionOf(kind),
-  };
 }

@@ -7,7 +7,8 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { Status } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import type { StoredObject } from '../store/stored-object.ts';
-import type { NamedRequest, RequestInfo } from './request-info.ts';
+import type { NamedRequest, RequestInfo, Verb } from './request-info.ts';
+import type { Strategy, Subresource } from './strategy.ts';
 
 /** One resource at one served version. */
 export interface ServedResource {
@@ -15,8 +16,10 @@ export interface ServedResource {
   listKind: string;
   /** Part of Kubernetes itself; false for what a CustomResourceDefinition defines. */
   isBuiltin: boolean;
-  /** Fields that field selectors may name besides `metadata.name` and `metadata.namespace`: `spec.nodeName`. */
-  selectableFields: readonly string[];
+  strategy: Strategy;
+  /** Of the resource itself; each subresource has its own. */
+  verbs: readonly Verb[];
+  subresources: ReadonlyMap<string, Subresource>;
   /** The `group/plural` under which all versions of it are stored. */
   table: string;
   /** The apiVersion that its objects have in the store. */

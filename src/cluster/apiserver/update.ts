@@ -1,24 +1,29 @@
 import { fieldInvalid } from '../../api/field-error.ts';
 import { apiVersionOf } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { ApiError, badRequest, conflict, invalid, notFound } from '../../api/status.ts';
+import { badRequest, conflict, invalid, notFound } from '../../api/status.ts';
 import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
 import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
-import { requireValid, requireValidStatus, setDefaults } from './objects/check.ts';
-import { decode } from './objects/decode.ts';
+import { requireValid, requireValidField, setDefaults } from './objects/check.ts';
+import { type Decoded, decode } from './objects/decode.ts';
 import { nextGeneration } from './objects/generation.ts';
-import { scaleOf, withScale } from './objects/scale.ts';
+import { asSeen } from './read.ts';
 import type { NamedRequest } from './request-info.ts';
 import type { Result, WriteOptions } from './resources.ts';
 import { copyJson } from './schema/json.ts';
+import { requirePart } from './served-resource.ts';
+import type { Field, View } from './strategy.ts';
 
 /** How often a write that names no resourceVersion is tried again on what others wrote meanwhile. */
 const attemptsMax = 100;
 
 const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
+
+/** What of the object the request is about: the whole unless given. */
+type Part = Field | View | undefined;
 
 /** What a request makes of the stored object: the object (or Scale) as the client wants it, not yet decoded. */
 export type Produce = (current: KubeObject) => unknown;
@@ -52,20 +57,20 @@ async function write(
 ): Promise<Result> {
   const { store } = machinery;
   const { resource, name } = request;
-  requireSubresource(request);
+  const part = requirePart(request);
   const table = store.table(resource.table);
   const key = storeKey(request, name);
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const latest = store.latest(table, key);
     if (!latest) throw notFound(resource.kind, name);
     const current = latest.as(apiVersionOf(resource.kind));
-    const draft = prepare(machinery, request, current.object, produce, options, isReplace);
+    const draft = prepare(machinery, request, part, current.object, produce, options, isReplace);
     // Without plugins nothing waits here: the decision and the write are one turn of the event loop, and cannot lose.
-    if (draft.plugins.length > 0) await admitDraft(request, draft);
-    else finish(request, draft);
+    if (draft.plugins.length > 0) await admitDraft(request, part, draft);
+    else finish(request, part, draft);
     const { next, warnings } = draft;
     if (store.latest(table, key) !== latest) continue; // Written while admission took its time: decide again.
-    const result = (stored: StoredObject): Result => ({ stored: asAsked(request, stored), warnings });
+    const result = (stored: StoredObject): Result => ({ stored: asSeen(part, stored), warnings });
     if (isEndOfLife(request, next)) {
       if (request.dryRun) return result(new StoredObject(next, 0));
       const { revision, durable } = store.remove(table, key);
@@ -85,22 +90,6 @@ async function write(
   throw conflict(resource.kind, name, modifiedMeanwhile);
 }
 
-function requireSubresource({ resource, subresource }: NamedRequest): void {
-  const { kind } = resource;
-  const isThere =
-    subresource === undefined ||
-    (subresource === 'status' && kind.hasStatus) ||
-    (subresource === 'scale' && kind.scale !== undefined) ||
-    (subresource === 'finalize' && isNamespace(kind));
-  if (!isThere) {
-    throw new ApiError(
-      404,
-      'NotFound',
-      `the server could not find the requested resource: ${kind.plural}/${subresource}`,
-    );
-  }
-}
-
 /** What is to be stored, before admission has seen it and it is known to be valid. */
 interface Draft {
   next: KubeObject;
@@ -114,44 +103,48 @@ interface Draft {
 function prepare(
   machinery: Machinery,
   request: NamedRequest,
+  part: Part,
   current: KubeObject,
   produce: Produce,
   options: WriteOptions,
   isReplace: boolean,
 ): Draft {
-  const { resource, subresource } = request;
-  const { object: wanted, warnings } = decodeWanted(request, current, produce, options);
-  requireSameVersion(request, wanted, current, isReplace);
-  const next = merge(request, wanted, current);
-  const isWhole = subresource === undefined || subresource === 'scale';
+  const { resource } = request;
+  const { object: wanted, warnings } = decodeWanted(request, part, current, produce, options);
+  requireSameVersion(request, part, wanted, current, isReplace);
+  const next = merge(request, part, wanted, current);
+  const isWhole = part?.type !== 'field';
   if (isWhole) setDefaults(resource, next, current);
   const plugins = isWhole ? admissionFor(machinery, resource.kind) : [];
   return { next, current, warnings, plugins, admission: admissionRequest('UPDATE', request, next, current) };
 }
 
-async function admitDraft(request: NamedRequest, draft: Draft): Promise<void> {
+async function admitDraft(request: NamedRequest, part: Part, draft: Draft): Promise<void> {
   await mutate(draft.plugins, draft.admission);
-  finish(request, draft);
+  finish(request, part, draft);
   await admit(draft.plugins, draft.admission);
 }
 
 /** Counts the generation, and checks the rules. */
-function finish({ resource, subresource }: NamedRequest, { next, current }: Draft): void {
-  if (subresource === 'status') {
-    requireValidStatus(resource, next);
-    return;
-  }
+function finish({ resource }: NamedRequest, part: Part, { next, current }: Draft): void {
   const generation = nextGeneration(resource, next, current);
   if (generation !== undefined) next.metadata.generation = generation;
-  requireValid(resource, next, current);
+  if (part?.type === 'field') requireValidField(resource, next, part.field);
+  else requireValid(resource, next, current);
 }
 
-function decodeWanted(request: NamedRequest, current: KubeObject, produce: Produce, options: WriteOptions) {
-  const { resource, name, subresource } = request;
-  if (subresource === 'scale') {
-    return { object: withScale(resource, current, produce(scaleOf(resource, current))), warnings: [] };
-  }
-  const decoded = decode(request, produce(current), options);
+function decodeWanted(
+  request: NamedRequest,
+  part: Part,
+  current: KubeObject,
+  produce: Produce,
+  options: WriteOptions,
+): Decoded {
+  const { name } = request;
+  const decoded =
+    part?.type === 'view'
+      ? { object: part.decode(produce(part.of(current)), name), warnings: [] }
+      : decode(request, produce(current), options);
   const own = decoded.object.metadata.name;
   if (own !== undefined && own !== name) {
     throw badRequest(`the name of the object (${own}) does not match the name on the URL (${name})`);
@@ -159,7 +152,13 @@ function decodeWanted(request: NamedRequest, current: KubeObject, produce: Produ
   return decoded;
 }
 
-function requireSameVersion(request: NamedRequest, wanted: KubeObject, current: KubeObject, isReplace: boolean): void {
+function requireSameVersion(
+  request: NamedRequest,
+  part: Part,
+  wanted: KubeObject,
+  current: KubeObject,
+  isReplace: boolean,
+): void {
   const { kind } = request.resource;
   const { resourceVersion, uid } = wanted.metadata;
   if (uid && uid !== current.metadata.uid) {
@@ -168,34 +167,30 @@ function requireSameVersion(request: NamedRequest, wanted: KubeObject, current: 
   }
   if (resourceVersion) {
     if (resourceVersion !== current.metadata.resourceVersion) throw conflict(kind, request.name, modifiedMeanwhile);
-  } else if (isReplace && !request.resource.isBuiltin && request.subresource !== 'scale') {
+  } else if (isReplace && !request.resource.isBuiltin && part?.type !== 'view') {
     const error = fieldInvalid('metadata.resourceVersion', 0, 'must be specified for an update');
     throw invalid(kind, request.name, [error]);
   }
 }
 
 /** What the client may change through this (sub)resource, from `wanted`; everything else as it is. */
-function merge({ resource, subresource }: NamedRequest, wanted: KubeObject, current: KubeObject): KubeObject {
-  type WithParts = KubeObject & { spec?: unknown; status?: unknown };
-  const was = current as WithParts;
-  const wish = wanted as WithParts;
-  if (subresource === 'status') {
-    return withPart({ ...was, metadata: { ...was.metadata } }, 'status', wish.status);
-  }
-  if (subresource === 'finalize') {
-    return withPart(copyJson(was), 'spec', copyJson(wish.spec));
-  }
-  const next = { ...wish, metadata: { ...wish.metadata } };
-  keepIdentity(next, was);
-  if (resource.kind.hasStatus) withPart(next, 'status', copyJson(was.status));
-  if (isNamespace(resource.kind)) withPart(next, 'spec', copyJson(was.spec));
+function merge(request: NamedRequest, part: Part, wanted: KubeObject, current: KubeObject): KubeObject {
+  if (part?.type === 'view') return part.put(current, wanted);
+  if (part)
+    return withField({ ...current, metadata: { ...current.metadata } }, part.field, partsOf(wanted)[part.field]);
+  const { kind, strategy } = request.resource;
+  const next = { ...wanted, metadata: { ...wanted.metadata } };
+  keepIdentity(next, current);
+  if (kind.hasStatus) withField(next, 'status', copyJson(partsOf(current).status));
+  strategy.prepareForUpdate?.(next, current, request);
   return next;
 }
 
-function withPart<T extends object>(object: T, part: 'spec' | 'status', value: unknown): T {
-  const parts = object as { spec?: unknown; status?: unknown };
-  if (value === undefined) delete parts[part];
-  else parts[part] = value;
+const partsOf = (object: KubeObject) => object as { spec?: unknown; status?: unknown };
+
+function withField(object: KubeObject, field: Field['field'], value: unknown): KubeObject {
+  if (value === undefined) delete partsOf(object)[field];
+  else partsOf(object)[field] = value;
   return object;
 }
 
@@ -228,18 +223,5 @@ function isEndOfLife({ resource }: NamedRequest, next: KubeObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = next.metadata;
   if (deletionTimestamp === undefined || (finalizers?.length ?? 0) > 0) return false;
   if ((deletionGracePeriodSeconds ?? 0) > 0) return false;
-  return !isNamespace(resource.kind) || namespaceFinalizers(next).length === 0;
-}
-
-export const isNamespace = (kind: { group: string; plural: string }): boolean =>
-  kind.group === '' && kind.plural === 'namespaces';
-
-/** The `spec.finalizers` of a Namespace, which keep it until its content is gone. */
-export function namespaceFinalizers(object: KubeObject): readonly string[] {
-  return (object as { spec?: { finalizers?: string[] } }).spec?.finalizers ?? [];
-}
-
-function asAsked({ resource, subresource }: NamedRequest, stored: StoredObject): StoredObject {
-  if (subresource !== 'scale') return stored;
-  return new StoredObject(scaleOf(resource, stored.object), stored.revision);
+  return (resource.strategy.finalizersOf?.(next) ?? []).length === 0;
 }

@@ -3,8 +3,10 @@ import type {
   CustomResourceVersion,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { apiVersionOf, type Kind } from '../../../api/kind.ts';
-import { tableName } from '../resource-registry.ts';
 import type { ServedResource } from '../resources.ts';
+import { servedResource } from '../served-resource.ts';
+import type { Strategy } from '../strategy.ts';
+import { requireLivingDefinition } from './termination.ts';
 
 /**
  * The resources that a definition defines, one for each served version, the storage version first. `known` are the
@@ -18,20 +20,20 @@ export function customResources(definition: CustomResourceDefinition, known: rea
   return served
     .toSorted((a, b) => Number(b.storage) - Number(a.storage))
     .map((version) => {
-      const kind = kindOf(definition, version, known);
-      return {
-        kind,
-        listKind: names.listKind ?? `${names.kind}List`,
-        isBuiltin: false,
-        selectableFields: (version.selectableFields ?? []).map(({ jsonPath }) => jsonPath.replace(/^\./, '')),
-        table: tableName({ group, plural: names.plural }),
-        storedApiVersion: apiVersionOf({ group, version: storage?.name ?? version.name }),
-        ...(version.deprecated
-          ? {
-              deprecationWarning: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`,
-            }
-          : {}),
+      const selectable = (version.selectableFields ?? []).map(({ jsonPath }) => [jsonPath.replace(/^\./, ''), '']);
+      const strategy: Strategy = {
+        kind: kindOf(definition, version, known),
+        selectableFields: Object.fromEntries(selectable),
+        requireCreatable: requireLivingDefinition,
       };
+      return servedResource(strategy, {
+        isBuiltin: false,
+        ...(names.listKind && { listKind: names.listKind }),
+        storedApiVersion: apiVersionOf({ group, version: storage?.name ?? version.name }),
+        ...(version.deprecated && {
+          deprecationWarning: version.deprecationWarning ?? `${group}/${version.name} ${names.kind} is deprecated`,
+        }),
+      });
     });
 }
 

@@ -1,6 +1,6 @@
 import type { CustomResourceDefinition } from '../../../api/apiextensions/custom-resource-definition.ts';
-import { tableName } from '../resource-registry.ts';
 import type { ServedResource } from '../resources.ts';
+import { tableName } from '../served-resource.ts';
 
 /** Why the names of a definition cannot be served beside what is; undefined when they can. */
 export function nameConflict(

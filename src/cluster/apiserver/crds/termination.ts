@@ -8,8 +8,8 @@ import { transitionTime } from '../../../kube/conditions.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { Machinery } from '../machinery.ts';
 import { apiServerUser, type NamedRequest, type Target } from '../request-info.ts';
-import { tableName } from '../resource-registry.ts';
 import type { Pipeline, ServedResource } from '../resources.ts';
+import { tableName } from '../served-resource.ts';
 import { customResourceCleanup, definitionsTable } from './definition-table.ts';
 
 /** How many objects are deleted at once. */

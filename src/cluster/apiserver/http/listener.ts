@@ -7,14 +7,14 @@ import { IncomingMessage, Pipelines } from '../../../lib/node-http.ts';
 import { type ListenHandle, listen, loopback, urlOf } from '../../../observe/listen.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
-import type { PodLogs } from '../../pod-logs.ts';
 import type { Pipeline } from '../resources.ts';
+import { notOffered } from '../strategies/pods.ts';
 import { Documents } from './handlers/documents.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { requestMetrics } from './metrics.ts';
 import { kubeconfig } from './pki/kubeconfig.ts';
 import { ensurePki, type Pki, writeSecret } from './pki/pki.ts';
-import { notOffered, type RouterOptions } from './router.ts';
+import type { RouterOptions } from './router.ts';
 import { Door, parseUrl } from './serve.ts';
 
 export interface ListenerOptions {
@@ -23,7 +23,6 @@ export interface ListenerOptions {
   clock: Clock;
   log: Logger;
   metrics?: Metrics | undefined;
-  podLogs?: PodLogs | undefined;
   /** Loopback unless given. */
   host?: string;
   /** 0: any free port. */
@@ -52,7 +51,7 @@ const streamsMax = 250;
 
 /** Serves the Kubernetes API over TLS, to clients that hold a certificate of its authority. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { clock, dataDir, handle, log, metrics, host = loopback, pipeline, podLogs, port } = options;
+  const { clock, dataDir, handle, log, metrics, host = loopback, pipeline, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const pkiDir = join(dataDir, 'pki');
   let pki = ensurePki(pkiDir, clock, host);
@@ -78,7 +77,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   const stopping = new AbortController();
   const documents = new Documents(pipeline.resources);
   const measure = requestMetrics(metrics, clock);
-  const router: RouterOptions = { pipeline, documents, clock, log, podLogs, onRoute: measure.onRoute };
+  const router: RouterOptions = { pipeline, documents, clock, log, onRoute: measure.onRoute };
   const door = new Door({ router, measure, clock, log, limits, stopping: stopping.signal });
 
   // The compatibility API of HTTP/2 gives its requests and responses the methods of HTTP/1.1's.
@@ -147,11 +146,11 @@ function writeKubeconfigs(dataDir: string, url: string, { ca, clients }: Pki): s
 
 /** exec, attach and port-forward ask for another protocol on the connection. */
 function refuseUpgrade(request: Request, socket: TLSSocket, { requestMs }: Limits): void {
-  const subresource =
+  const name =
     parseUrl(request.url ?? '/')
       .pathname.split('/')
       .at(-1) ?? '';
-  const body = `${JSON.stringify(notOffered(subresource).toStatus())}\n`;
+  const body = `${JSON.stringify(notOffered(name).toStatus())}\n`;
   // HTTP has let go of the socket: nobody else listens to its errors, or ends it when the client does not.
   socket.on('error', () => socket.destroy());
   socket.setTimeout(requestMs, () => socket.destroy());

@@ -1,3 +1,6 @@
+import { servedResource } from '../served-resource.ts';
+import { namespaces } from '../strategies/namespaces.ts';
+
 /** What a path of the API names. */
 export interface ResourcePath {
   /** '' for the core group. */
@@ -39,7 +42,7 @@ export function parseResourcePath(path: string): ResourcePath | undefined {
   };
 }
 
-const namespaceSubresources = new Set(['status', 'finalize']);
+const namespaceSubresources = servedResource(namespaces).subresources;
 
 function segments(path: string): string[] | undefined {
   try {

@@ -6,9 +6,11 @@ import type { Clock } from '../../../lib/clock.ts';
 import { inTurn } from '../../../lib/in-turn.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { UserInfo } from '../request-info.ts';
+import type { Resources } from '../resources.ts';
 import { breakOff, type Exchange, flag, isGone } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { requestMetrics } from './metrics.ts';
+import { parseResourcePath } from './paths.ts';
 import { sendError } from './respond.ts';
 import { isPublic, type RouterOptions, route } from './router.ts';
 
@@ -97,7 +99,7 @@ export class Door {
   #enter(exchange: Exchange): () => void {
     const { clock, limits } = this.#options;
     if (isPublic(exchange.path)) return () => {};
-    if (isLongRunning(exchange)) {
+    if (isLongRunning(exchange, this.#options.router.pipeline.resources)) {
       if (this.#longRunning >= limits.longRunningMax) throw tooMany(`${limits.longRunningMax} watches`);
       this.#longRunning++;
       return () => this.#longRunning--;
@@ -154,10 +156,14 @@ const tooMany = (what: string) =>
     retryAfterSeconds: 1,
   });
 
-/** Watches and logs end when their clients like. */
-function isLongRunning({ method, path, query }: Exchange): boolean {
+/** Watches and streams end when their clients like. */
+function isLongRunning({ method, path, query }: Exchange, resources: Resources): boolean {
   if (method !== 'GET') return false;
-  return flag(query, 'watch') || /^\/apis?\/([^/]+\/){1,2}watch\//.test(path) || path.endsWith('/log');
+  if (flag(query, 'watch')) return true;
+  const named = parseResourcePath(path);
+  if (!named || named.isWatchPath) return named !== undefined;
+  const resource = resources.find(named.group, named.version, named.plural);
+  return resource?.subresources.get(named.subresource ?? '')?.type === 'stream';
 }
 
 const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };

@@ -30,9 +30,9 @@ export function requireValid(resource: ServedResource, object: KubeObject, old: 
   if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', withoutRepeats(errors));
 }
 
-/** 422 with what the schema has against the status. */
-export function requireValidStatus(resource: ServedResource, object: KubeObject): void {
-  const errors = schemaErrors(resource, object).filter((e) => /^status\b/.test(e.field));
+/** 422 with what the schema has against one field. */
+export function requireValidField(resource: ServedResource, object: KubeObject, field: string): void {
+  const errors = schemaErrors(resource, object).filter((e) => e.field.split(/[.[]/)[0] === field);
   if (errors.length > 0) throw invalid(resource.kind, object.metadata.name, errors);
 }
 

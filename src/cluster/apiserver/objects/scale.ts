@@ -1,19 +1,45 @@
 import { fieldInvalid } from '../../../api/field-error.ts';
+import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject, LabelSelector } from '../../../api/meta.ts';
+import { integer, object, string } from '../../../api/schema.ts';
 import { selectorText } from '../../../api/selector.ts';
 import { badRequest, invalid } from '../../../api/status.ts';
-import type { ServedResource } from '../resources.ts';
 import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
+import type { View } from '../strategy.ts';
 
 /** autoscaling/v1 Scale: the one shape in which the number of replicas of any kind is read and written. */
-export interface Scale extends KubeObject {
+interface Scale extends KubeObject {
   spec: { replicas?: number };
   status: { replicas: number; selector?: string };
 }
 
-/** The Scale of an object of a resource that has the scale subresource. */
-export function scaleOf(resource: ServedResource, object: KubeObject): Scale {
-  const paths = pathsOf(resource);
+const ScaleKind = {
+  group: 'autoscaling',
+  version: 'v1',
+  kind: 'Scale',
+  schema: object({
+    spec: object({ replicas: integer() }),
+    status: object({ replicas: integer(), selector: string() }),
+  }),
+};
+
+/** The scale subresource of a kind that says where its replicas are. */
+export function scaleOfKind(paths: NonNullable<Kind['scale']>, isBuiltin: boolean): View {
+  return {
+    type: 'view',
+    verbs: ['get', 'patch', 'update'],
+    kind: ScaleKind,
+    of: (object) => scaleOf(object, paths, isBuiltin),
+    decode,
+    put(object, scale) {
+      const next = copyJson(object);
+      put(next as unknown as JsonObject, paths.specReplicasPath, (scale as Scale).spec.replicas);
+      return next;
+    },
+  };
+}
+
+function scaleOf(object: KubeObject, paths: NonNullable<Kind['scale']>, isBuiltin: boolean): Scale {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const replicas = at(object, paths.specReplicasPath);
   const current = at(object, paths.statusReplicasPath);
@@ -23,43 +49,26 @@ export function scaleOf(resource: ServedResource, object: KubeObject): Scale {
     apiVersion: 'autoscaling/v1',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
     spec: { replicas: typeof replicas === 'number' ? replicas : 0 },
-    status: {
-      replicas: typeof current === 'number' ? current : 0,
-      selector: selectorOf(resource, selector),
-    },
+    status: { replicas: typeof current === 'number' ? current : 0, selector: selectorOf(selector, isBuiltin) },
   };
   return copyJson(scale) as Scale;
 }
 
-/** A copy of `object` with the replicas that `scale` asks for. 422 when that is not a number of replicas. */
-export function withScale(resource: ServedResource, object: KubeObject, scale: unknown): KubeObject {
-  const { name } = object.metadata;
-  if (!isJsonObject(scale) || scale.kind !== 'Scale') throw badRequest('the body of the scale subresource is a Scale');
-  const spec = isJsonObject(scale.spec) ? scale.spec : {};
-  const metadata = isJsonObject(scale.metadata) ? scale.metadata : {};
-  const replicas = spec.replicas ?? 0;
+/** The Scale that was sent. 422 when what it asks for is not a number of replicas. */
+function decode(body: unknown, name: string): KubeObject {
+  if (!isJsonObject(body) || body.kind !== 'Scale') throw badRequest('the body of the scale subresource is a Scale');
+  const { replicas = 0 } = isJsonObject(body.spec) ? body.spec : {};
   if (typeof replicas !== 'number' || !Number.isInteger(replicas) || replicas < 0) {
-    const kind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
+    const kind = { ...ScaleKind, plural: 'scales' };
     throw invalid(kind, name, [fieldInvalid('spec.replicas', replicas, 'must be a whole number, 0 or more')]);
   }
-  if (metadata.name !== undefined && metadata.name !== name) {
-    throw badRequest(`the name of the object (${String(metadata.name)}) does not match the name on the URL (${name})`);
-  }
-  const next = copyJson(object);
-  const { resourceVersion, uid } = metadata;
-  if (typeof resourceVersion === 'string' && resourceVersion !== '') next.metadata.resourceVersion = resourceVersion;
-  if (typeof uid === 'string' && uid !== '') next.metadata.uid = uid;
-  put(next as unknown as JsonObject, pathsOf(resource).specReplicasPath, replicas);
-  return next;
-}
-
-function pathsOf({ kind }: ServedResource) {
-  if (!kind.scale) throw badRequest(`${kind.plural} have no scale subresource`);
-  return kind.scale;
+  const given = isJsonObject(body.metadata) ? body.metadata : {};
+  const texts = Object.entries(given).filter(([, value]) => typeof value === 'string');
+  return { ...body, metadata: Object.fromEntries(texts), spec: { replicas } } as unknown as KubeObject;
 }
 
 /** Built-ins have selectors, which their rules have checked; custom resources give theirs as text. */
-function selectorOf({ isBuiltin }: ServedResource, selector: unknown): string | undefined {
+function selectorOf(selector: unknown, isBuiltin: boolean): string | undefined {
   if (isBuiltin && isJsonObject(selector)) return selectorText(selector as LabelSelector);
   return typeof selector === 'string' ? selector : undefined;
 }

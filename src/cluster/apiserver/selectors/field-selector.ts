@@ -37,16 +37,18 @@ function parseTerm(term: string, resource: ServedResource): Term {
   const parsed = /^\s*([^=!\s]+)\s*(==|=|!=)(.*)$/s.exec(term);
   if (!parsed) throw badRequest(`invalid field selector: ${JSON.stringify(term)}`);
   const [, path = '', operator, value = ''] = parsed;
-  if (!isOffered(path, resource)) throw badRequest(`field label not supported: ${path}`);
-  const zero = resource.isBuiltin ? (zeros[path] ?? '') : '';
+  const zero = zeroOf(path, resource);
+  if (zero === undefined) throw badRequest(`field label not supported: ${path}`);
   const wanted = value.trim().replace(/\\([\\,=])/g, '$1');
   return { path: path.split('.'), zero, isEqual: operator !== '!=', value: wanted };
 }
 
-function isOffered(path: string, resource: ServedResource): boolean {
-  if (path === 'metadata.name') return true;
-  if (path === 'metadata.namespace') return resource.kind.isNamespaced;
-  return resource.selectableFields.includes(path);
+/** What the field is compared as when it is absent; undefined when it is not offered. */
+function zeroOf(path: string, { kind, strategy }: ServedResource): string | undefined {
+  if (path === 'metadata.name') return '';
+  if (path === 'metadata.namespace') return kind.isNamespaced ? '' : undefined;
+  const { selectableFields = {} } = strategy;
+  return Object.hasOwn(selectableFields, path) ? selectableFields[path] : undefined;
 }
 
 function valueAt(object: KubeObject, path: readonly string[]): string | undefined {
@@ -60,42 +62,3 @@ function valueAt(object: KubeObject, path: readonly string[]): string | undefine
 function splitUnescaped(query: string): string[] {
   return (query.match(/(?:\\.|[^,\\])+/gs) ?? []).filter((term) => term.trim() !== '');
 }
-
-/** Selectable fields of built-ins that are no texts. */
-const zeros: Record<string, string> = {
-  'spec.unschedulable': 'false',
-  'spec.hostNetwork': 'false',
-  'status.replicas': '0',
-};
-
-/** Fields of built-in resources that field selectors may name, by `group/plural` (as in Kubernetes' strategies). */
-export const builtinSelectableFields: Record<string, readonly string[]> = {
-  '/pods': [
-    'spec.nodeName',
-    'spec.restartPolicy',
-    'spec.schedulerName',
-    'spec.serviceAccountName',
-    'spec.hostNetwork',
-    'status.phase',
-    'status.podIP',
-    'status.nominatedNodeName',
-  ],
-  '/events': [
-    'involvedObject.kind',
-    'involvedObject.namespace',
-    'involvedObject.name',
-    'involvedObject.uid',
-    'involvedObject.apiVersion',
-    'involvedObject.resourceVersion',
-    'involvedObject.fieldPath',
-    'reason',
-    'reportingComponent',
-    'source.component',
-    'type',
-  ],
-  '/secrets': ['type'],
-  '/namespaces': ['status.phase'],
-  '/nodes': ['spec.unschedulable'],
-  '/services': ['spec.clusterIP', 'spec.type'],
-  'apps/replicasets': ['status.replicas'],
-};

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { ReplicaSetKind } from '../../../api/apps/replica-set.ts';
 import { NodeKind } from '../../../api/core/node.ts';
 import { PodKind } from '../../../api/core/pod.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject, LabelSelector } from '../../../api/meta.ts';
 import { selectorText, selects } from '../../../api/selector.ts';
 import { ApiError } from '../../../api/status.ts';
-import { builtinSelectableFields, compileFieldSelector } from './field-selector.ts';
+import { ResourceRegistry } from '../resource-registry.ts';
+import { builtinStrategies } from '../strategies/builtin.ts';
+import { compileFieldSelector } from './field-selector.ts';
 import { compileLabelSelector } from './label-selector.ts';
 
 const isBadRequest = (error: unknown) => error instanceof ApiError && error.code === 400;
@@ -63,14 +66,14 @@ test('a selector written as a query selects what it selects as an object', () =>
   );
 });
 
-const pods = {
-  kind: PodKind as Kind,
-  listKind: 'PodList',
-  isBuiltin: true,
-  table: '/pods',
-  storedApiVersion: 'v1',
-  selectableFields: builtinSelectableFields['/pods'] ?? [],
-};
+const resources = new ResourceRegistry(builtinStrategies({ kinds: [] })).all();
+function resourceOf<T extends KubeObject>({ kind, group }: Kind<T>) {
+  const resource = resources.find((r) => r.kind.kind === kind && r.kind.group === group);
+  assert.ok(resource);
+  return resource;
+}
+
+const pods = resourceOf(PodKind);
 const pod = {
   apiVersion: 'v1',
   kind: 'Pod',
@@ -98,20 +101,14 @@ for (const [query, isSelected] of fieldCases) {
 }
 
 test('a node that says nothing of it is schedulable, and a set that has counted nothing has no replicas', () => {
-  const resource = (table: string) => ({
-    ...pods,
-    kind: NodeKind as Kind,
-    table,
-    selectableFields: builtinSelectableFields[table] ?? [],
-  });
   const object = (more: object) => ({ apiVersion: 'v1', kind: 'x', metadata: { name: 'a' }, ...more }) as KubeObject;
-  const selects = (query: string, table: string, more: object) =>
-    compileFieldSelector(query, resource(table)).matches?.(object(more));
-  assert.equal(selects('spec.unschedulable=false', '/nodes', {}), true);
-  assert.equal(selects('spec.unschedulable=false', '/nodes', { spec: { unschedulable: false } }), true);
-  assert.equal(selects('spec.unschedulable=false', '/nodes', { spec: { unschedulable: true } }), false);
-  assert.equal(selects('spec.unschedulable=true', '/nodes', { spec: {} }), false);
-  assert.equal(selects('status.replicas=0', 'apps/replicasets', {}), true);
+  const selects = (query: string, kind: Kind, more: object) =>
+    compileFieldSelector(query, resourceOf(kind)).matches?.(object(more));
+  assert.equal(selects('spec.unschedulable=false', NodeKind, {}), true);
+  assert.equal(selects('spec.unschedulable=false', NodeKind, { spec: { unschedulable: false } }), true);
+  assert.equal(selects('spec.unschedulable=false', NodeKind, { spec: { unschedulable: true } }), false);
+  assert.equal(selects('spec.unschedulable=true', NodeKind, { spec: {} }), false);
+  assert.equal(selects('status.replicas=0', ReplicaSetKind, {}), true);
 });
 
 for (const query of ['spec.containers=x', 'metadata.labels=x', 'metadata.name', '=x']) {

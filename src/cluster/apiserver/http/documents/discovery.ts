@@ -1,4 +1,5 @@
-import { apiVersionOf, type Kind } from '../../../../api/kind.ts';
+import { apiVersionOf } from '../../../../api/kind.ts';
+import type { ServedResource } from '../../resources.ts';
 import { virtualResources } from './virtual-resources.ts';
 
 /** A resource as discovery describes it, whether it is stored or only answered. */
@@ -23,26 +24,26 @@ export interface DiscoveredSubresource {
   verbs: readonly string[];
 }
 
-const storedVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-const subresourceVerbs = ['get', 'patch', 'update'];
-
-/** Everything that a client can discover, from the kinds that are served now. */
-export function discover(kinds: readonly Kind[]): DiscoveredResource[] {
-  return [...kinds.map(resourceOf), ...virtualResources];
+/** Everything that a client can discover, from what is served now. */
+export function discover(resources: readonly ServedResource[]): DiscoveredResource[] {
+  return [...resources.map(discovered), ...virtualResources];
 }
 
-function resourceOf(kind: Kind): DiscoveredResource {
-  const { categories, group, isNamespaced, plural, shortNames, singular, version } = kind;
-  const own = { group, version, kind: kind.kind };
-  const subresources: DiscoveredSubresource[] = [];
-  if (kind.hasStatus) subresources.push({ name: 'status', ...own, verbs: subresourceVerbs });
-  if (kind.scale) {
-    const scale = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
-    subresources.push({ name: 'scale', ...scale, verbs: subresourceVerbs });
-  }
-  if (group === '' && plural === 'pods') subresources.push({ name: 'log', ...own, verbs: ['get'] });
-  if (group === '' && plural === 'namespaces') subresources.push({ name: 'finalize', ...own, verbs: ['update'] });
-  return { ...own, plural, singular, isNamespaced, verbs: storedVerbs, shortNames, categories, subresources };
+function discovered({ kind: { group, version, kind, ...names }, subresources, verbs }: ServedResource) {
+  const own = { group, version, kind };
+  const { categories, isNamespaced, plural, shortNames, singular } = names;
+  return {
+    ...own,
+    plural,
+    singular,
+    isNamespaced,
+    verbs,
+    shortNames,
+    categories,
+    subresources: [...subresources].map(([name, { kind = own, verbs }]) => {
+      return { name, group: kind.group, version: kind.version, kind: kind.kind, verbs };
+    }),
+  };
 }
 
 /** The versions of each group, groups in alphabetical order. */

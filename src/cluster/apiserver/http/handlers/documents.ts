@@ -60,7 +60,7 @@ export class Documents {
   }
 
   #discover(): DiscoveredResource[] {
-    this.#discovered ??= discover(this.#resources.all().map((resource) => resource.kind));
+    this.#discovered ??= discover(this.#resources.all());
     return this.#discovered;
   }
 

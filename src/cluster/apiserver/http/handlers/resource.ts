@@ -5,14 +5,7 @@ import type { DeleteOptions, Patch } from '../../../../kube/client.ts';
 import { toYaml } from '../../../../lib/yaml.ts';
 import type { StoredObject } from '../../../store/stored-object.ts';
 import type { Verb } from '../../request-info.ts';
-import type {
-  FieldValidation,
-  ListRequest,
-  ListResultPage,
-  Result,
-  ServedResource,
-  WriteOptions,
-} from '../../resources.ts';
+import type { FieldValidation, ListRequest, ListResultPage, Result, WriteOptions } from '../../resources.ts';
 import { decodeJson, decodeObject, decodeYaml, unsupportedMediaType } from '../body/decode.ts';
 import { readBody } from '../body/read.ts';
 import { contentTypeOf, type Exchange, flag } from '../exchange.ts';
@@ -30,23 +23,16 @@ export function verbOf(method: string, path: ResourcePath, query: URLSearchParam
     if (path.isWatchPath || (path.subresource === undefined && flag(query, 'watch'))) return 'watch';
     return isNamed ? 'get' : 'list';
   }
-  if (method === 'POST') return isNamed ? undefined : 'create';
+  if (method === 'POST') return isNamed && path.subresource === undefined ? undefined : 'create';
   if (method === 'PUT') return isNamed ? 'update' : undefined;
   if (method === 'PATCH') return isNamed ? 'patch' : undefined;
   if (method === 'DELETE') return isNamed ? 'delete' : 'deletecollection';
   return undefined;
 }
 
-export const methodNotAllowed = () =>
-  new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource');
-
 export async function serveResource(request: ResourceRequest): Promise<void> {
   const { info, pipeline } = request;
-  const { name, namespace, resource, verb } = info;
-  if (resource.kind.isNamespaced !== (namespace !== undefined) && (name !== undefined || verb === 'create')) {
-    throw new ApiError(404, 'NotFound', 'the server could not find the requested resource');
-  }
-  switch (verb) {
+  switch (info.verb) {
     case 'watch':
       return watchResource(request, accepted(request.exchange));
     case 'list': {
@@ -155,20 +141,15 @@ async function readPatch({ exchange, info }: ResourceRequest): Promise<Write & {
 
 async function deleteOne(request: ResourceRequest): Promise<void> {
   const { info, pipeline } = request;
-  const { resource } = info;
+  const { kind, strategy } = info.resource;
   const { deletion, dryRun } = await readDeletion(request);
   const { isGone, stored, warnings } = await pipeline.delete({ ...named(request), dryRun }, deletion);
-  const { kind } = resource;
-  if (!isGone || answersWithObject(resource)) return sendObject(request.exchange, stored.json, { warnings });
+  if (!isGone || strategy.returnsDeleted) return sendObject(request.exchange, stored.json, { warnings });
   const { name, uid } = stored.object.metadata;
   const details = { name, ...(kind.group !== '' && { group: kind.group }), kind: kind.plural, uid };
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
   return sendObject(request.exchange, status, { warnings });
 }
-
-/** Kubernetes answers the deletion of these with the object, of others with a Status that names its uid. */
-const answersWithObject = ({ kind }: ServedResource): boolean =>
-  kind.group === '' && ['pods', 'services', 'namespaces', 'serviceaccounts'].includes(kind.plural);
 
 async function readDeletion({ exchange }: ResourceRequest): Promise<{ deletion: DeleteOptions; dryRun: boolean }> {
   const body = await readBody(exchange);
@@ -230,9 +211,8 @@ function sendOne(
   answer: { code?: number; warnings?: readonly string[] } = {},
 ): Promise<void> {
   const { exchange } = request;
-  // A scale or another subresource has no columns of its own.
-  if (accept.shape === 'object' || request.info.subresource === 'scale')
-    return sendObject(exchange, stored.json, answer);
+  const isOwnKind = stored.object.kind === request.info.resource.kind.kind; // A Scale has no columns.
+  if (accept.shape === 'object' || !isOwnKind) return sendObject(exchange, stored.json, answer);
   if (accept.shape === 'PartialObjectMetadata') {
     return sendObject(exchange, partial(stored.object, accept.version), answer);
   }

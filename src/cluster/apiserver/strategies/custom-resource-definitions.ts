@@ -1,0 +1,18 @@
+import {
+  type CustomResourceDefinition,
+  CustomResourceDefinitionKind,
+} from '../../../api/apiextensions/custom-resource-definition.ts';
+import type { Kind } from '../../../api/kind.ts';
+import { customResourceCleanup } from '../crds/definition-table.ts';
+import { DefinitionRegistrar } from '../crds/registrar.ts';
+import type { Strategy } from '../strategy.ts';
+
+/** `known`: the kinds of the platform, whose own defaults and rules go with what their definitions say. */
+export const customResourceDefinitions = (known: readonly Kind[]): Strategy<CustomResourceDefinition> => ({
+  kind: CustomResourceDefinitionKind,
+  prepareForCreate({ metadata }) {
+    const { finalizers = [] } = metadata;
+    if (!finalizers.includes(customResourceCleanup)) metadata.finalizers = [...finalizers, customResourceCleanup];
+  },
+  upkeep: (machinery, pipeline) => new DefinitionRegistrar(machinery, pipeline, known),
+});

@@ -1,0 +1,30 @@
+import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
+import { ApiError } from '../../../api/status.ts';
+import type { Strategy } from '../strategy.ts';
+
+/** Without these nothing works. */
+const immortal = ['default', 'kube-system', 'kube-public'];
+
+export const namespaces: Strategy<Namespace> = {
+  kind: NamespaceKind,
+  selectableFields: { 'status.phase': '' },
+  returnsDeleted: true,
+  prepareForCreate(namespace) {
+    namespace.spec = { finalizers: ['kubernetes'] };
+    namespace.status = { phase: 'Active' };
+  },
+  prepareForUpdate(namespace, old) {
+    if (old.spec) namespace.spec = structuredClone(old.spec);
+    else delete namespace.spec;
+  },
+  prepareForDelete(namespace) {
+    const { name } = namespace.metadata;
+    if (immortal.includes(name)) {
+      const why = 'this namespace may not be deleted';
+      throw new ApiError(403, 'Forbidden', `namespaces "${name}" is forbidden: ${why}`, { name, kind: 'namespaces' });
+    }
+    namespace.status = { ...namespace.status, phase: 'Terminating' };
+  },
+  finalizersOf: ({ spec }) => spec?.finalizers ?? [],
+  subresources: { finalize: { type: 'field', field: 'spec', verbs: ['update'] } },
+};

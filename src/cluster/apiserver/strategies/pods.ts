@@ -1,0 +1,54 @@
+import { isPodTerminal, type Pod, PodKind, qosClassOf } from '../../../api/core/pod.ts';
+import { ApiError } from '../../../api/status.ts';
+import type { PodLogs } from '../../pod-logs.ts';
+import { servePodLog } from '../http/handlers/logs.ts';
+import type { Strategy, Stream } from '../strategy.ts';
+
+/** As Kubernetes has it, for a pod that does not say. */
+const graceSeconds = 30;
+
+/** `podLogs`: where the logs come from; without it there are none. */
+export const pods = (podLogs: PodLogs | undefined): Strategy<Pod> => ({
+  kind: PodKind,
+  selectableFields: {
+    'spec.nodeName': '',
+    'spec.restartPolicy': '',
+    'spec.schedulerName': '',
+    'spec.serviceAccountName': '',
+    'spec.hostNetwork': 'false',
+    'status.phase': '',
+    'status.podIP': '',
+    'status.nominatedNodeName': '',
+  },
+  returnsDeleted: true,
+  prepareForCreate(pod) {
+    pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
+  },
+  /** None for those that no node has or that have ended. Repeated deletes only shorten it. */
+  graceOf(pod, deletion) {
+    if (!pod.spec?.nodeName || isPodTerminal(pod)) return 0;
+    const { deletionTimestamp, deletionGracePeriodSeconds: before = 0 } = pod.metadata;
+    const own = pod.spec.terminationGracePeriodSeconds ?? graceSeconds;
+    if (deletionTimestamp === undefined) return Math.max(0, deletion.gracePeriodSeconds ?? own);
+    return Math.max(0, Math.min(before, deletion.gracePeriodSeconds ?? before));
+  },
+  subresources: {
+    log: { type: 'stream', verbs: ['get'], serve: (request) => servePodLog(request, podLogs) },
+    exec: upgraded('exec'),
+    attach: upgraded('attach'),
+    portforward: upgraded('portforward'),
+  },
+});
+
+function upgraded(name: string): Stream {
+  return {
+    type: 'stream',
+    verbs: ['create', 'get'],
+    async serve() {
+      throw notOffered(name);
+    },
+  };
+}
+
+export const notOffered = (name: string) =>
+  new ApiError(501, 'NotImplemented', `the process driver of this node does not offer ${name} yet`);
