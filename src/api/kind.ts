@@ -42,7 +42,7 @@ export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
 
 /** Defines a kind with the usual values for what is left out. */
 export function defineKind<T extends KubeObject>(
-  kind: Pick<Kind<T>, 'group' | 'version' | 'kind' | 'schema'> & Partial<Kind<T>>,
+  kind: Pick<Kind<T>, 'group' | 'version' | 'kind'> & Partial<Kind<T>> & { schema: Schema<Omit<T, keyof KubeObject>> },
 ): Kind<T> {
   const singular = kind.singular ?? kind.kind.toLowerCase();
   return {

@@ -1,3 +1,5 @@
+import { atomicList, integer, map, mapList, object, type Schema, string, type ValueOf } from './schema.ts';
+
 /** Metadata of every object (Kubernetes API conventions, "Metadata"). Times are RFC 3339 with whole seconds. */
 export interface ObjectMeta {
   name: string;
@@ -32,15 +34,31 @@ export interface KubeObject {
   metadata: ObjectMeta;
 }
 
-/** A Knative-style condition: `severity` '' (absent) counts towards Ready, 'Info' and 'Warning' do not. */
-export interface Condition {
-  type: string;
-  status: 'True' | 'False' | 'Unknown';
-  reason?: string;
-  message?: string;
-  severity?: 'Info' | 'Warning';
-  lastTransitionTime?: string;
-}
+export const conditionFields = {
+  type: string(),
+  status: string({ enum: ['True', 'False', 'Unknown'] }),
+  reason: string(),
+  message: string(),
+  /** Absent or '', it counts towards Ready; 'Info' and 'Warning' do not. */
+  severity: string(),
+  lastTransitionTime: string(),
+  lastUpdateTime: string(),
+  lastProbeTime: string({ nullable: true }),
+  observedGeneration: integer(),
+};
+const conditionSchema = object(conditionFields, { required: ['type', 'status'] });
+
+/** A condition as Kubernetes and Knative have it. */
+export interface Condition extends ValueOf<typeof conditionSchema> {}
+
+export const conditionsSchema: Schema<Condition[]> = mapList(conditionSchema, ['type']);
+
+/** What every status of Knative's has. */
+export const statusFields = {
+  conditions: conditionsSchema,
+  observedGeneration: integer({ format: 'int64' }),
+  annotations: map(),
+};
 
 export interface Conditioned {
   conditions?: Condition[];
@@ -53,10 +71,15 @@ export interface Key {
   name: string;
 }
 
-export interface LabelSelector {
-  matchLabels?: Record<string, string>;
-  matchExpressions?: { key: string; operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'; values?: string[] }[];
-}
+export const labelSelectorSchema = object({
+  matchLabels: map(),
+  matchExpressions: atomicList(
+    object({ key: string(), operator: string(), values: atomicList(string()) }, { required: ['key', 'operator'] }),
+  ),
+});
+
+/** The operators are In, NotIn, Exists and DoesNotExist. */
+export interface LabelSelector extends ValueOf<typeof labelSelectorSchema> {}
 
 export function keyOf(object: KubeObject): Key {
   const { namespace, name } = object.metadata;

@@ -1,51 +1,11 @@
 import { type FieldError, fieldInvalid, fieldRequired } from '../field-error.ts';
-import { defineKind, type PrinterColumn } from '../kind.ts';
-import type { Condition, KubeObject } from '../meta.ts';
+import { defineKind } from '../kind.ts';
+import { conditionsSchema, type KubeObject } from '../meta.ts';
 import { dnsLabel1035Rule, dnsSubdomainRule, isDnsLabel1035, isDnsSubdomain } from '../names.ts';
-import { anything, array, boolean, conditionsSchema, integer, object, type Schema, string } from '../schema.ts';
+import { anything, atomicList, boolean, integer, object, type Schema, string, type ValueOf } from '../schema.ts';
 import { validateStructuralSchema } from './structural-schema.ts';
 
-export interface CustomResourceNames {
-  plural: string;
-  singular?: string;
-  shortNames?: string[];
-  kind: string;
-  listKind?: string;
-  categories?: string[];
-}
-
-export interface CustomResourceVersion {
-  name: string;
-  served: boolean;
-  storage: boolean;
-  deprecated?: boolean;
-  deprecationWarning?: string;
-  schema?: { openAPIV3Schema?: Schema };
-  subresources?: {
-    status?: Record<string, never>;
-    scale?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
-  };
-  additionalPrinterColumns?: (PrinterColumn & { format?: string })[];
-  selectableFields?: { jsonPath: string }[];
-}
-
-export interface CustomResourceDefinition extends KubeObject {
-  spec: {
-    group: string;
-    scope: 'Namespaced' | 'Cluster';
-    names: CustomResourceNames;
-    versions: CustomResourceVersion[];
-    conversion?: { strategy?: string; webhook?: Record<string, unknown> };
-    preserveUnknownFields?: boolean;
-  };
-  status?: {
-    conditions?: Condition[];
-    acceptedNames?: CustomResourceNames;
-    storedVersions?: string[];
-  };
-}
-
-const stringList = array(string(), { 'x-kubernetes-list-type': 'atomic' });
+const stringList = atomicList(string());
 
 const namesSchema = object(
   {
@@ -59,6 +19,79 @@ const namesSchema = object(
   { required: ['plural', 'kind'] },
 );
 
+export interface CustomResourceNames extends ValueOf<typeof namesSchema> {}
+
+const columnSchema = object(
+  {
+    name: string(),
+    type: string({ enum: ['string', 'integer', 'number', 'boolean', 'date'] }),
+    jsonPath: string(),
+    format: string(),
+    priority: integer({ format: 'int32' }),
+    description: string(),
+  },
+  { required: ['name', 'type', 'jsonPath'] },
+);
+
+/** Structural schemas cannot refer to themselves: `validateStructuralSchema` checks what is inside. */
+const anySchema: Schema<Schema> = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+
+const conversionWebhookSchema = object(
+  {
+    clientConfig: object({
+      url: string(),
+      service: object(
+        { namespace: string(), name: string(), path: string(), port: integer({ format: 'int32' }) },
+        { required: ['namespace', 'name'] },
+      ),
+      caBundle: string({ format: 'byte' }),
+    }),
+    conversionReviewVersions: stringList,
+  },
+  { required: ['conversionReviewVersions'] },
+);
+
+const versionSchema = object(
+  {
+    name: string(),
+    served: boolean(),
+    storage: boolean(),
+    deprecated: boolean(),
+    deprecationWarning: string(),
+    schema: object({ openAPIV3Schema: anySchema }),
+    subresources: object({
+      status: anything(),
+      scale: object(
+        { specReplicasPath: string(), statusReplicasPath: string(), labelSelectorPath: string() },
+        { required: ['specReplicasPath', 'statusReplicasPath'] },
+      ),
+    }),
+    additionalPrinterColumns: atomicList(columnSchema),
+    selectableFields: atomicList(object({ jsonPath: string() }, { required: ['jsonPath'] })),
+  },
+  { required: ['name', 'served', 'storage'] },
+);
+
+export interface CustomResourceVersion extends ValueOf<typeof versionSchema> {}
+
+const specSchema = object(
+  {
+    group: string(),
+    scope: string({ enum: ['Namespaced', 'Cluster'] }),
+    names: namesSchema,
+    preserveUnknownFields: boolean(),
+    conversion: object({ strategy: string({ enum: ['None', 'Webhook'] }), webhook: conversionWebhookSchema }),
+    versions: atomicList(versionSchema),
+  },
+  { required: ['group', 'scope', 'names', 'versions'] },
+);
+
+const statusSchema = object({ conditions: conditionsSchema, acceptedNames: namesSchema, storedVersions: stringList });
+
+const definitionSchema = object({ spec: specSchema, status: statusSchema }, { required: ['spec'] });
+
+export interface CustomResourceDefinition extends KubeObject, ValueOf<typeof definitionSchema> {}
+
 export const CustomResourceDefinitionKind = defineKind<CustomResourceDefinition>({
   group: 'apiextensions.k8s.io',
   version: 'v1',
@@ -66,64 +99,7 @@ export const CustomResourceDefinitionKind = defineKind<CustomResourceDefinition>
   shortNames: ['crd', 'crds'],
   categories: ['api-extensions'],
   isNamespaced: false,
-  schema: object(
-    {
-      spec: object(
-        {
-          group: string(),
-          scope: string({ enum: ['Namespaced', 'Cluster'] }),
-          names: namesSchema,
-          preserveUnknownFields: boolean(),
-          conversion: object({ strategy: string({ enum: ['None', 'Webhook'] }), webhook: anything() }),
-          versions: array(
-            object(
-              {
-                name: string(),
-                served: boolean(),
-                storage: boolean(),
-                deprecated: boolean(),
-                deprecationWarning: string(),
-                schema: object({ openAPIV3Schema: anything() }),
-                subresources: object({
-                  status: anything(),
-                  scale: object(
-                    { specReplicasPath: string(), statusReplicasPath: string(), labelSelectorPath: string() },
-                    { required: ['specReplicasPath', 'statusReplicasPath'] },
-                  ),
-                }),
-                additionalPrinterColumns: array(
-                  object(
-                    {
-                      name: string(),
-                      type: string(),
-                      jsonPath: string(),
-                      format: string(),
-                      priority: integer({ format: 'int32' }),
-                      description: string(),
-                    },
-                    { required: ['name', 'type', 'jsonPath'] },
-                  ),
-                  { 'x-kubernetes-list-type': 'atomic' },
-                ),
-                selectableFields: array(object({ jsonPath: string() }, { required: ['jsonPath'] }), {
-                  'x-kubernetes-list-type': 'atomic',
-                }),
-              },
-              { required: ['name', 'served', 'storage'] },
-            ),
-            { 'x-kubernetes-list-type': 'atomic' },
-          ),
-        },
-        { required: ['group', 'scope', 'names', 'versions'] },
-      ),
-      status: object({
-        conditions: conditionsSchema,
-        acceptedNames: namesSchema,
-        storedVersions: stringList,
-      }),
-    },
-    { required: ['spec'] },
-  ),
+  schema: definitionSchema,
   columns: [{ name: 'Created At', type: 'date', jsonPath: '.metadata.creationTimestamp' }],
   setDefaults(definition) {
     const { names } = definition.spec;

@@ -1,45 +1,57 @@
-import { type PodTemplateSpec, podTemplateSchema } from '../core/pod-spec.ts';
+import { podTemplateSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
-import { boolean, conditionsSchema, integer, intOrString, object, string } from '../schema.ts';
-import { labelSelectorSchema, setTemplateDefaults, validateSelector, validateTemplate } from './pod-template.ts';
+import { conditionsSchema, type KubeObject, labelSelectorSchema } from '../meta.ts';
+import { boolean, integer, intOrString, object, string, type ValueOf } from '../schema.ts';
+import { setTemplateDefaults, validateSelector, validateTemplate } from './pod-template.ts';
 import { immutableSelector, validateReplicas } from './replica-set.ts';
 
-export interface DeploymentStrategy {
-  type?: 'RollingUpdate' | 'Recreate';
-  /** Numbers of pods, or percentages of `replicas` such as `25%` (surge is rounded up, unavailable down). */
-  rollingUpdate?: { maxSurge?: number | string; maxUnavailable?: number | string };
-}
-
-export interface DeploymentSpec {
-  replicas?: number;
-  selector: LabelSelector;
-  template: PodTemplateSpec;
-  strategy?: DeploymentStrategy;
-  minReadySeconds?: number;
-  revisionHistoryLimit?: number;
-  paused?: boolean;
-  progressDeadlineSeconds?: number;
-}
-
-export interface DeploymentStatus {
-  observedGeneration?: number;
-  replicas?: number;
-  updatedReplicas?: number;
-  readyReplicas?: number;
-  availableReplicas?: number;
-  unavailableReplicas?: number;
-  terminatingReplicas?: number;
-  conditions?: (Condition & { lastUpdateTime?: string })[];
-}
-
-export interface Deployment extends KubeObject {
-  spec: DeploymentSpec;
-  status?: DeploymentStatus;
-}
-
 const int32 = integer({ format: 'int32' });
+
+const strategySchema = object(
+  {
+    type: string({ enum: ['RollingUpdate', 'Recreate'] }),
+    /** Numbers of pods, or percentages of `replicas` such as `25%` (surge is rounded up, unavailable down). */
+    rollingUpdate: object({ maxSurge: intOrString(), maxUnavailable: intOrString() }),
+  },
+  { 'x-kubernetes-patch-strategy': 'retainKeys' },
+);
+
+export interface DeploymentStrategy extends ValueOf<typeof strategySchema> {}
+
+const specSchema = object(
+  {
+    replicas: int32,
+    selector: labelSelectorSchema,
+    template: podTemplateSchema,
+    strategy: strategySchema,
+    minReadySeconds: int32,
+    revisionHistoryLimit: int32,
+    paused: boolean(),
+    progressDeadlineSeconds: int32,
+  },
+  { required: ['selector', 'template'] },
+);
+
+export interface DeploymentSpec extends ValueOf<typeof specSchema> {}
+
+const statusSchema = object({
+  observedGeneration: integer({ format: 'int64' }),
+  replicas: int32,
+  updatedReplicas: int32,
+  readyReplicas: int32,
+  availableReplicas: int32,
+  unavailableReplicas: int32,
+  terminatingReplicas: int32,
+  collisionCount: int32,
+  conditions: conditionsSchema,
+});
+
+export interface DeploymentStatus extends ValueOf<typeof statusSchema> {}
+
+const deploymentSchema = object({ spec: specSchema, status: statusSchema }, { required: ['spec'] });
+
+export interface Deployment extends KubeObject, ValueOf<typeof deploymentSchema> {}
 
 export const DeploymentKind = defineKind<Deployment>({
   group: 'apps',
@@ -47,41 +59,7 @@ export const DeploymentKind = defineKind<Deployment>({
   kind: 'Deployment',
   shortNames: ['deploy'],
   categories: ['all'],
-  schema: object(
-    {
-      spec: object(
-        {
-          replicas: int32,
-          selector: labelSelectorSchema,
-          template: podTemplateSchema,
-          strategy: object(
-            {
-              type: string({ enum: ['RollingUpdate', 'Recreate'] }),
-              rollingUpdate: object({ maxSurge: intOrString(), maxUnavailable: intOrString() }),
-            },
-            { 'x-kubernetes-patch-strategy': 'retainKeys' },
-          ),
-          minReadySeconds: int32,
-          revisionHistoryLimit: int32,
-          paused: boolean(),
-          progressDeadlineSeconds: int32,
-        },
-        { required: ['selector', 'template'] },
-      ),
-      status: object({
-        observedGeneration: integer({ format: 'int64' }),
-        replicas: int32,
-        updatedReplicas: int32,
-        readyReplicas: int32,
-        availableReplicas: int32,
-        unavailableReplicas: int32,
-        terminatingReplicas: int32,
-        collisionCount: int32,
-        conditions: conditionsSchema,
-      }),
-    },
-    { required: ['spec'] },
-  ),
+  schema: deploymentSchema,
   scale: {
     specReplicasPath: '.spec.replicas',
     statusReplicasPath: '.status.replicas',

@@ -4,19 +4,7 @@ import { validatePodSpec } from '../core/pod-validation.ts';
 import { type FieldError, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import type { LabelSelector } from '../meta.ts';
 import { isLabelValue, isQualifiedName } from '../names.ts';
-import { array, map, object, type Schema, string } from '../schema.ts';
 import { selects } from '../selector.ts';
-
-export const labelSelectorSchema: Schema = object({
-  matchLabels: map(),
-  matchExpressions: array(
-    object(
-      { key: string(), operator: string(), values: array(string(), { 'x-kubernetes-list-type': 'atomic' }) },
-      { required: ['key', 'operator'] },
-    ),
-    { 'x-kubernetes-list-type': 'atomic' },
-  ),
-});
 
 const operators = ['In', 'NotIn', 'Exists', 'DoesNotExist'];
 

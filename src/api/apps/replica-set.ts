@@ -1,27 +1,36 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type PodTemplateSpec, podTemplateSchema } from '../core/pod-spec.ts';
+import { podTemplateSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldInvalid } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
-import { conditionsSchema, integer, object } from '../schema.ts';
-import { labelSelectorSchema, setTemplateDefaults, validateSelector, validateTemplate } from './pod-template.ts';
-
-export interface ReplicaSetStatus {
-  replicas: number;
-  fullyLabeledReplicas?: number;
-  readyReplicas?: number;
-  availableReplicas?: number;
-  terminatingReplicas?: number;
-  observedGeneration?: number;
-  conditions?: Condition[];
-}
-
-export interface ReplicaSet extends KubeObject {
-  spec: { replicas?: number; minReadySeconds?: number; selector: LabelSelector; template: PodTemplateSpec };
-  status?: ReplicaSetStatus;
-}
+import { conditionsSchema, type KubeObject, type LabelSelector, labelSelectorSchema } from '../meta.ts';
+import { integer, object, type ValueOf } from '../schema.ts';
+import { setTemplateDefaults, validateSelector, validateTemplate } from './pod-template.ts';
 
 const int32 = integer({ format: 'int32' });
+
+const specSchema = object(
+  { replicas: int32, minReadySeconds: int32, selector: labelSelectorSchema, template: podTemplateSchema },
+  { required: ['selector'], present: ['template'] },
+);
+
+const statusSchema = object(
+  {
+    replicas: int32,
+    fullyLabeledReplicas: int32,
+    readyReplicas: int32,
+    availableReplicas: int32,
+    terminatingReplicas: int32,
+    observedGeneration: integer({ format: 'int64' }),
+    conditions: conditionsSchema,
+  },
+  { present: ['replicas'] },
+);
+
+export interface ReplicaSetStatus extends ValueOf<typeof statusSchema> {}
+
+const replicaSetSchema = object({ spec: specSchema, status: statusSchema }, { required: ['spec'] });
+
+export interface ReplicaSet extends KubeObject, ValueOf<typeof replicaSetSchema> {}
 
 export const ReplicaSetKind = defineKind<ReplicaSet>({
   group: 'apps',
@@ -29,29 +38,7 @@ export const ReplicaSetKind = defineKind<ReplicaSet>({
   kind: 'ReplicaSet',
   shortNames: ['rs'],
   categories: ['all'],
-  schema: object(
-    {
-      spec: object(
-        {
-          replicas: int32,
-          minReadySeconds: int32,
-          selector: labelSelectorSchema,
-          template: podTemplateSchema,
-        },
-        { required: ['selector'] },
-      ),
-      status: object({
-        replicas: int32,
-        fullyLabeledReplicas: int32,
-        readyReplicas: int32,
-        availableReplicas: int32,
-        terminatingReplicas: int32,
-        observedGeneration: integer({ format: 'int64' }),
-        conditions: conditionsSchema,
-      }),
-    },
-    { required: ['spec'] },
-  ),
+  schema: replicaSetSchema,
   scale: {
     specReplicasPath: '.spec.replicas',
     statusReplicasPath: '.status.replicas',

@@ -2,70 +2,8 @@ import { parseGoDurationMs } from '../../lib/go-duration.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Conditioned, KubeObject } from '../meta.ts';
-import { array, boolean, conditionsSchema, integer, map, object, string } from '../schema.ts';
-
-/**
- * One run from source to an image in a registry: build.knative.dev/v1alpha1 plus what it never had, a digest as
- * result.
- */
-export interface Build extends KubeObject {
-  spec: BuildSpec;
-  status?: BuildStatus;
-}
-
-export interface BuildSpec {
-  source: BuildSource;
-  /** How to build; `auto` detects the language. */
-  template?: BuildTemplateRef;
-  /** A Go duration, from 0 (none given: 10m) to 24h. */
-  timeout?: string;
-  serviceAccountName?: string;
-  /** Lets dependencies run their install scripts: arbitrary code of strangers, so off by default. */
-  allowScripts?: boolean;
-  /** Variables of the build steps, not of the running service. */
-  env?: BuildEnv[];
-}
-
-/** Exactly one of `git`, `folder`, `ociArtifact` and `files`. */
-export interface BuildSource {
-  git?: GitSource;
-  /** A path beside the manifest; the CLI uploads it and replaces it by an `ociArtifact`. */
-  folder?: string;
-  ociArtifact?: { image: string };
-  /** Path to text. */
-  files?: Record<string, string>;
-  /** The folder of the source that is built; what is above it is invisible. */
-  subPath?: string;
-}
-
-export interface GitSource {
-  url: string;
-  /** A branch, a tag or a full commit. */
-  revision: string;
-}
-
-export interface BuildTemplateRef {
-  kind?: 'BuildTemplate' | 'ClusterBuildTemplate';
-  name: string;
-  arguments?: { name: string; value: string }[];
-}
-
-export interface BuildEnv {
-  name: string;
-  value?: string;
-}
-
-export interface BuildStatus extends Conditioned {
-  startTime?: string;
-  completionTime?: string;
-  /** What the source was resolved to before anything was hashed. */
-  source?: { commit?: string; digest?: string };
-  /** `image` is by digest: `registry.localhost/default/orders@sha256:…`. */
-  output?: { image: string; digest: string };
-  /** The last 16 KiB of what the build printed. */
-  log?: string;
-}
+import { type KubeObject, statusFields } from '../meta.ts';
+import { array, boolean, map, object, string, type ValueOf } from '../schema.ts';
 
 export const defaultBuildTimeout = '10m';
 export const maxBuildTimeoutMs = 24 * 3_600_000;
@@ -74,44 +12,83 @@ export const autoTemplate = 'auto';
 
 const sourceKinds = ['git', 'folder', 'ociArtifact', 'files'] as const;
 
+const gitSchema = object(
+  {
+    url: string({ description: 'Where to fetch from: https://, http://, ssh:// or git@host:path.' }),
+    revision: string({ description: 'A branch, a tag or a full commit.' }),
+  },
+  { required: ['url', 'revision'] },
+);
+
+export interface GitSource extends ValueOf<typeof gitSchema> {}
+
+const sourceSchema = object(
+  {
+    git: gitSchema,
+    /** The CLI uploads it and replaces it by an `ociArtifact`. */
+    folder: string({ description: "A path beside the manifest, which 'kittiwake apply' uploads." }),
+    ociArtifact: object({ image: string({ description: 'An uploaded folder, by digest.' }) }, { required: ['image'] }),
+    files: map(string(), { description: 'Files given inline: path to text.' }),
+    /** What is above it is invisible. */
+    subPath: string({ description: 'The folder of the source that is built.' }),
+  },
+  { description: 'Exactly one of git, folder, ociArtifact and files.' },
+);
+
+export interface BuildSource extends ValueOf<typeof sourceSchema> {}
+
+const templateSchema = object(
+  {
+    kind: string({ enum: ['BuildTemplate', 'ClusterBuildTemplate'] }),
+    name: string(),
+    arguments: array(object({ name: string(), value: string() }, { required: ['name', 'value'] })),
+  },
+  { required: ['name'], description: 'How to build; without it the language is detected.' },
+);
+
+export interface BuildTemplateRef extends ValueOf<typeof templateSchema> {}
+
+const envSchema = object({ name: string(), value: string() }, { required: ['name'] });
+
+export interface BuildEnv extends ValueOf<typeof envSchema> {}
+
 export const buildSpecSchema = object(
   {
-    source: object(
-      {
-        git: object(
-          {
-            url: string({ description: 'Where to fetch from: https://, http://, ssh:// or git@host:path.' }),
-            revision: string({ description: 'A branch, a tag or a full commit.' }),
-          },
-          { required: ['url', 'revision'] },
-        ),
-        folder: string({ description: "A path beside the manifest, which 'kittiwake apply' uploads." }),
-        ociArtifact: object(
-          { image: string({ description: 'An uploaded folder, by digest.' }) },
-          { required: ['image'] },
-        ),
-        files: map(string(), { description: 'Files given inline: path to text.' }),
-        subPath: string({ description: 'The folder of the source that is built.' }),
-      },
-      { description: 'Exactly one of git, folder, ociArtifact and files.' },
-    ),
-    template: object(
-      {
-        kind: string({ enum: ['BuildTemplate', 'ClusterBuildTemplate'] }),
-        name: string(),
-        arguments: array(object({ name: string(), value: string() }, { required: ['name', 'value'] })),
-      },
-      { required: ['name'], description: 'How to build; without it the language is detected.' },
-    ),
+    source: sourceSchema,
+    template: templateSchema,
     timeout: string({ description: 'A duration such as 90s or 1h30m; 10m unless given, at most 24h.' }),
     serviceAccountName: string(),
+    /** Arbitrary code of strangers, so off by default. */
     allowScripts: boolean({ description: 'Lets dependencies run their install scripts.' }),
-    env: array(object({ name: string(), value: string() }, { required: ['name'] }), {
-      description: 'Variables of the build steps.',
-    }),
+    /** Not of the running service. */
+    env: array(envSchema, { description: 'Variables of the build steps.' }),
   },
   { required: ['source'], description: 'From source to an image in the registry.' },
 );
+
+export interface BuildSpec extends ValueOf<typeof buildSpecSchema> {}
+
+const statusSchema = object({
+  ...statusFields,
+  startTime: string(),
+  completionTime: string(),
+  /** What the source was resolved to before anything was hashed. */
+  source: object({ commit: string(), digest: string() }),
+  /** `image` is by digest: `registry.localhost/default/orders@sha256:…`. */
+  output: object({ image: string(), digest: string() }, { present: ['image', 'digest'] }),
+  /** The last 16 KiB of what the build printed. */
+  log: string(),
+});
+
+export interface BuildStatus extends ValueOf<typeof statusSchema> {}
+
+const buildSchema = object({ spec: buildSpecSchema, status: statusSchema }, { required: ['spec'] });
+
+/**
+ * One run from source to an image in a registry: build.knative.dev/v1alpha1 plus what it never had, a digest as
+ * result.
+ */
+export interface Build extends KubeObject, ValueOf<typeof buildSchema> {}
 
 /** What the schema cannot say of a BuildSpec at `at`, for example `spec.build`. */
 export function validateBuildSpec(spec: BuildSpec, at: string): FieldError[] {
@@ -134,21 +111,7 @@ export const BuildKind = defineKind<Build>({
   version: 'v1alpha1',
   kind: 'Build',
   categories: ['all', 'knative', 'build'],
-  schema: object(
-    {
-      spec: buildSpecSchema,
-      status: object({
-        conditions: conditionsSchema,
-        observedGeneration: integer(),
-        startTime: string(),
-        completionTime: string(),
-        source: object({ commit: string(), digest: string() }),
-        output: object({ image: string(), digest: string() }),
-        log: string(),
-      }),
-    },
-    { required: ['spec'] },
-  ),
+  schema: buildSchema,
   columns: [
     { name: 'Succeeded', type: 'string', jsonPath: ".status.conditions[?(@.type=='Succeeded')].status" },
     { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Succeeded')].reason" },

@@ -3,16 +3,14 @@ import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts
 import { defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { isConfigKey } from '../names.ts';
-import { boolean, map, object, string } from '../schema.ts';
-
-export interface ConfigMap extends KubeObject {
-  data?: Record<string, string>;
-  /** Base64. */
-  binaryData?: Record<string, string>;
-  immutable?: boolean;
-}
+import { boolean, map, object, string, type ValueOf } from '../schema.ts';
 
 export const configKeyRule = "a valid key must consist of alphanumeric characters, '-', '_' or '.', at most 253";
+
+const configMapSchema = object({ data: map(), binaryData: map(string({ format: 'byte' })), immutable: boolean() });
+
+/** `binaryData` is base64. */
+export interface ConfigMap extends KubeObject, ValueOf<typeof configMapSchema> {}
 
 export const ConfigMapKind = defineKind<ConfigMap>({
   group: '',
@@ -20,7 +18,7 @@ export const ConfigMapKind = defineKind<ConfigMap>({
   kind: 'ConfigMap',
   shortNames: ['cm'],
   hasStatus: false,
-  schema: object({ data: map(), binaryData: map(string({ format: 'byte' })), immutable: boolean() }),
+  schema: configMapSchema,
   validate(configMap, old) {
     const errors: FieldError[] = [];
     for (const field of ['data', 'binaryData'] as const) {

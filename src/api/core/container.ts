@@ -1,142 +1,64 @@
-import {
-  anything,
-  array,
-  boolean,
-  integer,
-  intOrString,
-  map,
-  mapList,
-  object,
-  type Schema,
-  string,
-} from '../schema.ts';
-import { type VolumeMount, volumeMountSchema } from './volume.ts';
-
-export type Protocol = 'TCP' | 'UDP' | 'SCTP';
-
-export interface ContainerPort {
-  name?: string;
-  containerPort: number;
-  protocol?: Protocol;
-  hostPort?: number;
-  hostIP?: string;
-}
-
-export interface EnvVar {
-  name: string;
-  /** May refer to earlier variables as `$(NAME)`. */
-  value?: string;
-  valueFrom?: EnvVarSource;
-}
-
-export interface EnvVarSource {
-  fieldRef?: { apiVersion?: string; fieldPath: string };
-  resourceFieldRef?: { containerName?: string; resource: string; divisor?: string };
-  configMapKeyRef?: { name: string; key: string; optional?: boolean };
-  secretKeyRef?: { name: string; key: string; optional?: boolean };
-}
-
-export interface EnvFromSource {
-  prefix?: string;
-  configMapRef?: { name: string; optional?: boolean };
-  secretRef?: { name: string; optional?: boolean };
-}
-
-export interface HttpGetAction {
-  path?: string;
-  port: number | string;
-  host?: string;
-  scheme?: 'HTTP' | 'HTTPS';
-  httpHeaders?: { name: string; value: string }[];
-}
-
-export interface ProbeHandler {
-  exec?: { command?: string[] };
-  httpGet?: HttpGetAction;
-  tcpSocket?: { port: number | string; host?: string };
-  grpc?: { port: number; service?: string };
-}
-
-export interface Probe extends ProbeHandler {
-  initialDelaySeconds?: number;
-  timeoutSeconds?: number;
-  /** 0 in Knative: probe as often as the platform likes until it succeeds. */
-  periodSeconds?: number;
-  successThreshold?: number;
-  failureThreshold?: number;
-  terminationGracePeriodSeconds?: number;
-}
-
-export interface LifecycleHandler {
-  exec?: { command?: string[] };
-  httpGet?: HttpGetAction;
-  tcpSocket?: { port: number | string; host?: string };
-  sleep?: { seconds: number };
-}
-
-export interface ResourceRequirements {
-  limits?: Record<string, string | number>;
-  requests?: Record<string, string | number>;
-  claims?: { name: string; request?: string }[];
-}
-
-export interface SecurityContext {
-  runAsUser?: number;
-  runAsGroup?: number;
-  runAsNonRoot?: boolean;
-  privileged?: boolean;
-  readOnlyRootFilesystem?: boolean;
-  allowPrivilegeEscalation?: boolean;
-  capabilities?: { add?: string[]; drop?: string[] };
-  seccompProfile?: { type: string; localhostProfile?: string };
-  procMount?: string;
-  [other: string]: unknown;
-}
-
-export interface Container {
-  name: string;
-  image?: string;
-  imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
-  command?: string[];
-  args?: string[];
-  workingDir?: string;
-  ports?: ContainerPort[];
-  env?: EnvVar[];
-  envFrom?: EnvFromSource[];
-  resources?: ResourceRequirements;
-  volumeMounts?: VolumeMount[];
-  livenessProbe?: Probe;
-  readinessProbe?: Probe;
-  startupProbe?: Probe;
-  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler; stopSignal?: string };
-  securityContext?: SecurityContext;
-  /** Only of an init container: `Always` makes it a sidecar. */
-  restartPolicy?: string;
-  terminationMessagePath?: string;
-  terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
-  stdin?: boolean;
-  stdinOnce?: boolean;
-  tty?: boolean;
-}
+import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
+import { volumeMountSchema } from './volume.ts';
 
 const int32 = integer({ format: 'int32' });
+const int64 = integer({ format: 'int64' });
 
-export const securityContextSchema: Schema = object({
-  runAsUser: integer({ format: 'int64' }),
-  runAsGroup: integer({ format: 'int64' }),
+export const protocols = ['TCP', 'UDP', 'SCTP'] as const;
+export type Protocol = (typeof protocols)[number];
+
+const containerPortSchema = object(
+  {
+    name: string(),
+    containerPort: int32,
+    protocol: string({ enum: protocols, default: 'TCP' }),
+    hostPort: int32,
+    hostIP: string(),
+  },
+  { required: ['containerPort'] },
+);
+
+export interface ContainerPort extends ValueOf<typeof containerPortSchema> {}
+
+const seLinuxOptionsSchema = object({ user: string(), role: string(), type: string(), level: string() });
+const windowsOptionsSchema = object({
+  gmsaCredentialSpecName: string(),
+  gmsaCredentialSpec: string(),
+  runAsUserName: string(),
+  hostProcess: boolean(),
+});
+const profileSchema = object({ type: string(), localhostProfile: string() }, { required: ['type'] });
+
+/** What containers and pods can both say. */
+const commonSecurityFields = {
+  runAsUser: int64,
+  runAsGroup: int64,
   runAsNonRoot: boolean(),
+  seccompProfile: profileSchema,
+  appArmorProfile: profileSchema,
+  seLinuxOptions: seLinuxOptionsSchema,
+  windowsOptions: windowsOptionsSchema,
+};
+
+const securityContextSchema = object({
+  ...commonSecurityFields,
   privileged: boolean(),
   readOnlyRootFilesystem: boolean(),
   allowPrivilegeEscalation: boolean(),
-  capabilities: object({
-    add: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
-    drop: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
-  }),
-  seccompProfile: object({ type: string(), localhostProfile: string() }, { required: ['type'] }),
-  appArmorProfile: object({ type: string(), localhostProfile: string() }, { required: ['type'] }),
-  seLinuxOptions: anything(),
-  windowsOptions: anything(),
+  capabilities: object({ add: atomicList(string()), drop: atomicList(string()) }),
   procMount: string(),
+});
+
+export interface SecurityContext extends ValueOf<typeof securityContextSchema> {}
+
+export const podSecurityContextSchema = object({
+  ...commonSecurityFields,
+  supplementalGroups: atomicList(int64),
+  supplementalGroupsPolicy: string(),
+  fsGroup: int64,
+  fsGroupChangePolicy: string(),
+  sysctls: atomicList(object({ name: string(), value: string() }, { required: ['name', 'value'] })),
+  seLinuxChangePolicy: string(),
 });
 
 const httpGetSchema = object(
@@ -145,93 +67,113 @@ const httpGetSchema = object(
     port: intOrString({ description: 'A number from 1 to 65535, or the name of a port of the container.' }),
     host: string(),
     scheme: string({ enum: ['HTTP', 'HTTPS'] }),
-    httpHeaders: array(object({ name: string(), value: string() }, { required: ['name', 'value'] })),
+    httpHeaders: atomicList(object({ name: string(), value: string() }, { required: ['name', 'value'] })),
   },
   // Knative fills the port of a probe in; Kubernetes' own requirement is checked by validatePodSpec.
+  { present: ['port'] },
 );
-const execSchema = object({ command: array(string()) });
-const tcpSocketSchema = object({ port: intOrString(), host: string() });
 
-export const probeSchema: Schema = object({
+export interface HttpGetAction extends ValueOf<typeof httpGetSchema> {}
+
+const execSchema = object({ command: atomicList(string()) });
+const tcpSocketSchema = object({ port: intOrString(), host: string() }, { present: ['port'] });
+
+const probeHandlerFields = {
   exec: execSchema,
   httpGet: httpGetSchema,
   tcpSocket: tcpSocketSchema,
-  grpc: object({ port: int32, service: string({ nullable: true }) }),
+  grpc: object({ port: int32, service: string({ nullable: true }) }, { present: ['port'] }),
+};
+const probeHandlerSchema = object(probeHandlerFields);
+
+export interface ProbeHandler extends ValueOf<typeof probeHandlerSchema> {}
+
+export const probeSchema = object({
+  ...probeHandlerFields,
   initialDelaySeconds: int32,
   timeoutSeconds: int32,
+  /** 0 in Knative: probe as often as the platform likes until it succeeds. */
   periodSeconds: int32,
   successThreshold: int32,
   failureThreshold: int32,
-  terminationGracePeriodSeconds: integer({ format: 'int64' }),
+  terminationGracePeriodSeconds: int64,
 });
+
+export interface Probe extends ValueOf<typeof probeSchema> {}
 
 const lifecycleHandlerSchema = object({
   exec: execSchema,
   httpGet: httpGetSchema,
   tcpSocket: tcpSocketSchema,
-  sleep: object({ seconds: integer({ format: 'int64' }) }, { required: ['seconds'] }),
+  sleep: object({ seconds: int64 }, { required: ['seconds'] }),
 });
 
-const keyRef = object({ name: string(), key: string(), optional: boolean() }, { required: ['key'] });
+export interface LifecycleHandler extends ValueOf<typeof lifecycleHandlerSchema> {}
 
-export const envVarSchema: Schema = object(
+const keyReference = object(
+  { name: string(), key: string(), optional: boolean() },
+  { required: ['key'], present: ['name'] },
+);
+const fieldReference = object({ apiVersion: string(), fieldPath: string() }, { required: ['fieldPath'] });
+const resourceReference = object(
+  { containerName: string(), resource: string(), divisor: intOrString() },
+  { required: ['resource'] },
+);
+
+const envVarSourceSchema = object({
+  fieldRef: fieldReference,
+  resourceFieldRef: resourceReference,
+  configMapKeyRef: keyReference,
+  secretKeyRef: keyReference,
+});
+
+export interface EnvVarSource extends ValueOf<typeof envVarSourceSchema> {}
+
+export const envVarSchema = object(
   {
     name: string({ description: 'The name of the variable.' }),
+    /** May refer to earlier variables as `$(NAME)`. */
     value: string({ description: 'Its value; $(NAME) refers to an earlier variable.' }),
-    valueFrom: object({
-      fieldRef: object({ apiVersion: string(), fieldPath: string() }, { required: ['fieldPath'] }),
-      resourceFieldRef: object(
-        { containerName: string(), resource: string(), divisor: intOrString() },
-        { required: ['resource'] },
-      ),
-      configMapKeyRef: keyRef,
-      secretKeyRef: keyRef,
-    }),
+    valueFrom: envVarSourceSchema,
   },
   { required: ['name'] },
 );
 
-export const resourcesSchema: Schema = object({
+export interface EnvVar extends ValueOf<typeof envVarSchema> {}
+
+const optionalReference = object({ name: string(), optional: boolean() }, { present: ['name'] });
+const envFromSourceSchema = object({
+  prefix: string(),
+  configMapRef: optionalReference,
+  secretRef: optionalReference,
+});
+
+export interface EnvFromSource extends ValueOf<typeof envFromSourceSchema> {}
+
+export const resourcesSchema = object({
   limits: map(intOrString(), { description: 'The most that the container may use, for example memory: 512Mi.' }),
   requests: map(intOrString(), { description: 'What the container is promised.' }),
   claims: mapList(object({ name: string(), request: string() }, { required: ['name'] }), ['name']),
 });
 
+export interface ResourceRequirements extends ValueOf<typeof resourcesSchema> {}
+
 /** A container as in core/v1; no defaults but those that merging by key needs (core/pod-defaults.ts has the others). */
-export const containerSchema: Schema = object(
+export const containerSchema = object(
   {
     name: string({ description: 'A DNS label, unique within the pod.' }),
     image: string({ description: 'The image to run, best with its digest.' }),
     imagePullPolicy: string({ enum: ['Always', 'IfNotPresent', 'Never'] }),
-    command: array(string(), { 'x-kubernetes-list-type': 'atomic', description: "Replaces the image's entrypoint." }),
-    args: array(string(), { 'x-kubernetes-list-type': 'atomic', description: "Replaces the image's command." }),
+    command: atomicList(string(), { description: "Replaces the image's entrypoint." }),
+    args: atomicList(string(), { description: "Replaces the image's command." }),
     workingDir: string(),
-    ports: {
-      ...mapList(
-        object(
-          {
-            name: string(),
-            containerPort: int32,
-            protocol: string({ enum: ['TCP', 'UDP', 'SCTP'], default: 'TCP' }),
-            hostPort: int32,
-            hostIP: string(),
-          },
-          { required: ['containerPort'] },
-        ),
-        ['containerPort', 'protocol'],
-      ),
-    },
+    ports: mapList(containerPortSchema, ['containerPort', 'protocol']),
     env: mapList(envVarSchema, ['name']),
-    envFrom: array(
-      object({
-        prefix: string(),
-        configMapRef: object({ name: string(), optional: boolean() }),
-        secretRef: object({ name: string(), optional: boolean() }),
-      }),
-      { 'x-kubernetes-list-type': 'atomic' },
-    ),
+    envFrom: atomicList(envFromSourceSchema),
     resources: resourcesSchema,
-    resizePolicy: array(anything(), { 'x-kubernetes-list-type': 'atomic' }),
+    resizePolicy: atomicList(
+      object({ resourceName: string(), restartPolicy: string() }, { required: ['resourceName', 'restartPolicy'] }),
+    ),
     volumeMounts: mapList(volumeMountSchema, ['mountPath']),
     volumeDevices: mapList(object({ name: string(), devicePath: string() }, { required: ['name', 'devicePath'] }), [
       'devicePath',
@@ -241,6 +183,7 @@ export const containerSchema: Schema = object(
     startupProbe: probeSchema,
     lifecycle: object({ postStart: lifecycleHandlerSchema, preStop: lifecycleHandlerSchema, stopSignal: string() }),
     securityContext: securityContextSchema,
+    /** Only of an init container: `Always` makes it a sidecar. */
     restartPolicy: string(),
     terminationMessagePath: string(),
     terminationMessagePolicy: string({ enum: ['File', 'FallbackToLogsOnError'] }),
@@ -249,4 +192,7 @@ export const containerSchema: Schema = object(
     tty: boolean(),
   },
   // Knative allows containers without a name; Kubernetes' requirement is checked by validatePodSpec.
+  { present: ['name'] },
 );
+
+export interface Container extends ValueOf<typeof containerSchema> {}

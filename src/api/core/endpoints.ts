@@ -1,25 +1,7 @@
 import { defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
-import { array, integer, object, string } from '../schema.ts';
-import { type ObjectReference, objectReferenceSchema } from './event.ts';
-
-export interface EndpointAddress {
-  ip: string;
-  hostname?: string;
-  nodeName?: string;
-  targetRef?: ObjectReference;
-}
-
-export interface EndpointSubset {
-  addresses?: EndpointAddress[];
-  notReadyAddresses?: EndpointAddress[];
-  ports?: { name?: string; port: number; protocol?: string; appProtocol?: string }[];
-}
-
-/** The older form of EndpointSlices. It is stored for those who write it; the platform itself reads slices only. */
-export interface Endpoints extends KubeObject {
-  subsets?: EndpointSubset[];
-}
+import { array, integer, object, string, type ValueOf } from '../schema.ts';
+import { objectReferenceSchema } from './event.ts';
 
 const addresses = array(
   object(
@@ -29,6 +11,31 @@ const addresses = array(
   { 'x-kubernetes-list-type': 'atomic' },
 );
 
+const endpointsSchema = object({
+  subsets: array(
+    object({
+      addresses,
+      notReadyAddresses: addresses,
+      ports: array(
+        object(
+          {
+            name: string(),
+            port: integer({ format: 'int32' }),
+            protocol: string({ default: 'TCP' }),
+            appProtocol: string(),
+          },
+          { required: ['port'] },
+        ),
+        { 'x-kubernetes-list-type': 'atomic' },
+      ),
+    }),
+    { 'x-kubernetes-list-type': 'atomic' },
+  ),
+});
+
+/** The older form of EndpointSlices. It is stored for those who write it; the platform itself reads slices only. */
+export interface Endpoints extends KubeObject, ValueOf<typeof endpointsSchema> {}
+
 export const EndpointsKind = defineKind<Endpoints>({
   group: '',
   version: 'v1',
@@ -37,26 +44,6 @@ export const EndpointsKind = defineKind<Endpoints>({
   plural: 'endpoints',
   shortNames: ['ep'],
   hasStatus: false,
-  schema: object({
-    subsets: array(
-      object({
-        addresses,
-        notReadyAddresses: addresses,
-        ports: array(
-          object(
-            {
-              name: string(),
-              port: integer({ format: 'int32' }),
-              protocol: string({ default: 'TCP' }),
-              appProtocol: string(),
-            },
-            { required: ['port'] },
-          ),
-          { 'x-kubernetes-list-type': 'atomic' },
-        ),
-      }),
-      { 'x-kubernetes-list-type': 'atomic' },
-    ),
-  }),
+  schema: endpointsSchema,
   columns: [{ name: 'Endpoints', type: 'string', jsonPath: '.subsets[*].addresses[*].ip' }],
 });

@@ -1,14 +1,16 @@
 import { fieldInvalid } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Condition, KubeObject } from '../meta.ts';
+import { conditionsSchema, type KubeObject } from '../meta.ts';
 import { dnsLabelRule, isDnsLabel } from '../names.ts';
-import { array, conditionsSchema, object, string } from '../schema.ts';
+import { atomicList, object, string, type ValueOf } from '../schema.ts';
 
-export interface Namespace extends KubeObject {
+const namespaceSchema = object({
   /** `kubernetes` stays until everything in the namespace is gone; taken off through /finalize. */
-  spec?: { finalizers?: string[] };
-  status?: { phase?: 'Active' | 'Terminating'; conditions?: Condition[] };
-}
+  spec: object({ finalizers: atomicList(string()) }),
+  status: object({ phase: string({ enum: ['Active', 'Terminating'] }), conditions: conditionsSchema }),
+});
+
+export interface Namespace extends KubeObject, ValueOf<typeof namespaceSchema> {}
 
 export const NamespaceKind = defineKind<Namespace>({
   group: '',
@@ -16,10 +18,7 @@ export const NamespaceKind = defineKind<Namespace>({
   kind: 'Namespace',
   shortNames: ['ns'],
   isNamespaced: false,
-  schema: object({
-    spec: object({ finalizers: array(string(), { 'x-kubernetes-list-type': 'atomic' }) }),
-    status: object({ phase: string({ enum: ['Active', 'Terminating'] }), conditions: conditionsSchema }),
-  }),
+  schema: namespaceSchema,
   columns: [{ name: 'Status', type: 'string', jsonPath: '.status.phase' }],
   setDefaults(namespace) {
     namespace.metadata.labels = {

@@ -1,22 +1,57 @@
 import { defineKind } from '../kind.ts';
-import type { Condition, KubeObject } from '../meta.ts';
-import { anything, array, boolean, conditionsSchema, intOrString, map, mapList, object, string } from '../schema.ts';
+import { conditionFields, type KubeObject } from '../meta.ts';
+import {
+  array,
+  atomicList,
+  boolean,
+  integer,
+  intOrString,
+  map,
+  mapList,
+  object,
+  string,
+  type ValueOf,
+} from '../schema.ts';
 
-export interface NodeStatus {
-  capacity?: Record<string, string | number>;
-  allocatable?: Record<string, string | number>;
-  conditions?: Condition[];
-  addresses?: { type: string; address: string }[];
-  nodeInfo?: Record<string, unknown>;
-  images?: { names?: string[]; sizeBytes?: number }[];
-  daemonEndpoints?: Record<string, unknown>;
-  phase?: string;
-}
+const taintSchema = object(
+  { key: string(), value: string(), effect: string(), timeAdded: string({ format: 'date-time', nullable: true }) },
+  { required: ['key', 'effect'] },
+);
 
-export interface Node extends KubeObject {
-  spec?: { podCIDR?: string; providerID?: string; unschedulable?: boolean; taints?: Record<string, unknown>[] };
-  status?: NodeStatus;
-}
+/** Those of a node have a time of their last heartbeat, too. */
+const nodeConditionsSchema = mapList(
+  object(
+    { ...conditionFields, lastHeartbeatTime: string({ format: 'date-time', nullable: true }) },
+    { required: ['type', 'status'] },
+  ),
+  ['type'],
+);
+
+const nodeSchema = object({
+  spec: object({
+    podCIDR: string(),
+    podCIDRs: array(string(), { 'x-kubernetes-list-type': 'set' }),
+    providerID: string(),
+    unschedulable: boolean(),
+    taints: atomicList(taintSchema),
+  }),
+  status: object({
+    capacity: map(intOrString()),
+    allocatable: map(intOrString()),
+    conditions: nodeConditionsSchema,
+    addresses: mapList(object({ type: string(), address: string() }, { required: ['type', 'address'] }), ['type']),
+    nodeInfo: map(string()),
+    daemonEndpoints: object({ kubeletEndpoint: object({ Port: integer({ format: 'int32' }) }) }),
+    images: atomicList(object({ names: atomicList(string()), sizeBytes: integer({ format: 'int64' }) })),
+    features: map(boolean()),
+    runtimeHandlers: atomicList(object({ name: string(), features: map(boolean()) })),
+    phase: string(),
+    volumesInUse: array(string()),
+  }),
+});
+
+export interface Node extends KubeObject, ValueOf<typeof nodeSchema> {}
+export type NodeStatus = NonNullable<Node['status']>;
 
 export const NodeKind = defineKind<Node>({
   group: '',
@@ -24,31 +59,7 @@ export const NodeKind = defineKind<Node>({
   kind: 'Node',
   shortNames: ['no'],
   isNamespaced: false,
-  schema: object({
-    spec: object({
-      podCIDR: string(),
-      podCIDRs: array(string()),
-      providerID: string(),
-      unschedulable: boolean(),
-      taints: array(anything()),
-    }),
-    status: object({
-      capacity: map(intOrString()),
-      allocatable: map(intOrString()),
-      conditions: {
-        ...conditionsSchema,
-        items: anything({ properties: { type: string(), status: string() }, required: ['type', 'status'] }),
-      },
-      addresses: mapList(object({ type: string(), address: string() }), ['type']),
-      nodeInfo: anything(),
-      daemonEndpoints: anything(),
-      images: array(anything()),
-      features: anything(),
-      runtimeHandlers: array(anything()),
-      phase: string(),
-      volumesInUse: array(string()),
-    }),
-  }),
+  schema: nodeSchema,
   columns: [
     { name: 'Status', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
     { name: 'Version', type: 'string', jsonPath: '.status.nodeInfo.kubeletVersion' },

@@ -1,6 +1,18 @@
-import { anything, array, boolean, integer, map, mapList, object, type Schema, string } from '../schema.ts';
-import { type Container, containerSchema } from './container.ts';
-import { type Volume, volumesSchema } from './volume.ts';
+import {
+  array,
+  atomicList,
+  boolean,
+  integer,
+  intOrString,
+  map,
+  mapList,
+  object,
+  string,
+  type ValueOf,
+} from '../schema.ts';
+import { containerSchema, podSecurityContextSchema } from './container.ts';
+import { affinitySchema, tolerationsSchema, topologySpreadConstraintsSchema } from './scheduling.ts';
+import { volumesSchema } from './volume.ts';
 
 export type {
   Container,
@@ -14,57 +26,7 @@ export type {
 export { containerSchema, envVarSchema, probeSchema, resourcesSchema } from './container.ts';
 export type { Volume, VolumeMount } from './volume.ts';
 
-export interface PodSpec {
-  containers: Container[];
-  initContainers?: Container[];
-  volumes?: Volume[];
-  restartPolicy?: 'Always' | 'OnFailure' | 'Never';
-  terminationGracePeriodSeconds?: number;
-  activeDeadlineSeconds?: number;
-  serviceAccountName?: string;
-  serviceAccount?: string;
-  automountServiceAccountToken?: boolean;
-  enableServiceLinks?: boolean;
-  imagePullSecrets?: { name: string }[];
-  nodeName?: string;
-  nodeSelector?: Record<string, string>;
-  hostNetwork?: boolean;
-  hostPID?: boolean;
-  hostIPC?: boolean;
-  hostname?: string;
-  subdomain?: string;
-  shareProcessNamespace?: boolean;
-  dnsPolicy?: string;
-  schedulerName?: string;
-  runtimeClassName?: string;
-  priorityClassName?: string;
-  priority?: number;
-  preemptionPolicy?: string;
-  readinessGates?: { conditionType: string }[];
-  securityContext?: Record<string, unknown>;
-  affinity?: Record<string, unknown>;
-  tolerations?: Record<string, unknown>[];
-  topologySpreadConstraints?: Record<string, unknown>[];
-  dnsConfig?: Record<string, unknown>;
-  hostAliases?: { ip: string; hostnames?: string[] }[];
-}
-
-/** The metadata of a pod to be made. */
-export interface TemplateMeta {
-  name?: string;
-  generateName?: string;
-  namespace?: string;
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-  finalizers?: string[];
-}
-
-export interface PodTemplateSpec {
-  metadata?: TemplateMeta;
-  spec: PodSpec;
-}
-
-export const templateMetaSchema: Schema = object({
+export const templateMetaSchema = object({
   name: string(),
   generateName: string(),
   namespace: string(),
@@ -74,17 +36,23 @@ export const templateMetaSchema: Schema = object({
   creationTimestamp: string({ format: 'date-time', nullable: true }),
 });
 
-const localReference = object({ name: string() });
+/** The metadata of a pod to be made. */
+export interface TemplateMeta extends ValueOf<typeof templateMetaSchema> {}
+
+const localReference = object({ name: string() }, { present: ['name'] });
 
 /**
  * A pod's spec as in core/v1. It has no defaults, so that Knative's templates can use it and stay as their authors
  * wrote them: `setPodSpecDefaults` fills in Kubernetes' own.
  */
-export const podSpecSchema: Schema = object(
+export const podSpecSchema = object(
   {
     containers: mapList(containerSchema, ['name']),
     initContainers: mapList(containerSchema, ['name']),
-    ephemeralContainers: mapList(anything(), ['name']),
+    ephemeralContainers: mapList(
+      object({ ...containerSchema.properties, targetContainerName: string() }, { required: ['name'] }),
+      ['name'],
+    ),
     volumes: volumesSchema,
     restartPolicy: string({ enum: ['Always', 'OnFailure', 'Never'] }),
     terminationGracePeriodSeconds: integer({ format: 'int64', minimum: 0 }),
@@ -106,9 +74,9 @@ export const podSpecSchema: Schema = object(
     shareProcessNamespace: boolean(),
     dnsPolicy: string({ enum: ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'] }),
     dnsConfig: object({
-      nameservers: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
-      searches: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
-      options: array(object({ name: string(), value: string() }), { 'x-kubernetes-list-type': 'atomic' }),
+      nameservers: atomicList(string()),
+      searches: atomicList(string()),
+      options: atomicList(object({ name: string(), value: string() })),
     }),
     schedulerName: string(),
     schedulingGates: mapList(object({ name: string() }, { required: ['name'] }), ['name']),
@@ -116,22 +84,27 @@ export const podSpecSchema: Schema = object(
     priorityClassName: string(),
     priority: integer({ format: 'int32' }),
     preemptionPolicy: string(),
-    overhead: anything(),
+    overhead: map(intOrString()),
     os: object({ name: string() }),
-    readinessGates: array(object({ conditionType: string() }, { required: ['conditionType'] }), {
-      'x-kubernetes-list-type': 'atomic',
-    }),
-    securityContext: anything(),
-    affinity: anything(),
-    tolerations: array(anything(), { 'x-kubernetes-list-type': 'atomic' }),
-    topologySpreadConstraints: array(anything(), {
-      'x-kubernetes-patch-strategy': 'merge',
-      'x-kubernetes-patch-merge-key': 'topologyKey',
-    }),
-    hostAliases: mapList(object({ ip: string(), hostnames: array(string()) }, { required: ['ip'] }), ['ip']),
-    resourceClaims: mapList(anything(), ['name']),
+    readinessGates: atomicList(object({ conditionType: string() }, { required: ['conditionType'] })),
+    securityContext: podSecurityContextSchema,
+    affinity: affinitySchema,
+    tolerations: tolerationsSchema,
+    topologySpreadConstraints: topologySpreadConstraintsSchema,
+    hostAliases: mapList(object({ ip: string(), hostnames: atomicList(string()) }, { required: ['ip'] }), ['ip']),
+    resourceClaims: mapList(
+      object(
+        { name: string(), resourceClaimName: string(), resourceClaimTemplateName: string() },
+        { required: ['name'] },
+      ),
+      ['name'],
+    ),
   },
   { required: ['containers'] },
 );
 
-export const podTemplateSchema: Schema = object({ metadata: templateMetaSchema, spec: podSpecSchema });
+export interface PodSpec extends ValueOf<typeof podSpecSchema> {}
+
+export const podTemplateSchema = object({ metadata: templateMetaSchema, spec: podSpecSchema }, { present: ['spec'] });
+
+export interface PodTemplateSpec extends ValueOf<typeof podTemplateSchema> {}

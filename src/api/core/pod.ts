@@ -1,61 +1,89 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type FieldError, fieldForbidden } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Condition, KubeObject } from '../meta.ts';
-import { anything, array, boolean, conditionsSchema, integer, map, mapList, object, string } from '../schema.ts';
+import { conditionsSchema, type KubeObject } from '../meta.ts';
+import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
+import { resourcesSchema } from './container.ts';
 import { setPodSpecDefaults } from './pod-defaults.ts';
 import { type PodSpec, podSpecSchema } from './pod-spec.ts';
 import { validatePodSpec } from './pod-validation.ts';
 
-export interface ContainerState {
-  waiting?: { reason?: string; message?: string };
-  running?: { startedAt?: string };
-  terminated?: {
-    exitCode: number;
-    signal?: number;
-    reason?: string;
-    message?: string;
-    startedAt?: string;
-    finishedAt?: string;
-    containerID?: string;
-  };
-}
+const int32 = integer({ format: 'int32' });
+const time = string({ format: 'date-time', nullable: true });
 
-export interface ContainerStatus {
-  name: string;
-  image: string;
-  imageID: string;
-  containerID?: string;
-  ready: boolean;
-  started?: boolean;
-  restartCount: number;
-  state?: ContainerState;
-  lastState?: ContainerState;
-}
+const stateSchema = object({
+  waiting: object({ reason: string(), message: string() }),
+  running: object({ startedAt: time }),
+  terminated: object(
+    {
+      exitCode: int32,
+      signal: int32,
+      reason: string(),
+      message: string(),
+      startedAt: time,
+      finishedAt: time,
+      containerID: string(),
+    },
+    { present: ['exitCode'] },
+  ),
+});
 
-export type PodPhase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+export interface ContainerState extends ValueOf<typeof stateSchema> {}
 
-export interface PodStatus {
-  phase?: PodPhase;
-  conditions?: Condition[];
-  reason?: string;
-  message?: string;
-  hostIP?: string;
-  hostIPs?: { ip: string }[];
-  podIP?: string;
-  podIPs?: { ip: string }[];
-  startTime?: string;
-  qosClass?: 'Guaranteed' | 'Burstable' | 'BestEffort';
-  containerStatuses?: ContainerStatus[];
-  initContainerStatuses?: ContainerStatus[];
-  nominatedNodeName?: string;
-  observedGeneration?: number;
-}
+const containerStatusSchema = object(
+  {
+    name: string(),
+    image: string(),
+    imageID: string(),
+    containerID: string(),
+    ready: boolean(),
+    started: boolean(),
+    restartCount: int32,
+    state: stateSchema,
+    lastState: stateSchema,
+    resources: resourcesSchema,
+    allocatedResources: map(intOrString()),
+    volumeMounts: mapList(
+      object(
+        { name: string(), mountPath: string(), readOnly: boolean(), recursiveReadOnly: string() },
+        { required: ['name', 'mountPath'] },
+      ),
+      ['mountPath'],
+    ),
+  },
+  { required: ['name'], present: ['image', 'imageID', 'ready', 'restartCount'] },
+);
 
-export interface Pod extends KubeObject {
-  spec: PodSpec;
-  status?: PodStatus;
-}
+export interface ContainerStatus extends ValueOf<typeof containerStatusSchema> {}
+
+const containerStatusesSchema = atomicList(containerStatusSchema);
+const ipsSchema = mapList(object({ ip: string() }, { required: ['ip'] }), ['ip']);
+
+const podStatusSchema = object({
+  phase: string({ enum: ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] }),
+  conditions: conditionsSchema,
+  reason: string(),
+  message: string(),
+  hostIP: string(),
+  hostIPs: ipsSchema,
+  podIP: string(),
+  podIPs: ipsSchema,
+  startTime: time,
+  qosClass: string({ enum: ['Guaranteed', 'Burstable', 'BestEffort'] }),
+  containerStatuses: containerStatusesSchema,
+  initContainerStatuses: containerStatusesSchema,
+  ephemeralContainerStatuses: containerStatusesSchema,
+  nominatedNodeName: string(),
+  observedGeneration: integer({ format: 'int64' }),
+  resize: string(),
+});
+
+export interface PodStatus extends ValueOf<typeof podStatusSchema> {}
+export type PodPhase = NonNullable<PodStatus['phase']>;
+
+const podSchema = object({ spec: podSpecSchema, status: podStatusSchema }, { required: ['spec'] });
+
+export interface Pod extends KubeObject, ValueOf<typeof podSchema> {}
 
 /** JSON map from a container's port to the host's, where pods share the host's network: `{"8080":41235}`. */
 export const portsAnnotation = 'node.kittiwake.dev/ports';
@@ -67,73 +95,13 @@ export const isPodReady = (pod: Pod): boolean =>
 /** Whether the pod has ended for good. */
 export const isPodTerminal = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 
-const stateSchema = object({
-  waiting: object({ reason: string(), message: string() }),
-  running: object({ startedAt: string({ format: 'date-time', nullable: true }) }),
-  terminated: object({
-    exitCode: integer({ format: 'int32' }),
-    signal: integer({ format: 'int32' }),
-    reason: string(),
-    message: string(),
-    startedAt: string({ format: 'date-time', nullable: true }),
-    finishedAt: string({ format: 'date-time', nullable: true }),
-    containerID: string(),
-  }),
-});
-
-const containerStatusesSchema = array(
-  object(
-    {
-      name: string(),
-      image: string(),
-      imageID: string(),
-      containerID: string(),
-      ready: boolean(),
-      started: boolean(),
-      restartCount: integer({ format: 'int32' }),
-      state: stateSchema,
-      lastState: stateSchema,
-      resources: anything(),
-      allocatedResources: map({ 'x-kubernetes-int-or-string': true }),
-      volumeMounts: array(anything()),
-    },
-    { required: ['name'] },
-  ),
-  { 'x-kubernetes-list-type': 'atomic' },
-);
-
-const ipsSchema = mapList(object({ ip: string() }, { required: ['ip'] }), ['ip']);
-
 export const PodKind = defineKind<Pod>({
   group: '',
   version: 'v1',
   kind: 'Pod',
   shortNames: ['po'],
   categories: ['all'],
-  schema: object(
-    {
-      spec: podSpecSchema,
-      status: object({
-        phase: string({ enum: ['Pending', 'Running', 'Succeeded', 'Failed', 'Unknown'] }),
-        conditions: conditionsSchema,
-        reason: string(),
-        message: string(),
-        hostIP: string(),
-        hostIPs: ipsSchema,
-        podIP: string(),
-        podIPs: ipsSchema,
-        startTime: string({ format: 'date-time', nullable: true }),
-        qosClass: string(),
-        containerStatuses: containerStatusesSchema,
-        initContainerStatuses: containerStatusesSchema,
-        ephemeralContainerStatuses: containerStatusesSchema,
-        nominatedNodeName: string(),
-        observedGeneration: integer({ format: 'int64' }),
-        resize: string(),
-      }),
-    },
-    { required: ['spec'] },
-  ),
+  schema: podSchema,
   columns: [
     { name: 'Status', type: 'string', jsonPath: '.status.phase' },
     { name: 'IP', type: 'string', jsonPath: '.status.podIP', priority: 1 },

@@ -2,18 +2,8 @@ import { type FieldError, fieldInvalid, fieldRequired } from '../field-error.ts'
 import { defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { isConfigKey } from '../names.ts';
-import { boolean, map, object, string } from '../schema.ts';
+import { boolean, map, object, string, type ValueOf } from '../schema.ts';
 import { configKeyRule, immutableErrors } from './config-map.ts';
-
-export interface Secret extends KubeObject {
-  /** `Opaque` unless given. */
-  type?: string;
-  /** Base64. */
-  data?: Record<string, string>;
-  /** Write-only: the API server moves it into `data`. */
-  stringData?: Record<string, string>;
-  immutable?: boolean;
-}
 
 /** The keys that a Secret of a well-known type must have. */
 const requiredKeys: Record<string, readonly string[]> = {
@@ -23,17 +13,24 @@ const requiredKeys: Record<string, readonly string[]> = {
   'kubernetes.io/tls': ['tls.crt', 'tls.key'],
 };
 
+const secretSchema = object({
+  /** `Opaque` unless given. */
+  type: string(),
+  /** Base64. */
+  data: map(string({ format: 'byte' })),
+  /** Write-only: the API server moves it into `data`. */
+  stringData: map(string(), { description: 'Plain text, moved into data; never returned.' }),
+  immutable: boolean(),
+});
+
+export interface Secret extends KubeObject, ValueOf<typeof secretSchema> {}
+
 export const SecretKind = defineKind<Secret>({
   group: '',
   version: 'v1',
   kind: 'Secret',
   hasStatus: false,
-  schema: object({
-    type: string(),
-    data: map(string({ format: 'byte' })),
-    stringData: map(string(), { description: 'Plain text, moved into data; never returned.' }),
-    immutable: boolean(),
-  }),
+  schema: secretSchema,
   columns: [{ name: 'Type', type: 'string', jsonPath: '.type' }],
   setDefaults(secret) {
     secret.type ??= 'Opaque';

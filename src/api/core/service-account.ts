@@ -1,12 +1,15 @@
 import { defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
-import { anything, boolean, mapList, object, string } from '../schema.ts';
+import { boolean, mapList, object, string, type ValueOf } from '../schema.ts';
+import { objectReferenceSchema } from './event.ts';
 
-export interface ServiceAccount extends KubeObject {
-  secrets?: { name: string }[];
-  imagePullSecrets?: { name: string }[];
-  automountServiceAccountToken?: boolean;
-}
+const serviceAccountSchema = object({
+  secrets: mapList(objectReferenceSchema, ['name']),
+  imagePullSecrets: mapList(object({ name: string() }, { present: ['name'] }), ['name']),
+  automountServiceAccountToken: boolean(),
+});
+
+export interface ServiceAccount extends KubeObject, ValueOf<typeof serviceAccountSchema> {}
 
 export const ServiceAccountKind = defineKind<ServiceAccount>({
   group: '',
@@ -14,9 +17,5 @@ export const ServiceAccountKind = defineKind<ServiceAccount>({
   kind: 'ServiceAccount',
   shortNames: ['sa'],
   hasStatus: false,
-  schema: object({
-    secrets: mapList(anything({ properties: { name: string() } }), ['name']),
-    imagePullSecrets: mapList(object({ name: string() }), ['name']),
-    automountServiceAccountToken: boolean(),
-  }),
+  schema: serviceAccountSchema,
 });

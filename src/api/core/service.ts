@@ -1,6 +1,6 @@
 import { type FieldError, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Condition, KubeObject } from '../meta.ts';
+import { conditionsSchema, type KubeObject } from '../meta.ts';
 import {
   dnsLabel1035Rule,
   dnsLabelRule,
@@ -9,87 +9,53 @@ import {
   isDnsLabel1035,
   isDnsSubdomain,
 } from '../names.ts';
-import {
-  anything,
-  array,
-  boolean,
-  conditionsSchema,
-  integer,
-  intOrString,
-  map,
-  mapList,
-  object,
-  string,
-} from '../schema.ts';
+import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
+import { protocols } from './container.ts';
 import { fieldDuplicate, portRule, validateTargetPort } from './pod-validation.ts';
-
-export interface ServicePort {
-  name?: string;
-  port: number;
-  protocol?: 'TCP' | 'UDP' | 'SCTP';
-  appProtocol?: string;
-  /** A number, or the name of a container port; `port` unless given. */
-  targetPort?: number | string;
-  nodePort?: number;
-}
-
-export interface CoreServiceSpec {
-  type?: 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-  selector?: Record<string, string>;
-  ports?: ServicePort[];
-  clusterIP?: string;
-  clusterIPs?: string[];
-  externalName?: string;
-  externalIPs?: string[];
-  sessionAffinity?: 'None' | 'ClientIP';
-  publishNotReadyAddresses?: boolean;
-  ipFamilies?: string[];
-  ipFamilyPolicy?: string;
-  internalTrafficPolicy?: string;
-  externalTrafficPolicy?: string;
-  [other: string]: unknown;
-}
-
-/** core/v1 Service: a name for a set of pods. (Knative's Service is `Service` of api/serving.) */
-export interface CoreService extends KubeObject {
-  spec: CoreServiceSpec;
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] }; conditions?: Condition[] };
-}
 
 const types = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const;
 
-export const CoreServiceKind = defineKind<CoreService>({
-  group: '',
-  version: 'v1',
-  kind: 'Service',
-  shortNames: ['svc'],
-  categories: ['all'],
-  schema: object({
+const portSchema = object(
+  {
+    name: string(),
+    port: integer({ format: 'int32' }),
+    protocol: string({ enum: protocols, default: 'TCP' }),
+    appProtocol: string(),
+    /** A number, or the name of a container port; `port` unless given. */
+    targetPort: intOrString(),
+    nodePort: integer({ format: 'int32' }),
+  },
+  { required: ['port'] },
+);
+
+export interface ServicePort extends ValueOf<typeof portSchema> {}
+
+const loadBalancerIngress = object({
+  ip: string(),
+  hostname: string(),
+  ipMode: string(),
+  ports: atomicList(
+    object(
+      { port: integer({ format: 'int32' }), protocol: string(), error: string() },
+      { required: ['port', 'protocol'] },
+    ),
+  ),
+});
+
+const serviceSchema = object(
+  {
     spec: object({
-      type: string({ enum: [...types] }),
+      type: string({ enum: types }),
       selector: map(),
-      ports: mapList(
-        object(
-          {
-            name: string(),
-            port: integer({ format: 'int32' }),
-            protocol: string({ enum: ['TCP', 'UDP', 'SCTP'], default: 'TCP' }),
-            appProtocol: string(),
-            targetPort: intOrString(),
-            nodePort: integer({ format: 'int32' }),
-          },
-          { required: ['port'] },
-        ),
-        ['port', 'protocol'],
-      ),
+      ports: mapList(portSchema, ['port', 'protocol']),
       clusterIP: string(),
-      clusterIPs: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
+      clusterIPs: atomicList(string()),
       externalName: string(),
-      externalIPs: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
+      externalIPs: atomicList(string()),
       sessionAffinity: string({ enum: ['None', 'ClientIP'] }),
-      sessionAffinityConfig: anything(),
+      sessionAffinityConfig: object({ clientIP: object({ timeoutSeconds: integer({ format: 'int32' }) }) }),
       publishNotReadyAddresses: boolean(),
-      ipFamilies: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
+      ipFamilies: atomicList(string()),
       ipFamilyPolicy: string(),
       internalTrafficPolicy: string(),
       externalTrafficPolicy: string(),
@@ -97,16 +63,30 @@ export const CoreServiceKind = defineKind<CoreService>({
       healthCheckNodePort: integer({ format: 'int32' }),
       loadBalancerIP: string(),
       loadBalancerClass: string(),
-      loadBalancerSourceRanges: array(string(), { 'x-kubernetes-list-type': 'atomic' }),
+      loadBalancerSourceRanges: atomicList(string()),
       allocateLoadBalancerNodePorts: boolean(),
     }),
     status: object({
       loadBalancer: object({
-        ingress: array(anything(), { 'x-kubernetes-list-type': 'atomic' }),
+        ingress: atomicList(loadBalancerIngress),
       }),
       conditions: conditionsSchema,
     }),
-  }),
+  },
+  { present: ['spec'] },
+);
+
+/** core/v1 Service: a name for a set of pods. (Knative's Service is `Service` of api/serving.) */
+export interface CoreService extends KubeObject, ValueOf<typeof serviceSchema> {}
+export type CoreServiceSpec = CoreService['spec'];
+
+export const CoreServiceKind = defineKind<CoreService>({
+  group: '',
+  version: 'v1',
+  kind: 'Service',
+  shortNames: ['svc'],
+  categories: ['all'],
+  schema: serviceSchema,
   columns: [
     { name: 'Type', type: 'string', jsonPath: '.spec.type' },
     { name: 'Cluster-IP', type: 'string', jsonPath: '.spec.clusterIP' },

@@ -1,63 +1,7 @@
-import {
-  anything,
-  array,
-  boolean,
-  integer,
-  intOrString,
-  map,
-  mapList,
-  object,
-  type Schema,
-  string,
-} from '../schema.ts';
+import { labelSelectorSchema } from '../meta.ts';
+import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
 
-export interface KeyToPath {
-  key: string;
-  path: string;
-  mode?: number;
-}
-
-export interface VolumeProjection {
-  configMap?: { name: string; items?: KeyToPath[]; optional?: boolean };
-  secret?: { name: string; items?: KeyToPath[]; optional?: boolean };
-  downwardAPI?: { items?: DownwardFile[] };
-  serviceAccountToken?: { audience?: string; expirationSeconds?: number; path: string };
-}
-
-export interface DownwardFile {
-  path: string;
-  fieldRef?: { apiVersion?: string; fieldPath: string };
-  resourceFieldRef?: { containerName?: string; resource: string; divisor?: string };
-  mode?: number;
-}
-
-/** One volume of a pod: the name and exactly one source. Sources that only some drivers know are kept as they are. */
-export interface Volume {
-  name: string;
-  emptyDir?: { medium?: string; sizeLimit?: string };
-  configMap?: { name: string; items?: KeyToPath[]; defaultMode?: number; optional?: boolean };
-  secret?: { secretName: string; items?: KeyToPath[]; defaultMode?: number; optional?: boolean };
-  projected?: { sources?: VolumeProjection[]; defaultMode?: number };
-  downwardAPI?: { items?: DownwardFile[]; defaultMode?: number };
-  hostPath?: { path: string; type?: string };
-  persistentVolumeClaim?: { claimName: string; readOnly?: boolean };
-  csi?: Record<string, unknown>;
-  ephemeral?: Record<string, unknown>;
-  nfs?: Record<string, unknown>;
-  image?: { reference?: string; pullPolicy?: string };
-}
-
-export interface VolumeMount {
-  name: string;
-  mountPath: string;
-  subPath?: string;
-  subPathExpr?: string;
-  readOnly?: boolean;
-  recursiveReadOnly?: string;
-  mountPropagation?: string;
-}
-
-export const volumeMountSchema: Schema = object(
+export const volumeMountSchema = object(
   {
     name: string({ description: 'The name of a volume of the pod.' }),
     mountPath: string({ description: 'The path within the container at which the volume is mounted.' }),
@@ -70,46 +14,81 @@ export const volumeMountSchema: Schema = object(
   { required: ['name', 'mountPath'] },
 );
 
-const keyToPath = array(
-  object({ key: string(), path: string(), mode: integer({ format: 'int32' }) }, { required: ['key', 'path'] }),
-);
+export interface VolumeMount extends ValueOf<typeof volumeMountSchema> {}
+
 const mode = integer({ format: 'int32' });
-const downwardFiles = array(
-  object(
+const keyToPathSchema = object({ key: string(), path: string(), mode }, { required: ['key', 'path'] });
+
+export interface KeyToPath extends ValueOf<typeof keyToPathSchema> {}
+
+const keysToPaths = atomicList(keyToPathSchema);
+const localReference = object({ name: string() });
+
+const downwardFileSchema = object(
+  {
+    path: string(),
+    fieldRef: object({ apiVersion: string(), fieldPath: string() }, { required: ['fieldPath'] }),
+    resourceFieldRef: object(
+      { containerName: string(), resource: string(), divisor: intOrString() },
+      { required: ['resource'] },
+    ),
+    mode,
+  },
+  { required: ['path'] },
+);
+
+export interface DownwardFile extends ValueOf<typeof downwardFileSchema> {}
+
+const downwardFiles = atomicList(downwardFileSchema);
+
+const projectionSchema = object({
+  configMap: object({ name: string(), items: keysToPaths, optional: boolean() }, { present: ['name'] }),
+  secret: object({ name: string(), items: keysToPaths, optional: boolean() }, { present: ['name'] }),
+  downwardAPI: object({ items: downwardFiles }),
+  serviceAccountToken: object(
+    { audience: string(), expirationSeconds: integer({ format: 'int64' }), path: string() },
+    { required: ['path'] },
+  ),
+  clusterTrustBundle: object(
     {
+      name: string(),
+      signerName: string(),
+      labelSelector: labelSelectorSchema,
+      optional: boolean(),
       path: string(),
-      fieldRef: object({ apiVersion: string(), fieldPath: string() }, { required: ['fieldPath'] }),
-      resourceFieldRef: object(
-        { containerName: string(), resource: string(), divisor: intOrString() },
-        { required: ['resource'] },
-      ),
-      mode,
     },
     { required: ['path'] },
   ),
-);
+});
 
-export const volumeSchema: Schema = object(
+export interface VolumeProjection extends ValueOf<typeof projectionSchema> {}
+
+/** What a PersistentVolumeClaim asks for. */
+const claimSpecSchema = object({
+  accessModes: atomicList(string()),
+  selector: labelSelectorSchema,
+  resources: object({ limits: map(intOrString()), requests: map(intOrString()) }),
+  volumeName: string(),
+  storageClassName: string(),
+  volumeMode: string(),
+  volumeAttributesClassName: string(),
+  dataSource: object({ apiGroup: string(), kind: string(), name: string() }),
+  dataSourceRef: object({ apiGroup: string(), kind: string(), name: string(), namespace: string() }),
+});
+
+export const volumeSchema = object(
   {
     name: string({ description: 'A DNS label, unique within the pod.' }),
     emptyDir: object({ medium: string(), sizeLimit: intOrString() }),
-    configMap: object({ name: string(), items: keyToPath, defaultMode: mode, optional: boolean() }),
-    secret: object({ secretName: string(), items: keyToPath, defaultMode: mode, optional: boolean() }),
-    projected: object({
-      sources: array(
-        object({
-          configMap: object({ name: string(), items: keyToPath, optional: boolean() }),
-          secret: object({ name: string(), items: keyToPath, optional: boolean() }),
-          downwardAPI: object({ items: downwardFiles }),
-          serviceAccountToken: object(
-            { audience: string(), expirationSeconds: integer({ format: 'int64' }), path: string() },
-            { required: ['path'] },
-          ),
-          clusterTrustBundle: anything(),
-        }),
-      ),
-      defaultMode: mode,
-    }),
+    configMap: object(
+      { name: string(), items: keysToPaths, defaultMode: mode, optional: boolean() },
+      { present: ['name'] },
+    ),
+    secret: object(
+      { secretName: string(), items: keysToPaths, defaultMode: mode, optional: boolean() },
+      { present: ['secretName'] },
+    ),
+    projected: object({ sources: atomicList(projectionSchema), defaultMode: mode }),
     downwardAPI: object({ items: downwardFiles, defaultMode: mode }),
     hostPath: object({ path: string(), type: string() }, { required: ['path'] }),
     persistentVolumeClaim: object({ claimName: string(), readOnly: boolean() }, { required: ['claimName'] }),
@@ -117,21 +96,44 @@ export const volumeSchema: Schema = object(
       {
         driver: string(),
         fsType: string(),
-        nodePublishSecretRef: object({ name: string() }),
+        nodePublishSecretRef: localReference,
         readOnly: boolean(),
         volumeAttributes: map(),
       },
       { required: ['driver'] },
     ),
-    ephemeral: object({ volumeClaimTemplate: anything() }),
+    ephemeral: object({
+      volumeClaimTemplate: object(
+        { metadata: object({ labels: map(), annotations: map() }), spec: claimSpecSchema },
+        { required: ['spec'] },
+      ),
+    }),
     nfs: object({ server: string(), path: string(), readOnly: boolean() }, { required: ['server', 'path'] }),
     image: object({ reference: string(), pullPolicy: string() }),
-    iscsi: anything(),
+    iscsi: object(
+      {
+        targetPortal: string(),
+        portals: atomicList(string()),
+        iqn: string(),
+        lun: integer({ format: 'int32' }),
+        iscsiInterface: string(),
+        fsType: string(),
+        readOnly: boolean(),
+        chapAuthDiscovery: boolean(),
+        chapAuthSession: boolean(),
+        secretRef: localReference,
+        initiatorName: string(),
+      },
+      { required: ['targetPortal', 'iqn', 'lun'] },
+    ),
   },
   { required: ['name'] },
 );
 
-export const volumesSchema: Schema = {
+/** One volume of a pod: the name and exactly one source. Sources that only some drivers know are kept as they are. */
+export interface Volume extends ValueOf<typeof volumeSchema> {}
+
+export const volumesSchema = {
   ...mapList(volumeSchema, ['name']),
   'x-kubernetes-patch-strategy': 'merge,retainKeys',
 };

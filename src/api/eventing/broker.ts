@@ -1,28 +1,10 @@
 import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Conditioned, KubeObject } from '../meta.ts';
-import { conditionsSchema, integer, map, object, string } from '../schema.ts';
-import { type DeliverySpec, defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
-import { type Addressable, addressableProperties, type KReference, referenceSchema } from './destination.ts';
-
-/** Accepts events at its address and keeps them, durably, until every Trigger is done with them. */
-export interface Broker extends KubeObject {
-  spec: BrokerSpec;
-  status?: BrokerStatus;
-}
-
-export interface BrokerSpec {
-  config?: KReference;
-  delivery?: DeliverySpec;
-}
-
-export interface BrokerStatus extends Conditioned, Addressable {
-  annotations?: Record<string, string>;
-  deadLetterSinkUri?: string;
-  deadLetterSinkCACerts?: string;
-  policies?: { name: string; apiVersion: string }[];
-}
+import { type KubeObject, statusFields } from '../meta.ts';
+import { object, string, type ValueOf } from '../schema.ts';
+import { defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
+import { addressableFields, referenceSchema } from './destination.ts';
 
 export const brokerClassAnnotation = 'eventing.knative.dev/broker.class';
 
@@ -34,27 +16,41 @@ export const isOurBroker = (broker: KubeObject): boolean => {
   return brokerClasses.some((ours) => ours === name);
 };
 
+const specSchema = object({
+  config: { ...referenceSchema, description: 'Kept as given; the log of this broker needs no configuration.' },
+  delivery: deliverySchema,
+});
+
+export interface BrokerSpec extends ValueOf<typeof specSchema> {}
+
+const statusSchema = object({
+  ...statusFields,
+  ...addressableFields,
+  deadLetterSinkUri: string(),
+  deadLetterSinkCACerts: string(),
+  deadLetterSinkAudience: string(),
+  policies: { type: 'array', items: object({ name: string(), apiVersion: string() }) },
+});
+
+export interface BrokerStatus extends ValueOf<typeof statusSchema> {}
+
+const brokerSchema = object(
+  {
+    spec: specSchema,
+    status: statusSchema,
+  },
+  { present: ['spec'] },
+);
+
+/** Accepts events at its address and keeps them, durably, until every Trigger is done with them. */
+export interface Broker extends KubeObject, ValueOf<typeof brokerSchema> {}
+
 export const BrokerKind = defineKind<Broker>({
   group: 'eventing.knative.dev',
   version: 'v1',
   kind: 'Broker',
   categories: ['all', 'knative', 'eventing'],
-  schema: object({
-    spec: object({
-      config: { ...referenceSchema, description: 'Kept as given; the log of this broker needs no configuration.' },
-      delivery: deliverySchema,
-    }),
-    status: object({
-      observedGeneration: integer({ format: 'int64' }),
-      annotations: map(),
-      conditions: conditionsSchema,
-      ...addressableProperties,
-      deadLetterSinkUri: string(),
-      deadLetterSinkCACerts: string(),
-      deadLetterSinkAudience: string(),
-      policies: { type: 'array', items: object({ name: string(), apiVersion: string() }) },
-    }),
-  }),
+  schema: brokerSchema,
   columns: [
     { name: 'URL', type: 'string', jsonPath: '.status.address.url' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },

@@ -1,42 +1,32 @@
 import { type FieldError, fieldInvalid, fieldNotSupported } from '../field-error.ts';
-import { integer, object, type Schema, string } from '../schema.ts';
-import { type Destination, defaultDestination, destinationSchema, validateDestination } from './destination.ts';
+import { integer, object, type Schema, string, type ValueOf } from '../schema.ts';
+import { defaultDestination, destinationSchema, validateDestination } from './destination.ts';
 import { isoDurationMs } from './duration.ts';
 
-/** How an event that a receiver refuses is tried again, and where it goes at last (Knative's DeliverySpec). */
-export interface DeliverySpec {
-  deadLetterSink?: Destination;
-  /** Attempts after the first. */
-  retry?: number;
-  /** ISO 8601; of each attempt. */
-  timeout?: string;
-  backoffPolicy?: 'linear' | 'exponential';
-  /** ISO 8601; docs/reference/eventing.md says what the delays are. */
-  backoffDelay?: string;
-  /** ISO 8601; the longest wait between two attempts. */
-  backoffMax?: string;
-  /** ISO 8601; the longest Retry-After that is honoured, `PT0S` ignores the header. */
-  retryAfterMax?: string;
-  /** The content mode of deliveries; binary unless given. */
-  format?: 'binary' | 'json';
-}
-
-export const deliverySchema: Schema = object(
+export const deliverySchema = object(
   {
     deadLetterSink: { ...destinationSchema, description: 'Receives events that could not be delivered.' },
+    /** Attempts after the first. */
     retry: integer({ format: 'int32', description: 'Attempts after the first.' }),
+    /** ISO 8601; of each attempt. */
     timeout: string({ description: 'ISO 8601 duration of each attempt, for example PT30S.' }),
-    backoffPolicy: string({ description: '"linear" or "exponential".' }),
+    backoffPolicy: string({ description: '"linear" or "exponential".' }) as Schema<'linear' | 'exponential'>,
+    /** ISO 8601; docs/reference/eventing.md says what the delays are. */
     backoffDelay: string({
       description:
         'ISO 8601 duration: before retry n (from 1) wait n times this (linear), or 2^(n-1) times (exponential).',
     }),
     backoffMax: string({ description: 'ISO 8601 duration: the longest wait between two attempts.' }),
+    /** ISO 8601; `PT0S` ignores the header. */
     retryAfterMax: string({ description: 'ISO 8601 duration: the longest Retry-After (429, 503) that is honoured.' }),
-    format: string({ description: '"binary" or "json": the content mode of deliveries.' }),
+    /** Binary unless given. */
+    format: string({ description: '"binary" or "json": the content mode of deliveries.' }) as Schema<'binary' | 'json'>,
   },
   { description: 'How events are delivered: retries, timeout, dead letters.' },
 );
+
+/** How an event that a receiver refuses is tried again, and where it goes at last (Knative's DeliverySpec). */
+export interface DeliverySpec extends ValueOf<typeof deliverySchema> {}
 
 export function defaultDelivery(delivery: DeliverySpec | undefined, namespace: string | undefined): void {
   defaultDestination(delivery?.deadLetterSink, namespace);

@@ -1,56 +1,38 @@
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
-import { object, type Schema, string } from '../schema.ts';
+import { array, object, string, type ValueOf } from '../schema.ts';
 
-/** Where events go: an addressable object, a URI, or a URI relative to the object (Knative's duck type Destination). */
-export interface Destination {
-  ref?: KReference;
-  uri?: string;
-  /** PEM of the authorities to trust when the URI is https. */
-  CACerts?: string;
-  audience?: string;
-}
+export const referenceSchema = object(
+  {
+    apiVersion: string({ description: 'API version of the referent.' }),
+    kind: string({ description: 'Kind of the referent.' }),
+    name: string({ description: 'Name of the referent.' }),
+    namespace: string({ description: "Namespace of the referent; the object's own when left out." }),
+  },
+  { present: ['apiVersion', 'kind', 'name'] },
+);
 
-export interface KReference {
-  apiVersion: string;
-  kind: string;
-  name: string;
-  namespace?: string;
-}
+export interface KReference extends ValueOf<typeof referenceSchema> {}
 
-/** What an addressable object says in `status.address`. */
-export interface Address {
-  name?: string;
-  url?: string;
-  CACerts?: string;
-  audience?: string;
-}
-
-/** The part of a status that makes an object addressable. */
-export interface Addressable {
-  address?: Address;
-  addresses?: Address[];
-}
-
-export const referenceSchema: Schema = object({
-  apiVersion: string({ description: 'API version of the referent.' }),
-  kind: string({ description: 'Kind of the referent.' }),
-  name: string({ description: 'Name of the referent.' }),
-  namespace: string({ description: "Namespace of the referent; the object's own when left out." }),
-});
-
-export const destinationSchema: Schema = object({
+export const destinationSchema = object({
   ref: { ...referenceSchema, description: 'Points to an addressable object.' },
   uri: string({ description: 'An absolute http(s) URL, or one relative to the address of `ref`.' }),
   CACerts: string({ description: 'PEM of the certification authorities to trust for an https URI.' }),
   audience: string({ description: 'The OIDC audience of the destination.' }),
 });
 
-const addressSchema: Schema = object({ name: string(), url: string(), CACerts: string(), audience: string() });
+/** Where events go: an addressable object, a URI, or a URI relative to the object (Knative's duck type Destination). */
+export interface Destination extends ValueOf<typeof destinationSchema> {}
 
-export const addressableProperties: Record<string, Schema> = {
-  address: addressSchema,
-  addresses: { type: 'array', items: addressSchema },
-};
+const addressSchema = object({ name: string(), url: string(), CACerts: string(), audience: string() });
+
+/** What an addressable object says in `status.address`. */
+export interface Address extends ValueOf<typeof addressSchema> {}
+
+/** The part of a status that makes an object addressable. */
+export const addressableFields = { address: addressSchema, addresses: array(addressSchema) };
+const addressableSchema = object(addressableFields);
+
+export interface Addressable extends ValueOf<typeof addressableSchema> {}
 
 /** Fills the reference's namespace with that of the object that holds it. */
 export function defaultDestination(destination: Destination | undefined, namespace: string | undefined): void {

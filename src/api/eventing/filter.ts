@@ -1,37 +1,28 @@
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
-import { map, object, type Schema, string } from '../schema.ts';
+import { array, map, object, type Schema, string, type ValueOf } from '../schema.ts';
+
+const dialects = ['exact', 'prefix', 'suffix', 'all', 'any', 'not', 'cesql'] as const;
+const depthMax = 32;
+
+/** A filter inside a filter. */
+const nested: Schema<Filter> = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+
+/** Structural schemas cannot refer to themselves: what is inside all, any and not is checked by `validateFilter`. */
+export const filterSchema = object({
+  exact: map(string(), { description: 'Attributes that must equal these values.' }),
+  prefix: map(string(), { description: 'Attributes that must start with these values.' }),
+  suffix: map(string(), { description: 'Attributes that must end with these values.' }),
+  all: array(nested, { description: 'Every one of these filters must match.' }),
+  any: array(nested, { description: 'At least one of these filters must match.' }),
+  not: { ...nested, description: 'This filter must not match.' },
+  cesql: string({ description: 'A CloudEvents SQL expression that must be true.' }),
+});
 
 /**
  * One element of `spec.filters`: exactly one dialect (CloudEvents Subscriptions API, "Filter Dialects"). `exact`,
  * `prefix` and `suffix` need every named attribute to match, case-sensitively.
  */
-export interface Filter {
-  exact?: Record<string, string>;
-  prefix?: Record<string, string>;
-  suffix?: Record<string, string>;
-  all?: Filter[];
-  any?: Filter[];
-  not?: Filter;
-  cesql?: string;
-}
-
-const dialects = ['exact', 'prefix', 'suffix', 'all', 'any', 'not', 'cesql'] as const;
-const depthMax = 32;
-
-/** Structural schemas cannot refer to themselves: what is inside all, any and not is checked by `validateFilter`. */
-export const filterSchema: Schema = object({
-  exact: map(string(), { description: 'Attributes that must equal these values.' }),
-  prefix: map(string(), { description: 'Attributes that must start with these values.' }),
-  suffix: map(string(), { description: 'Attributes that must end with these values.' }),
-  all: { type: 'array', items: nestedSchema(), description: 'Every one of these filters must match.' },
-  any: { type: 'array', items: nestedSchema(), description: 'At least one of these filters must match.' },
-  not: { ...nestedSchema(), description: 'This filter must not match.' },
-  cesql: string({ description: 'A CloudEvents SQL expression that must be true.' }),
-});
-
-function nestedSchema(): Schema {
-  return { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-}
+export interface Filter extends ValueOf<typeof filterSchema> {}
 
 /** Knative's rule for attribute names in filters; narrower than CloudEvents' by the leading letter. */
 export const isAttributeName = (name: string): boolean => /^[a-z][a-z0-9]*$/.test(name);

@@ -1,75 +1,64 @@
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Conditioned, KubeObject } from '../meta.ts';
-import { conditionsSchema, integer, map, object, string } from '../schema.ts';
-import { type DeliverySpec, defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
+import { type KubeObject, statusFields } from '../meta.ts';
+import { array, map, object, string, type ValueOf } from '../schema.ts';
+import { defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
 import {
-  type Destination,
   defaultDestination,
   destinationSchema,
   type KReference,
   referenceSchema,
   validateDestination,
 } from './destination.ts';
-import { type Filter, filterSchema, validateAttributes, validateFilter } from './filter.ts';
-
-/** Sends a broker's events that pass its filters to a subscriber. */
-export interface Trigger extends KubeObject {
-  spec: TriggerSpec;
-  status?: TriggerStatus;
-}
-
-export interface TriggerSpec {
-  broker?: string;
-  brokerRef?: KReference;
-  /** The old form: `attributes` must all equal; `""` means present and not empty. `filters` wins over it. */
-  filter?: { attributes?: Record<string, string> };
-  /** Every element must match. */
-  filters?: Filter[];
-  subscriber: Destination;
-  delivery?: DeliverySpec;
-}
-
-export interface TriggerStatus extends Conditioned {
-  annotations?: Record<string, string>;
-  subscriberUri?: string;
-  subscriberCACerts?: string;
-  deadLetterSinkUri?: string;
-  deadLetterSinkCACerts?: string;
-}
+import { filterSchema, validateAttributes, validateFilter } from './filter.ts';
 
 export const triggerBrokerLabel = 'eventing.knative.dev/broker';
 export const dependencyAnnotation = 'knative.dev/dependency';
+
+const specSchema = object(
+  {
+    broker: string({ description: 'The broker, in the same namespace, whose events this trigger receives.' }),
+    brokerRef: referenceSchema,
+    /** The old form: `attributes` must all equal; `""` means present and not empty. `filters` wins over it. */
+    filter: object({ attributes: map(string(), { description: 'Attributes that must equal these values.' }) }),
+    filters: array(filterSchema, { description: 'All must match; wins over `filter`.' }),
+    subscriber: { ...destinationSchema, description: 'Receives the events; its reply goes back to the broker.' },
+    delivery: deliverySchema,
+  },
+  { required: ['subscriber'] },
+);
+
+export interface TriggerSpec extends ValueOf<typeof specSchema> {}
+
+const statusSchema = object({
+  ...statusFields,
+  subscriberUri: string(),
+  subscriberCACerts: string(),
+  subscriberAudience: string(),
+  deadLetterSinkUri: string(),
+  deadLetterSinkCACerts: string(),
+  deadLetterSinkAudience: string(),
+});
+
+export interface TriggerStatus extends ValueOf<typeof statusSchema> {}
+
+const triggerSchema = object(
+  {
+    spec: specSchema,
+    status: statusSchema,
+  },
+  { present: ['spec'] },
+);
+
+/** Sends a broker's events that pass its filters to a subscriber. */
+export interface Trigger extends KubeObject, ValueOf<typeof triggerSchema> {}
 
 export const TriggerKind = defineKind<Trigger>({
   group: 'eventing.knative.dev',
   version: 'v1',
   kind: 'Trigger',
   categories: ['all', 'knative', 'eventing'],
-  schema: object({
-    spec: object(
-      {
-        broker: string({ description: 'The broker, in the same namespace, whose events this trigger receives.' }),
-        brokerRef: referenceSchema,
-        filter: object({ attributes: map(string(), { description: 'Attributes that must equal these values.' }) }),
-        filters: { type: 'array', items: filterSchema, description: 'All must match; wins over `filter`.' },
-        subscriber: { ...destinationSchema, description: 'Receives the events; its reply goes back to the broker.' },
-        delivery: deliverySchema,
-      },
-      { required: ['subscriber'] },
-    ),
-    status: object({
-      observedGeneration: integer({ format: 'int64' }),
-      annotations: map(),
-      conditions: conditionsSchema,
-      subscriberUri: string(),
-      subscriberCACerts: string(),
-      subscriberAudience: string(),
-      deadLetterSinkUri: string(),
-      deadLetterSinkCACerts: string(),
-      deadLetterSinkAudience: string(),
-    }),
-  }),
+  schema: triggerSchema,
   columns: [
     { name: 'Broker', type: 'string', jsonPath: '.spec.broker' },
     { name: 'Subscriber_URI', type: 'string', jsonPath: '.status.subscriberUri' },

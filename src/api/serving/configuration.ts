@@ -1,31 +1,47 @@
-import { type BuildSpec, buildSpecSchema } from '../build/build.ts';
+import { buildSpecSchema } from '../build/build.ts';
 import { defineKind } from '../kind.ts';
-import type { Conditioned, KubeObject } from '../meta.ts';
-import { conditionsSchema, integer, map, object, string } from '../schema.ts';
+import { type KubeObject, statusFields } from '../meta.ts';
+import { nullable, object, string, type ValueOf } from '../schema.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { labels } from './names.ts';
-import { type RevisionTemplate, revisionTemplateSchema, validateOwnerLabel } from './revision.ts';
+import { revisionTemplateSchema, validateOwnerLabel } from './revision.ts';
 import { setTemplateDefaults, validateNameChange, validateTemplate } from './template.ts';
 
-/** The floating head of a line of revisions: each change of its spec makes the next one. */
-export interface Configuration extends KubeObject {
-  spec: ConfigurationSpec;
-  status?: ConfigurationStatus;
-}
-
-export interface ConfigurationSpec {
-  /** Makes the image of the serving container from source. Sticky: only `null` (or another image) removes it. */
-  build?: BuildSpec | null;
-  template: RevisionTemplate;
-}
-
-export interface ConfigurationStatus extends Conditioned {
-  latestCreatedRevisionName?: string;
-  latestReadyRevisionName?: string;
-}
-
 /** `spec.build` of Service and Configuration. */
-export const stickyBuildSchema = { ...buildSpecSchema, nullable: true };
+export const stickyBuildSchema = nullable(buildSpecSchema);
+
+const specSchema = object(
+  {
+    /** Makes the image of the serving container from source. Sticky: only `null` (or another image) removes it. */
+    build: stickyBuildSchema,
+    template: revisionTemplateSchema,
+  },
+  { present: ['template'] },
+);
+
+export interface ConfigurationSpec extends ValueOf<typeof specSchema> {}
+
+const statusSchema = object({
+  ...statusFields,
+  latestCreatedRevisionName: string(),
+  latestReadyRevisionName: string(),
+});
+
+export interface ConfigurationStatus extends ValueOf<typeof statusSchema> {}
+
+const configurationSchema = object(
+  {
+    spec: specSchema,
+    status: statusSchema,
+  },
+  {
+    present: ['spec'],
+    description: 'The floating head of a line of revisions: each change of its spec makes the next one.',
+  },
+);
+
+/** The floating head of a line of revisions: each change of its spec makes the next one. */
+export interface Configuration extends KubeObject, ValueOf<typeof configurationSchema> {}
 
 export const ConfigurationKind = defineKind<Configuration>({
   group: 'serving.knative.dev',
@@ -33,19 +49,7 @@ export const ConfigurationKind = defineKind<Configuration>({
   kind: 'Configuration',
   shortNames: ['config', 'cfg'],
   categories: ['all', 'knative', 'serving'],
-  schema: object(
-    {
-      spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema }),
-      status: object({
-        conditions: conditionsSchema,
-        observedGeneration: integer(),
-        annotations: map(),
-        latestCreatedRevisionName: string(),
-        latestReadyRevisionName: string(),
-      }),
-    },
-    { description: 'The floating head of a line of revisions: each change of its spec makes the next one.' },
-  ),
+  schema: configurationSchema,
   columns: [
     { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },
     { name: 'LatestReady', type: 'string', jsonPath: '.status.latestReadyRevisionName' },

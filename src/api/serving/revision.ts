@@ -1,55 +1,18 @@
 import { sameJson } from '../../lib/same-json.ts';
-import type { PodSpec } from '../core/pod-spec.ts';
 import { podSpecSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { Conditioned, KubeObject } from '../meta.ts';
-import { anything, array, conditionsSchema, integer, map, object, type Schema, string } from '../schema.ts';
+import { type KubeObject, statusFields } from '../meta.ts';
+import { array, integer, map, object, string, type ValueOf } from '../schema.ts';
 import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { labels } from './names.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
 
-/** An immutable snapshot of code and configuration, with its image pinned to a digest. */
-export interface Revision extends KubeObject {
-  spec: RevisionSpec;
-  status?: RevisionStatus;
-}
-
-export interface RevisionSpec extends PodSpec {
-  /** Requests at once per pod; 0 is no limit. */
-  containerConcurrency?: number;
-  /** From the arrival of a request to the beginning of its reply, waiting included. */
-  timeoutSeconds?: number;
-  /** Until the first byte of a reply, an interim one (1xx) included. */
-  responseStartTimeoutSeconds?: number;
-  /** Without a byte written by the container. */
-  idleTimeoutSeconds?: number;
-}
-
-export interface RevisionStatus extends Conditioned {
-  logUrl?: string;
-  containerStatuses?: { name: string; imageDigest?: string }[];
-  initContainerStatuses?: { name: string; imageDigest?: string }[];
-  actualReplicas?: number;
-  desiredReplicas?: number;
-}
-
-/** What a Configuration stamps its revisions from. */
-export interface RevisionTemplate {
-  metadata?: {
-    name?: string;
-    generateName?: string;
-    labels?: Record<string, string>;
-    annotations?: Record<string, string>;
-  };
-  spec: RevisionSpec;
-}
-
 const seconds = (description: string) => integer({ format: 'int64', description });
 
 /** A pod's spec and what Serving adds to it. Containers may be left out when a build makes the image. */
-export const revisionSpecSchema: Schema = object(
+export const revisionSpecSchema = object(
   {
     ...podSpecSchema.properties,
     containerConcurrency: integer({ format: 'int64', description: 'Requests at once per pod; 0 is no limit.' }),
@@ -57,27 +20,58 @@ export const revisionSpecSchema: Schema = object(
     responseStartTimeoutSeconds: seconds('Until the first byte of the reply.'),
     idleTimeoutSeconds: seconds('Without a byte written by the container.'),
   },
-  { description: 'The containers to run and how requests reach them.' },
+  { present: ['containers'], description: 'The containers to run and how requests reach them.' },
 );
 
-export const revisionTemplateSchema: Schema = object(
+export interface RevisionSpec extends ValueOf<typeof revisionSpecSchema> {}
+
+export const revisionTemplateSchema = object(
   {
-    metadata: anything({
-      properties: {
+    metadata: {
+      ...object({
         name: string(),
         generateName: string(),
         labels: map(),
         annotations: map(),
         finalizers: array(string()),
         namespace: string(),
-      },
-    }),
+      }),
+      'x-kubernetes-preserve-unknown-fields': true,
+    },
     spec: revisionSpecSchema,
   },
-  { description: 'What new revisions are made from.' },
+  { present: ['spec'], description: 'What new revisions are made from.' },
 );
 
-const containerStatusesSchema = array(object({ name: string(), imageDigest: string() }));
+/** What a Configuration stamps its revisions from. */
+export interface RevisionTemplate extends ValueOf<typeof revisionTemplateSchema> {}
+
+const containerStatusesSchema = array(object({ name: string(), imageDigest: string() }, { present: ['name'] }));
+
+const statusSchema = object({
+  ...statusFields,
+  logUrl: string(),
+  containerStatuses: containerStatusesSchema,
+  initContainerStatuses: containerStatusesSchema,
+  actualReplicas: integer(),
+  desiredReplicas: integer(),
+});
+
+export interface RevisionStatus extends ValueOf<typeof statusSchema> {}
+
+const revisionSchema = object(
+  {
+    spec: revisionSpecSchema,
+    status: statusSchema,
+  },
+  {
+    present: ['spec'],
+    description: 'An immutable snapshot of code and configuration, with its image pinned to a digest.',
+  },
+);
+
+/** An immutable snapshot of code and configuration, with its image pinned to a digest. */
+export interface Revision extends KubeObject, ValueOf<typeof revisionSchema> {}
 
 export const RevisionKind = defineKind<Revision>({
   group: 'serving.knative.dev',
@@ -85,22 +79,7 @@ export const RevisionKind = defineKind<Revision>({
   kind: 'Revision',
   shortNames: ['rev'],
   categories: ['all', 'knative', 'serving'],
-  schema: object(
-    {
-      spec: revisionSpecSchema,
-      status: object({
-        conditions: conditionsSchema,
-        observedGeneration: integer(),
-        annotations: map(),
-        logUrl: string(),
-        containerStatuses: containerStatusesSchema,
-        initContainerStatuses: containerStatusesSchema,
-        actualReplicas: integer(),
-        desiredReplicas: integer(),
-      }),
-    },
-    { description: 'An immutable snapshot of code and configuration, with its image pinned to a digest.' },
-  ),
+  schema: revisionSchema,
   columns: [
     { name: 'Config Name', type: 'string', jsonPath: ".metadata.labels['serving\\.knative\\.dev/configuration']" },
     {

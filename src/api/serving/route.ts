@@ -1,36 +1,42 @@
 import { defineKind } from '../kind.ts';
-import type { Conditioned, KubeObject } from '../meta.ts';
-import { conditionsSchema, integer, map, object, string } from '../schema.ts';
+import { type KubeObject, statusFields } from '../meta.ts';
+import { object, string, type ValueOf } from '../schema.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations, labels } from './names.ts';
 import { validateObjectName } from './object-name.ts';
 import { validateOwnerLabel } from './revision.ts';
-import { setTrafficDefaults, type TrafficTarget, trafficSchema, validateTraffic } from './traffic.ts';
-
-/** A name under which requests are shared out over revisions. */
-export interface Route extends KubeObject {
-  spec: RouteSpec;
-  status?: RouteStatus;
-}
-
-export interface RouteSpec {
-  traffic?: TrafficTarget[];
-}
-
-export interface RouteStatus extends Conditioned {
-  url?: string;
-  /** Where the Route is reached from inside: what events are sent to. */
-  address?: { url?: string };
-  traffic?: TrafficTarget[];
-}
+import { setTrafficDefaults, trafficSchema, validateTraffic } from './traffic.ts';
 
 /** Status fields that Route and Service share. */
 export const routeStatusProperties = {
   url: string(),
+  /** Where the Route is reached from inside: what events are sent to. */
   address: object({ name: string(), url: string(), CACerts: string(), audience: string() }),
   traffic: trafficSchema,
 };
+
+const specSchema = object({ traffic: trafficSchema });
+
+export interface RouteSpec extends ValueOf<typeof specSchema> {}
+
+const statusSchema = object({
+  ...statusFields,
+  ...routeStatusProperties,
+});
+
+export interface RouteStatus extends ValueOf<typeof statusSchema> {}
+
+const routeSchema = object(
+  {
+    spec: specSchema,
+    status: statusSchema,
+  },
+  { present: ['spec'], description: 'A name under which requests are shared out over revisions.' },
+);
+
+/** A name under which requests are shared out over revisions. */
+export interface Route extends KubeObject, ValueOf<typeof routeSchema> {}
 
 export const RouteKind = defineKind<Route>({
   group: 'serving.knative.dev',
@@ -38,18 +44,7 @@ export const RouteKind = defineKind<Route>({
   kind: 'Route',
   shortNames: ['rt'],
   categories: ['all', 'knative', 'serving'],
-  schema: object(
-    {
-      spec: object({ traffic: trafficSchema }),
-      status: object({
-        conditions: conditionsSchema,
-        observedGeneration: integer(),
-        annotations: map(),
-        ...routeStatusProperties,
-      }),
-    },
-    { description: 'A name under which requests are shared out over revisions.' },
-  ),
+  schema: routeSchema,
   columns: [
     { name: 'URL', type: 'string', jsonPath: '.status.url' },
     { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },

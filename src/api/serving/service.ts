@@ -1,23 +1,44 @@
 import { defineKind } from '../kind.ts';
-import type { KubeObject } from '../meta.ts';
-import { conditionsSchema, integer, map, object, string } from '../schema.ts';
+import { type KubeObject, statusFields } from '../meta.ts';
+import { object, string, type ValueOf } from '../schema.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
-import { type ConfigurationSpec, type ConfigurationStatus, stickyBuildSchema } from './configuration.ts';
+import { stickyBuildSchema } from './configuration.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations } from './names.ts';
 import { revisionTemplateSchema } from './revision.ts';
-import { type RouteSpec, type RouteStatus, routeStatusProperties } from './route.ts';
+import { routeStatusProperties } from './route.ts';
 import { setTemplateDefaults, validateNameChange, validateTemplate } from './template.ts';
 import { setTrafficDefaults, trafficSchema, validateTraffic } from './traffic.ts';
 
-/** A network service: a Configuration and a Route of the same name, looked after together. */
-export interface Service extends KubeObject {
-  spec: ServiceSpec;
-  status?: ServiceStatus;
-}
+const specSchema = object(
+  { build: stickyBuildSchema, template: revisionTemplateSchema, traffic: trafficSchema },
+  { present: ['template'] },
+);
 
-export interface ServiceSpec extends ConfigurationSpec, RouteSpec {}
-export interface ServiceStatus extends ConfigurationStatus, RouteStatus {}
+export interface ServiceSpec extends ValueOf<typeof specSchema> {}
+
+const statusSchema = object({
+  ...statusFields,
+  latestCreatedRevisionName: string(),
+  latestReadyRevisionName: string(),
+  ...routeStatusProperties,
+});
+
+export interface ServiceStatus extends ValueOf<typeof statusSchema> {}
+
+const serviceSchema = object(
+  {
+    spec: specSchema,
+    status: statusSchema,
+  },
+  {
+    present: ['spec'],
+    description: 'A network service: a Configuration and a Route of the same name, looked after together.',
+  },
+);
+
+/** A network service: a Configuration and a Route of the same name, looked after together. */
+export interface Service extends KubeObject, ValueOf<typeof serviceSchema> {}
 
 export const ServiceKind = defineKind<Service>({
   group: 'serving.knative.dev',
@@ -25,20 +46,7 @@ export const ServiceKind = defineKind<Service>({
   kind: 'Service',
   shortNames: ['kservice', 'ksvc'],
   categories: ['all', 'knative', 'serving'],
-  schema: object(
-    {
-      spec: object({ build: stickyBuildSchema, template: revisionTemplateSchema, traffic: trafficSchema }),
-      status: object({
-        conditions: conditionsSchema,
-        observedGeneration: integer(),
-        annotations: map(),
-        latestCreatedRevisionName: string(),
-        latestReadyRevisionName: string(),
-        ...routeStatusProperties,
-      }),
-    },
-    { description: 'A network service: a Configuration and a Route of the same name, looked after together.' },
-  ),
+  schema: serviceSchema,
   columns: [
     { name: 'URL', type: 'string', jsonPath: '.status.url' },
     { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },

@@ -1,31 +1,22 @@
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
 import { dnsLabel1035Rule, isDnsLabel1035, isDnsSubdomain } from '../names.ts';
-import { array, boolean, integer, object, type Schema, string } from '../schema.ts';
+import { array, boolean, integer, object, string, type ValueOf } from '../schema.ts';
+
+const targetSchema = object({
+  tag: string({ description: 'Gives this target an address of its own.' }),
+  revisionName: string({ description: 'A revision to send to; not together with configurationName.' }),
+  configurationName: string({
+    description: "The configuration whose newest ready revision is sent to; not in a Service's spec.",
+  }),
+  latestRevision: boolean({ description: 'Whether to follow the newest ready revision.' }),
+  percent: integer({ description: 'The share of requests; all shares sum to 100.' }),
+  url: string({ description: 'Where the tag is reached; in status only.' }),
+});
 
 /** One share of a Route's traffic, to one revision or to the newest ready one of a Configuration. */
-export interface TrafficTarget {
-  /** Gives the target an address of its own: `<tag>-<route>`. */
-  tag?: string;
-  revisionName?: string;
-  configurationName?: string;
-  latestRevision?: boolean;
-  percent?: number;
-  /** In status only. */
-  url?: string;
-}
+export interface TrafficTarget extends ValueOf<typeof targetSchema> {}
 
-export const trafficSchema: Schema = array(
-  object({
-    tag: string({ description: 'Gives this target an address of its own.' }),
-    revisionName: string({ description: 'A revision to send to; not together with configurationName.' }),
-    configurationName: string({
-      description: "The configuration whose newest ready revision is sent to; not in a Service's spec.",
-    }),
-    latestRevision: boolean({ description: 'Whether to follow the newest ready revision.' }),
-    percent: integer({ description: 'The share of requests; all shares sum to 100.' }),
-    url: string({ description: 'Where the tag is reached; in status only.' }),
-  }),
-);
+export const trafficSchema = array(targetSchema);
 
 /** Fills `latestRevision` and `percent`; with a default configuration, no traffic means all of it to the newest. */
 export function setTrafficDefaults(

@@ -1,60 +1,48 @@
 import { Cron } from 'croner';
-import {
-  type Destination,
-  defaultDestination,
-  destinationSchema,
-  validateDestination,
-} from '../eventing/destination.ts';
+import { defaultDestination, destinationSchema, validateDestination } from '../eventing/destination.ts';
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
-import { object, string } from '../schema.ts';
-import {
-  type CloudEventOverrides,
-  ceOverridesSchema,
-  type SourceStatus,
-  sourceStatusSchema,
-  validateOverrides,
-} from './source.ts';
-
-/** Sends an event with fixed data to its sink on a schedule. */
-export interface PingSource extends KubeObject {
-  spec: PingSourceSpec;
-  status?: SourceStatus;
-}
-
-export interface PingSourceSpec {
-  sink: Destination;
-  ceOverrides?: CloudEventOverrides;
-  schedule?: string;
-  timezone?: string;
-  contentType?: string;
-  data?: string;
-  dataBase64?: string;
-}
+import { object, string, type ValueOf } from '../schema.ts';
+import { ceOverridesSchema, sourceStatusSchema, validateOverrides } from './source.ts';
 
 export const pingEventType = 'dev.knative.sources.ping';
+
+const specSchema = object(
+  {
+    sink: { ...destinationSchema, description: 'Where the events go.' },
+    ceOverrides: ceOverridesSchema,
+    schedule: string({
+      default: '* * * * *',
+      description: 'Cron: [second] minute hour day-of-month month day-of-week.',
+    }),
+    timezone: string({ description: 'IANA time zone of the schedule; UTC when left out.' }),
+    contentType: string({ description: 'Media type of the data.' }),
+    data: string({ description: 'The data of each event.' }),
+    dataBase64: string({ description: 'The data of each event, as base64; instead of `data`.' }),
+  },
+  { present: ['sink'] },
+);
+
+export interface PingSourceSpec extends ValueOf<typeof specSchema> {}
+
+const pingSourceSchema = object(
+  {
+    spec: specSchema,
+    status: sourceStatusSchema,
+  },
+  { present: ['spec'] },
+);
+
+/** Sends an event with fixed data to its sink on a schedule. */
+export interface PingSource extends KubeObject, ValueOf<typeof pingSourceSchema> {}
 
 export const PingSourceKind = defineKind<PingSource>({
   group: 'sources.knative.dev',
   version: 'v1',
   kind: 'PingSource',
   categories: ['all', 'knative', 'sources'],
-  schema: object({
-    spec: object({
-      sink: { ...destinationSchema, description: 'Where the events go.' },
-      ceOverrides: ceOverridesSchema,
-      schedule: string({
-        default: '* * * * *',
-        description: 'Cron: [second] minute hour day-of-month month day-of-week.',
-      }),
-      timezone: string({ description: 'IANA time zone of the schedule; UTC when left out.' }),
-      contentType: string({ description: 'Media type of the data.' }),
-      data: string({ description: 'The data of each event.' }),
-      dataBase64: string({ description: 'The data of each event, as base64; instead of `data`.' }),
-    }),
-    status: sourceStatusSchema,
-  }),
+  schema: pingSourceSchema,
   columns: [
     { name: 'Sink', type: 'string', jsonPath: '.status.sinkUri' },
     { name: 'Schedule', type: 'string', jsonPath: '.spec.schedule' },

@@ -1,67 +1,49 @@
-import {
-  type Destination,
-  defaultDestination,
-  destinationSchema,
-  validateDestination,
-} from '../eventing/destination.ts';
+import { defaultDestination, destinationSchema, validateDestination } from '../eventing/destination.ts';
 import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
-import type { KubeObject, LabelSelector } from '../meta.ts';
-import { array, map, object, string } from '../schema.ts';
-import {
-  type CloudEventOverrides,
-  ceOverridesSchema,
-  type SourceStatus,
-  sourceStatusSchema,
-  validateOverrides,
-} from './source.ts';
+import { type KubeObject, labelSelectorSchema } from '../meta.ts';
+import { object, string, type ValueOf } from '../schema.ts';
+import { ceOverridesSchema, sourceStatusSchema, validateOverrides } from './source.ts';
+
+const specSchema = object(
+  {
+    sink: { ...destinationSchema, description: 'Where the events go.' },
+    ceOverrides: ceOverridesSchema,
+    subject: object(
+      {
+        apiVersion: string(),
+        kind: string(),
+        namespace: string(),
+        name: string({ description: 'Name of the subject; instead of a selector.' }),
+        selector: labelSelectorSchema,
+      },
+      { present: ['apiVersion', 'kind'], description: 'Whose containers get K_SINK and K_CE_OVERRIDES.' },
+    ),
+  },
+  { present: ['sink', 'subject'] },
+);
+
+export interface SinkBindingSpec extends ValueOf<typeof specSchema> {}
+
+const sinkBindingSchema = object(
+  {
+    spec: specSchema,
+    status: sourceStatusSchema,
+  },
+  { present: ['spec'] },
+);
 
 /** Tells the containers of its subject, by the variable K_SINK, where to send events. */
-export interface SinkBinding extends KubeObject {
-  spec: SinkBindingSpec;
-  status?: SourceStatus;
-}
-
-export interface SinkBindingSpec {
-  sink: Destination;
-  subject: Subject;
-  ceOverrides?: CloudEventOverrides;
-}
-
+export interface SinkBinding extends KubeObject, ValueOf<typeof sinkBindingSchema> {}
 /** One object by name, or all of a kind in the namespace that a selector picks. */
-export interface Subject {
-  apiVersion: string;
-  kind: string;
-  namespace?: string;
-  name?: string;
-  selector?: LabelSelector;
-}
+export type Subject = SinkBindingSpec['subject'];
 
 export const SinkBindingKind = defineKind<SinkBinding>({
   group: 'sources.knative.dev',
   version: 'v1',
   kind: 'SinkBinding',
   categories: ['all', 'knative', 'sources', 'bindings'],
-  schema: object({
-    spec: object({
-      sink: { ...destinationSchema, description: 'Where the events go.' },
-      ceOverrides: ceOverridesSchema,
-      subject: object(
-        {
-          apiVersion: string(),
-          kind: string(),
-          namespace: string(),
-          name: string({ description: 'Name of the subject; instead of a selector.' }),
-          selector: object({
-            matchLabels: map(),
-            matchExpressions: array(object({ key: string(), operator: string(), values: array(string()) })),
-          }),
-        },
-        { description: 'Whose containers get K_SINK and K_CE_OVERRIDES.' },
-      ),
-    }),
-    status: sourceStatusSchema,
-  }),
+  schema: sinkBindingSchema,
   columns: [
     { name: 'Sink', type: 'string', jsonPath: '.status.sinkUri' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },

@@ -1,33 +1,24 @@
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
-import type { Conditioned } from '../meta.ts';
-import { conditionsSchema, integer, map, object, type Schema, string } from '../schema.ts';
+import { statusFields } from '../meta.ts';
+import { array, map, object, string, type ValueOf } from '../schema.ts';
 
-/** Extension attributes that a source sets on each of its events. */
-export interface CloudEventOverrides {
-  extensions?: Record<string, string>;
-}
-
-/** What every source reports (Knative's duck type Source). */
-export interface SourceStatus extends Conditioned {
-  annotations?: Record<string, string>;
-  sinkUri?: string;
-  sinkCACerts?: string;
-  ceAttributes?: { type: string; source: string }[];
-}
-
-export const ceOverridesSchema: Schema = object({
+export const ceOverridesSchema = object({
   extensions: map(string(), { description: 'Extension attributes that are set on each event.' }),
 });
 
-export const sourceStatusSchema: Schema = object({
-  observedGeneration: integer({ format: 'int64' }),
-  annotations: map(),
-  conditions: conditionsSchema,
+/** Extension attributes that a source sets on each of its events. */
+export interface CloudEventOverrides extends ValueOf<typeof ceOverridesSchema> {}
+
+export const sourceStatusSchema = object({
+  ...statusFields,
   sinkUri: string(),
   sinkCACerts: string(),
   sinkAudience: string(),
-  ceAttributes: { type: 'array', items: object({ type: string(), source: string() }) },
+  ceAttributes: array(object({ type: string(), source: string() }, { present: ['type', 'source'] })),
 });
+
+/** What every source reports (Knative's duck type Source). */
+export interface SourceStatus extends ValueOf<typeof sourceStatusSchema> {}
 
 const contextAttributes = new Set(
   'id source specversion type datacontenttype dataschema subject time data data_base64'.split(' '),

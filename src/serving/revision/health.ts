@@ -74,7 +74,7 @@ function diagnoseContainer(
     return ailing('ResourcesAvailable', 'False', waiting.reason ?? '', waiting.message ?? '');
   }
   const startedAt = container.state?.running?.startedAt;
-  if (startedAt === undefined || container.ready) return undefined;
+  if (!startedAt || container.ready) return undefined;
 
   const runningMs = nowMs - Date.parse(startedAt);
   const deadlineMs = Math.min(failedAfterMs, progressDeadlineMs);

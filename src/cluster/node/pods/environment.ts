@@ -129,7 +129,7 @@ export function fieldOf(pod: Pod, path: string, place: Place): string {
 export function resourceOf(
   container: Container,
   path: string,
-  divisor: string | undefined,
+  divisor: string | number | undefined,
   host: Pick<Host, 'cpus' | 'memoryBytes'>,
 ): string {
   const [group, name] = path.split('.');

@@ -1,5 +1,6 @@
 import { apiVersionOf } from '../../../../api/kind.ts';
-import { conditionsSchema, type Schema } from '../../../../api/schema.ts';
+import { conditionsSchema } from '../../../../api/meta.ts';
+import type { Schema } from '../../../../api/schema.ts';
 import type { ServedResource } from '../../resources.ts';
 import { groupVersionPath } from '../paths.ts';
 import { metaSchemas, metaVersion } from './meta-schemas.ts';
