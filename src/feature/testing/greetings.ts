@@ -1,22 +1,24 @@
 import { type FieldError, fieldInvalid } from '../../api/field-error.ts';
 import { defineKind, type Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { object, string } from '../../api/schema.ts';
+import { object, string, type ValueOf } from '../../api/schema.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Controller } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import type { Feature } from '../feature.ts';
 
-export interface Greeting extends KubeObject {
-  spec: { to: string };
-  status?: { text?: string };
-}
+const greetingSchema = object(
+  { spec: object({ to: string() }, { required: ['to'] }), status: object({ text: string() }) },
+  { required: ['spec'] },
+);
+
+export interface Greeting extends KubeObject, ValueOf<typeof greetingSchema> {}
 
 export const GreetingKind: Kind<Greeting> = defineKind<Greeting>({
   group: 'toys.example.dev',
   version: 'v1',
   kind: 'Greeting',
-  schema: object({ spec: object({ to: string() }), status: object({ text: string() }) }),
+  schema: greetingSchema,
 });
 
 const politeness: Admission<Greeting> = {
