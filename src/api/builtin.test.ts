@@ -54,7 +54,7 @@ test("a pod gets Kubernetes' defaults", () => {
     ],
     volumes: [{ name: 'v' }, { name: 's', secret: { secretName: 's' } }],
   });
-  PodKind.setDefaults?.(pod, undefined);
+  PodKind.setDefaults?.(pod, { config: {} });
   const [latest, tagged, pinned] = pod.spec.containers;
   assert.equal(pod.spec.restartPolicy, 'Always');
   assert.equal(pod.spec.terminationGracePeriodSeconds, 30);
@@ -76,7 +76,7 @@ test("a pod gets Kubernetes' defaults", () => {
     { name: 's', secret: { secretName: 's', defaultMode: 420 } },
   ]);
   const again = structuredClone(pod);
-  PodKind.setDefaults?.(again, pod);
+  PodKind.setDefaults?.(again, { old: pod, config: {} });
   assert.deepEqual(again, pod);
 });
 
@@ -181,16 +181,22 @@ test('what is wrong with a pod is said by field', () => {
     ],
   ];
   for (const [spec, fields] of table) {
-    assert.deepEqual(fieldsOf(PodKind.validate?.(podWith(spec), undefined)), fields, JSON.stringify(spec));
+    assert.deepEqual(fieldsOf(PodKind.validate?.(podWith(spec), { config: {} })), fields, JSON.stringify(spec));
   }
 });
 
 test('a pod is bound to a node once, and its spec stays', () => {
   const old = podWith({});
-  assert.deepEqual(PodKind.validate?.(podWith({ nodeName: 'a' }), old), []);
-  assert.deepEqual(fieldsOf(PodKind.validate?.(podWith({ nodeName: 'b' }), podWith({ nodeName: 'a' }))), ['spec']);
-  assert.deepEqual(fieldsOf(PodKind.validate?.(podWith({ hostNetwork: true }), old)), ['spec']);
-  assert.deepEqual(PodKind.validate?.(podWith({ containers: [{ name: 'c', image: 'other' }] }), old), []);
+  assert.deepEqual(PodKind.validate?.(podWith({ nodeName: 'a' }), { old, config: {} }), []);
+  assert.deepEqual(
+    fieldsOf(PodKind.validate?.(podWith({ nodeName: 'b' }), { old: podWith({ nodeName: 'a' }), config: {} })),
+    ['spec'],
+  );
+  assert.deepEqual(fieldsOf(PodKind.validate?.(podWith({ hostNetwork: true }), { old, config: {} })), ['spec']);
+  assert.deepEqual(
+    PodKind.validate?.(podWith({ containers: [{ name: 'c', image: 'other' }] }), { old, config: {} }),
+    [],
+  );
 });
 
 test('what is wrong with a Deployment is said by field', () => {
@@ -209,7 +215,7 @@ test('what is wrong with a Deployment is said by field', () => {
   ];
   for (const [changes, fields] of table) {
     assert.deepEqual(
-      fieldsOf(DeploymentKind.validate?.(deploymentWith(changes), undefined)),
+      fieldsOf(DeploymentKind.validate?.(deploymentWith(changes), { config: {} })),
       fields,
       JSON.stringify(changes),
     );
@@ -218,12 +224,14 @@ test('what is wrong with a Deployment is said by field', () => {
     selector: { matchLabels: { app: 'b' } },
     template: { metadata: { labels: { app: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } },
   });
-  assert.deepEqual(fieldsOf(DeploymentKind.validate?.(moved, deploymentWith())), ['spec.selector']);
+  assert.deepEqual(fieldsOf(DeploymentKind.validate?.(moved, { old: deploymentWith(), config: {} })), [
+    'spec.selector',
+  ]);
 });
 
 test('a Secret takes plain text, and keeps only base64', () => {
   const secret: Secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' }, stringData: { a: 'text' } };
-  SecretKind.setDefaults?.(secret, undefined);
+  SecretKind.setDefaults?.(secret, { config: {} });
   assert.deepEqual(secret, {
     apiVersion: 'v1',
     kind: 'Secret',
@@ -231,12 +239,12 @@ test('a Secret takes plain text, and keeps only base64', () => {
     type: 'Opaque',
     data: { a: 'dGV4dA==' },
   });
-  assert.deepEqual(SecretKind.validate?.(secret, undefined), []);
-  assert.deepEqual(fieldsOf(SecretKind.validate?.({ ...secret, data: { 'a/b': '!' } }, undefined)), [
+  assert.deepEqual(SecretKind.validate?.(secret, { config: {} }), []);
+  assert.deepEqual(fieldsOf(SecretKind.validate?.({ ...secret, data: { 'a/b': '!' } }, { config: {} })), [
     'data[a/b]',
     'data[a/b]',
   ]);
-  assert.deepEqual(fieldsOf(SecretKind.validate?.({ ...secret, type: 'kubernetes.io/tls' }, undefined)), [
+  assert.deepEqual(fieldsOf(SecretKind.validate?.({ ...secret, type: 'kubernetes.io/tls' }, { config: {} })), [
     'data[tls.crt]',
     'data[tls.key]',
   ]);
@@ -250,8 +258,8 @@ test('an immutable ConfigMap stays, whatever the order of its keys', () => {
     data: { a: '1', b: '2' },
     immutable: true,
   };
-  assert.deepEqual(ConfigMapKind.validate?.({ ...old, data: { b: '2', a: '1' } }, old), []);
-  assert.deepEqual(fieldsOf(ConfigMapKind.validate?.({ ...old, data: { a: '1' } }, old)), ['data']);
+  assert.deepEqual(ConfigMapKind.validate?.({ ...old, data: { b: '2', a: '1' } }, { old, config: {} }), []);
+  assert.deepEqual(fieldsOf(ConfigMapKind.validate?.({ ...old, data: { a: '1' } }, { old, config: {} })), ['data']);
 });
 
 test('a Service gets its defaults, and keeps its address', () => {
@@ -261,14 +269,20 @@ test('a Service gets its defaults, and keeps its address', () => {
     metadata: { name: 's' },
     spec: { ports: [{ port: 80 }] },
   };
-  CoreServiceKind.setDefaults?.(service, undefined);
+  CoreServiceKind.setDefaults?.(service, { config: {} });
   assert.deepEqual(service.spec.ports, [{ port: 80, protocol: 'TCP', targetPort: 80 }]);
   assert.equal(service.spec.clusterIP, 'None');
   const next: CoreService = { ...service, spec: { ports: [{ port: 81 }] } };
-  CoreServiceKind.setDefaults?.(next, { ...service, spec: { ...service.spec, clusterIP: '10.0.0.1' } });
+  CoreServiceKind.setDefaults?.(next, {
+    old: { ...service, spec: { ...service.spec, clusterIP: '10.0.0.1' } },
+    config: {},
+  });
   assert.equal(next.spec.clusterIP, '10.0.0.1');
   const unnamed = { ...service, spec: { ports: [{ port: 80 }, { port: 80, name: 'b' }] } };
-  assert.deepEqual(fieldsOf(CoreServiceKind.validate?.(unnamed, undefined)), ['spec.ports[0].name', 'spec.ports[1]']);
+  assert.deepEqual(fieldsOf(CoreServiceKind.validate?.(unnamed, { config: {} })), [
+    'spec.ports[0].name',
+    'spec.ports[1]',
+  ]);
 });
 
 test('a CustomResourceDefinition is named after its resource, and has one storage version', () => {
@@ -285,7 +299,10 @@ test('a CustomResourceDefinition is named after its resource, and has one storag
   };
   const errors = (changes: Partial<(typeof definition)['spec']>) =>
     fieldsOf(
-      CustomResourceDefinitionKind.validate?.({ ...definition, spec: { ...definition.spec, ...changes } }, undefined),
+      CustomResourceDefinitionKind.validate?.(
+        { ...definition, spec: { ...definition.spec, ...changes } },
+        { config: {} },
+      ),
     );
   assert.deepEqual(errors({}), []);
   assert.deepEqual(errors({ group: 'other.com' }), ['metadata.name']);

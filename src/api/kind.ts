@@ -1,6 +1,7 @@
 import type { FieldError } from './field-error.ts';
 import type { KubeObject } from './meta.ts';
 import type { Schema } from './schema.ts';
+import type { UserInfo } from './user.ts';
 
 /** One resource of the API: everything that the server, kubectl and the controllers need to know of it. */
 export interface Kind<T extends KubeObject = KubeObject> {
@@ -20,10 +21,25 @@ export interface Kind<T extends KubeObject = KubeObject> {
   /** What `kubectl get` shows after NAME; AGE only where it is one of them, or where there are none. */
   columns: readonly PrinterColumn[];
   /** Fills what the schema's `default`s cannot say; changes `object`. Runs on create and update, before `validate`. */
-  setDefaults?(object: T, old: T | undefined): void;
-  /** What the schema cannot say; pure. `old` is the stored object on update. */
-  validate?(object: T, old: T | undefined): FieldError[];
+  setDefaults?(object: T, context: KindContext<T>): void;
+  /** What the schema cannot say; pure. */
+  validate?(object: T, context: KindContext<T>): FieldError[];
 }
+
+/** What a kind may want to know beyond the object when it fills in defaults and judges. A kind names what it uses. */
+export interface KindContext<T extends KubeObject = KubeObject> {
+  /** The stored object, on update. */
+  old?: T | undefined;
+  /** Who writes the object; nobody where a controller works out what would be stored. */
+  user?: UserInfo | undefined;
+  config: Configuration;
+}
+
+/** ConfigMaps by `namespace/name`, as data: `config['knative-serving/config-features']?.multicontainer`. */
+export type Configuration = Readonly<Partial<Record<string, Readonly<Record<string, string>>>>>;
+
+/** Nothing is configured. */
+export const noConfiguration: Configuration = {};
 
 export interface PrinterColumn {
   name: string;

@@ -1,4 +1,4 @@
-import type { Kind } from '../api/kind.ts';
+import type { Configuration, Kind } from '../api/kind.ts';
 import { controllerReference, type KubeObject, keyOf, keyText } from '../api/meta.ts';
 import { isAlreadyExists } from '../api/status.ts';
 import { sameJson } from '../lib/same-json.ts';
@@ -22,7 +22,7 @@ export class NotOwnedError extends TerminalError {}
  * stored. An object that is being deleted is left alone: its end calls the reconcile again. Conflicts are thrown.
  */
 export async function ensure<T extends KubeObject>(
-  context: Pick<ReconcileContext, 'client' | 'cache'>,
+  context: Pick<ReconcileContext, 'client' | 'cache' | 'config'>,
   kind: Kind<T>,
   desired: T,
   options: EnsureOptions<T> = {},
@@ -39,13 +39,13 @@ export async function ensure<T extends KubeObject>(
     );
   }
   if (found.metadata.deletionTimestamp !== undefined) return found;
-  const next = (options.update ?? replace(kind))(found, wanted);
+  const next = (options.update ?? replace(kind, context.config()))(found, wanted);
   return sameJson(next, found) ? found : await context.client.update(kind, next);
 }
 
 /** A cache may be a moment behind, so creating comes first; `undefined` when the object went away in between. */
 async function createOrGet<T extends KubeObject>(
-  context: Pick<ReconcileContext, 'client' | 'cache'>,
+  context: Pick<ReconcileContext, 'client' | 'cache' | 'config'>,
   kind: Kind<T>,
   wanted: T,
 ): Promise<{ created: T } | T | undefined> {
@@ -61,7 +61,7 @@ async function createOrGet<T extends KubeObject>(
   }
 }
 
-function replace<T extends KubeObject>(kind: Kind<T>): (current: T, desired: T) => T {
+function replace<T extends KubeObject>(kind: Kind<T>, config: Configuration): (current: T, desired: T) => T {
   return (current, desired) => {
     const next: T & { status?: unknown } = structuredClone(desired);
     const stored: T & { status?: unknown } = current;
@@ -73,7 +73,7 @@ function replace<T extends KubeObject>(kind: Kind<T>): (current: T, desired: T) 
     if (stored.status === undefined) delete next.status;
     else next.status = stored.status;
     // What the server would fill in must not look like a difference.
-    kind.setDefaults?.(next, current);
+    kind.setDefaults?.(next, { old: current, config });
     return next;
   };
 }

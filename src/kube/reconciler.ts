@@ -1,4 +1,4 @@
-import type { Kind } from '../api/kind.ts';
+import type { Configuration, Kind } from '../api/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../api/meta.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Quarantine } from '../lib/quarantine.ts';
@@ -23,6 +23,8 @@ export interface ReconcileContext {
   kind: Kind;
   /** Reads from the runner's caches: only kinds that some controller reconciles or watches. */
   cache: Cache;
+  /** What kinds are configured with, at this moment. */
+  config: () => Configuration;
   clock: Clock;
   log: Logger;
   /** Aborts when the runner stops. */

@@ -122,7 +122,7 @@ describe('the runner', () => {
       async ({ client, cache }, until) => {
         const owner = await client.create(ConfigMapKind, configMap('owner'));
         await until(() => found.length > 0);
-        await ensure({ client, cache }, SecretKind, secret('child'), { owner });
+        await ensure({ client, cache, config: () => ({}) }, SecretKind, secret('child'), { owner });
         await until(() => found.at(-1)?.length === 1);
         await client.delete(SecretKind, { namespace: 'default', name: 'child' });
         await until(() => found.at(-1)?.length === 0);
@@ -212,10 +212,12 @@ const secret = (name: string, stringData: Record<string, string> = {}): Secret =
 });
 
 describe('ensure', () => {
-  const withContext = async (use: (context: Pick<ReconcileContext, 'client' | 'cache'>) => Promise<void>) => {
+  const withContext = async (
+    use: (context: Pick<ReconcileContext, 'client' | 'cache' | 'config'>) => Promise<void>,
+  ) => {
     const world = await openWorld({ kinds: [] });
     try {
-      await use(world);
+      await use({ client: world.client, cache: world.cache, config: () => ({}) });
     } finally {
       await world.stop();
     }

@@ -1,5 +1,4 @@
-import type { Kind } from '../api/kind.ts';
-import { apiVersionOf } from '../api/kind.ts';
+import { apiVersionOf, type Configuration, type Kind, noConfiguration } from '../api/kind.ts';
 import { type Key, type KubeObject, keyOf, keyText, parseKeyText } from '../api/meta.ts';
 import { isConflict } from '../api/status.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -19,6 +18,8 @@ export interface RunnerOptions {
   clock: Clock;
   log: Logger;
   metrics?: Metrics;
+  /** Asked for what kinds are configured with; nothing unless given. */
+  config?: () => Configuration;
   /** What ended this process before; `role` is what it is called there. */
   quarantine?: Quarantine;
   role?: string;
@@ -42,7 +43,14 @@ export async function runControllers(
   controllers: readonly Controller[],
   options: RunnerOptions,
 ): Promise<RunningControllers> {
-  const { client, clock, log, quarantine = new Quarantine(), role = 'control' } = options;
+  const {
+    client,
+    clock,
+    config = () => noConfiguration,
+    log,
+    quarantine = new Quarantine(),
+    role = 'control',
+  } = options;
   const abort = new AbortController();
   const informers = new Informers(client, clock, log, options.metrics);
   const observe = reconcileMetrics(options.metrics);
@@ -57,6 +65,7 @@ export async function runControllers(
       client,
       kind: controller.kind,
       cache: informers,
+      config,
       clock,
       log: log.child({ controller: controller.name }),
       signal: abort.signal,

@@ -1,6 +1,5 @@
 import { servingKinds } from '../api/platform.ts';
 import type { Feature } from '../feature/feature.ts';
-import { servingAdmission } from './admission.ts';
 import { startAutoscaler } from './autoscaler/index.ts';
 import { systemNamespace } from './config/config-map.ts';
 import { servingControllers } from './index.ts';
@@ -10,7 +9,6 @@ export const serving: Feature = {
   name: 'serving',
   kinds: servingKinds,
   config: { namespace: systemNamespace },
-  admission: () => servingAdmission,
   controllers: ({ registry, settings: { domain, gatewayPort } }) =>
     servingControllers({ registry, domain, gatewayPort }),
   beside: ({ client, cache, clock, log, metrics, settings }) =>

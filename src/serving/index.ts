@@ -9,7 +9,6 @@ import { revisionController } from './revision/reconcile.ts';
 import { routeController } from './route/reconcile.ts';
 import { serviceController } from './service/reconcile.ts';
 
-export { servingAdmission } from './admission.ts';
 export { type RunningAutoscaler, type StartAutoscalerOptions, startAutoscaler } from './autoscaler/index.ts';
 export type { RevisionStats, StatsReport } from './autoscaler/stats.ts';
 

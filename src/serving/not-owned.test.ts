@@ -76,6 +76,10 @@ describe('a Service that finds something of somebody else in its place', () => {
       const serving = await openServingWorld();
       try {
         const stranger = await make(serving, kind, name, fields);
+        // What a stranger has made last must be there to be deleted with it.
+        if (kind === ConfigurationKind || kind === RevisionKind) {
+          await serving.world.until(PodAutoscalerKind, { namespace: 'default', name: 'web-00001' }, Boolean);
+        }
         await serving.createService('web');
         const told = serving.service('web', says(word));
         // What comes after a revision is only made once there is one.

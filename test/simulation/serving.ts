@@ -16,7 +16,7 @@ import { workloadControllers } from '../../src/cluster/workloads/index.ts';
 import { runControllers } from '../../src/kube/runner.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { Autoscaler } from '../../src/serving/autoscaler/autoscaler.ts';
-import { servingAdmission, servingControllers } from '../../src/serving/index.ts';
+import { servingControllers } from '../../src/serving/index.ts';
 import { isReady } from '../kit/conditions.ts';
 import { ensureNamespace } from '../world.ts';
 import { faultyLine, type Line, plainLine } from './faulty-client.ts';
@@ -141,7 +141,6 @@ class ServingWorld {
       clock,
       log,
       kinds: platformKinds,
-      admission: servingAdmission,
       startWriter: () => this.#writer,
     });
     await ensureNamespace(this.#api.client, 'default');

@@ -107,7 +107,7 @@ export const CustomResourceDefinitionKind = defineKind<CustomResourceDefinition>
     names.listKind ??= `${names.kind}List`;
     definition.spec.conversion ??= { strategy: 'None' };
   },
-  validate(definition, old) {
+  validate(definition, { old }) {
     const { group, names, versions, scope } = definition.spec;
     const errors: FieldError[] = [];
     const expected = `${names.plural}.${group}`;

@@ -82,7 +82,7 @@ export const DeploymentKind = defineKind<Deployment>({
     }
     setTemplateDefaults(spec.template);
   },
-  validate(deployment, old) {
+  validate(deployment, { old }) {
     const { spec } = deployment;
     const errors = [
       ...validateReplicas(spec.replicas, 'spec.replicas'),

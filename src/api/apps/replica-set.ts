@@ -54,7 +54,7 @@ export const ReplicaSetKind = defineKind<ReplicaSet>({
     spec.replicas ??= 1;
     setTemplateDefaults(spec.template);
   },
-  validate(replicaSet, old) {
+  validate(replicaSet, { old }) {
     const { spec } = replicaSet;
     return [
       ...validateReplicas(spec.replicas, 'spec.replicas'),

@@ -71,7 +71,7 @@ test('a Build is the same whatever the order of its keys, and another with any o
     metadata: { name: 'a', namespace: 'default' },
     spec: spec as BuildSpec,
   });
-  const errors = (now: object, old: object) => BuildKind.validate?.(build(now), build(old)) ?? [];
+  const errors = (now: object, old: object) => BuildKind.validate?.(build(now), { old: build(old), config: {} }) ?? [];
   const one = { source: { git: { url: git.url, revision: 'main' }, subPath: 'a' }, timeout: '1h' };
   const other = { timeout: '1h', source: { subPath: 'a', git: { revision: 'main', url: git.url } } };
   assert.deepEqual(errors(one, other), []);

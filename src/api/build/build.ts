@@ -123,7 +123,7 @@ export const BuildKind = defineKind<Build>({
   setDefaults(build) {
     if (build.spec && build.spec.timeout === undefined) build.spec.timeout = defaultBuildTimeout;
   },
-  validate(build, old) {
+  validate(build, { old }) {
     if (old && !sameJson(old.spec, build.spec)) {
       return [fieldForbidden('spec', 'a Build runs once: its spec cannot change, create another Build')];
     }

@@ -19,7 +19,7 @@ export const ConfigMapKind = defineKind<ConfigMap>({
   shortNames: ['cm'],
   hasStatus: false,
   schema: configMapSchema,
-  validate(configMap, old) {
+  validate(configMap, { old }) {
     const errors: FieldError[] = [];
     for (const field of ['data', 'binaryData'] as const) {
       for (const key of Object.keys(configMap[field] ?? {})) {

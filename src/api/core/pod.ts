@@ -111,7 +111,7 @@ export const PodKind = defineKind<Pod>({
     setPodSpecDefaults(pod.spec);
     pod.spec.enableServiceLinks ??= true;
   },
-  validate(pod, old) {
+  validate(pod, { old }) {
     return old ? validateUpdate(pod, old) : validatePodSpec(pod.spec, 'spec');
   },
 });

@@ -39,7 +39,7 @@ export const SecretKind = defineKind<Secret>({
     secret.data = { ...secret.data, ...Object.fromEntries(encoded) }; // An assignment would lose the key __proto__.
     delete secret.stringData;
   },
-  validate(secret, old) {
+  validate(secret, { old }) {
     const errors: FieldError[] = [];
     for (const [key, value] of Object.entries(secret.data ?? {})) {
       if (!isConfigKey(key)) errors.push(fieldInvalid(`data[${key}]`, key, configKeyRule));

@@ -94,7 +94,7 @@ export const CoreServiceKind = defineKind<CoreService>({
     { name: 'Port(s)', type: 'string', jsonPath: '.spec.ports[*].port' },
     { name: 'Selector', type: 'string', jsonPath: '.spec.selector', priority: 1 },
   ],
-  setDefaults(service, old) {
+  setDefaults(service, { old }) {
     service.spec ??= {};
     const { spec } = service;
     spec.type ??= 'ClusterIP';

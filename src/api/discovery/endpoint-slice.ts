@@ -70,7 +70,7 @@ export const EndpointSliceKind = defineKind<EndpointSlice>({
       port.protocol ??= 'TCP';
     }
   },
-  validate(slice, old) {
+  validate(slice, { old }) {
     const errors: FieldError[] = [];
     if (old && old.addressType !== slice.addressType) {
       errors.push(fieldForbidden('addressType', 'field is immutable'));

@@ -57,7 +57,7 @@ export const BrokerKind = defineKind<Broker>({
     { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
     { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
   ],
-  setDefaults(broker, old) {
+  setDefaults(broker, { old }) {
     broker.metadata.annotations ??= {};
     const annotations = broker.metadata.annotations;
     annotations[brokerClassAnnotation] ??= old?.metadata.annotations?.[brokerClassAnnotation] ?? brokerClasses[0];
@@ -72,7 +72,7 @@ export const BrokerKind = defineKind<Broker>({
     }
     defaultDelivery(delivery, broker.metadata.namespace);
   },
-  validate(broker, old) {
+  validate(broker, { old }) {
     return [...validateDelivery('spec.delivery', broker.spec.delivery), ...validateImmutable(broker, old)];
   },
 });

@@ -75,7 +75,7 @@ export const TriggerKind = defineKind<Trigger>({
     defaultDestination(trigger.spec.subscriber, trigger.metadata.namespace);
     defaultDelivery(trigger.spec.delivery, trigger.metadata.namespace);
   },
-  validate(trigger, old) {
+  validate(trigger, { old }) {
     const { spec } = trigger;
     return [
       ...validateBroker(spec, old?.spec),

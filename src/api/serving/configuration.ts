@@ -2,6 +2,7 @@ import { buildSpecSchema } from '../build/build.ts';
 import { defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { nullable, object, string, type ValueOf } from '../schema.ts';
+import { setAuthorship, validateAuthorship } from './authorship.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { labels } from './names.ts';
 import { revisionTemplateSchema, validateOwnerLabel } from './revision.ts';
@@ -57,17 +58,19 @@ export const ConfigurationKind = defineKind<Configuration>({
     { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
   ],
 
-  setDefaults(configuration, old) {
+  setDefaults(configuration, context) {
     configuration.spec ??= {} as ConfigurationSpec;
-    setTemplateDefaults(configuration.spec, old?.spec);
+    setTemplateDefaults(configuration.spec, context.old?.spec);
+    setAuthorship(configuration, context);
   },
 
-  validate(configuration, old) {
+  validate(configuration, context) {
     return [
       ...validateNoAutoscalingAnnotations(configuration.metadata.annotations),
       ...validateOwnerLabel(configuration, labels.service, 'Service'),
       ...validateTemplate(configuration),
-      ...(old ? validateNameChange(configuration.spec, old.spec) : []),
+      ...(context.old ? validateNameChange(configuration.spec, context.old.spec) : []),
+      ...validateAuthorship(configuration, context),
     ];
   },
 });

@@ -93,12 +93,12 @@ export const RevisionKind = defineKind<Revision>({
     { name: 'Desired Replicas', type: 'integer', jsonPath: '.status.desiredReplicas' },
   ],
 
-  setDefaults(revision, old) {
+  setDefaults(revision, { old }) {
     // An existing revision is immutable: defaults that changed since must not change it.
     if (old === undefined && revision.spec) setRevisionSpecDefaults(revision.spec);
   },
 
-  validate(revision, old) {
+  validate(revision, { old }) {
     const errors: FieldError[] = [
       ...validateAutoscalingAnnotations(revision.metadata.annotations, 'metadata.annotations'),
       ...validateOwnerLabel(revision, labels.configuration, 'Configuration'),

@@ -1,6 +1,7 @@
 import { defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
+import { setAuthorship, validateAuthorship } from './authorship.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations, labels } from './names.ts';
@@ -51,18 +52,20 @@ export const RouteKind = defineKind<Route>({
     { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
   ],
 
-  setDefaults(route) {
+  setDefaults(route, context) {
     route.spec ??= {};
     route.spec.traffic = setTrafficDefaults(route.spec.traffic, false);
+    setAuthorship(route, context);
   },
 
-  validate(route) {
+  validate(route, context) {
     return [
       ...validateObjectName(route),
       ...validateNoAutoscalingAnnotations(route.metadata.annotations),
       ...validateOwnerLabel(route, labels.service, 'Service'),
       ...validateWholeSeconds(route.metadata.annotations, annotations.rolloutDuration, 'metadata.annotations'),
       ...validateTraffic(route.spec.traffic ?? [], 'spec.traffic', false),
+      ...validateAuthorship(route, context),
     ];
   },
 });

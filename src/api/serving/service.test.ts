@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { load } from 'js-yaml';
 import type { BuildSpec } from '../build/build.ts';
+import type { UserInfo } from '../user.ts';
 import { type Service, ServiceKind } from './service.ts';
 
 const digest = `sha256:${'a'.repeat(64)}`;
@@ -18,9 +19,10 @@ function service(spec: string, metadata: Partial<Service['metadata']> = {}): Ser
 }
 
 /** What the API server does with it: `field: message` of each error. */
-function admit(object: Service, old?: Service): string[] {
-  ServiceKind.setDefaults?.(object, old);
-  return (ServiceKind.validate?.(object, old) ?? []).map(({ field, message }) => `${field}: ${message}`);
+function admit(object: Service, old?: Service, user?: UserInfo): string[] {
+  const context = { old, user, config: {} };
+  ServiceKind.setDefaults?.(object, context);
+  return (ServiceKind.validate?.(object, context) ?? []).map(({ field, message }) => `${field}: ${message}`);
 }
 
 const plain = 'template: {spec: {containers: [{image: nginx}]}}';
@@ -277,6 +279,36 @@ test('spec.build is sticky: a client that does not know it keeps it, null or an 
   assert.deepEqual(update('nginx'), { hasBuild: false, image: 'nginx', errors: [] });
   assert.deepEqual(update('nginx', null), { hasBuild: false, image: 'nginx', errors: [] });
   assert.equal(update(undefined, null).errors.length, 1);
+});
+
+test('who made it and who last changed its spec are noted, for good, whoever else writes it', () => {
+  const [ada, bob] = ['ada', 'bob'].map((name) => ({ name, groups: [] }));
+  const notes = ({ metadata: { annotations = {} } }: Service) =>
+    ['creator', 'lastModifier'].map((key) => annotations[`serving.knative.dev/${key}`]);
+  const made = service(plain, { annotations: { 'serving.knative.dev/creator': 'mallory' } });
+  assert.deepEqual(admit(made, undefined, ada), []);
+  assert.deepEqual(notes(made), ['ada', 'ada']);
+
+  const labelled = service(plain);
+  assert.deepEqual(admit(labelled, made, bob), []);
+  assert.deepEqual(notes(labelled), ['ada', 'ada']);
+  const changed = service(container('args: [-v]'));
+  assert.deepEqual(admit(changed, made, bob), []);
+  assert.deepEqual(notes(changed), ['ada', 'bob']);
+  const worked = service(container('args: [-v]'));
+  assert.deepEqual(admit(worked, made), []);
+  assert.deepEqual(notes(worked), ['ada', 'ada']);
+
+  for (const [key, errors] of [
+    ['creator', 1],
+    ['lastModifier', 1],
+  ] as const) {
+    const forged = service(plain, { annotations: { [`serving.knative.dev/${key}`]: 'mallory' } });
+    assert.equal(admit(forged, made, bob).length, errors, key);
+  }
+  const owned = service(plain, { ownerReferences: [{ apiVersion: 'v1', kind: 'X', name: 'x', uid: 'u' }] });
+  assert.deepEqual(admit(owned, undefined, ada), []);
+  assert.deepEqual(notes(owned), [undefined, undefined]);
 });
 
 test('malformed specs do not throw', () => {

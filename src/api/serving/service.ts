@@ -1,6 +1,7 @@
 import { defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
+import { setAuthorship, validateAuthorship } from './authorship.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { stickyBuildSchema } from './configuration.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
@@ -55,19 +56,21 @@ export const ServiceKind = defineKind<Service>({
     { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
   ],
 
-  setDefaults(service, old) {
+  setDefaults(service, context) {
     service.spec ??= {} as ServiceSpec;
-    setTemplateDefaults(service.spec, old?.spec);
+    setTemplateDefaults(service.spec, context.old?.spec);
     service.spec.traffic = setTrafficDefaults(service.spec.traffic, true);
+    setAuthorship(service, context);
   },
 
-  validate(service, old) {
+  validate(service, context) {
     return [
       ...validateNoAutoscalingAnnotations(service.metadata.annotations),
       ...validateWholeSeconds(service.metadata.annotations, annotations.rolloutDuration, 'metadata.annotations'),
       ...validateTemplate(service),
       ...validateTraffic(service.spec.traffic ?? [], 'spec.traffic', true),
-      ...(old ? validateNameChange(service.spec, old.spec) : []),
+      ...(context.old ? validateNameChange(service.spec, context.old.spec) : []),
+      ...validateAuthorship(service, context),
     ];
   },
 });

@@ -6,7 +6,7 @@ const sink = { uri: 'http://sink.example/' };
 
 function errorsOf(spec: Partial<PingSourceSpec>): string {
   const source = { apiVersion: '', kind: '', metadata: { name: 'p' }, spec: { sink, ...spec } } as PingSource;
-  return (PingSourceKind.validate?.(source, undefined) ?? []).map((e) => `${e.field}: ${e.message}`).join('\n');
+  return (PingSourceKind.validate?.(source, { config: {} }) ?? []).map((e) => `${e.field}: ${e.message}`).join('\n');
 }
 
 test('schedules with five fields, with seconds and with names are taken', () => {

@@ -3,7 +3,7 @@ import { type KubeObject, timestamp } from '../../api/meta.ts';
 import { ApiError, alreadyExists, badRequest } from '../../api/status.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
-import { type Machinery, putOnDisk, storeKey } from './machinery.ts';
+import { contextOf, type Machinery, putOnDisk, storeKey } from './machinery.ts';
 import { requireLivingNamespace } from './namespace-lifecycle.ts';
 import { requireValid, setDefaults } from './objects/check.ts';
 import { decode } from './objects/decode.ts';
@@ -61,12 +61,13 @@ function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeO
 
 async function complete(machinery: Machinery, info: RequestInfo, object: KubeObject): Promise<void> {
   const { resource } = info;
-  setDefaults(resource, object, undefined);
+  const context = contextOf(machinery, undefined, info);
+  setDefaults(resource, object, context);
   resource.strategy.prepareForCreate?.(object, info);
   const plugins = admissionFor(machinery, resource.kind);
   const request = admissionRequest('CREATE', info, object, undefined);
   if (plugins.length > 0) await mutate(plugins, request);
-  requireValid(resource, object, undefined);
+  requireValid(resource, object, context);
   if (plugins.length > 0) await admit(plugins, request);
 }
 

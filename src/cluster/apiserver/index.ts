@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Kind } from '../../api/kind.ts';
+import { type Configuration, type Kind, noConfiguration } from '../../api/kind.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
 import { install } from '../../kube/install.ts';
@@ -39,6 +39,8 @@ export interface ApiServerOptions {
   /** Resources besides those that Kubernetes has by itself. */
   resources?: readonly Strategy[];
   admission?: readonly Admission[];
+  /** Asked at each write for what kinds are configured with; nothing unless given. */
+  config?: () => Configuration;
   metrics?: Metrics;
   /** Where `kubectl logs` gets them from. */
   podLogs?: PodLogs;
@@ -68,7 +70,7 @@ export interface ApiServer {
  * served. Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL.
  */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { dataDir, clock, log, kinds, admission = [], metrics, podLogs } = options;
+  const { dataDir, clock, log, kinds, admission = [], config = () => noConfiguration, metrics, podLogs } = options;
   const folder = join(dataDir, 'cluster');
   makeFolder(folder);
   const { storePagesMax } = options;
@@ -84,7 +86,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   });
   noteStore(file);
   const resources = [...builtinStrategies({ kinds, podLogs }), ...(options.resources ?? [])];
-  const machinery: Machinery = { store, registry: new ResourceRegistry(resources), admission, clock, log };
+  const machinery: Machinery = { store, registry: new ResourceRegistry(resources), admission, config, clock, log };
   const pipeline = new RequestPipeline(machinery);
   const client = inProcessClient(pipeline, log);
   const upkeeps = resources.flatMap((strategy) => strategy.upkeep?.(machinery, pipeline) ?? []);

@@ -1,3 +1,4 @@
+import type { Configuration, KindContext } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
@@ -7,7 +8,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { Table } from '../store/table.ts';
-import type { Target } from './request-info.ts';
+import type { RequestInfo, Target } from './request-info.ts';
 import type { ResourceRegistry } from './resource-registry.ts';
 
 /** What the operations of the pipeline work with. */
@@ -15,8 +16,15 @@ export interface Machinery {
   store: Store;
   registry: ResourceRegistry;
   admission: readonly Admission[];
+  /** What kinds are configured with, at this moment. */
+  config: () => Configuration;
   clock: Clock;
   log: Logger;
+}
+
+/** What a kind gets to know of a write, beyond the object. */
+export function contextOf({ config }: Machinery, old: KubeObject | undefined, { user }: RequestInfo): KindContext {
+  return { old, user, config: config() };
 }
 
 /** Where the object lives in its table: the text of its key (api/meta.ts), which `parseKeyText` reads. */

@@ -1,11 +1,7 @@
+import type { UserInfo } from '../../api/user.ts';
 import type { ServedResource } from './resources.ts';
 
-/** Who asks, as its certificate or its place in this process says. */
-export interface UserInfo {
-  name: string;
-  uid?: string;
-  groups: readonly string[];
-}
+export type { UserInfo };
 
 /** What is done, in the words of Kubernetes' authorization; on a subresource, `create` is its POST. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';

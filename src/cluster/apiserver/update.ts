@@ -1,12 +1,12 @@
 import { fieldInvalid } from '../../api/field-error.ts';
-import { apiVersionOf } from '../../api/kind.ts';
+import { apiVersionOf, type KindContext } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, invalid, notFound } from '../../api/status.ts';
 import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
-import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
+import { contextOf, type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import { requireValid, requireValidField, setDefaults } from './objects/check.ts';
 import { type Decoded, decode } from './objects/decode.ts';
 import { nextGeneration } from './objects/generation.ts';
@@ -94,6 +94,7 @@ async function write(
 interface Draft {
   next: KubeObject;
   current: KubeObject;
+  context: KindContext;
   warnings: string[];
   plugins: readonly Admission[];
   admission: AdmissionRequest;
@@ -114,9 +115,10 @@ function prepare(
   requireSameVersion(request, part, wanted, current, isReplace);
   const next = merge(request, part, wanted, current);
   const isWhole = part?.type !== 'field';
-  if (isWhole) setDefaults(resource, next, current);
+  const context = contextOf(machinery, current, request);
+  if (isWhole) setDefaults(resource, next, context);
   const plugins = isWhole ? admissionFor(machinery, resource.kind) : [];
-  return { next, current, warnings, plugins, admission: admissionRequest('UPDATE', request, next, current) };
+  return { next, context, current, warnings, plugins, admission: admissionRequest('UPDATE', request, next, current) };
 }
 
 async function admitDraft(request: NamedRequest, part: Part, draft: Draft): Promise<void> {
@@ -126,11 +128,11 @@ async function admitDraft(request: NamedRequest, part: Part, draft: Draft): Prom
 }
 
 /** Counts the generation, and checks the rules. */
-function finish({ resource }: NamedRequest, part: Part, { next, current }: Draft): void {
+function finish({ resource }: NamedRequest, part: Part, { next, context, current }: Draft): void {
   const generation = nextGeneration(resource, next, current);
   if (generation !== undefined) next.metadata.generation = generation;
   if (part?.type === 'field') requireValidField(resource, next, part.field);
-  else requireValid(resource, next, current);
+  else requireValid(resource, next, context);
 }
 
 function decodeWanted(

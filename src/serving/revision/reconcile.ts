@@ -1,6 +1,7 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { type Pod, PodKind } from '../../api/core/pod.ts';
 import { CoreServiceKind } from '../../api/core/service.ts';
+import { noConfiguration } from '../../api/kind.ts';
 import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
 import { ConfigurationKind } from '../../api/serving/configuration.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
@@ -162,7 +163,7 @@ function keepReplicas(current: Deployment, desired: Deployment): Deployment {
       ...(current.spec.replicas === undefined ? {} : { replicas: current.spec.replicas }),
     },
   };
-  DeploymentKind.setDefaults?.(next, current);
+  DeploymentKind.setDefaults?.(next, { old: current, config: noConfiguration });
   return next;
 }
 

@@ -7,7 +7,7 @@ import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
-import { servingAdmission, servingControllers } from '../index.ts';
+import { servingControllers } from '../index.ts';
 import { conditionOf } from '../ready.ts';
 import type { DigestResolver } from '../revision/digest-queue.ts';
 
@@ -28,7 +28,6 @@ export async function openServingWorld(
   const world = await openWorld({
     ...options,
     controllers: servingControllers({ registry, domain: 'localhost', gatewayPort: 8080 }),
-    admission: servingAdmission,
   });
   return new ServingWorld(world);
 }

@@ -1,4 +1,5 @@
 import type { FieldError } from '../../../api/field-error.ts';
+import type { KindContext } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import { invalid } from '../../../api/status.ts';
 import type { ServedResource } from '../resources.ts';
@@ -10,11 +11,11 @@ import { validateMetadata } from './metadata.ts';
  * Runs the kind's own defaults. They may count on the fields that the schema requires, so when they fail over an object
  * that lacks some, that is what the user hears.
  */
-export function setDefaults(resource: ServedResource, object: KubeObject, old: KubeObject | undefined): void {
+export function setDefaults(resource: ServedResource, object: KubeObject, context: KindContext): void {
   const { kind } = resource;
   if (!kind.setDefaults) return;
   try {
-    kind.setDefaults(object, old);
+    kind.setDefaults(object, context);
   } catch (error) {
     const missing = validate(object, rootSchema(kind)).filter((e) => e.reason === 'FieldValueRequired');
     if (missing.length > 0) throw invalid(kind, object.metadata.name ?? '', missing);
@@ -23,10 +24,10 @@ export function setDefaults(resource: ServedResource, object: KubeObject, old: K
 }
 
 /** 422 with all that is wrong with the object: metadata, schema, then (when the schema holds) the kind's own rules. */
-export function requireValid(resource: ServedResource, object: KubeObject, old: KubeObject | undefined): void {
+export function requireValid(resource: ServedResource, object: KubeObject, context: KindContext): void {
   const { kind } = resource;
-  const errors = [...validateMetadata(object, old), ...schemaErrors(resource, object)];
-  if (errors.every((e) => e.field.startsWith('metadata'))) errors.push(...(kind.validate?.(object, old) ?? []));
+  const errors = [...validateMetadata(object, context.old), ...schemaErrors(resource, object)];
+  if (errors.every((e) => e.field.startsWith('metadata'))) errors.push(...(kind.validate?.(object, context) ?? []));
   if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', withoutRepeats(errors));
 }
 

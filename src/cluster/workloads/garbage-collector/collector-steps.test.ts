@@ -72,6 +72,7 @@ describe('the garbage collector', () => {
       client: recorded as Client,
       kind: ConfigMapKind,
       cache: { list: () => [] } as unknown as Cache,
+      config: () => ({}),
       clock,
       log: { ...silentLogger, debug: line('debug'), warn: line('warn'), error: line('error') },
       signal: stop.signal,

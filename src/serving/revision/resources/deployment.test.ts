@@ -24,7 +24,7 @@ function revision(spec: RevisionSpec, annotations: Record<string, string> = {}):
     spec,
     status: { containerStatuses: [{ name: 'user-container', imageDigest: 'host/web@sha256:1' }] },
   };
-  RevisionKind.setDefaults?.(made, undefined);
+  RevisionKind.setDefaults?.(made, { config: {} });
   return made;
 }
 
