@@ -1,16 +1,13 @@
-import { apiVersionOf } from '../../../../api/kind.ts';
+import { apiVersionOf, type Kind } from '../../../../api/kind.ts';
 import { conditionsSchema } from '../../../../api/meta.ts';
 import type { Schema } from '../../../../api/schema.ts';
+import type { Verb } from '../../request-info.ts';
 import type { ServedResource } from '../../resources.ts';
 import { groupVersionPath } from '../paths.ts';
 import { metaSchemas, metaVersion } from './meta-schemas.ts';
 import { versionInfo } from './version.ts';
 
-interface GroupVersionKind {
-  group: string;
-  version: string;
-  kind: string;
-}
+type PublishedKind = Pick<Kind, 'group' | 'version' | 'kind' | 'schema'>;
 
 /** The OpenAPI v3 document of one group-version: the schemas of its kinds, and the paths that clients look at. */
 export function openApiDocument(resources: readonly ServedResource[]): object {
@@ -28,41 +25,47 @@ export function openApiDocument(resources: readonly ServedResource[]): object {
   };
 }
 
-/** `io.k8s.api.apps.v1.Deployment`; custom resources reverse the group: `com.example.v1.Widget`. */
-function schemaName({ kind, isBuiltin }: ServedResource, name = kind.kind): string {
+/** `io.k8s.api.apps.v1.Deployment`; custom resources reverse the group: `dev.knative.serving.v1.Service`. */
+function schemaName(kind: PublishedKind, isBuiltin: boolean, name = kind.kind): string {
   const group = kind.group === '' ? 'core' : kind.group;
   if (isBuiltin) return `io.k8s.api.${group.replace(/\.k8s\.io$/, '')}.${kind.version}.${name}`;
   return `${group.split('.').toReversed().join('.')}.${kind.version}.${name}`;
 }
 
-function schemasOf(resource: ServedResource): Record<string, object> {
-  const { isBuiltin, kind, listKind } = resource;
-  const gvk: GroupVersionKind = { group: kind.group, version: kind.version, kind: kind.kind };
-  const { properties, ...rest } = kind.schema;
-  const published = (schema: Schema) => (isBuiltin ? builtinSchema(schema) : schema);
+const gvkOf = ({ group, version, kind }: PublishedKind) => ({ group, version, kind });
+
+function schemasOf({ isBuiltin, kind, listKind, subresources }: ServedResource): Record<string, object> {
+  const others = [...subresources.values()].flatMap((subresource) => subresource.kind ?? []);
   return {
-    [schemaName(resource)]: {
-      ...rest,
-      type: 'object',
-      properties: {
-        apiVersion: described.apiVersion,
-        kind: described.kind,
-        metadata: { ...reference(`${metaVersion}.ObjectMeta`), description: 'Standard object metadata.' },
-        ...Object.fromEntries(Object.entries(properties ?? {}).map(([name, schema]) => [name, published(schema)])),
-      },
-      'x-kubernetes-group-version-kind': [gvk],
-    },
-    [schemaName(resource, listKind)]: {
+    [schemaName(kind, isBuiltin)]: objectSchema(kind, isBuiltin),
+    [schemaName(kind, isBuiltin, listKind)]: {
       type: 'object',
       required: ['items'],
       properties: {
         apiVersion: described.apiVersion,
         kind: described.kind,
         metadata: reference(`${metaVersion}.ListMeta`),
-        items: { type: 'array', items: reference(schemaName(resource)) },
+        items: { type: 'array', items: reference(schemaName(kind, isBuiltin)) },
       },
-      'x-kubernetes-group-version-kind': [{ ...gvk, kind: listKind }],
+      'x-kubernetes-group-version-kind': [{ ...gvkOf(kind), kind: listKind }],
     },
+    ...Object.fromEntries(others.map((other) => [schemaName(other, true), objectSchema(other, true)])),
+  };
+}
+
+function objectSchema(kind: PublishedKind, isBuiltin: boolean): object {
+  const { properties, ...rest } = kind.schema;
+  const published = (schema: Schema) => (isBuiltin ? builtinSchema(schema) : schema);
+  return {
+    ...rest,
+    type: 'object',
+    properties: {
+      apiVersion: described.apiVersion,
+      kind: described.kind,
+      metadata: { ...reference(`${metaVersion}.ObjectMeta`), description: 'Standard object metadata.' },
+      ...Object.fromEntries(Object.entries(properties ?? {}).map(([name, schema]) => [name, published(schema)])),
+    },
+    'x-kubernetes-group-version-kind': [gvkOf(kind)],
   };
 }
 
@@ -92,45 +95,82 @@ const described = {
 
 const reference = (name: string) => ({ allOf: [{ $ref: `#/components/schemas/${name}` }] });
 
+/** The method by which each verb is asked for; the others are parameters of these. */
+const methods = { create: 'post', delete: 'delete', get: 'get', list: 'get', patch: 'patch', update: 'put' } as const;
+type Method = keyof typeof methods;
+
+/** A resource or one of its subresources, as it is described. */
+interface Described {
+  resource: ServedResource;
+  verbs: readonly Verb[];
+  /** What is sent and answered. */
+  kind: PublishedKind;
+  schema: string;
+  /** Distinguishes the names of its operations. */
+  suffix: string;
+  isStream: boolean;
+}
+
 function pathsOf(resource: ServedResource): Record<string, object> {
-  const { isBuiltin, kind, listKind } = resource;
-  const gvk: GroupVersionKind = { group: kind.group, version: kind.version, kind: kind.kind };
+  const { isBuiltin, kind, subresources, verbs } = resource;
   const root = groupVersionPath(kind.group, kind.version);
   const collection = kind.isNamespaced ? `${root}/namespaces/{namespace}/${kind.plural}` : `${root}/${kind.plural}`;
-  const own = json(reference(schemaName(resource)));
-  const list = json(reference(schemaName(resource, listKind)));
-  const tag = apiVersionOf(kind).replace(/[./]/g, '_');
-  const operation = (action: string, content: object, extra: object = {}) => ({
-    tags: [tag],
-    operationId: `${action}${kind.isNamespaced ? 'Namespaced' : ''}${kind.kind}_${tag}`,
-    responses: { 200: { description: 'OK', content } },
-    'x-kubernetes-action': action,
-    'x-kubernetes-group-version-kind': gvk,
-    ...extra,
-  });
+  const inNamespace = kind.isNamespaced ? [pathParameter('namespace')] : [];
+  const parameters = [pathParameter('name'), ...inNamespace];
+  const own = { resource, verbs, kind, schema: schemaName(kind, isBuiltin), suffix: '', isStream: false };
+  const paths: Record<string, object> = {
+    [collection]: { ...operations(own, 'list', 'create'), parameters: inNamespace },
+    [`${collection}/{name}`]: { ...operations(own, 'get', 'update', 'patch', 'delete'), parameters },
+  };
+  for (const [name, { kind: other, type, verbs }] of subresources) {
+    const schema = other ? schemaName(other, true) : own.schema;
+    const suffix = `_${name}`;
+    const described = { resource, verbs, kind: other ?? kind, schema, suffix, isStream: type === 'stream' };
+    paths[`${collection}/{name}/${name}`] = {
+      ...operations(described, 'get', 'create', 'update', 'patch', 'delete'),
+      parameters,
+    };
+  }
+  return paths;
+}
+
+/** Those of `verbs` that are offered, by their methods. */
+function operations(described: Described, ...verbs: readonly Method[]): Record<string, object> {
+  const offered = verbs.filter((verb) => described.verbs.includes(verb));
+  return Object.fromEntries(offered.map((verb) => [methods[verb], operation(described, verb)]));
+}
+
+function operation({ isStream, kind, resource, schema, suffix }: Described, verb: Method): object {
+  const { isBuiltin, listKind } = resource;
+  const { isNamespaced, kind: name } = resource.kind;
+  const action = verb === 'list' ? verb : methods[verb];
+  const tag = apiVersionOf(resource.kind).replace(/[./]/g, '_');
+  const own = json(reference(schema));
+  const answer = () => {
+    if (isStream) return { '*/*': { schema: { type: 'string' } } };
+    if (verb === 'list') return json(reference(schemaName(resource.kind, isBuiltin, listKind)));
+    return verb === 'delete' ? json(reference(`${metaVersion}.Status`)) : own;
+  };
   const body = (content: object) => ({ requestBody: { required: true, content }, parameters: writeParameters });
-  const patchTypes = [
+  return {
+    tags: [tag],
+    operationId: `${action}${isNamespaced ? 'Namespaced' : ''}${name}${suffix}_${tag}`,
+    responses: { 200: { description: 'OK', content: answer() } },
+    'x-kubernetes-action': isStream ? 'connect' : action,
+    'x-kubernetes-group-version-kind': gvkOf(kind),
+    ...(!isStream && (verb === 'create' || verb === 'update') && body(own)),
+    ...(verb === 'patch' && body(patches(isBuiltin))),
+  };
+}
+
+function patches(isBuiltin: boolean): object {
+  const types = [
     'application/apply-patch+yaml',
     'application/json-patch+json',
     'application/merge-patch+json',
     ...(isBuiltin ? ['application/strategic-merge-patch+json'] : []),
   ];
-  const patch = Object.fromEntries(patchTypes.map((type) => [type, { schema: reference(`${metaVersion}.Patch`) }]));
-  const namespace = kind.isNamespaced ? [pathParameter('namespace')] : [];
-  return {
-    [collection]: {
-      get: operation('list', list),
-      post: operation('post', own, body(own)),
-      parameters: namespace,
-    },
-    [`${collection}/{name}`]: {
-      get: operation('get', own),
-      put: operation('put', own, body(own)),
-      patch: operation('patch', own, body(patch)),
-      delete: operation('delete', json(reference(`${metaVersion}.Status`))),
-      parameters: [pathParameter('name'), ...namespace],
-    },
-  };
+  return Object.fromEntries(types.map((type) => [type, { schema: reference(`${metaVersion}.Patch`) }]));
 }
 
 const json = (schema: object) => ({ 'application/json': { schema } });
