@@ -25,7 +25,7 @@ export function openApiDocument(resources: readonly ServedResource[]): object {
   };
 }
 
-/** `io.k8s.api.apps.v1.Deployment`; custom resources reverse the group: `dev.knative.serving.v1.Service`. */
+/** `io.k8s.api.apps.v1.Deployment`; custom resources reverse the group: `com.example.v1.Widget`. */
 function schemaName(kind: PublishedKind, isBuiltin: boolean, name = kind.kind): string {
   const group = kind.group === '' ? 'core' : kind.group;
   if (isBuiltin) return `io.k8s.api.${group.replace(/\.k8s\.io$/, '')}.${kind.version}.${name}`;
