@@ -82,6 +82,20 @@ test('only the substrate that embeds a Kubernetes imports it into the server', (
   );
 });
 
+test('a driver of pods is known to one file only: drivers/choose.ts', () => {
+  const inside = /^src\/cluster\/node\/drivers\/[^/]+\//;
+  const wrong = sources
+    .filter((file) => file.startsWith('src/') && file !== 'src/cluster/node/drivers/choose.ts')
+    .flatMap((file) =>
+      importsOf(file)
+        .filter((specifier) => specifier.startsWith('.'))
+        .map((specifier) => new URL(specifier, `file:///${file}`).pathname.slice(1))
+        .filter((target) => inside.test(target) && !file.startsWith(inside.exec(target)?.[0] ?? ''))
+        .map((target) => `${file} imports ${target}`),
+    );
+  assert.deepEqual(wrong, []);
+});
+
 test('every folder of src/ has its place in the order of imports', () => {
   assert.deepEqual(
     readdirSync(`${root}src`).filter((folder) => !floors.includes(folder)),

@@ -218,8 +218,11 @@ export class PodRunner {
       const { metadata, spec } = pod;
       const ports = this.#portsText;
       try {
-        const annotations = { ...metadata.annotations, ...(ports === undefined ? {} : { [portsAnnotation]: ports }) };
-        const claimed = { ...metadata, annotations };
+        const { [portsAnnotation]: _, ...others } = metadata.annotations ?? {};
+        const claimed = {
+          ...metadata,
+          annotations: ports === undefined ? others : { ...others, [portsAnnotation]: ports },
+        };
         this.update(await client.update(PodKind, { ...pod, metadata: claimed, spec: { ...spec, nodeName } }));
         events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${keyText(keyOf(pod))} to ${nodeName}`);
         return;

@@ -76,7 +76,6 @@ export function processDriver(options: DriverOptions): Driver {
       log,
       isClosed: () => isClosed,
       onRemoved() {
-        if (sandboxes.get(podUid) !== made) return; // It has been removed before: its ports may be another's by now.
         sandboxes.delete(podUid);
         hostPorts.release(made.ports ?? {});
       },

@@ -48,6 +48,7 @@ export class ProcessSandbox implements Sandbox {
   ports: PortMap | undefined;
   readonly #options: ProcessSandboxOptions;
   readonly #running = new Set<ProcessContainer>();
+  #isRemoved = false;
 
   constructor(options: ProcessSandboxOptions) {
     this.podUid = options.podUid;
@@ -122,6 +123,7 @@ export class ProcessSandbox implements Sandbox {
 
   async remove(): Promise<void> {
     const { dir, copies, onRemoved } = this.#options;
+    if (this.#isRemoved) return; // What is there now is not its own.
     for (const container of await this.#containersOnDisk()) {
       const record = readRecord(dir, this.podUid, container);
       const isOurs = record !== undefined && record.bootId === bootId();
@@ -133,7 +135,8 @@ export class ProcessSandbox implements Sandbox {
     }
     copies.discard(dir);
     await rm(dir, { recursive: true, force: true });
-    onRemoved();
+    if (!this.#isRemoved) onRemoved();
+    this.#isRemoved = true;
   }
 
   /** Finds again what runs of it; what was half started is found, or will never run. */

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
+import type { CoreService } from '../../api/core/service.ts';
+import { groupsOf } from '../workloads/endpoint-slice/slices.ts';
+import type { Driver } from './driver.ts';
+import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
+import { openTestNode, type TestNode } from './testing/test-node.ts';
+import { ToyMachine } from './testing/toy-driver.ts';
+import { toyPrograms } from './testing/toy-programs.ts';
+
+const linux = { skip: process.platform !== 'linux' && 'each toy sandbox has an address of its own in 127.0.0.0/8' };
+
+describe('pods over a driver that knows no processes', linux, () => {
+  let registry: TestRegistry;
+  let node: TestNode;
+  let web: string;
+  let refusals = 0;
+  const machine = new ToyMachine(toyPrograms);
+  const openDriver = (): Driver => {
+    const driver = machine.open();
+    return {
+      ...driver,
+      async sandbox(pod, signal) {
+        if (refusals-- > 0) throw new Error('no addresses are left');
+        return driver.sandbox(pod, signal);
+      },
+    };
+  };
+
+  before(async () => {
+    registry = await openTestRegistry();
+    node = await openTestNode(registry.client, { openDriver });
+    web = await registry.push([{ file: '' }], { Entrypoint: ['web', '8080'], WorkingDir: '/' });
+  });
+  after(async () => {
+    await node.stop();
+    await registry.stop();
+  });
+  afterEach(async () => {
+    for (const { metadata } of (await node.client.list(PodKind, {})).items) await node.remove(metadata.name);
+    assert.deepEqual([...machine.sandboxes.keys()], []);
+  });
+
+  const ipOf = (pod: Pod) => pod.status?.podIP ?? '';
+  const sandboxOf = ({ metadata: { uid = '' } }: Pod) => machine.sandboxes.get(uid);
+  const environmentOf = async (pod: Pod) =>
+    (await fetch(`http://${ipOf(pod)}:8080/`)).json() as Promise<Record<string, string>>;
+
+  test("a pod's address is its sandbox's, for its status, its variables, its probes and its hooks", async () => {
+    const env = ['status.podIP', 'status.podIPs', 'status.hostIP'].map((fieldPath) => ({
+      name: fieldPath.replace('status.', ''),
+      valueFrom: { fieldRef: { fieldPath } },
+    }));
+    const container = {
+      env: [...env, { name: 'PORT', value: '8080' }],
+      readinessProbe: { httpGet: { path: '/ready', port: 8080 } },
+      lifecycle: { postStart: { httpGet: { path: '/hook', port: 8080 } } },
+    };
+    const pods = ['a', 'b'].map((name) => node.run(name, web, container));
+    const [a, b] = await Promise.all(pods.map(async (pod) => node.ready((await pod).metadata.name)));
+    assert.ok(a && b);
+    for (const pod of [a, b]) {
+      const ip = sandboxOf(pod)?.addresses.ips[0];
+      assert.ok(ip?.startsWith('127.77.'));
+      const { podIP, podIPs, hostIP } = pod.status ?? {};
+      assert.deepEqual({ podIP, podIPs, hostIP }, { podIP: ip, podIPs: [{ ip }], hostIP: '127.0.0.1' });
+      assert.equal(pod.metadata.annotations?.[portsAnnotation], undefined);
+      assert.deepEqual(await environmentOf(pod), { podIP: ip, podIPs: ip, hostIP: '127.0.0.1', PORT: '8080' });
+      assert.match(await node.logs(pod), /GET \/hook[\s\S]*GET \/ready/);
+    }
+    assert.notEqual(ipOf(a), ipOf(b));
+  });
+
+  test('the endpoints of a Service are the sandboxes of its pods, at their own ports', async () => {
+    await node.run('backend', web);
+    const pod = await node.ready('backend');
+    const service = {
+      metadata: { name: 's', namespace: 'default' },
+      spec: { ports: [{ port: 80, targetPort: 8080 }] },
+    } as unknown as CoreService;
+    const [group] = groupsOf(service, [pod]);
+    assert.deepEqual(group?.endpoints[0]?.addresses, [ipOf(pod)]);
+    assert.equal(group?.ports[0]?.port, 8080);
+  });
+
+  test('ports of a driver that the machine had before are forgotten', async () => {
+    const annotations = { [portsAnnotation]: '{"8080":41235}', kept: 'yes' };
+    await node.client.create(PodKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'moved', namespace: 'default', annotations },
+      spec: { nodeName: 'local', containers: [{ name: 'c', image: web }] },
+    });
+    assert.deepEqual((await node.ready('moved')).metadata.annotations, { kept: 'yes' });
+  });
+
+  test('commands of probes and hooks run in the sandbox, and their failures are told', async () => {
+    const lifecycle = { preStop: { exec: { command: ['complain', 'not yet'] } } };
+    await node.run('commands', web, { readinessProbe: { exec: { command: ['env', 'PATH'] } }, lifecycle });
+    await node.ready('commands');
+    await node.remove('commands');
+    const probe = { exec: { command: ['exit', '7'] }, periodSeconds: 1, failureThreshold: 1 };
+    await node.run('failing', web, { readinessProbe: probe });
+    assert.match((await node.events('failing', 'Unhealthy')).join('\n'), /Readiness probe failed: exit code 7/);
+  });
+
+  test('a program that ends is run again, or its pod is over', async () => {
+    await node.run('again', web, { command: ['exit', '3'] }, { restartPolicy: 'OnFailure' });
+    const again = await node.until('again', 'restarted', (pod) =>
+      Boolean(pod?.status?.containerStatuses?.[0]?.restartCount),
+    );
+    assert.equal(again.status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 3);
+    await node.run('over', web, { command: ['print'], args: ['last words'] }, { restartPolicy: 'Never' });
+    const over = await node.until('over', 'over', (pod) => pod?.status?.phase === 'Succeeded');
+    assert.equal(await node.logs(over), 'last words');
+  });
+
+  test('a pod is told to stop when its last connection is closed', async () => {
+    await node.run('busy', web, { command: ['echo', '8080'] }, { terminationGracePeriodSeconds: 60 });
+    const pod = await node.ready('busy');
+    const socket = connect({ host: ipOf(pod), port: 8080 });
+    await once(socket, 'connect');
+    await node.client.delete(PodKind, { namespace: 'default', name: 'busy' });
+    await node.until('busy', 'being deleted', (p) => p?.metadata.deletionTimestamp !== undefined);
+    socket.write('still served');
+    assert.equal(String((await once(socket, 'data'))[0]), 'still served');
+    socket.destroy();
+    await node.until('busy', 'gone', (p) => p === undefined);
+  });
+
+  test('the next agent finds the sandboxes, and those of pods that are gone end', async () => {
+    await node.run('stays', web);
+    await node.run('goes', web);
+    const [stays, goes] = [await node.ready('stays'), await node.ready('goes')];
+    const [container] = sandboxOf(stays)?.containers ?? [];
+    const orphan = sandboxOf(goes)?.containers[0];
+    assert.ok(container && orphan);
+    await node.restartAgent({
+      stopPods: false,
+      meanwhile: () =>
+        node.client.delete(PodKind, { namespace: 'default', name: 'goes' }, { gracePeriodSeconds: 0 }).then(() => {}),
+    });
+    assert.equal((await orphan.exited).signal, 9);
+    await node.until('goes', 'gone', (pod) => pod === undefined);
+    assert.equal(sandboxOf(goes), undefined);
+    const now = await node.client.get(PodKind, { namespace: 'default', name: 'stays' });
+    assert.deepEqual(now?.status, stays.status);
+    assert.deepEqual(sandboxOf(stays)?.containers, [container]);
+    container.signal('SIGKILL');
+    await node.until('stays', 'restarted', (pod) => pod?.status?.containerStatuses?.[0]?.restartCount === 1);
+  });
+
+  test('an agent that stops with its pods ends them, and the next one runs them again, where they were', async () => {
+    await node.run('again', web);
+    const before = await node.ready('again');
+    await node.restartAgent({ stopPods: true });
+    const pod = await node.until('again', 'ready again', (p) => {
+      const status = p?.status?.containerStatuses?.[0];
+      return status?.ready === true && status.restartCount === 1;
+    });
+    assert.equal(ipOf(pod), ipOf(before));
+    assert.equal((await fetch(`http://${ipOf(pod)}:8080/`)).status, 200);
+  });
+
+  test('what is left of a pod that is over goes when the next agent starts', async () => {
+    await node.run('over', web, { command: ['exit', '0'] }, { restartPolicy: 'Never' });
+    const pod = await node.until('over', 'over', (p) => p?.status?.phase === 'Succeeded');
+    await node.restartAgent({
+      stopPods: false,
+      async meanwhile() {
+        await machine.open().sandbox(pod, new AbortController().signal);
+      },
+    });
+    assert.deepEqual([...machine.sandboxes.keys()], []);
+  });
+
+  test('a sandbox that cannot be made is tried again, and an event says why', async () => {
+    refusals = 1;
+    await node.run('late', web);
+    assert.match((await node.events('late', 'FailedCreatePodSandBox')).join('\n'), /sandbox: no addresses are left/);
+    await node.ready('late');
+    refusals = Number.POSITIVE_INFINITY;
+    await node.run('never', web);
+    await node.events('never', 'FailedCreatePodSandBox');
+    await node.remove('never');
+    refusals = 0;
+  });
+});
