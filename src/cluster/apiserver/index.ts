@@ -85,7 +85,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
-  const resources = [...builtinStrategies({ kinds, podLogs }), ...(options.resources ?? [])];
+  const resources = [...builtinStrategies({ clock, kinds, podLogs }), ...(options.resources ?? [])];
   const machinery: Machinery = { store, registry: new ResourceRegistry(resources), admission, config, clock, log };
   const pipeline = new RequestPipeline(machinery);
   const client = inProcessClient(pipeline, log);

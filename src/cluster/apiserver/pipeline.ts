@@ -47,20 +47,22 @@ export class RequestPipeline implements Pipeline {
   }
 
   async list(request: ListRequest): Promise<ListResultPage> {
+    if (requireOffered(request)) throw notAllowed();
     return list(this.#machinery, request);
   }
 
   watch(request: WatchRequest): WatchStream {
+    if (requireOffered(request)) throw notAllowed();
     return watch(this.#machinery, request);
   }
 
   async create(request: RequestInfo, object: unknown, options: WriteOptions): Promise<Result> {
-    const subresource = requireOffered(request);
-    if (subresource?.type === 'action') {
-      const answer = await subresource.run(object, { ...request, name: request.name ?? '' }, this);
+    const does = requireOffered(request) ?? request.resource.strategy.action;
+    if (does?.type === 'action') {
+      const answer = await does.run(object, { ...request, name: request.name ?? '' }, this);
       return { stored: new Answer(answer, 0), warnings: [] };
     }
-    if (subresource) throw notAllowed();
+    if (does) throw notAllowed();
     return this.#told(create(this.#machinery, request, object, options));
   }
 
@@ -95,7 +97,7 @@ export class RequestPipeline implements Pipeline {
   }
 
   async deleteCollection(request: ListRequest, deletion: DeleteOptions): Promise<ListResultPage> {
-    const page = await list(this.#machinery, request);
+    const page = await this.list(request);
     const { dryRun, resource, user, verb } = request;
     for (let at = 0; at < page.items.length; at += deletionsAtOnce) {
       const deletions = page.items.slice(at, at + deletionsAtOnce).map(async ({ object }) => {

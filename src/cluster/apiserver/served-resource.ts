@@ -16,7 +16,7 @@ export function servedResource(strategy: Strategy, facts: Partial<ServedResource
   return {
     strategy,
     kind,
-    verbs: storedVerbs,
+    verbs: strategy.action?.verbs ?? storedVerbs,
     subresources: new Map(Object.entries(subresourcesOf(strategy, isBuiltin))),
     listKind: `${kind.kind}List`,
     isBuiltin,

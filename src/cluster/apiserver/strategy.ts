@@ -12,6 +12,8 @@ import type { Pipeline } from './resources.ts';
  */
 export interface Strategy<T extends KubeObject = KubeObject> {
   kind: Kind<T>;
+  /** What it does instead of being stored: `create` is all that it offers. */
+  action?: Action;
   /** Fields that field selectors may name besides name and namespace, each with what an absent one is compared as. */
   selectableFields?: Readonly<Record<string, string>>;
   /** A deletion answers with the object instead of a Status that names it. */
@@ -67,7 +69,7 @@ export interface View<T extends KubeObject = KubeObject> extends Offered {
   put(object: T, view: KubeObject): T;
 }
 
-/** Something that is done: binding, eviction, token. Its verb is `create`; what it writes goes through `pipeline`. */
+/** Something that is done: a review, binding, eviction, token. What it writes goes through `pipeline`. */
 export interface Action extends Offered {
   type: 'action';
   run(body: unknown, request: NamedRequest, pipeline: Pipeline): Promise<KubeObject>;

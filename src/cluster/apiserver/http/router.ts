@@ -2,11 +2,9 @@ import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Pipeline } from '../resources.ts';
 import { notAllowed, notServed, requireOffered } from '../served-resource.ts';
-import { virtualResources } from './documents/virtual-resources.ts';
 import type { Exchange } from './exchange.ts';
 import type { Documents } from './handlers/documents.ts';
 import { serveResource, verbOf } from './handlers/resource.ts';
-import { serveReview } from './handlers/reviews.ts';
 import { parseResourcePath, type ResourcePath } from './paths.ts';
 import { sendText } from './respond.ts';
 
@@ -33,11 +31,6 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
     if (await documents.serve(exchange)) return;
     throw notServed();
   }
-  if (isReview(path)) {
-    onRoute(exchange, 'create', qualified(path));
-    if (exchange.method !== 'POST') throw notAllowed();
-    return serveReview(exchange, path.plural, options.clock.now());
-  }
   const resource = pipeline.resources.find(path.group, path.version, path.plural);
   if (!resource) throw notServed();
   const { name, namespace, subresource } = path;
@@ -56,6 +49,3 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
 
 /** `widgets.example.com`, as two groups may use one name. */
 const qualified = ({ group, plural }: ResourcePath) => (group === '' ? plural : `${plural}.${group}`);
-
-const isReview = ({ group, plural, version }: ResourcePath): boolean =>
-  virtualResources.some((r) => r.group === group && r.version === version && r.plural === plural);

@@ -8,6 +8,7 @@ import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject, LabelSelector } from '../../../api/meta.ts';
 import { selectorText, selects } from '../../../api/selector.ts';
 import { ApiError } from '../../../api/status.ts';
+import { systemClock } from '../../../lib/clock.ts';
 import { ResourceRegistry } from '../resource-registry.ts';
 import { builtinStrategies } from '../strategies/builtin.ts';
 import { compileFieldSelector } from './field-selector.ts';
@@ -66,7 +67,7 @@ test('a selector written as a query selects what it selects as an object', () =>
   );
 });
 
-const resources = new ResourceRegistry(builtinStrategies({ kinds: [] })).all();
+const resources = new ResourceRegistry(builtinStrategies({ kinds: [], clock: systemClock })).all();
 function resourceOf<T extends KubeObject>({ kind, group }: Kind<T>) {
   const resource = resources.find((r) => r.kind.kind === kind && r.kind.group === group);
   assert.ok(resource);

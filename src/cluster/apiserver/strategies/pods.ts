@@ -1,8 +1,8 @@
 import { isPodTerminal, type Pod, PodKind, qosClassOf } from '../../../api/core/pod.ts';
 import { ApiError } from '../../../api/status.ts';
 import type { PodLogs } from '../../pod-logs.ts';
-import { servePodLog } from '../http/handlers/logs.ts';
 import type { Strategy, Stream } from '../strategy.ts';
+import { servePodLog } from './pod-log.ts';
 
 /** As Kubernetes has it, for a pod that does not say. */
 const graceSeconds = 30;

@@ -1,6 +1,5 @@
 import { apiVersionOf } from '../../../../api/kind.ts';
 import type { ServedResource } from '../../resources.ts';
-import { virtualResources } from './virtual-resources.ts';
 
 /** A resource as discovery describes it, whether it is stored or only answered. */
 export interface DiscoveredResource {
@@ -26,7 +25,7 @@ export interface DiscoveredSubresource {
 
 /** Everything that a client can discover, from what is served now. */
 export function discover(resources: readonly ServedResource[]): DiscoveredResource[] {
-  return [...resources.map(discovered), ...virtualResources];
+  return resources.map(discovered);
 }
 
 function discovered({ kind: { group, version, kind, ...names }, subresources, verbs }: ServedResource) {

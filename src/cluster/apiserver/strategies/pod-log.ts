@@ -1,9 +1,9 @@
-import { type Pod, PodKind } from '../../../../api/core/pod.ts';
-import { ApiError, badRequest, notFound } from '../../../../api/status.ts';
-import type { LogOptions, PodLogs } from '../../../pod-logs.ts';
-import { type Exchange, flag, isGone } from '../exchange.ts';
-import { writeSlices } from '../respond.ts';
-import { named, numberOf, type ResourceRequest } from './resource-request.ts';
+import { type Pod, PodKind } from '../../../api/core/pod.ts';
+import { ApiError, badRequest, notFound } from '../../../api/status.ts';
+import type { LogOptions, PodLogs } from '../../pod-logs.ts';
+import { type Exchange, flag, isGone } from '../http/exchange.ts';
+import { named, numberOf, type ResourceRequest } from '../http/handlers/resource-request.ts';
+import { writeSlices } from '../http/respond.ts';
 
 /** `GET …/pods/NAME/log`: plain text, sent on as it comes. */
 export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | undefined): Promise<void> {
