@@ -53,6 +53,15 @@ export function signalGroup(group: number, signal: NodeJS.Signals | number): boo
   }
 }
 
+/**
+ * Ends, with SIGKILL, what is left of a program that led the process group `group`, which must still be its own: all of
+ * the group, and by `mark`, a line of their environment, those that have left it (Linux).
+ */
+export async function endProgram({ group, mark }: { group?: number | undefined; mark: string }): Promise<void> {
+  if (group !== undefined) signalGroup(group, 'SIGKILL');
+  await killMarked(mark);
+}
+
 /** What goes on forking while it is looked for is looked for again, this often. */
 const rounds = 20;
 

@@ -2,11 +2,12 @@
  * The mutation run: `bin/node test/mutation/run.ts [PART-OF-A-FILE-NAME …]`. Each mutant of the core is run against the
  * tests of its file; one that no test notices must stand in survivors/ with the reason why it changes nothing.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { signalGroup } from '../../src/lib/processes.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
 import { survivors } from './survivors/index.ts';
 import { type Target, targets } from './targets.ts';
@@ -113,22 +114,14 @@ function runTests(target: Target, source: string, timeoutMs: number): Promise<{ 
     let isLate = false;
     const timer = setTimeout(() => {
       isLate = true;
-      endGroup(child);
+      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
     }, timeoutMs);
     child.once('exit', (code) => {
       clearTimeout(timer);
-      endGroup(child);
+      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
       rmSync(file, { force: true });
       const verdict = isLate ? 'took too long' : code === 0 ? 'survived' : 'noticed';
       resolve({ verdict, tookMs: performance.now() - runMs });
     });
   });
-}
-
-function endGroup({ pid }: ChildProcess): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-  } catch {
-    // All of it has ended already.
-  }
 }

@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { bootId } from '../../../lib/boot-id.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { replaceFileAsync, syncFolderAsync } from '../../../lib/durable.ts';
 import { messageOf } from '../../../lib/errors.ts';
@@ -13,7 +14,6 @@ import { parseImageConfig, type ReadImageConfig } from '../../../registry/image-
 import type { Descriptor } from '../../../registry/manifest.ts';
 import { parseManifest } from '../../../registry/manifest.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
-import { bootId } from '../boot-id.ts';
 import type { Files } from './files.ts';
 import { type Image, type ImageConfig, ImagePullError, type UnpackedLayer } from './image.ts';
 import { readStoredImage, readStoredLayer, type StoredImage, type StoredLayer } from './stored.ts';

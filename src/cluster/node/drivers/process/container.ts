@@ -2,11 +2,11 @@ import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
 import { KittiwakeError, messageOf } from '../../../../lib/errors.ts';
-import { killMarked, signalGroup } from '../../../../lib/processes.ts';
+import { isRunning, type ProcessIdentity } from '../../../../lib/process-identity.ts';
+import { endProgram, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerExit, ContainerId, RunningContainer, Streams, StreamsWanted } from '../../driver.ts';
 import { runBeside } from './exec.ts';
-import { isRunning, type ProcessIdentity } from './identity.ts';
 import type { ContainerRecord } from './record.ts';
 
 /** How often an adopted process, of which the agent is not the parent, is looked after. */
@@ -16,7 +16,7 @@ export interface ProcessContainerOptions {
   record: ContainerRecord;
   process: { pid: number; child: ChildProcess } | { pid: number; adopted: ProcessIdentity };
   /** The environment line that all processes of this start have. */
-  marker: string;
+  mark: string;
   clock: Clock;
   log: Logger;
   /** Called when nothing of it runs any more, before `exited` resolves. */
@@ -34,7 +34,7 @@ export class ProcessContainer implements RunningContainer {
   readonly #pid: number;
   #hasExited = false;
 
-  constructor({ record, process, marker, clock, log, onEnded }: ProcessContainerOptions) {
+  constructor({ record, process, mark, clock, log, onEnded }: ProcessContainerOptions) {
     this.#record = record;
     this.#log = log;
     this.id = record.id;
@@ -45,10 +45,7 @@ export class ProcessContainer implements RunningContainer {
     this.exited = ended.then(async (exit) => {
       this.#hasExited = true;
       // A container ends with its program: children that it left behind go too, even those with a group of their own.
-      await this.#settle('processes may be left of it', async () => {
-        signalGroup(this.#pid, 'SIGKILL');
-        await killMarked(marker);
-      });
+      await this.#settle('processes may be left of it', () => endProgram({ group: this.#pid, mark }));
       await this.#settle('its working copy could not be used again', onEnded);
       return exit;
     });

@@ -25,7 +25,6 @@ import { ImageStore } from '../../images/store.ts';
 import { runCommand } from '../../pods/run-command.ts';
 import { openTestRegistry, type TestRegistry } from '../../testing/test-images.ts';
 import { program } from '../../testing/test-node.ts';
-import { startFromStat, startOf } from './identity.ts';
 import { processDriver } from './index.ts';
 import { launcher, pidPath, readClaim, readRecord, recordPath, revoke } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
@@ -170,15 +169,6 @@ describe('the process driver', () => {
     const id = { podUid: 'uid', container: 'c', restart: 0 };
     writeFileSync(pidPath(dir, id), '123 (sh) R 1');
     assert.equal(readClaim(dir, id), undefined);
-  });
-
-  test('a process is told from its successor by when it started, and a zombie does not run', () => {
-    assert.equal(startOf(process.pid), startOf(process.pid));
-    assert.equal(startOf(2 ** 22 + 1), undefined);
-    const stat = (name: string, state: string) => `7 (${name}) ${state} ${'0 '.repeat(18)}4242 0`;
-    assert.match(startFromStat(stat('sh', 'S')) ?? '', /\/4242$/);
-    assert.match(startFromStat(stat('evil) R (x', 'S')) ?? '', /\/4242$/);
-    assert.equal(startFromStat(stat('sh', 'Z')), undefined);
   });
 
   test('what one start has compiled is there for the next, and NODE_OPTIONS stay those of the pod', async () => {

@@ -1,9 +1,9 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { replaceFile } from '../../../../lib/durable.ts';
+import { startFromStat, startOf } from '../../../../lib/process-identity.ts';
 import { parseDigest } from '../../../../registry/digest.ts';
 import type { ContainerId, PortMap } from '../../driver.ts';
-import { startFromStat, startOf } from './identity.ts';
 
 /**
  * What the disk knows of one start, so that an agent that dies at any moment finds it again or knows that it never was:

@@ -5,18 +5,18 @@ import { readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { bootId } from '../../../../lib/boot-id.ts';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
 import { KittiwakeError, messageOf } from '../../../../lib/errors.ts';
-import { killMarked, signalGroup } from '../../../../lib/processes.ts';
+import { isRunning } from '../../../../lib/process-identity.ts';
+import { endProgram } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
-import { bootId } from '../../boot-id.ts';
 import type { ContainerOnNode, PodAddresses, PortMap, RunningContainer, Sandbox } from '../../driver.ts';
 import { StartError } from '../../driver.ts';
 import type { Files } from '../../images/files.ts';
 import { drained } from './connections.ts';
 import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
 import { resolveCommand, searchPath } from './executable.ts';
-import { isRunning } from './identity.ts';
 import { folderInside, mountInside } from './inside.ts';
 import { type ContainerRecord, launcher, pidPath, readClaim, readRecord, revoke, writeRecord } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
@@ -128,9 +128,9 @@ export class ProcessSandbox implements Sandbox {
       const record = readRecord(dir, this.podUid, container);
       const isOurs = record !== undefined && record.bootId === bootId();
       const claim = !isOurs || revoke(dir, record.id) ? undefined : readClaim(dir, record.id);
-      if (claim !== undefined && claim !== 'revoked' && isRunning(claim)) signalGroup(claim.pid, 'SIGKILL');
-      else if (isOurs) copies.recycle(record.imageDigest, join(dir, container));
-      else await killMarked(this.#markerOf(container));
+      const runs = claim !== undefined && claim !== 'revoked' && isRunning(claim);
+      if (runs || !isOurs) await endProgram({ group: runs ? claim.pid : undefined, mark: this.#markOf(container) });
+      else copies.recycle(record.imageDigest, join(dir, container));
       this.#removeTemp(record);
     }
     copies.discard(dir);
@@ -169,7 +169,7 @@ export class ProcessSandbox implements Sandbox {
       }
     }
     // The program is gone; what it started may not be.
-    await killMarked(this.#markerOf(container));
+    await endProgram({ mark: this.#markOf(container) });
   }
 
   #follow(record: ContainerRecord, process: ProcessContainerOptions['process']): RunningContainer {
@@ -180,7 +180,7 @@ export class ProcessSandbox implements Sandbox {
       this.#removeTemp(record);
       copies.harvest(record.imageDigest, join(dir, container));
     };
-    const running = new ProcessContainer({ record, process, marker: this.#markerOf(container), clock, log, onEnded });
+    const running = new ProcessContainer({ record, process, mark: this.#markOf(container), clock, log, onEnded });
     this.#running.add(running);
     return running;
   }
@@ -192,7 +192,7 @@ export class ProcessSandbox implements Sandbox {
   }
 
   /** Tells the processes of one container of this node from all others, by a variable in their environment. */
-  #markerOf(container: string): string {
+  #markOf(container: string): string {
     return `KITTIWAKE_CONTAINER=${join(this.#options.dir, container)}`;
   }
 

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { bootId } from '../../../../lib/boot-id.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../observe/log.ts';
-import { bootId } from '../../boot-id.ts';
 import { runCommand } from '../../pods/run-command.ts';
 import { processDriver } from './index.ts';
 

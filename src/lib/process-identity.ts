@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { parseStat } from '../../../../lib/processes.ts';
-import { bootId } from '../../boot-id.ts';
+import { bootId } from './boot-id.ts';
+import { parseStat } from './processes.ts';
 
 /** A process, told apart from a later one that got the same number. */
 export interface ProcessIdentity {
