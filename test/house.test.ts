@@ -73,6 +73,22 @@ test('the embedded Kubernetes names no kind of the platform: features bring thei
   assert.deepEqual(naming, []);
 });
 
+/** Where the API server may know resources by name: what they do, what tables show of them, what it keeps itself. */
+const knowsResources = /^src\/cluster\/apiserver\/(strategies|crds|http\/table)\/|\/kubernetes-service\.ts$/;
+
+test('the generic code of the API server knows no resource by name: strategies do', () => {
+  const generic = sources.filter(
+    (file) => file.startsWith('src/cluster/apiserver/') && !knowsResources.test(file) && !isTest(file),
+  );
+  const naming = generic.flatMap((file) => [
+    ...importsOf(file)
+      .filter((specifier) => /\/api\/[^/]+\/[^/]+\.ts$/.test(specifier))
+      .map((specifier) => `${file} imports ${specifier}`),
+    ...(read(file).match(/\b(kind|plural|table|subresource) [!=]== '\w+'/g) ?? []).map((text) => `${file}: ${text}`),
+  ]);
+  assert.deepEqual(naming, []);
+});
+
 test('only the substrate that embeds a Kubernetes imports it into the server', () => {
   const above = sources.filter((file) => file.startsWith('src/server/') && !isTest(file));
   const importing = above.filter((file) => importsOf(file).some((s) => folderOf(file, s) === belowTheSeam.folder));

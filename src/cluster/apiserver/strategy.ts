@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import type { DeleteOptions } from '../../kube/client.ts';
@@ -75,11 +76,10 @@ export interface Action extends Offered {
   run(body: unknown, request: NamedRequest, pipeline: Pipeline): Promise<KubeObject>;
 }
 
-/**
- * What answers HTTP in its own way and for as long as it likes: log; and exec, attach and portforward, which go on in
- * another protocol on the connection.
- */
+/** What answers HTTP in its own way and for as long as it likes: log, exec, attach, portforward. */
 export interface Stream extends Offered {
   type: 'stream';
   serve(request: ResourceRequest): Promise<void>;
+  /** Takes over a connection on which the client asks for another protocol. Without it such a request is refused. */
+  upgrade?(request: RequestInfo, connection: Duplex, head: Buffer): Promise<void>;
 }

@@ -56,7 +56,8 @@ function scaleOf(object: KubeObject, paths: NonNullable<Kind['scale']>, isBuilti
 
 /** The Scale that was sent. 422 when what it asks for is not a number of replicas. */
 function decode(body: unknown, name: string): KubeObject {
-  if (!isJsonObject(body) || body.kind !== 'Scale') throw badRequest('the body of the scale subresource is a Scale');
+  if (!isJsonObject(body) || body.kind !== ScaleKind.kind)
+    throw badRequest('the body of the scale subresource is a Scale');
   const { replicas = 0 } = isJsonObject(body.spec) ? body.spec : {};
   if (typeof replicas !== 'number' || !Number.isInteger(replicas) || replicas < 0) {
     const kind = { ...ScaleKind, plural: 'scales' };
