@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { Backend, type Waiter } from './backend.ts';
 import type { Endpoint } from './endpoint.ts';
-import { defaultTarget, type RevisionTarget } from './snapshot.ts';
+import type { Target } from './routes/change.ts';
 import { poolOf } from './testing/pool.ts';
+import { targetOf } from './testing/routes.ts';
 
 class Request implements Waiter {
   previousWaiter: Waiter | undefined;
@@ -39,9 +40,9 @@ class Request implements Waiter {
   }
 }
 
-function target(ports: readonly number[], containerConcurrency = 0): RevisionTarget {
+function target(ports: readonly number[], containerConcurrency = 0): Target {
   const endpoints = ports.map((port) => ({ host: '127.0.0.1', port }));
-  return { ...defaultTarget('default', 'r'), containerConcurrency, endpoints };
+  return { ...targetOf('r'), containerConcurrency, endpoints };
 }
 
 /** Counts the timers that are due one day. */
@@ -63,7 +64,7 @@ class CountingClock extends VirtualClock {
 
 const portsOf = (requests: Iterable<Request>) => [...requests].map(({ endpoint }) => endpoint?.port);
 
-function backendOf(initial: RevisionTarget, queueMax = 100) {
+function backendOf(initial: Target, queueMax = 100) {
   const clock = new CountingClock();
   let demands = 0;
   const onDemand = () => {
@@ -89,6 +90,17 @@ describe("a revision's breaker", () => {
       requests.map((request) => request.endpoint?.port),
       [undefined, 80, undefined],
     );
+  });
+
+  it('asks for a pod again when it hears more of who could wake it, while requests wait', () => {
+    const { backend, demands } = backendOf({ ...target([]), revision: undefined });
+    const request = new Request().ask(backend);
+    backend.update(target([]));
+    assert.equal(demands(), 2);
+    backend.update(target([80]));
+    assert.equal(request.endpoint?.port, 80);
+    backend.update(target([]));
+    assert.equal(demands(), 2, 'nobody waits');
   });
 
   it('refuses what does not fit the queue', () => {

@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import { Endpoint } from './endpoint.ts';
 import { type Policy, policyFor } from './policies.ts';
 import { RevisionCounters } from './revision-counters.ts';
-import type { RevisionTarget } from './snapshot.ts';
+import type { Target } from './routes/change.ts';
 
 /** A request that waits for a slot. The links belong to the queue: undefined while it is not in it. */
 export interface Waiter {
@@ -16,14 +16,14 @@ export interface Waiter {
 export interface BackendOptions {
   clock: Clock;
   queueMax: number;
-  /** A request met a revision that has nothing to run it. */
+  /** A request met a backend that has nothing to run it. */
   onDemand: (backend: Backend) => void;
   random?: () => number;
 }
 
 /**
- * One revision as the gateway sees it: its endpoints, a slot for each request that may run at once, and the queue of
- * those that may not yet.
+ * One port of a Service as the gateway sees it: its endpoints, a slot for each request that may run at once, and the
+ * queue of those that may not yet.
  *
  *   acquire ──▶ slot ─────────────▶ release
  *       └─────▶ queue ──▶ start ──▶ release        (or cancel, while queued)
@@ -31,7 +31,7 @@ export interface BackendOptions {
  * Invariant: nobody waits while a ready endpoint has a free slot and is not resting.
  */
 export class Backend {
-  target!: RevisionTarget;
+  target!: Target;
   readonly counters: RevisionCounters;
   queued = 0;
   #options: BackendOptions;
@@ -45,7 +45,7 @@ export class Backend {
   #last: Waiter | undefined;
   #cancelWake: (() => void) | undefined;
 
-  constructor(target: RevisionTarget, options: BackendOptions) {
+  constructor(target: Target, options: BackendOptions) {
     this.#options = options;
     this.counters = new RevisionCounters(options.clock.monotonic());
     this.update(target);
@@ -61,7 +61,7 @@ export class Backend {
   }
 
   /** Takes over new limits and addresses; endpoints that are gone from `target` finish what they have. */
-  update(target: RevisionTarget): void {
+  update(target: Target): void {
     this.target = target;
     this.#policy = policyFor(target.containerConcurrency);
     this.#capacity = target.containerConcurrency;
@@ -77,6 +77,8 @@ export class Backend {
     }
     this.#ready = [...this.#known.values()].filter((endpoint) => endpoint.isReady);
     this.pump();
+    // Who could wake it may only be known by now.
+    if (this.queued > 0 && this.#ready.length === 0) this.#options.onDemand(this);
   }
 
   /** A slot at once, or a place in the queue (`start` is called later), or 'full'. */

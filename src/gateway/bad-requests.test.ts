@@ -7,7 +7,7 @@ import {
   type Origin,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startReplyOrigin,
   startTestGateway,
   statusOf,
@@ -20,7 +20,7 @@ describe('a request that is not HTTP/1.1 to the letter', () => {
   before(async () => {
     // It never answers: whatever comes back is the gateway's own.
     origin = await startReplyOrigin('');
-    gateway = await startTestGateway(snapshotOf([origin.port]));
+    gateway = await startTestGateway(routesOf([origin.port]));
   });
   after(async () => {
     await gateway.stop();
@@ -50,7 +50,7 @@ describe('a request that is not HTTP/1.1 to the letter', () => {
   });
 
   it('is answered 408 when its head does not arrive in time', async () => {
-    const slow = await startTestGateway(snapshotOf([origin.port]), { limits: { headTimeoutMs: 150 } });
+    const slow = await startTestGateway(routesOf([origin.port]), { limits: { headTimeoutMs: 150 } });
     const text = await exchange(slow.port, 'GET / HTTP/1.1\r\nHost');
     assert.equal(statusOf(text), 408);
     await slow.stop();

@@ -5,7 +5,7 @@ import { systemClock } from '../lib/clock.ts';
 import { KittiwakeError } from '../lib/errors.ts';
 import { silentLogger } from '../observe/log.ts';
 import { startGateway } from './index.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { RouteChange } from './routes/change.ts';
 import {
   eventually,
   exchange,
@@ -13,7 +13,7 @@ import {
   onHeads,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startHttpOrigin,
   startRawOrigin,
   startReplyOrigin,
@@ -42,7 +42,7 @@ describe('an upgrade', () => {
       });
       socket.on('end', () => socket.end(' bye'));
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /', upgrade, 'early '));
     await client.untilHas('welcome early ');
     assert.match(client.text, /^HTTP\/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n/);
@@ -66,8 +66,8 @@ describe('an upgrade', () => {
         socket.write(Buffer.from([0x81, 2, 0x68, 0x69]));
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([server.port]));
-    const snapshot = snapshotOf([server.port]);
+    const gateway = await startTestGateway(routesOf([server.port]));
+    const snapshot = routesOf([server.port]);
     const [routes] = snapshot.hosts.values();
     gateway.publish({ ...snapshot, hosts: new Map([['127.0.0.1', routes ?? []]]) });
     const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/`);
@@ -82,7 +82,7 @@ describe('an upgrade', () => {
 
   it('that is declined leaves an ordinary connection', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /', upgrade));
     await client.untilHas('ok');
     client.send(requestText('GET /', 'Connection: close\r\n'));
@@ -99,7 +99,7 @@ describe('an upgrade', () => {
         socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const h2c = 'Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
     await exchange(gateway.port, requestText('GET /', h2c));
     await exchange(gateway.port, requestText('POST /', `${upgrade}Content-Length: 1\r\nConnection: close\r\n`, 'a'));
@@ -110,7 +110,7 @@ describe('an upgrade', () => {
 
   it('ends upstream when the client is gone', async () => {
     const origin = await startReplyOrigin('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /', upgrade));
     await client.untilHas('101');
     client.socket.resetAndDestroy();
@@ -122,7 +122,7 @@ describe('an upgrade', () => {
 
 describe('the gateway', () => {
   it('turns away a connection over the limit with 503', async () => {
-    const gateway = await startTestGateway(snapshotOf([]), { limits: { connections: 1 } });
+    const gateway = await startTestGateway(routesOf([]), { limits: { connections: 1 } });
     const first = new RawClient(gateway.port).send(requestText('GET /'));
     await gateway.report(({ queued }) => queued === 1);
     const text = await new RawClient(gateway.port).ended();
@@ -139,7 +139,7 @@ describe('the gateway', () => {
         else socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const idle = new RawClient(gateway.port).send(requestText('GET /'));
     await idle.untilHas('ok');
     const slow = new RawClient(gateway.port).send(requestText('GET /slow'));
@@ -155,7 +155,7 @@ describe('the gateway', () => {
   });
 
   it('cuts what is left when the grace is over', async () => {
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     const client = new RawClient(gateway.port).send(requestText('GET /'));
     await gateway.report(({ queued }) => queued === 1);
     await gateway.stop({ graceMs: 10 });
@@ -170,8 +170,8 @@ describe('the gateway', () => {
       info: (fields: object, message: string) => message === 'request' && lines.push(fields),
     };
     const source = {
-      async start(onSnapshot: (snapshot: Snapshot) => void) {
-        onSnapshot(snapshotOf([origin.port]));
+      async start(onChange: (snapshot: RouteChange) => void) {
+        onChange(routesOf([origin.port]));
       },
       stop() {},
     };
@@ -189,7 +189,7 @@ describe('the gateway', () => {
   });
 
   it('says which port is in use', async () => {
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     const options = { port: gateway.port, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b' };
     const source = { start: async () => {}, stop() {} };
     const second = startGateway({ ...options, source, clock: systemClock, log: silentLogger });

@@ -7,7 +7,7 @@ import type { RevisionStats, StatsReport } from '../serving/autoscaler/stats.ts'
 import type { Backend } from './backend.ts';
 import { DemandReporter } from './demand.ts';
 import { Router } from './router.ts';
-import { eventually, revisionKey, snapshotOf } from './testing/fixture.ts';
+import { eventually, host, routesOf, targetKey } from './testing/fixture.ts';
 
 describe('the demand reporter', () => {
   const cleanups: (() => void)[] = [];
@@ -51,7 +51,7 @@ describe('the demand reporter', () => {
     return { router, clock, reports, period };
   }
 
-  const none = { hosts: new Map(), revisions: new Map() };
+  const none = { hosts: new Map([[host, undefined]]), targets: new Map([[targetKey, undefined]]) };
   const serve = (backend: Backend | undefined, clock: VirtualClock) => {
     backend?.counters.arrive(clock.monotonic());
     backend?.counters.end(clock.monotonic(), 0, 1);
@@ -59,21 +59,19 @@ describe('the demand reporter', () => {
 
   it('says once of a revision that nothing routes to any more that it is idle, and then forgets it', async () => {
     const { router, clock, period, reports } = await start((response) => response.writeHead(204).end());
-    router.swap(snapshotOf([]));
+    router.apply(routesOf([]));
     const [gone] = router.backends();
     serve(gone, clock);
     assert.deepEqual(
       (await period()).map(({ name, requestCount }) => [name, requestCount]),
       [['hello-00001', 1]],
     );
-    router.swap(none);
+    router.apply(none);
     assert.equal([...router.backends()].length, 0);
     const [last] = await period();
     assert.deepEqual([last?.name, last?.requestCount, last?.averageConcurrency], ['hello-00001', 0, 0]);
     // Of the next report, which another revision causes, it is no part.
-    const { hosts, revisions } = snapshotOf([]);
-    const renamed = new Map([...revisions.values()].map((target) => [revisionKey, { ...target, name: 'other' }]));
-    router.swap({ hosts, revisions: renamed });
+    router.apply(routesOf([], { revision: 'other' }));
     const [other] = router.backends();
     assert.notEqual(other, gone);
     serve(other, clock);
@@ -91,7 +89,7 @@ describe('the demand reporter', () => {
       if (isAnswering) response.writeHead(204).end();
       else held.push(response);
     });
-    router.swap(snapshotOf([8080]));
+    router.apply(routesOf([8080]));
     for (let second = 1; second <= 4; second++) {
       await clock.advance(1_000);
       await eventually(() => reports.length === second);
@@ -110,7 +108,7 @@ describe('the demand reporter', () => {
 
   it('reports on after a report that failed in itself', async () => {
     const { router, clock, period } = await start((response) => response.writeHead(204).end());
-    router.swap(snapshotOf([8080]));
+    router.apply(routesOf([8080]));
     const [backend] = router.backends();
     assert.ok(backend);
     const { counters } = backend;

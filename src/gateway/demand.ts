@@ -84,7 +84,7 @@ export class DemandReporter {
     const revisions: RevisionStats[] = [];
     for (const backend of this.#urgent) {
       // A request that is gone already, or has found its pod, needs nothing.
-      if (backend.queued === 0 || backend.hasReadyEndpoints) continue;
+      if (backend.queued === 0 || backend.hasReadyEndpoints || !canBeWoken(backend)) continue;
       if (this.#toldEarly.has(backend)) continue;
       this.#toldEarly.set(backend, 1);
       revisions.push(statsOf(backend, { averageConcurrency: 1, requestCount: 1 }));
@@ -99,6 +99,7 @@ export class DemandReporter {
     const before = this.#reported;
     this.#reported = new Set();
     for (const backend of this.#options.backends()) {
+      if (!canBeWoken(backend)) continue;
       const cut = backend.counters.cut(nowMs);
       const requestCount = Math.max(0, cut.requestCount - (this.#toldEarly.get(backend) ?? 0));
       const isActive = cut.averageConcurrency > 0 || cut.requestCount > 0 || backend.queued > 0;
@@ -168,7 +169,10 @@ export class DemandReporter {
   }
 }
 
+/** The autoscaler knows revisions; other Services have the pods that they have. */
+const canBeWoken = ({ target }: Backend): boolean => target.revision !== undefined;
+
 function statsOf(backend: Backend, counted: { averageConcurrency: number; requestCount: number }): RevisionStats {
-  const { namespace, name } = backend.target;
-  return { namespace, name, ...counted, queued: backend.queued };
+  const { namespace, revision = '' } = backend.target;
+  return { namespace, name: revision, ...counted, queued: backend.queued };
 }

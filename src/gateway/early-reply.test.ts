@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import {
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startHttpOrigin,
   startRawOrigin,
   startTestGateway,
@@ -36,7 +36,7 @@ describe('a revision that replies before it has taken the whole request', () => 
             answer(socket);
           });
         });
-        const gateway = await startTestGateway(snapshotOf([origin.port]));
+        const gateway = await startTestGateway(routesOf([origin.port]));
         for (let round = 0; round < 4; round++) {
           const client = new RawClient(gateway.port);
           if (framing === 'length') {
@@ -62,7 +62,7 @@ describe('a revision that replies before it has taken the whole request', () => 
         response.end('too large', () => incoming.socket.destroySoon());
       });
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     for (let round = 0; round < 4; round++) {
       const client = new RawClient(gateway.port);
       client.send(requestText('POST /', `Content-Length: ${size}\r\n`, 'x'.repeat(size)));
@@ -81,7 +81,7 @@ describe('a revision that replies before it has taken the whole request', () => 
         socket.resetAndDestroy();
       });
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port);
     client.send(requestText('POST /', `Content-Length: ${size}\r\n`, 'x'.repeat(size)));
     const text = await client.ended();

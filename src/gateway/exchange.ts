@@ -338,7 +338,7 @@ export function countLocalReply({ counters }: GatewayContext, status: number): v
 
 /** For messages. */
 function revisionOf({ target }: Backend): string {
-  return `revision ${target.namespace}/${target.name}`;
+  return `${target.revision === undefined ? 'Service' : 'revision'} ${target.namespace}/${target.name}`;
 }
 
 /** What a request is called when it is suspected: not by its query, which tells nothing of the code that it runs. */

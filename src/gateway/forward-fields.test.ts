@@ -6,13 +6,13 @@ import { fieldValue } from './http1/fields.ts';
 import { defaultMessageLimits } from './http1/limits.ts';
 import { RequestHead, readRequestHead } from './http1/request-head.ts';
 import { Router } from './router.ts';
-import { snapshotOf } from './testing/fixture.ts';
+import { routesOf, targetKey } from './testing/fixture.ts';
 
 function forwarded(fields: string, remoteAddress = '127.0.0.1', appendHeaders: Record<string, string> = {}) {
   const router = new Router({ clock: new VirtualClock(), queueMax: 1, onDemand() {} });
-  const snapshot = snapshotOf([80]);
-  const splits = [{ percent: 100, revision: 'default/hello-00001', appendHeaders }];
-  router.swap({ ...snapshot, hosts: new Map([['a', [{ prefix: '/', headers: [], splits }]]]) });
+  const routes = routesOf([80]);
+  const splits = [{ percent: 100, target: targetKey, appendHeaders }];
+  router.apply({ ...routes, hosts: new Map([['a', [{ prefix: '/', headers: [], splits }]]]) });
   const [route] = router.routesOf('a') ?? [];
   const [split] = route?.splits ?? [];
   assert.ok(split !== undefined);

@@ -7,22 +7,22 @@ import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { createCounters, dateField, type GatewayContext } from './context.ts';
 import { type AutoscalerAddress, DemandReporter } from './demand.ts';
-import { informerSource } from './informer-source.ts';
 import { defaultLimits, type GatewayLimits } from './limits.ts';
 import { Listener } from './listener.ts';
 import { exposeMetrics } from './metrics.ts';
 import { protocols } from './protocols.ts';
 import { Router } from './router.ts';
+import type { RouteSource } from './routes/change.ts';
+import { informerSource } from './routes/informers.ts';
 import type { Protocols } from './sides.ts';
-import type { SnapshotSource } from './snapshot.ts';
 
 export { defaultLimits, type GatewayLimits } from './limits.ts';
-export type { Snapshot, SnapshotSource } from './snapshot.ts';
+export type { RouteChange, RouteSource } from './routes/change.ts';
 
 export interface GatewayOptions {
   /** Where routes come from: a Kubernetes API, or another source (in tests). */
   client?: Client;
-  source?: SnapshotSource;
+  source?: RouteSource;
   /** Loopback unless given. */
   host?: string;
   /** 0 is any free one. */
@@ -91,9 +91,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   if (options.metrics !== undefined) exposeMetrics(options.metrics, context);
   const source = sourceOf(options);
   // Without routes every host is unknown: a gateway that starts again must not answer 404 for services that exist.
-  await source.start((snapshot) => {
-    router.swap(snapshot);
-    context.counters.problems = snapshot.problems?.length ?? 0;
+  await source.start((change) => {
+    router.apply(change);
+    context.counters.problems = change.problems ?? context.counters.problems;
   });
   const { host, port: portWanted, handle } = options;
   const port = await listener.listen({ host, port: portWanted, handle }).catch(async (error) => {
@@ -113,7 +113,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-function sourceOf(options: GatewayOptions): SnapshotSource {
+function sourceOf(options: GatewayOptions): RouteSource {
   if (options.source !== undefined) return options.source;
   if (options.client === undefined) throw new Error('startGateway needs a client or a source');
   return informerSource(options.client, options.clock, options.log);

@@ -6,7 +6,7 @@ import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import { startGateway } from './index.ts';
 import { startChildGateway } from './testing/child-gateway.ts';
-import { exchange, RawClient, requestText, snapshotOf, startReplyOrigin, statusOf } from './testing/fixture.ts';
+import { exchange, RawClient, requestText, routesOf, startReplyOrigin, statusOf } from './testing/fixture.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const closing = 'Connection: close\r\n';
@@ -41,7 +41,7 @@ describe('a gateway on a lent socket', () => {
     const handle = boundHandle();
     const other = await startChildGateway([origin.port], { handle });
     const gateway = await startGateway({
-      source: { start: async (onSnapshot) => onSnapshot(snapshotOf([origin.port])), stop() {} },
+      source: { start: async (onChange) => onChange(routesOf([origin.port])), stop() {} },
       port: 0,
       handle,
       autoscaler: { url: 'http://127.0.0.1:9' },
@@ -61,7 +61,7 @@ describe('a gateway on a lent socket', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const gateway = await startGateway({
-      source: { start: async (onSnapshot) => onSnapshot(snapshotOf([origin.port])), stop() {} },
+      source: { start: async (onChange) => onChange(routesOf([origin.port])), stop() {} },
       port: 0,
       handle: server,
       autoscaler: { url: 'http://127.0.0.1:9' },

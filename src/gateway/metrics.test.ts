@@ -9,13 +9,13 @@ import { defaultLimits } from './limits.ts';
 import { exposeMetrics } from './metrics.ts';
 import { protocols } from './protocols.ts';
 import { Router } from './router.ts';
-import { snapshotOf } from './testing/fixture.ts';
+import { routesOf } from './testing/fixture.ts';
 
 describe("the gateway's metrics", () => {
   it('count requests, their durations and their queue by revision, in Prometheus text', async () => {
     const clock = new VirtualClock();
     const router = new Router({ clock, queueMax: 1, onDemand() {} });
-    router.swap(snapshotOf([80]));
+    router.apply(routesOf([80]));
     const [backend] = router.backends();
     backend?.counters.arrive(0);
     backend?.counters.end(3, 3, 1);

@@ -98,7 +98,8 @@ function histogram(name: string, backend: Backend): string[] {
 }
 
 function labelsOf({ target }: Backend): Record<string, string> {
-  return { namespace: target.namespace, revision: target.name };
+  const { namespace, name, revision } = target;
+  return revision === undefined ? { namespace, service: name } : { namespace, revision };
 }
 
 function series(name: string, labels: Record<string, string>, value: number): string {

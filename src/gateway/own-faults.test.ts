@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Metrics } from '../observe/metrics.ts';
 import type { BoundRoute } from './router.ts';
-import { defaultTarget, type Snapshot } from './snapshot.ts';
+import type { RouteChange } from './routes/change.ts';
 import {
   exchange,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startReplyOrigin,
   startTestGateway,
   statusOf,
 } from './testing/fixture.ts';
+import { targetOf } from './testing/routes.ts';
 import { ShiftingClock } from './testing/shifting-clock.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -20,11 +21,11 @@ const faults = (count: number) =>
   new RegExp(`^kittiwake_gateway_internal_errors_total\\{role="gateway"\\} ${count}$`, 'm');
 
 /** One good host, and `bad` beside it. */
-function beside(port: number, bad: Snapshot): Snapshot {
-  const good = snapshotOf([port]);
+function beside(port: number, bad: RouteChange): RouteChange {
+  const good = routesOf([port]);
   return {
     hosts: new Map([...good.hosts, ...bad.hosts]),
-    revisions: new Map([...good.revisions, ...bad.revisions]),
+    targets: new Map([...good.targets, ...bad.targets]),
   };
 }
 
@@ -34,7 +35,7 @@ describe('an error in the gateway itself', () => {
   it('while a request is routed ends that request with 500, is counted, and nothing else', async () => {
     const origin = await startReplyOrigin(ok);
     const headers = null as unknown as BoundRoute['headers'];
-    const bad = { hosts: new Map([['bad', [{ prefix: '/', headers, splits: [] }]]]), revisions: new Map() };
+    const bad = { hosts: new Map([['bad', [{ prefix: '/', headers, splits: [] }]]]), targets: new Map() };
     const metrics = new Metrics('gateway');
     const gateway = await startTestGateway(beside(origin.port, bad), { metrics });
     const other = new RawClient(gateway.port).send(requestText('GET /'));
@@ -52,11 +53,11 @@ describe('an error in the gateway itself', () => {
   it('while a pod is connected to ends that request with 500 and frees its slot', async () => {
     const origin = await startReplyOrigin(ok);
     const endpoints = [{ host: '127.0.0.1', port: 99_999 }];
-    const target = { ...defaultTarget('default', 'bad'), containerConcurrency: 1, endpoints };
-    const splits = [{ percent: 100, revision: 'default/bad', appendHeaders: {} }];
+    const target = { ...targetOf('bad'), containerConcurrency: 1, endpoints };
+    const splits = [{ percent: 100, target: 'default/bad:80', appendHeaders: {} }];
     const bad = {
       hosts: new Map([['bad', [{ prefix: '/', headers: [], splits }]]]),
-      revisions: new Map([['default/bad', target]]),
+      targets: new Map([['default/bad:80', target]]),
     };
     const metrics = new Metrics('gateway');
     const gateway = await startTestGateway(beside(origin.port, bad), { metrics });
@@ -73,7 +74,7 @@ describe('an error in the gateway itself', () => {
 
   it('while one waiting request is started leaves those behind it in the queue their turn', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([], { containerConcurrency: 1 }));
+    const gateway = await startTestGateway(routesOf([], { containerConcurrency: 1 }));
     const first = new RawClient(gateway.port).send(requestText('GET /', closing));
     await gateway.report(({ queued }) => queued === 1);
     const second = new RawClient(gateway.port).send(requestText('GET /', closing));
@@ -81,7 +82,7 @@ describe('an error in the gateway itself', () => {
       { host: '127.0.0.1', port: 99_999 },
       { host: '127.0.0.1', port: origin.port },
     ];
-    gateway.publish(snapshotOf([], { containerConcurrency: 1, endpoints }));
+    gateway.publish(routesOf([], { containerConcurrency: 1, endpoints }));
     const statuses = [statusOf(await first.ended()), statusOf(await second.ended())];
     assert.ok(
       statuses.every((status) => status === 200 || status === 500),
@@ -96,7 +97,7 @@ describe('an error in the gateway itself', () => {
     const origin = await startReplyOrigin(ok);
     const clock = new ShiftingClock();
     const metrics = new Metrics('gateway');
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { clock, metrics });
+    const gateway = await startTestGateway(routesOf([origin.port]), { clock, metrics });
     const client = new RawClient(gateway.port).send(requestText('GET /'));
     await client.untilHas('ok');
     const monotonic = clock.monotonic;

@@ -11,7 +11,7 @@ import {
   onHeads,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startHttpOrigin,
   startRawOrigin,
   startReplyOrigin,
@@ -30,7 +30,7 @@ describe('a request', () => {
         socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const fields =
       'A: b\r\nConnection: close, X-Secret\r\nKeep-Alive: timeout=1\r\nX-Secret: 1\r\nTE: trailers\r\n' +
       'Proxy-Authorization: x\r\nKnative-Serving-Revision: forged\r\nHTTP2-Settings: AAA\r\n' +
@@ -68,7 +68,7 @@ describe('a request', () => {
         socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const text = `GET http://${host}:80?q HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n`;
     assert.equal(statusOf(await exchange(gateway.port, text)), 200);
     assert.match(heads[0] ?? '', new RegExp(`^GET /\\?q HTTP/1.1\r\nHost: ${host}:80\r\n`));
@@ -78,7 +78,7 @@ describe('a request', () => {
 
   it('finds its host whatever the case and the port, after an empty line too', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const text = `\r\nGET / HTTP/1.1\r\nHOST: ${host.toUpperCase()}:8080\r\nConnection: close\r\n\r\n`;
     assert.equal(statusOf(await exchange(gateway.port, text)), 200);
     await gateway.stop();
@@ -86,7 +86,7 @@ describe('a request', () => {
   });
 
   it('of an unknown host is answered 404 with a remedy, and the connection stays', async () => {
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     const client = new RawClient(gateway.port).send('GET / HTTP/1.1\r\nHost: nobody\r\n\r\n');
     assert.match(await client.untilHas('served'), /^HTTP\/1.1 404 .*no route for host "nobody"/s);
     client.send('HEAD / HTTP/1.1\r\nHost: nobody\r\nConnection: close\r\n\r\n');
@@ -103,7 +103,7 @@ describe('a request', () => {
       });
       incoming.on('end', () => response.end(`${incoming.method} ${incoming.url} ${body}`));
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port);
     client.send(
       requestText('GET /1') +
@@ -134,7 +134,7 @@ describe('a request', () => {
         response.end('done');
       });
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const bytes = requestText(
       'POST /x',
       'A: b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n',
@@ -159,7 +159,7 @@ describe('a body', () => {
       response.writeHead(200);
       incoming.pipe(response);
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const sent = randomBytes(20_000_000);
     for (const framing of [{ 'content-length': sent.length }, { 'transfer-encoding': 'chunked' }]) {
       const outgoing = request({
@@ -191,7 +191,7 @@ describe('a body', () => {
       response.on('drain', more);
       more();
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port);
     client.socket.pause();
     client.send(requestText('GET /'));
@@ -209,7 +209,7 @@ describe('a body', () => {
 
   it('is taken no faster from the client than the revision reads it', async () => {
     const origin = await startRawOrigin((socket) => socket.pause());
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('POST /', 'Content-Length: 1000000000\r\n'));
     const block = Buffer.alloc(64 * 1024);
     let last = -1;
@@ -227,7 +227,7 @@ describe('a body', () => {
 
   it('over the limit is answered 413, by its length or as soon as it is too long', async () => {
     const origin = await startRawOrigin(() => {});
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { limits: { bodyBytes: 10 } });
+    const gateway = await startTestGateway(routesOf([origin.port]), { limits: { bodyBytes: 10 } });
     const known = await exchange(gateway.port, requestText('POST /', 'Content-Length: 11\r\n'));
     assert.equal(statusOf(known), 413);
     const streamed = requestText('POST /', 'Transfer-Encoding: chunked\r\n', 'b\r\n01234567890\r\n');
@@ -240,7 +240,7 @@ describe('a body', () => {
     const origin = await startHttpOrigin((incoming, response) => {
       incoming.pipe(response);
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port);
     client.send(requestText('POST /', 'Content-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n'));
     assert.equal(await client.untilHas('\r\n\r\n'), 'HTTP/1.1 100 Continue\r\n\r\n');
@@ -304,7 +304,7 @@ describe('a reply', () => {
   for (const [name, method, reply, expected] of replies) {
     it(`${name} is passed on, and the connection can be used again`, async () => {
       const origin = await startReplyOrigin(reply);
-      const gateway = await startTestGateway(snapshotOf([origin.port]));
+      const gateway = await startTestGateway(routesOf([origin.port]));
       const client = new RawClient(gateway.port);
       for (let turn = 0; turn < 2; turn++) {
         client.text = '';
@@ -326,7 +326,7 @@ describe('a reply', () => {
           socket.end('lo');
         }),
       );
-      const gateway = await startTestGateway(snapshotOf([origin.port]));
+      const gateway = await startTestGateway(routesOf([origin.port]));
       const client = new RawClient(gateway.port).send(requestText('GET /'));
       const text = await client.untilHas('0\r\n\r\n');
       assert.equal(
@@ -354,7 +354,7 @@ describe('a reply', () => {
         setImmediate(() => socket.write(reply.slice(at++)));
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const texts = new Set<string>();
     while (at < reply.length) texts.add(await exchange(gateway.port, requestText('GET /', 'Connection: close\r\n')));
     assert.equal(texts.size, 1);
@@ -365,7 +365,7 @@ describe('a reply', () => {
 
   it('that comes before the request has ended closes the connection after it', async () => {
     const origin = await startReplyOrigin('HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno');
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const text = await exchange(gateway.port, requestText('POST /', 'Content-Length: 1000\r\n', 'abc'));
     assert.match(text, /^HTTP\/1.1 413 Too Large[\s\S]*no$/);
     await eventually(() => isLeft(origin));
@@ -390,7 +390,7 @@ describe('a client that leaves', () => {
             socket.write(part);
           }),
         );
-        const gateway = await startTestGateway(snapshotOf([origin.port]));
+        const gateway = await startTestGateway(routesOf([origin.port]));
         const client = new RawClient(gateway.port).send(requestText('GET /'));
         await eventually(() => heads === 1);
         if (part !== '') await client.untilHas('hel');

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { requestDeadlineMs } from './request-deadline.ts';
-import { defaultTarget, type RevisionTarget } from './snapshot.ts';
+import type { Limits } from './routes/change.ts';
+import { targetOf } from './testing/routes.ts';
 
 describe("a request's deadline", () => {
   const all = { timeoutMs: 100, responseStartTimeoutMs: 50, idleTimeoutMs: 30 };
@@ -10,7 +11,7 @@ describe("a request's deadline", () => {
   const interim = { ...waiting, lastReplyMs: 40, hasInterim: true };
   const replying = { ...waiting, lastReplyMs: 60, hasReply: true };
   const never = Number.POSITIVE_INFINITY;
-  const cases: [name: string, limits: Partial<RevisionTarget>, progress: typeof waiting, deadlineMs: number][] = [
+  const cases: [name: string, limits: Partial<Limits>, progress: typeof waiting, deadlineMs: number][] = [
     ['counts from arrival', { timeoutMs: 100 }, waiting, 110],
     ['is the start of the reply while there is none', start, waiting, 60],
     ['is not about the start once there is an interim reply', start, interim, 110],
@@ -22,10 +23,7 @@ describe("a request's deadline", () => {
   ];
   for (const [name, limits, progress, deadlineMs] of cases) {
     it(name, () => {
-      assert.equal(
-        requestDeadlineMs({ ...defaultTarget('n', 'r'), ...limits }, { arrivedMs: 10, ...progress }),
-        deadlineMs,
-      );
+      assert.equal(requestDeadlineMs({ ...targetOf('r'), ...limits }, { arrivedMs: 10, ...progress }), deadlineMs);
     });
   }
 });

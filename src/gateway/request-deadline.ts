@@ -1,4 +1,4 @@
-import type { RevisionTarget } from './snapshot.ts';
+import type { Limits } from './routes/change.ts';
 
 /** How far a request has come; times are monotonic milliseconds. */
 export interface RequestProgress {
@@ -17,7 +17,7 @@ export interface RequestProgress {
  * start limit is disarmed by any byte of a reply, an interim one included (pkg/http/handler/timeout.go); the idle limit
  * runs from the arrival, so that waiting for a pod counts.
  */
-export function requestDeadlineMs(target: RevisionTarget, progress: RequestProgress): number {
+export function requestDeadlineMs(target: Limits, progress: RequestProgress): number {
   const { arrivedMs, lastReplyMs, hasReply, hasInterim } = progress;
   const idleMs = target.idleTimeoutMs === 0 ? Number.POSITIVE_INFINITY : lastReplyMs + target.idleTimeoutMs;
   if (hasReply) return idleMs;

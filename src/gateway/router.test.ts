@@ -2,25 +2,32 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { chooseSplit, matchRoute, Router } from './router.ts';
-import { defaultTarget, type PathRoute, type Snapshot, type Split } from './snapshot.ts';
+import type { PathRoute, RouteChange, Split } from './routes/change.ts';
 import { poolOf } from './testing/pool.ts';
+import { targetOf } from './testing/routes.ts';
 
-const split = (name: string, percent = 100): Split => ({ percent, revision: `ns/${name}`, appendHeaders: {} });
+const split = (name: string, percent = 100): Split => ({ percent, target: `ns/${name}:80`, appendHeaders: {} });
 const route = (prefix: string, splits: Split[], headers: PathRoute['headers'] = []): PathRoute => ({
   prefix,
   headers,
   splits,
 });
 
-function snapshotOf(hosts: Record<string, PathRoute[]>, names: string[]): Snapshot {
+function routesOf(hosts: Record<string, PathRoute[]>, names: string[]): RouteChange {
   const endpoints = [{ host: '127.0.0.1', port: 80 }];
-  const targets = names.map((name) => [`ns/${name}`, { ...defaultTarget('ns', name), endpoints }] as const);
-  return { hosts: new Map(Object.entries(hosts)), revisions: new Map(targets) };
+  const targets = names.map((name) => [`ns/${name}:80`, { ...targetOf(name, 'ns'), endpoints }] as const);
+  return { hosts: new Map(Object.entries(hosts)), targets: new Map(targets) };
 }
 
-function routerOf(snapshot: Snapshot): Router {
+/** Nothing names these any more. */
+const without = (...names: string[]): RouteChange => ({
+  hosts: new Map(),
+  targets: new Map(names.map((name) => [`ns/${name}:80`, undefined])),
+});
+
+function routerOf(change: RouteChange): Router {
   const router = new Router({ clock: new VirtualClock(), queueMax: 10, onDemand() {} });
-  router.swap(snapshot);
+  router.apply(change);
   return router;
 }
 
@@ -41,7 +48,7 @@ describe('the router', () => {
   ];
   for (const [asked, isFound] of hosts) {
     it(`${isFound ? 'finds' : 'does not find'} the host ${asked}`, () => {
-      const router = routerOf(snapshotOf({ 'a.localhost': [], '[::1]': [], b: [], '': [] }, []));
+      const router = routerOf(routesOf({ 'a.localhost': [], '[::1]': [], b: [], '': [] }, []));
       assert.equal(router.routesOf(asked) !== undefined, isFound);
     });
   }
@@ -49,7 +56,7 @@ describe('the router', () => {
   it('takes the first route whose prefix and header fields match', () => {
     const tag = [{ name: 'knative-serving-tag', value: 'blue' }];
     const router = routerOf(
-      snapshotOf(
+      routesOf(
         { a: [route('/x/y', [split('deep')]), route('/', [split('tagged')], tag), route('/', [split('root')])] },
         [],
       ),
@@ -64,7 +71,7 @@ describe('the router', () => {
 
   it('splits by percent, and gives nothing to a split of 0', () => {
     const splits = [split('a', 20), split('b', 0), split('c', 80)];
-    const [bound] = routerOf(snapshotOf({ h: [route('/', splits)] }, [])).routesOf('h') ?? [];
+    const [bound] = routerOf(routesOf({ h: [route('/', splits)] }, [])).routesOf('h') ?? [];
     assert.ok(bound !== undefined);
     const counts = new Map<string, number>();
     for (let at = 0; at < 100; at++) {
@@ -74,11 +81,12 @@ describe('the router', () => {
     assert.deepEqual(Object.fromEntries(counts), { a: 20, c: 80 });
   });
 
-  it('keeps a backend over a swap, with its queue, and drops one that nothing names', () => {
-    const router = routerOf(snapshotOf({ h: [route('/', [split('a')])] }, ['a', 'old']));
+  it('keeps a backend over a change, with its queue, and drops one that nothing names', () => {
+    const router = routerOf(routesOf({ h: [route('/', [split('a')])] }, ['a', 'old']));
     const backend = () => router.routesOf('h')?.[0]?.splits[0]?.backend;
     const before = backend();
-    router.swap(snapshotOf({ h: [route('/', [split('a')])] }, ['a']));
+    router.apply(routesOf({ h: [route('/', [split('a')])] }, ['a']));
+    router.apply(without('old'));
     assert.equal(backend(), before);
     assert.deepEqual(
       [...router.backends()].map(({ target }) => target.name),
@@ -88,14 +96,14 @@ describe('the router', () => {
 
   it('splits evenly when the percents do not sum to 100, and to the last one at the very end', () => {
     const splits = [split('a', 1), split('b', 1)];
-    const [bound] = routerOf(snapshotOf({ h: [route('/', splits)] }, [])).routesOf('h') ?? [];
+    const [bound] = routerOf(routesOf({ h: [route('/', splits)] }, [])).routesOf('h') ?? [];
     assert.ok(bound !== undefined);
     const chosen = [0, 0.49, 0.5, 0.99, 1].map((random) => chooseSplit(bound, () => random)?.backend.target.name);
     assert.deepEqual(chosen, ['a', 'a', 'b', 'b', 'b']);
   });
 
   it('draws nothing where there is one split', () => {
-    const [bound] = routerOf(snapshotOf({ h: [route('/', [split('a', 0), split('b')])] }, [])).routesOf('h') ?? [];
+    const [bound] = routerOf(routesOf({ h: [route('/', [split('a', 0), split('b')])] }, [])).routesOf('h') ?? [];
     assert.ok(bound !== undefined);
     assert.equal(bound.splits.length, 1, 'a split of 0 is none');
     const random = () => assert.fail('drawn');
@@ -107,7 +115,7 @@ describe('the router', () => {
       { name: 'a', value: '1' },
       { name: 'b', value: '2' },
     ];
-    const routes = routerOf(snapshotOf({ h: [route('/', [split('r')], both)] }, [])).routesOf('h') ?? [];
+    const routes = routerOf(routesOf({ h: [route('/', [split('r')], both)] }, [])).routesOf('h') ?? [];
     const found = ['A: 1\r\nB: 2\r\n', 'A: 1\r\n', 'B: 2\r\n', ''].map((fields) => matchRoute(routes, '/', fields));
     assert.deepEqual(
       found.map((one) => one !== undefined),
@@ -117,56 +125,76 @@ describe('the router', () => {
 
   it('binds the routes that hosts share once', () => {
     const routes = [route('/', [split('a')])];
-    const router = routerOf(snapshotOf({ h: routes, i: routes }, []));
+    const router = routerOf(routesOf({ h: routes, i: routes }, []));
     assert.equal(router.routesOf('h'), router.routesOf('i'));
   });
 
   it('spells out the fields of a split, and names those that a client could send', () => {
     const appendHeaders = { 'Knative-Serving-Revision': 'a', 'X-Of-Mine': 'b' };
-    const [bound] =
-      routerOf(snapshotOf({ h: [route('/', [{ ...split('a'), appendHeaders }])] }, [])).routesOf('h') ?? [];
+    const [bound] = routerOf(routesOf({ h: [route('/', [{ ...split('a'), appendHeaders }])] }, [])).routesOf('h') ?? [];
     const [one] = bound?.splits ?? [];
     assert.equal(one?.appendFields, 'Knative-Serving-Revision: a\r\nX-Of-Mine: b\r\n');
     assert.deepEqual([...(one?.overriddenNames ?? [])], ['x-of-mine']);
   });
 
-  it('takes over what a swap says of a revision, routed to or not', () => {
+  it('takes over what a change says of a target, and leaves what it does not name', () => {
     const hosts = { h: [route('/', [split('a')])] };
-    const router = routerOf(snapshotOf(hosts, ['a', 'b']));
+    const router = routerOf(routesOf(hosts, ['a', 'b']));
     const ports = () =>
       [...router.backends()].map(({ target }) => [target.name, target.endpoints.map(({ port }) => port)]);
     assert.deepEqual(ports(), [
       ['a', [80]],
       ['b', [80]],
     ]);
-    const next = snapshotOf(hosts, []);
+    const routes = router.routesOf('h');
     const endpoints = [{ host: '127.0.0.1', port: 81 }];
-    router.swap({ ...next, revisions: new Map([['ns/a', { ...defaultTarget('ns', 'a'), endpoints }]]) });
-    assert.deepEqual(ports(), [['a', [81]]]);
+    router.apply({ hosts: new Map(), targets: new Map([['ns/a:80', { ...targetOf('a', 'ns'), endpoints }]]) });
+    assert.deepEqual(ports(), [
+      ['a', [81]],
+      ['b', [80]],
+    ]);
+    assert.equal(router.routesOf('h'), routes, 'not made anew');
   });
 
   it('keeps a backend that is routed to though nothing is known of it', () => {
     const hosts = { h: [route('/', [split('a')])] };
-    const router = routerOf(snapshotOf(hosts, []));
+    const router = routerOf(routesOf(hosts, []));
     const [before] = router.backends();
-    router.swap(snapshotOf(hosts, []));
+    router.apply(routesOf(hosts, []));
     assert.deepEqual([...router.backends()], [before]);
   });
 
   it('drains a backend that nothing names, and drops it after its last request', () => {
-    const router = routerOf(snapshotOf({}, ['old']));
+    const router = routerOf(routesOf({}, ['old']));
     const [old] = router.backends();
     old?.counters.arrive(0);
-    router.swap(snapshotOf({}, []));
+    router.apply(without('old'));
     assert.deepEqual([...router.backends()], [old]);
     assert.equal(old?.hasReadyEndpoints, false);
     old?.counters.end(0, 0, 0);
-    router.swap(snapshotOf({}, []));
+    router.apply(routesOf({}, []));
     assert.deepEqual([...router.backends()], []);
   });
 
+  it('has a backend that drained for whoever names it again', () => {
+    const router = routerOf(routesOf({}, ['old']));
+    const [old] = router.backends();
+    old?.counters.arrive(0);
+    router.apply(without('old'));
+    router.apply(routesOf({ h: [route('/', [split('old')])] }, []));
+    old?.counters.end(0, 0, 0);
+    router.apply(without('other'));
+    assert.deepEqual([...router.backends()], [old]);
+  });
+
+  it('forgets a host that nobody has any more, and no other', () => {
+    const router = routerOf(routesOf({ h: [], i: [] }, []));
+    router.apply({ hosts: new Map([['h', undefined]]), targets: new Map() });
+    assert.deepEqual([router.routesOf('h'), router.routesOf('i')], [undefined, []]);
+  });
+
   it('closes every backend', () => {
-    const router = routerOf(snapshotOf({}, ['a']));
+    const router = routerOf(routesOf({}, ['a']));
     const [endpoint] = [...router.backends()].flatMap((backend) => [...backend.endpoints()]);
     let closed = 0;
     if (endpoint !== undefined) endpoint.pool = poolOf(() => closed++);

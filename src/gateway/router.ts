@@ -1,6 +1,6 @@
 import { Backend, type BackendOptions } from './backend.ts';
 import { fieldValue } from './http1/fields.ts';
-import { defaultTarget, type PathRoute, type Snapshot, type Split } from './snapshot.ts';
+import { type PathRoute, type RouteChange, type Split, unknownTarget } from './routes/change.ts';
 
 /** A route with its backends looked up and its header fields spelt out, so that a request only follows pointers. */
 export interface BoundRoute {
@@ -20,11 +20,16 @@ export interface BoundSplit {
   overriddenNames: ReadonlySet<string>;
 }
 
-/** Finds the revision for a request. Reading never waits; `swap` replaces all routes at once. */
+/**
+ * Finds the backend for a request. Reading never waits; a change touches the hosts and backends that it names only,
+ * and whole: a request sees the routes of a host from before it or from after it.
+ */
 export class Router {
   readonly #options: BackendOptions;
   readonly #backends = new Map<string, Backend>();
-  #hosts = new Map<string, readonly BoundRoute[]>();
+  /** No route names them any more: they go when their last request has ended. */
+  readonly #leaving = new Set<string>();
+  readonly #hosts = new Map<string, readonly BoundRoute[]>();
 
   constructor(options: BackendOptions) {
     this.#options = options;
@@ -39,52 +44,58 @@ export class Router {
     return this.#hosts.get(host) ?? this.#hosts.get(hostName(host));
   }
 
-  /** Takes over `snapshot`. Requests under way keep their backend; a backend that nothing names any more drains. */
-  swap(snapshot: Snapshot): void {
-    const named = new Set<string>();
-    const hosts = new Map<string, readonly BoundRoute[]>();
+  /** Takes over `change`. Requests under way keep their backend; one that nothing names any more drains. */
+  apply(change: RouteChange): void {
+    for (const [key, target] of change.targets) if (target !== undefined) this.#backendOf(key).update(target);
     /** Hosts of one rule share their routes, before and after. */
     const boundByRoutes = new Map<readonly PathRoute[], readonly BoundRoute[]>();
-    for (const [host, routes] of snapshot.hosts) {
-      const bound = boundByRoutes.get(routes) ?? routes.map((route) => this.#bind(route, snapshot, named));
+    for (const [host, routes] of change.hosts) {
+      if (routes === undefined) {
+        this.#hosts.delete(host);
+        continue;
+      }
+      const bound = boundByRoutes.get(routes) ?? routes.map((route) => this.#bind(route));
       boundByRoutes.set(routes, bound);
-      hosts.set(host, bound);
+      this.#hosts.set(host, bound);
     }
-    for (const [key, target] of snapshot.revisions) {
-      named.add(key);
-      this.#backendOf(key, snapshot).update(target);
-    }
-    this.#hosts = hosts;
-    for (const [key, backend] of this.#backends) {
-      if (named.has(key)) continue;
-      backend.update({ ...backend.target, endpoints: [] });
-      if (backend.counters.active === 0) this.#backends.delete(key);
-    }
+    for (const [key, target] of change.targets) if (target === undefined) this.#leave(key);
+    for (const key of this.#leaving) this.#forgetDrained(key);
   }
 
   close(): void {
     for (const backend of this.#backends.values()) backend.close();
   }
 
-  #bind(route: PathRoute, snapshot: Snapshot, named: Set<string>): BoundRoute {
+  #bind(route: PathRoute): BoundRoute {
     const splits = route.splits.filter((split) => split.percent > 0);
-    for (const split of splits) named.add(split.revision);
     return {
       prefix: route.prefix,
       headers: route.headers,
       rewriteHost: route.rewriteHost,
-      splits: splits.map((split) => bindSplit(split, this.#backendOf(split.revision, snapshot))),
+      splits: splits.map((split) => bindSplit(split, this.#backendOf(split.target))),
       percentSum: splits.reduce((sum, split) => sum + split.percent, 0),
     };
   }
 
-  #backendOf(key: string, snapshot: Snapshot): Backend {
+  #backendOf(key: string): Backend {
+    this.#leaving.delete(key);
     const known = this.#backends.get(key);
     if (known !== undefined) return known;
-    const [namespace = '', name = ''] = key.split('/');
-    const backend = new Backend(snapshot.revisions.get(key) ?? defaultTarget(namespace, name), this.#options);
+    const backend = new Backend(unknownTarget(key), this.#options);
     this.#backends.set(key, backend);
     return backend;
+  }
+
+  #leave(key: string): void {
+    const backend = this.#backends.get(key);
+    backend?.update({ ...backend.target, endpoints: [] });
+    this.#leaving.add(key);
+  }
+
+  #forgetDrained(key: string): void {
+    if ((this.#backends.get(key)?.counters.active ?? 0) > 0) return;
+    this.#backends.delete(key);
+    this.#leaving.delete(key);
   }
 }
 

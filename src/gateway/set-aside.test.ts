@@ -6,7 +6,7 @@ import {
   onHeads,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startRawOrigin,
   startReplyOrigin,
   startTestGateway,
@@ -27,7 +27,7 @@ describe('a request that has ended the gateway twice', () => {
       }),
     );
     const quarantine = new Quarantine({ setAside: [bad] });
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { quarantine });
+    const gateway = await startTestGateway(routesOf([origin.port]), { quarantine });
     const client = new RawClient(gateway.port).send(requestText('GET /bad?x=1'));
     await client.untilHas('release gateway');
     assert.equal(statusOf(client.text), 503);
@@ -59,7 +59,7 @@ describe('a request that has ended the gateway twice', () => {
       },
     };
     const quarantine = new Quarantine({ board, isCareful: true });
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { quarantine });
+    const gateway = await startTestGateway(routesOf([origin.port]), { quarantine });
     const client = new RawClient(gateway.port).send(requestText('GET /a?b') + requestText('GET /c', closing));
     assert.equal((await client.ended()).split('200 OK').length, 3);
     assert.ok(begun.includes('GET hello.default.localhost /a'));
@@ -72,7 +72,7 @@ describe('a request that has ended the gateway twice', () => {
   it('is looked for by a bounded name', async () => {
     const long = `GET hello.default.localhost /${'a'.repeat(5_000)}`;
     const quarantine = new Quarantine({ setAside: [`${long.slice(0, 79)}…${long.slice(-79)}`] });
-    const gateway = await startTestGateway(snapshotOf([]), { quarantine });
+    const gateway = await startTestGateway(routesOf([]), { quarantine });
     const text = await exchange(gateway.port, requestText(`GET /${'a'.repeat(5_000)}`, closing));
     assert.equal(statusOf(text), 503);
     assert.ok(text.length < 1_000);

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
-import type { RevisionTarget } from './snapshot.ts';
+import type { Target } from './routes/change.ts';
 import {
   eventually,
   onHeads,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startRawOrigin,
   startTestGateway,
   statusOf,
@@ -18,7 +18,7 @@ const closing = 'Connection: close\r\n';
 const begun = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n';
 
 /** A request that has reached its revision, which says nothing but what a test has it say. */
-async function underWay(target: Partial<RevisionTarget>, more = closing) {
+async function underWay(target: Partial<Target>, more = closing) {
   const clock = new ShiftingClock();
   let upstream: Socket | undefined;
   const origin = await startRawOrigin((socket) =>
@@ -26,7 +26,7 @@ async function underWay(target: Partial<RevisionTarget>, more = closing) {
       upstream = socket;
     }),
   );
-  const gateway = await startTestGateway(snapshotOf([origin.port], target), { clock });
+  const gateway = await startTestGateway(routesOf([origin.port], target), { clock });
   const client = new RawClient(gateway.port).send(requestText('GET /', more));
   await eventually(() => upstream !== undefined);
   return {
@@ -93,7 +93,7 @@ describe("timeoutSeconds, from a request's arrival", () => {
 
   it('goes on while a request waits for a pod', async () => {
     const clock = new ShiftingClock();
-    const gateway = await startTestGateway(snapshotOf([], { timeoutMs: 10_000 }), { clock });
+    const gateway = await startTestGateway(routesOf([], { timeoutMs: 10_000 }), { clock });
     const client = new RawClient(gateway.port).send(requestText('GET /'));
     await gateway.report(({ queued }) => queued === 1);
     await clock.shift(9_000);

@@ -7,7 +7,7 @@ import {
   onHeads,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startRawOrigin,
   startReplyOrigin,
   startTestGateway,
@@ -43,7 +43,7 @@ describe('a reply from upstream', () => {
   for (const [name, reply, why] of bad) {
     it(`that ${name} becomes a 502 that says so, and its connection is closed`, async () => {
       const origin = await startReplyOrigin(reply);
-      const gateway = await startTestGateway(snapshotOf([origin.port]));
+      const gateway = await startTestGateway(routesOf([origin.port]));
       const text = await exchange(gateway.port, requestText('GET /'));
       assert.equal(statusOf(text), 502, text);
       assert.match(text, why);
@@ -56,7 +56,7 @@ describe('a reply from upstream', () => {
 
   it('that does not come because the connection ends becomes a 502', async () => {
     const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.end()));
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     assert.equal(statusOf(await exchange(gateway.port, requestText('GET /'))), 502);
     assert.equal(origin.accepted, 1, 'a request that was sent on a new connection is not sent again');
     await gateway.stop();
@@ -72,7 +72,7 @@ describe('a reply from upstream', () => {
   for (const [name, reply] of cut) {
     it(`${name} that is cut short cuts the client's connection, so that it knows`, async () => {
       const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.end(reply)));
-      const gateway = await startTestGateway(snapshotOf([origin.port]));
+      const gateway = await startTestGateway(routesOf([origin.port]));
       const client = new RawClient(gateway.port).send(requestText('GET /'));
       const text = await client.ended();
       assert.match(text, /200 OK/);
@@ -84,7 +84,7 @@ describe('a reply from upstream', () => {
 
   it('with bytes behind it is passed on without them, and its connection is not used again', async () => {
     const origin = await startReplyOrigin(`${ok}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /'));
     await client.untilHas('ok');
     client.send(requestText('GET /', 'Connection: close\r\n'));
@@ -96,7 +96,7 @@ describe('a reply from upstream', () => {
 
   it('that comes unasked on an idle connection closes it and reaches nobody', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /'));
     await client.untilHas('ok');
     const [idle] = origin.sockets;
@@ -124,7 +124,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
   it('costs an idempotent request nothing: it is sent again', async () => {
     const heads: string[] = [];
     const origin = await startStaleOrigin(heads);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /1'));
     await client.untilHas('ok');
     client.send(requestText('GET /2', 'Connection: close\r\n'));
@@ -137,7 +137,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
   it('fails a POST with 502: it may have been acted on', async () => {
     const heads: string[] = [];
     const origin = await startStaleOrigin(heads);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /1'));
     await client.untilHas('ok');
     client.send(requestText('POST /2', 'Content-Length: 0\r\n'));
@@ -164,7 +164,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
       const heads: string[] = [];
       const origin = await startStaleOrigin(heads);
       const clock = new ShiftingClock();
-      const gateway = await startTestGateway(snapshotOf([origin.port]), { clock });
+      const gateway = await startTestGateway(routesOf([origin.port]), { clock });
       const client = new RawClient(gateway.port).send(requestText('GET /1'));
       await client.untilHas('ok');
       await clock.shift(2_000);
@@ -182,7 +182,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
   it('costs a PUT nothing whose small body came with its head: all of it is sent again, once', async () => {
     const heads: string[] = [];
     const origin = await startStaleOrigin(heads);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /1'));
     await client.untilHas('ok');
     client.send(requestText('PUT /2', `Content-Length: 4\r\n${closing}`, '\r\n\r\n'));
@@ -197,7 +197,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
   it('is still used for a GET after as long a pause', async () => {
     const origin = await startReplyOrigin(ok);
     const clock = new ShiftingClock();
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { clock });
+    const gateway = await startTestGateway(routesOf([origin.port]), { clock });
     const client = new RawClient(gateway.port).send(requestText('GET /1'));
     await client.untilHas('ok');
     await clock.shift(2_000);
@@ -218,7 +218,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
         else socket.destroy();
       });
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const client = new RawClient(gateway.port).send(requestText('GET /1'));
     await client.untilHas('ok');
     client.send(requestText('GET /2', closing));

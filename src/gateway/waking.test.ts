@@ -7,7 +7,7 @@ import {
   onHeads,
   RawClient,
   requestText,
-  snapshotOf,
+  routesOf,
   startHttpOrigin,
   startRawOrigin,
   startReplyOrigin,
@@ -21,7 +21,7 @@ const closing = 'Connection: close\r\n';
 describe('a request to a revision without pods', () => {
   it('is reported at once, waits, and is sent as soon as there is an address', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     const client = new RawClient(gateway.port).send(requestText('GET /', closing));
     const stats = await gateway.report(({ queued }) => queued === 1);
     assert.deepEqual(stats, {
@@ -32,7 +32,7 @@ describe('a request to a revision without pods', () => {
       queued: 1,
     });
     assert.equal(client.text, '');
-    gateway.publish(snapshotOf([origin.port]));
+    gateway.publish(routesOf([origin.port]));
     assert.match(await client.ended(), /200 OK/);
     await gateway.stop();
     origin.close();
@@ -40,13 +40,13 @@ describe('a request to a revision without pods', () => {
 
   it('is reported again while the autoscaler is away, and not lost', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     gateway.autoscaler.isAway = true;
     const client = new RawClient(gateway.port).send(requestText('GET /', closing));
     await new Promise((resolve) => setTimeout(resolve, 50));
     gateway.autoscaler.isAway = false;
     await gateway.report(({ queued }) => queued === 1);
-    gateway.publish(snapshotOf([origin.port]));
+    gateway.publish(routesOf([origin.port]));
     assert.match(await client.ended(), /200 OK/);
     await gateway.stop();
     origin.close();
@@ -60,21 +60,21 @@ describe('a request to a revision without pods', () => {
       });
       incoming.on('end', () => response.end(String(length)));
     });
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     const size = 30_000_000;
     const client = new RawClient(gateway.port);
     client.send(requestText('POST /', `Content-Length: ${size}\r\n${closing}`, 'x'.repeat(size)));
     await gateway.report(({ queued }) => queued === 1);
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.ok(client.socket.writableLength > 0, 'the body is not taken yet');
-    gateway.publish(snapshotOf([origin.port]));
+    gateway.publish(routesOf([origin.port]));
     assert.match(await client.ended(), /200 OK[\s\S]*30000000/);
     await gateway.stop();
     origin.close();
   });
 
   it('is answered 504 at its deadline, waiting included', async () => {
-    const gateway = await startTestGateway(snapshotOf([], { timeoutMs: 200 }));
+    const gateway = await startTestGateway(routesOf([], { timeoutMs: 200 }));
     const text = await exchange(gateway.port, requestText('GET /'));
     assert.equal(statusOf(text), 504);
     assert.match(text, /\r\n\r\nrequest timeout\n$/);
@@ -82,7 +82,7 @@ describe('a request to a revision without pods', () => {
   });
 
   it('is answered 503 with Retry-After when the queue is full', async () => {
-    const gateway = await startTestGateway(snapshotOf([]), { limits: { queuedPerRevision: 2 } });
+    const gateway = await startTestGateway(routesOf([]), { limits: { queuedPerRevision: 2 } });
     const waiting = [1, 2].map(() => new RawClient(gateway.port).send(requestText('GET /')));
     await gateway.report(({ queued }) => queued >= 1);
     await eventually(() => waiting.every((client) => !client.socket.connecting));
@@ -101,12 +101,12 @@ describe('a request to a revision without pods', () => {
         socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([]));
+    const gateway = await startTestGateway(routesOf([]));
     const leaver = new RawClient(gateway.port).send(requestText('GET /left'));
     await gateway.report(({ queued }) => queued === 1);
     leaver.close();
     await gateway.report(({ queued }) => queued === 0);
-    gateway.publish(snapshotOf([origin.port]));
+    gateway.publish(routesOf([origin.port]));
     assert.equal(statusOf(await exchange(gateway.port, requestText('GET /stays', closing))), 200);
     assert.equal(heads.length, 1);
     await gateway.stop();
@@ -117,10 +117,10 @@ describe('a request to a revision without pods', () => {
     const gone = await startReplyOrigin(ok);
     gone.close();
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([gone.port]));
+    const gateway = await startTestGateway(routesOf([gone.port]));
     const client = new RawClient(gateway.port).send(requestText('POST /', `Content-Length: 3\r\n${closing}`, 'abc'));
     await new Promise((resolve) => setTimeout(resolve, 50));
-    gateway.publish(snapshotOf([gone.port, origin.port]));
+    gateway.publish(routesOf([gone.port, origin.port]));
     assert.match(await client.ended(), /200 OK/);
     await gateway.stop();
     origin.close();
@@ -138,7 +138,7 @@ describe('a revision with containerConcurrency 1', () => {
         response.end('ok');
       }, 2);
     });
-    const gateway = await startTestGateway(snapshotOf([origin.port], { containerConcurrency: 1 }));
+    const gateway = await startTestGateway(routesOf([origin.port], { containerConcurrency: 1 }));
     const texts = await Promise.all(
       Array.from({ length: 20 }, () => exchange(gateway.port, requestText('GET /', closing))),
     );
@@ -153,7 +153,7 @@ describe('timeouts', () => {
   it('answer 504 when the reply does not begin in time', async () => {
     const origin = await startRawOrigin(() => {});
     const target = { timeoutMs: 60_000, responseStartTimeoutMs: 200 };
-    const gateway = await startTestGateway(snapshotOf([origin.port], target));
+    const gateway = await startTestGateway(routesOf([origin.port], target));
     assert.equal(statusOf(await exchange(gateway.port, requestText('GET /'))), 504);
     await gateway.stop();
     origin.close();
@@ -161,7 +161,7 @@ describe('timeouts', () => {
 
   it('cut a reply that stands still longer than the idle timeout', async () => {
     const origin = await startReplyOrigin('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
-    const gateway = await startTestGateway(snapshotOf([origin.port], { idleTimeoutMs: 200 }));
+    const gateway = await startTestGateway(routesOf([origin.port], { idleTimeoutMs: 200 }));
     assert.match(await exchange(gateway.port, requestText('GET /')), /200 OK[\s\S]*abc$/);
     await gateway.stop();
     origin.close();
@@ -169,7 +169,7 @@ describe('timeouts', () => {
 
   it('close a client connection that idles', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { limits: { clientIdleMs: 200 } });
+    const gateway = await startTestGateway(routesOf([origin.port]), { limits: { clientIdleMs: 200 } });
     assert.match(await exchange(gateway.port, requestText('GET /')), /200 OK/);
     await gateway.stop();
     origin.close();
@@ -177,7 +177,7 @@ describe('timeouts', () => {
 
   it('close an upstream connection that idles', async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([origin.port]), { limits: { upstreamIdleMs: 200 } });
+    const gateway = await startTestGateway(routesOf([origin.port]), { limits: { upstreamIdleMs: 200 } });
     assert.match(await exchange(gateway.port, requestText('GET /', closing)), /200 OK/);
     await new Promise<void>((resolve) => [...origin.sockets][0]?.once('end', resolve));
     await gateway.stop();
@@ -194,19 +194,19 @@ describe('an address that goes away', () => {
         else socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     const busy = new RawClient(gateway.port).send(requestText('GET /held', closing));
     await eventually(() => held.length === 1);
     await exchange(gateway.port, requestText('GET /', closing));
     assert.equal(origin.sockets.size, 2);
-    gateway.publish(snapshotOf([]));
+    gateway.publish(routesOf([]));
     await eventually(() => [...origin.sockets].filter((socket) => socket.readableEnded).length === 1);
     const next = new RawClient(gateway.port).send(requestText('GET /next', closing));
     await gateway.report(({ queued }) => queued === 1);
     held[0]?.();
     assert.match(await busy.ended(), /200 OK/);
     await eventually(() => isLeft(origin));
-    gateway.publish(snapshotOf([origin.port]));
+    gateway.publish(routesOf([origin.port]));
     assert.match(await next.ended(), /200 OK/);
     await gateway.stop();
     origin.close();
@@ -218,7 +218,7 @@ describe('the reports', () => {
     timeout: 10_000,
   }, async () => {
     const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(snapshotOf([origin.port]));
+    const gateway = await startTestGateway(routesOf([origin.port]));
     await exchange(gateway.port, requestText('GET /', closing));
     const stats = await gateway.report(({ requestCount }) => requestCount === 1);
     assert.ok(stats.averageConcurrency > 0 && stats.averageConcurrency < 1);

@@ -1,12 +1,12 @@
 /** The gateway of the bench, in a process of its own: `gateway.child.ts ORIGIN_PORT`; prints its port. */
 import { createServer } from 'node:http';
 import { startGateway } from '../../src/gateway/index.ts';
-import type { Snapshot } from '../../src/gateway/snapshot.ts';
+import type { RouteChange } from '../../src/gateway/routes/change.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLogger } from '../../src/observe/log.ts';
 
 const originPort = Number(process.argv[2]);
-const snapshot: Snapshot = {
+const routes: RouteChange = {
   hosts: new Map([
     [
       'hello.default.localhost',
@@ -17,7 +17,7 @@ const snapshot: Snapshot = {
           splits: [
             {
               percent: 100,
-              revision: 'default/hello-00001',
+              target: 'default/hello-00001:80',
               appendHeaders: {
                 'Knative-Serving-Revision': 'hello-00001',
                 'Knative-Serving-Namespace': 'default',
@@ -28,12 +28,13 @@ const snapshot: Snapshot = {
       ],
     ],
   ]),
-  revisions: new Map([
+  targets: new Map([
     [
-      'default/hello-00001',
+      'default/hello-00001:80',
       {
         namespace: 'default',
         name: 'hello-00001',
+        revision: 'hello-00001',
         containerConcurrency: 0,
         timeoutMs: 300_000,
         responseStartTimeoutMs: 0,
@@ -53,8 +54,8 @@ autoscaler.listen(0, '127.0.0.1', async () => {
   const autoscalerPort = typeof address === 'object' && address !== null ? address.port : 0;
   const gateway = await startGateway({
     source: {
-      async start(onSnapshot) {
-        onSnapshot(snapshot);
+      async start(onChange) {
+        onChange(routes);
       },
       stop() {},
     },

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { ListenHandle } from '../../observe/listen.ts';
 import type { GatewayLimits } from '../index.ts';
-import type { RevisionTarget } from '../snapshot.ts';
+import type { Target } from '../routes/change.ts';
 import type { ChildMemory, ChildStart } from './child.ts';
 
 export interface ChildGateway {
@@ -14,7 +14,7 @@ export interface ChildGateway {
 }
 
 export interface ChildGatewayOptions {
-  target?: Partial<RevisionTarget>;
+  target?: Partial<Target>;
   limits?: Partial<GatewayLimits>;
   handle?: ListenHandle;
 }

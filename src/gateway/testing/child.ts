@@ -7,12 +7,12 @@ import { systemClock } from '../../lib/clock.ts';
 import type { ListenHandle } from '../../observe/listen.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { type GatewayLimits, startGateway } from '../index.ts';
-import type { Snapshot } from '../snapshot.ts';
-import { type RevisionTarget, snapshotOf } from './snapshot.ts';
+import type { RouteChange } from '../routes/change.ts';
+import { routesOf, type Target } from './routes.ts';
 
 export interface ChildStart {
   ports: number[];
-  target: Partial<RevisionTarget>;
+  target: Partial<Target>;
   limits: Partial<GatewayLimits>;
 }
 
@@ -23,8 +23,8 @@ export interface ChildMemory {
 process.once('message', async ({ ports, target, limits }: ChildStart, handle: ListenHandle | undefined) => {
   const gateway = await startGateway({
     source: {
-      async start(onSnapshot: (snapshot: Snapshot) => void) {
-        onSnapshot(snapshotOf(ports, target));
+      async start(onChange: (change: RouteChange) => void) {
+        onChange(routesOf(ports, target));
       },
       stop() {},
     },

@@ -9,13 +9,13 @@ import { silentLogger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { RevisionStats, StatsReport } from '../../serving/autoscaler/stats.ts';
 import { type Gateway, type GatewayLimits, startGateway } from '../index.ts';
-import type { Snapshot } from '../snapshot.ts';
-import { host } from './snapshot.ts';
+import type { RouteChange } from '../routes/change.ts';
+import { host } from './routes.ts';
 
-export { host, revisionKey, snapshotOf } from './snapshot.ts';
+export { host, routesOf, targetKey } from './routes.ts';
 
 export interface TestGateway extends Gateway {
-  publish(snapshot: Snapshot): void;
+  publish(change: RouteChange): void;
   /** What the autoscaler was told, newest last. */
   reports: RevisionStats[];
   /** Resolves with the next report that satisfies `wanted`, or one that came already. */
@@ -31,7 +31,7 @@ export interface TestGatewayOptions {
   quarantine?: Quarantine;
 }
 
-export async function startTestGateway(snapshot: Snapshot, options: TestGatewayOptions = {}): Promise<TestGateway> {
+export async function startTestGateway(routes: RouteChange, options: TestGatewayOptions = {}): Promise<TestGateway> {
   const reports: RevisionStats[] = [];
   const waiting: { wanted: (stats: RevisionStats) => boolean; resolve: (stats: RevisionStats) => void }[] = [];
   const autoscaler = { isAway: false };
@@ -47,12 +47,12 @@ export async function startTestGateway(snapshot: Snapshot, options: TestGatewayO
     }
   });
   const autoscalerPort = await listen(server);
-  let publish: (snapshot: Snapshot) => void = () => {};
+  let publish: (change: RouteChange) => void = () => {};
   const gateway = await startGateway({
     source: {
-      async start(onSnapshot) {
-        publish = onSnapshot;
-        onSnapshot(snapshot);
+      async start(onChange) {
+        publish = onChange;
+        onChange(routes);
       },
       stop() {},
     },

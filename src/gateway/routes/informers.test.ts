@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { openWorld } from '../../test/world.ts';
-import { EndpointSliceKind, serviceNameLabel } from '../api/discovery/endpoint-slice.ts';
-import { apiVersionOf } from '../api/kind.ts';
-import { IngressKind } from '../api/networking/ingress.ts';
-import { systemClock } from '../lib/clock.ts';
-import { silentLogger } from '../observe/log.ts';
-import { informerSource } from './informer-source.ts';
-import type { Snapshot } from './snapshot.ts';
+import { openWorld } from '../../../test/world.ts';
+import { CoreServiceKind } from '../../api/core/service.ts';
+import { EndpointSliceKind, serviceNameLabel } from '../../api/discovery/endpoint-slice.ts';
+import { apiVersionOf } from '../../api/kind.ts';
+import { IngressKind } from '../../api/networking/ingress.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { silentLogger } from '../../observe/log.ts';
+import type { Target } from './change.ts';
+import { informerSource } from './informers.ts';
 
-describe('the source of snapshots', () => {
+describe('the source of routes', () => {
   it('has what the API has at the start, and what changes after it', { timeout: 20_000 }, async () => {
     const world = await openWorld();
     const { client } = world;
@@ -28,16 +29,23 @@ describe('the source of snapshots', () => {
         ],
       },
     });
-    const snapshots: Snapshot[] = [];
+    const targets = new Map<string, Target | undefined>();
     let onNext = () => {};
     const source = informerSource(client, systemClock, silentLogger);
-    await source.start((snapshot) => {
-      snapshots.push(snapshot);
+    await source.start((change) => {
+      for (const [key, target] of change.targets) targets.set(key, target);
       onNext();
     });
-    assert.deepEqual(snapshots.at(-1)?.revisions.get('default/r')?.endpoints, []);
+    const endpoints = () => targets.get('default/r:80')?.endpoints;
+    assert.deepEqual(endpoints(), []);
     const next = new Promise<void>((resolve) => {
-      onNext = resolve;
+      onNext = () => endpoints()?.length === 1 && resolve();
+    });
+    await client.create(CoreServiceKind, {
+      apiVersion: apiVersionOf(CoreServiceKind),
+      kind: 'Service',
+      metadata: { name: 'r', namespace: 'default' },
+      spec: { ports: [{ name: 'http', port: 80 }] },
     });
     await client.create(EndpointSliceKind, {
       apiVersion: apiVersionOf(EndpointSliceKind),
@@ -48,7 +56,7 @@ describe('the source of snapshots', () => {
       ports: [{ name: 'http', port: 4000, protocol: 'TCP' }],
     });
     await next;
-    assert.deepEqual(snapshots.at(-1)?.revisions.get('default/r')?.endpoints, [{ host: '127.0.0.1', port: 4000 }]);
+    assert.deepEqual(endpoints(), [{ host: '127.0.0.1', port: 4000 }]);
     await source.stop();
     await world.stop();
   });

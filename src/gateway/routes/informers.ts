@@ -1,0 +1,103 @@
+import { CoreServiceKind } from '../../api/core/service.ts';
+import { EndpointSliceKind } from '../../api/discovery/endpoint-slice.ts';
+import type { Kind } from '../../api/kind.ts';
+import { type KubeObject, keyOf, keyText, parseKeyText } from '../../api/meta.ts';
+import { IngressKind, ingressClassAnnotation } from '../../api/networking/ingress.ts';
+import { RevisionKind } from '../../api/serving/revision.ts';
+import type { Client } from '../../kube/client.ts';
+import { Informer } from '../../kube/informer.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Logger } from '../../observe/log.ts';
+import { serviceName } from '../../serving/revision/resources/names.ts';
+import type { RouteChange, RouteSource } from './change.ts';
+import { SliceIndex } from './slice-index.ts';
+import { RouteTable } from './table.ts';
+
+/** How many Ingresses and Services are looked at in one turn of the event loop: requests come in between. */
+const changesPerTurn = 32;
+
+/**
+ * Routes from a Kubernetes API, by watching. While the API is away what was known last stands. Changes that come in one
+ * turn of the event loop are told together.
+ */
+export function informerSource(client: Client, clock: Clock, log: Logger): RouteSource {
+  const informerOf = <T extends KubeObject>(kind: Kind<T>) => new Informer(client, kind, { clock, log });
+  const ingresses = informerOf(IngressKind);
+  const services = informerOf(CoreServiceKind);
+  const slices = informerOf(EndpointSliceKind);
+  const revisions = informerOf(RevisionKind);
+  const informers = [ingresses, services, slices, revisions];
+  const sliceIndex = new SliceIndex();
+  const table = new RouteTable(
+    {
+      ingress: (key) => ingresses.get(parseKeyText(key)),
+      service: (key) => services.get(parseKeyText(key)),
+      slices: (key) => sliceIndex.of(key),
+      revision: (key) => revisions.get(parseKeyText(key)),
+    },
+    ({ object, why }) =>
+      log.warn({ problem: `${object}: ${why}` }, 'this was left out of the routes: correct the object'),
+  );
+  /** Once all is told that there was at the start, until it is stopped. */
+  let tell: ((change: RouteChange) => void) | undefined;
+  let isScheduled = false;
+
+  const turn = () => {
+    isScheduled = false;
+    if (tell === undefined) return;
+    try {
+      tell(table.take(changesPerTurn));
+    } catch (error) {
+      // Called by the event loop, where a throw would end the process; the next change is told all the same.
+      log.error({ err: error }, 'making the routes failed: those of before stand');
+    }
+    schedule();
+  };
+  const schedule = () => {
+    if (isScheduled || tell === undefined || table.isSettled) return;
+    isScheduled = true;
+    setImmediate(turn);
+  };
+
+  ingresses.onChange((_, ingress, old) => {
+    if (isSameSpec(ingress, old)) return;
+    table.ingressChanged(keyText(keyOf(ingress)));
+    schedule();
+  });
+  const serviceChanged = (key: string) => {
+    table.serviceChanged(key);
+    schedule();
+  };
+  services.onChange((_, service) => serviceChanged(keyText(keyOf(service))));
+  slices.onChange((type, slice, old) => {
+    for (const service of sliceIndex.replace(old, type === 'DELETED' ? undefined : slice)) serviceChanged(service);
+  });
+  revisions.onChange((_, revision, old) => {
+    if (!isSameSpec(revision, old)) serviceChanged(keyText({ ...keyOf(revision), name: serviceName(revision) }));
+  });
+
+  return {
+    async start(onChange: (change: RouteChange) => void): Promise<void> {
+      for (const informer of informers) informer.start();
+      await Promise.all(informers.map(({ synced }) => synced));
+      while (!table.isSettled) {
+        onChange(table.take(changesPerTurn));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      tell = onChange;
+    },
+    async stop(): Promise<void> {
+      tell = undefined;
+      await Promise.all(informers.map((informer) => informer.stop()));
+    },
+  };
+}
+
+/** Only the status has changed, which is written often and changes no route. */
+function isSameSpec({ metadata }: KubeObject, old: KubeObject | undefined): boolean {
+  return (
+    metadata.generation !== undefined &&
+    metadata.generation === old?.metadata.generation &&
+    metadata.annotations?.[ingressClassAnnotation] === old.metadata.annotations?.[ingressClassAnnotation]
+  );
+}
