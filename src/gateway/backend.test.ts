@@ -198,6 +198,28 @@ describe("a revision's breaker", () => {
     assert.deepEqual(closed, [81, 80]);
   });
 
+  it('takes an address for another endpoint when another protocol is spoken there', () => {
+    const { backend } = backendOf(target([80]));
+    const [plain] = backend.endpoints();
+    const running = new Request().ask(backend);
+    const speaking = (protocol: string) => ({ ...target([]), endpoints: [{ host: '127.0.0.1', port: 80, protocol }] });
+    backend.update(speaking('http1'));
+    assert.deepEqual([...backend.endpoints()], [plain]);
+    backend.update(speaking('other'));
+    assert.deepEqual(
+      [...backend.endpoints()].map(({ protocol, isReady }) => [protocol, isReady]),
+      [
+        ['http1', false],
+        ['other', true],
+      ],
+    );
+    running.end(backend);
+    assert.deepEqual(
+      [...backend.endpoints()].map(({ protocol }) => protocol),
+      ['other'],
+    );
+  });
+
   it('forgets an endpoint that has gone with its last request, whether that ended or could not connect', () => {
     const { backend } = backendOf(target([80]));
     const requests = Array.from({ length: 3 }, () => new Request().ask(backend));

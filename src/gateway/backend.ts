@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import { Endpoint } from './endpoint.ts';
 import { type Policy, policyFor } from './policies.ts';
 import { RevisionCounters } from './revision-counters.ts';
-import type { Target } from './routes/change.ts';
+import type { EndpointAddress, Target } from './routes/change.ts';
 
 /** A request that waits for a slot. The links belong to the queue: undefined while it is not in it. */
 export interface Waiter {
@@ -65,7 +65,7 @@ export class Backend {
     this.target = target;
     this.#policy = policyFor(target.containerConcurrency);
     this.#capacity = target.containerConcurrency;
-    const wanted = new Map(target.endpoints.map((address) => [`${address.host} ${address.port}`, address]));
+    const wanted = new Map(target.endpoints.map((address) => [keyOf(address), address]));
     for (const [key, endpoint] of this.#known) {
       endpoint.isReady = wanted.has(key);
       if (endpoint.isReady) continue;
@@ -161,7 +161,7 @@ export class Backend {
   }
 
   #forgetDrained(endpoint: Endpoint): void {
-    if (!endpoint.isReady && endpoint.inFlight === 0) this.#known.delete(`${endpoint.host} ${endpoint.port}`);
+    if (!endpoint.isReady && endpoint.inFlight === 0) this.#known.delete(keyOf(endpoint));
   }
 
   #append(waiter: Waiter): void {
@@ -192,4 +192,8 @@ export class Backend {
     waiter.isQueued = false;
     this.queued--;
   }
+}
+
+function keyOf({ host, port, protocol = 'http1' }: EndpointAddress): string {
+  return `${host} ${port} ${protocol}`;
 }

@@ -136,12 +136,12 @@ export interface Connection {
   destroy(): void;
 }
 
-/** Adds a Connection to those of `context`; `first` are bytes that have been read from it already. */
-export type Accept = (context: GatewayContext, socket: Socket, first?: Buffer) => void;
+/** Adds a Connection to those of `context`; `first` are the bytes that have been read from it already. */
+export type Accept = (context: GatewayContext, socket: Socket, first: Buffer) => void;
 
 export interface Protocols {
   /** For clients that announce no other protocol. */
-  downstream: Accept;
+  downstream: (context: GatewayContext, socket: Socket) => void;
   /** By the bytes (latin1) with which its connections begin. */
   announced: Readonly<Record<string, Accept>>;
   /** By the name that an endpoint's address has for it. */

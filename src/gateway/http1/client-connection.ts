@@ -164,7 +164,7 @@ export class ClientConnection implements Connection, Downstream {
       if (!this.#input.startsWith(preface)) continue;
       this.#phase = 'closed';
       this.#context.connections.delete(this);
-      announced[preface]?.(this.#context, this.#socket, this.#input.take());
+      announced[preface]?.(this.#context, this.#socket, this.#input.take() ?? Buffer.alloc(0));
       return true;
     }
     return false;

@@ -10,6 +10,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import type { RevisionStats, StatsReport } from '../../serving/autoscaler/stats.ts';
 import { type Gateway, type GatewayLimits, startGateway } from '../index.ts';
 import type { RouteChange } from '../routes/change.ts';
+import type { Protocols } from '../sides.ts';
 import { host } from './routes.ts';
 
 export { host, routesOf, targetKey } from './routes.ts';
@@ -29,6 +30,7 @@ export interface TestGatewayOptions {
   clock?: Clock;
   metrics?: Metrics;
   quarantine?: Quarantine;
+  protocols?: Protocols;
 }
 
 export async function startTestGateway(routes: RouteChange, options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -64,6 +66,7 @@ export async function startTestGateway(routes: RouteChange, options: TestGateway
     limits: options.limits ?? {},
     ...(options.metrics && { metrics: options.metrics }),
     ...(options.quarantine && { quarantine: options.quarantine }),
+    ...(options.protocols && { protocols: options.protocols }),
   });
   return {
     port: gateway.port,
