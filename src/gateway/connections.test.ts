@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { systemClock } from '../lib/clock.ts';
 import { KittiwakeError } from '../lib/errors.ts';
 import { silentLogger } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
 import { startGateway } from './index.ts';
 import type { RouteChange } from './routes/change.ts';
 import {
@@ -150,6 +152,46 @@ describe('the gateway', () => {
     assert.equal(await late.ended(), '');
     answer?.();
     assert.match(await slow.ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
+    await stopped;
+    origin.close();
+  });
+
+  it('follows its routes while it drains: a request that waits for a pod is sent when there is one', async () => {
+    const origin = await startReplyOrigin(ok);
+    let publish: ((change: RouteChange) => void) | undefined;
+    const source = {
+      async start(onChange: (change: RouteChange) => void) {
+        publish = onChange;
+        onChange(routesOf([]));
+      },
+      stop() {
+        publish = undefined;
+      },
+    };
+    const metrics = new Metrics('gateway');
+    const options = { port: 0, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b', metrics };
+    const gateway = await startGateway({ ...options, source, clock: systemClock, log: silentLogger });
+    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    while (!/requests_active\{.*\} 1/.test(await metrics.text())) await new Promise((resolve) => setImmediate(resolve));
+    const stopped = gateway.stop({ graceMs: 600_000 });
+    // By now what is to stop at once has stopped.
+    await assert.rejects(once(new RawClient(gateway.port).socket, 'connect'));
+    publish?.(routesOf([origin.port]));
+    assert.match(await client.ended(), /200 OK/);
+    await stopped;
+    assert.equal(publish, undefined);
+    origin.close();
+  });
+
+  it('lets a client ask that had connected and said nothing yet, but not for long', async () => {
+    const origin = await startReplyOrigin(ok);
+    const gateway = await startTestGateway(routesOf([origin.port]), { limits: { lingerMs: 300 } });
+    const [asks, never] = [new RawClient(gateway.port), new RawClient(gateway.port)];
+    // Its reply shows that those before it have been accepted.
+    await exchange(gateway.port, requestText('GET /', 'Connection: close\r\n'));
+    const stopped = gateway.stop({ graceMs: 600_000 });
+    assert.match(await asks.send(requestText('GET /')).ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
+    assert.equal(await never.ended(), '');
     await stopped;
     origin.close();
   });

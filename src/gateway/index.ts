@@ -46,9 +46,11 @@ export interface GatewayOptions {
 
 export interface Gateway {
   port: number;
+  /** Its listening socket, to be sent to the process of a successor, which listens on it before this one stops. */
+  handle: ListenHandle;
   /**
-   * Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). A lent handle stays open
-   * for who else has it.
+   * Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). Who else has the handle
+   * goes on with it.
    */
   stop(options?: { graceMs?: number }): Promise<void>;
 }
@@ -104,9 +106,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   log.info({ port }, 'gateway listens');
   return {
     port,
+    handle: listener.server,
     async stop({ graceMs = 1_000 } = {}) {
-      await source.stop();
       await listener.drain(graceMs);
+      await source.stop();
       demand.stop();
       router.close();
     },

@@ -6,7 +6,18 @@ import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import { startGateway } from './index.ts';
 import { startChildGateway } from './testing/child-gateway.ts';
-import { exchange, RawClient, requestText, routesOf, startReplyOrigin, statusOf } from './testing/fixture.ts';
+import {
+  eventually,
+  exchange,
+  onHeads,
+  RawClient,
+  requestText,
+  routesOf,
+  startRawOrigin,
+  startReplyOrigin,
+  startTestGateway,
+  statusOf,
+} from './testing/fixture.ts';
 
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const closing = 'Connection: close\r\n';
@@ -19,6 +30,46 @@ function boundHandle(): { close(): void } {
 }
 
 describe('a gateway on a lent socket', () => {
+  it('is succeeded by another while it drains: nobody is refused, and what it has begun it ends', async () => {
+    let answer: (() => void) | undefined;
+    const origin = await startRawOrigin((socket) =>
+      onHeads(socket, (head) => {
+        if (head.startsWith('GET /slow')) answer = () => socket.write(ok);
+        else socket.write(ok);
+      }),
+    );
+    const gateway = await startTestGateway(routesOf([origin.port]));
+    const { port } = gateway;
+    const slow = new RawClient(port).send(requestText('GET /slow'));
+    const silent = new RawClient(port);
+    await eventually(() => answer !== undefined);
+    const replies: string[] = [];
+    let isOver = false;
+    const ask = async () => {
+      while (!isOver) replies.push(await exchange(port, requestText('GET /', closing)));
+    };
+    const asking = [ask(), ask(), ask(), ask()];
+    const successor = await startChildGateway([origin.port], { handle: gateway.handle });
+    assert.equal(successor.port, port);
+    let hasStopped = false;
+    const stopped = gateway.stop({ graceMs: 600_000 }).then(() => {
+      hasStopped = true;
+    });
+    const before = replies.length;
+    await eventually(() => replies.length > before + 50);
+    isOver = true;
+    await Promise.all(asking);
+    assert.deepEqual([...new Set(replies.map(statusOf))], [200]);
+    assert.match(await silent.send(requestText('GET /')).ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
+    assert.equal(hasStopped, false);
+    answer?.();
+    assert.equal(statusOf(await slow.ended()), 200);
+    await stopped;
+    assert.equal(statusOf(await exchange(port, requestText('GET /', closing))), 200);
+    await successor.kill();
+    origin.close();
+  });
+
   it('leaves connections waiting there when it is killed, and the next gateway answers them', async () => {
     const origin = await startReplyOrigin(ok);
     const handle = boundHandle();

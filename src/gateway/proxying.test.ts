@@ -363,6 +363,23 @@ describe('a reply', () => {
     origin.close();
   });
 
+  it('whose last piece fills the client leaves its connection upstream fit for the next request', async () => {
+    const head = 'HTTP/1.1 200 OK\r\nContent-Length: 65000\r\nX: ';
+    // As much as the gateway reads at once: the client's socket asks to wait just when the reply is complete.
+    const large = `${head}${'x'.repeat(65_536 - 65_000 - head.length - 4)}\r\n\r\n${'y'.repeat(65_000)}`;
+    const origin = await startReplyOrigin(large);
+    const gateway = await startTestGateway(routesOf([origin.port]));
+    const client = new RawClient(gateway.port);
+    for (let turn = 0; turn < 20; turn++) {
+      client.text = '';
+      client.send(requestText('GET /'));
+      await client.until((text) => text.endsWith('y'.repeat(65_000)));
+    }
+    client.close();
+    await gateway.stop();
+    origin.close();
+  });
+
   it('that comes before the request has ended closes the connection after it', async () => {
     const origin = await startReplyOrigin('HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno');
     const gateway = await startTestGateway(routesOf([origin.port]));

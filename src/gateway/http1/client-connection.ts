@@ -76,7 +76,10 @@ export class ClientConnection implements Connection, Downstream {
   }
 
   drain(): void {
-    if (this.#phase === 'head' && this.#input.isEmpty) this.destroy();
+    if (this.#phase !== 'head' || !this.#input.isEmpty) return;
+    // A client that has just connected is about to ask: it is not turned away for having come here.
+    if (this.#isNew) this.#awaitUntil('head', 'lingerMs');
+    else this.destroy();
   }
 
   shed(): void {

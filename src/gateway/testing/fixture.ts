@@ -70,6 +70,7 @@ export async function startTestGateway(routes: RouteChange, options: TestGateway
   });
   return {
     port: gateway.port,
+    handle: gateway.handle,
     publish: (next) => publish(next),
     reports,
     autoscaler,
