@@ -3,14 +3,13 @@ import { test } from 'node:test';
 import { defineKind } from '../../../../api/kind.ts';
 import { object } from '../../../../api/schema.ts';
 import { servedResource } from '../../served-resource.ts';
-import { aggregated, byPriority, discover, groupDocument, groupList, resourceList } from './discovery.ts';
+import { aggregated, byPriority, groupDocument, groupList, resourceList } from './discovery.ts';
 
 const kind = (version: string, extra: object = {}) =>
   defineKind({ group: 'example.com', version, kind: 'Flower', shortNames: ['fl'], schema: object({}), ...extra });
 const scale = { specReplicasPath: '.spec.count', statusReplicasPath: '.status.count' };
-const resources = discover(
-  [kind('v1beta1'), kind('v1', { scale }), kind('v1alpha1')].map((kind) => servedResource({ kind })),
-);
+const kinds = [kind('v1beta1'), kind('v1', { scale }), kind('v1alpha1')];
+const resources = kinds.map((kind) => servedResource({ kind }));
 
 test('versions are ordered as Kubernetes prefers them', () => {
   const sorted = ['v1alpha1', 'v1', 'v11beta2', 'v10beta3', 'v3beta1', 'v12alpha1', 'v10', 'v2', 'foo1', 'foo10'].sort(

@@ -1,60 +1,19 @@
-import { apiVersionOf } from '../../../../api/kind.ts';
+import { apiVersionOf, type Kind } from '../../../../api/kind.ts';
 import type { ServedResource } from '../../resources.ts';
 
-/** A resource as discovery describes it, whether it is stored or only answered. */
-export interface DiscoveredResource {
-  group: string;
-  version: string;
-  kind: string;
-  plural: string;
-  singular: string;
-  isNamespaced: boolean;
-  verbs: readonly string[];
-  shortNames: readonly string[];
-  categories: readonly string[];
-  subresources: readonly DiscoveredSubresource[];
-}
-
-export interface DiscoveredSubresource {
-  name: string;
-  group: string;
-  version: string;
-  kind: string;
-  verbs: readonly string[];
-}
-
-/** Everything that a client can discover, from what is served now. */
-export function discover(resources: readonly ServedResource[]): DiscoveredResource[] {
-  return resources.map(discovered);
-}
-
-function discovered({ kind: { group, version, kind, ...names }, subresources, verbs }: ServedResource) {
-  const own = { group, version, kind };
-  const { categories, isNamespaced, plural, shortNames, singular } = names;
-  return {
-    ...own,
-    plural,
-    singular,
-    isNamespaced,
-    verbs,
-    shortNames,
-    categories,
-    subresources: [...subresources].map(([name, { kind = own, verbs }]) => {
-      return { name, group: kind.group, version: kind.version, kind: kind.kind, verbs };
-    }),
-  };
-}
-
 /** The versions of each group, groups in alphabetical order. */
-export function versionsByGroup(resources: readonly DiscoveredResource[]): Map<string, string[]> {
+function versionsByGroup(resources: readonly ServedResource[]): Map<string, string[]> {
   const groups = new Map<string, string[]>();
-  for (const { group, version } of resources.toSorted((a, b) => (a.group < b.group ? -1 : a.group > b.group ? 1 : 0))) {
-    const versions = groups.get(group) ?? [];
-    if (!versions.includes(version)) versions.push(version);
-    groups.set(group, versions.sort(byPriority));
+  for (const { kind } of resources) {
+    const versions = groups.get(kind.group) ?? [];
+    if (!versions.includes(kind.version)) versions.push(kind.version);
+    groups.set(kind.group, versions.sort(byPriority));
   }
-  return groups;
+  return new Map([...groups].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
+
+const inVersion = (resources: readonly ServedResource[], group: string, version: string) =>
+  resources.filter(({ kind }) => kind.group === group && kind.version === version);
 
 /** `v2`, `v1`, `v1beta2`, `v1alpha1`, then others by name (Kubernetes' version priority). */
 export function byPriority(a: string, b: string): number {
@@ -74,7 +33,7 @@ function rank(version: string): [stability: number, major: number, minor: number
 }
 
 /** `/api` and `/apis` in the aggregated form: all groups, versions and resources in one document. */
-export function aggregated(resources: readonly DiscoveredResource[], documentVersion: string, isCore: boolean): object {
+export function aggregated(resources: readonly ServedResource[], documentVersion: string, isCore: boolean): object {
   const groups = [...versionsByGroup(resources)].filter(([group]) => (group === '') === isCore);
   return {
     kind: 'APIGroupDiscoveryList',
@@ -85,35 +44,35 @@ export function aggregated(resources: readonly DiscoveredResource[], documentVer
       versions: versions.map((version) => ({
         version,
         freshness: 'Current',
-        resources: resources.filter((r) => r.group === group && r.version === version).map(aggregatedResource),
+        resources: inVersion(resources, group, version).map(aggregatedResource),
       })),
     })),
   };
 }
 
-function aggregatedResource(resource: DiscoveredResource): object {
-  const { categories, group, isNamespaced, kind, plural, shortNames, singular, subresources, verbs, version } =
-    resource;
+/** A kind by its names alone, as documents write it. */
+export const gvkOf = ({ group, version, kind }: Pick<Kind, 'group' | 'version' | 'kind'>) => ({ group, version, kind });
+
+function aggregatedResource({ kind: own, subresources, verbs }: ServedResource): object {
+  const { categories, isNamespaced, plural, shortNames, singular } = own;
   return {
     resource: plural,
-    responseKind: { group, version, kind },
+    responseKind: gvkOf(own),
     scope: isNamespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
     verbs,
     ...(shortNames.length > 0 && { shortNames }),
     ...(categories.length > 0 && { categories }),
-    ...(subresources.length > 0 && {
-      subresources: subresources.map(({ name, verbs, ...kind }) => ({
-        subresource: name,
-        responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
-        verbs,
-      })),
+    ...(subresources.size > 0 && {
+      subresources: [...subresources].map(([subresource, { kind = own, verbs }]) => {
+        return { subresource, responseKind: gvkOf(kind), verbs };
+      }),
     }),
   };
 }
 
 /** `/api`: the versions of the core group. */
-export function coreVersions(resources: readonly DiscoveredResource[], serverAddress: string): object {
+export function coreVersions(resources: readonly ServedResource[], serverAddress: string): object {
   return {
     kind: 'APIVersions',
     versions: versionsByGroup(resources).get('') ?? [],
@@ -122,13 +81,13 @@ export function coreVersions(resources: readonly DiscoveredResource[], serverAdd
 }
 
 /** `/apis`: the other groups with their versions. */
-export function groupList(resources: readonly DiscoveredResource[]): object {
+export function groupList(resources: readonly ServedResource[]): object {
   const groups = [...versionsByGroup(resources)].filter(([group]) => group !== '');
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(([name, versions]) => group(name, versions)) };
 }
 
 /** `/apis/GROUP`; undefined when there is no such group. */
-export function groupDocument(resources: readonly DiscoveredResource[], name: string): object | undefined {
+export function groupDocument(resources: readonly ServedResource[], name: string): object | undefined {
   const versions = versionsByGroup(resources).get(name);
   return versions && name !== '' ? { kind: 'APIGroup', apiVersion: 'v1', ...group(name, versions) } : undefined;
 }
@@ -139,36 +98,32 @@ function group(name: string, versions: readonly string[]) {
 }
 
 /** `/apis/GROUP/VERSION` and `/api/v1`: resources and subresources, flat; undefined when there are none. */
-export function resourceList(
-  resources: readonly DiscoveredResource[],
-  group: string,
-  version: string,
-): object | undefined {
-  const own = resources.filter((r) => r.group === group && r.version === version);
-  if (own.length === 0) return undefined;
+export function resourceList(resources: readonly ServedResource[], group: string, version: string): object | undefined {
+  const found = inVersion(resources, group, version);
+  if (found.length === 0) return undefined;
   return {
     kind: 'APIResourceList',
     apiVersion: 'v1',
     groupVersion: apiVersionOf({ group, version }),
-    resources: own.flatMap((resource) => {
-      const { categories, isNamespaced: namespaced, kind, plural, shortNames, singular, verbs } = resource;
+    resources: found.flatMap(({ kind: own, subresources, verbs }) => {
+      const { categories, isNamespaced: namespaced, plural, shortNames, singular } = own;
       return [
         {
           name: plural,
           singularName: singular,
           namespaced,
-          kind,
+          kind: own.kind,
           verbs,
           ...(shortNames.length > 0 && { shortNames }),
           ...(categories.length > 0 && { categories }),
         },
-        ...resource.subresources.map((sub) => ({
-          name: `${plural}/${sub.name}`,
+        ...[...subresources].map(([name, { kind = own, verbs }]) => ({
+          name: `${plural}/${name}`,
           singularName: '',
           namespaced,
-          ...(sub.group !== group && { group: sub.group, version: sub.version }),
-          kind: sub.kind,
-          verbs: sub.verbs,
+          ...(kind.group !== group && { group: kind.group, version: kind.version }),
+          kind: kind.kind,
+          verbs,
         })),
       ];
     }),

@@ -1,9 +1,10 @@
 import { apiVersionOf, type Kind } from '../../../../api/kind.ts';
 import { conditionsSchema } from '../../../../api/meta.ts';
 import type { Schema } from '../../../../api/schema.ts';
-import type { Verb } from '../../request-info.ts';
 import type { ServedResource } from '../../resources.ts';
+import type { Subresource } from '../../strategy.ts';
 import { groupVersionPath } from '../paths.ts';
+import { gvkOf } from './discovery.ts';
 import { metaSchemas, metaVersion } from './meta-schemas.ts';
 import { versionInfo } from './version.ts';
 
@@ -31,8 +32,6 @@ function schemaName(kind: PublishedKind, isBuiltin: boolean, name = kind.kind): 
   if (isBuiltin) return `io.k8s.api.${group.replace(/\.k8s\.io$/, '')}.${kind.version}.${name}`;
   return `${group.split('.').toReversed().join('.')}.${kind.version}.${name}`;
 }
-
-const gvkOf = ({ group, version, kind }: PublishedKind) => ({ group, version, kind });
 
 function schemasOf({ isBuiltin, kind, listKind, subresources }: ServedResource): Record<string, object> {
   const others = [...subresources.values()].flatMap((subresource) => subresource.kind ?? []);
@@ -99,65 +98,48 @@ const reference = (name: string) => ({ allOf: [{ $ref: `#/components/schemas/${n
 const methods = { create: 'post', delete: 'delete', get: 'get', list: 'get', patch: 'patch', update: 'put' } as const;
 type Method = keyof typeof methods;
 
-/** A resource or one of its subresources, as it is described. */
-interface Described {
-  resource: ServedResource;
-  verbs: readonly Verb[];
-  /** What is sent and answered. */
-  kind: PublishedKind;
-  schema: string;
-  /** Distinguishes the names of its operations. */
-  suffix: string;
-  isStream: boolean;
-}
+/** What is described: a resource, or one of its subresources. */
+type Described = Pick<ServedResource, 'verbs'> & Pick<Subresource, 'kind'> & { type?: Subresource['type'] };
 
 function pathsOf(resource: ServedResource): Record<string, object> {
-  const { isBuiltin, kind, subresources, verbs } = resource;
+  const { kind, subresources } = resource;
   const root = groupVersionPath(kind.group, kind.version);
   const collection = kind.isNamespaced ? `${root}/namespaces/{namespace}/${kind.plural}` : `${root}/${kind.plural}`;
   const inNamespace = kind.isNamespaced ? [pathParameter('namespace')] : [];
-  const parameters = [pathParameter('name'), ...inNamespace];
-  const own = { resource, verbs, kind, schema: schemaName(kind, isBuiltin), suffix: '', isStream: false };
-  const paths: Record<string, object> = {
-    [collection]: { ...operations(own, 'list', 'create'), parameters: inNamespace },
-    [`${collection}/{name}`]: { ...operations(own, 'get', 'update', 'patch', 'delete'), parameters },
+  const onOne = [pathParameter('name'), ...inNamespace];
+  const paths: Record<string, object> = {};
+  const add = (path: string, parameters: object[], what: Described, suffix: string, ...verbs: readonly Method[]) => {
+    const offered = verbs.filter((verb) => what.verbs.includes(verb));
+    const operations = offered.map((verb) => [methods[verb], operation(resource, what, suffix, verb)]);
+    if (operations.length > 0) paths[path] = { ...Object.fromEntries(operations), parameters };
   };
-  for (const [name, { kind: other, type, verbs }] of subresources) {
-    const schema = other ? schemaName(other, true) : own.schema;
-    const suffix = `_${name}`;
-    const described = { resource, verbs, kind: other ?? kind, schema, suffix, isStream: type === 'stream' };
-    paths[`${collection}/{name}/${name}`] = {
-      ...operations(described, 'get', 'create', 'update', 'patch', 'delete'),
-      parameters,
-    };
+  add(collection, inNamespace, resource, '', 'list', 'create');
+  add(`${collection}/{name}`, onOne, resource, '', 'get', 'update', 'patch', 'delete');
+  for (const [name, subresource] of subresources) {
+    add(`${collection}/{name}/${name}`, onOne, subresource, `_${name}`, 'get', 'create', 'update', 'patch', 'delete');
   }
   return paths;
 }
 
-/** Those of `verbs` that are offered, by their methods. */
-function operations(described: Described, ...verbs: readonly Method[]): Record<string, object> {
-  const offered = verbs.filter((verb) => described.verbs.includes(verb));
-  return Object.fromEntries(offered.map((verb) => [methods[verb], operation(described, verb)]));
-}
-
-function operation({ isStream, kind, resource, schema, suffix }: Described, verb: Method): object {
-  const { isBuiltin, listKind } = resource;
-  const { isNamespaced, kind: name } = resource.kind;
+function operation(resource: ServedResource, what: Described, suffix: string, verb: Method): object {
+  const { isBuiltin, kind, listKind } = resource;
+  const { kind: about = kind, type } = what;
+  const isStream = type === 'stream';
   const action = verb === 'list' ? verb : methods[verb];
-  const tag = apiVersionOf(resource.kind).replace(/[./]/g, '_');
-  const own = json(reference(schema));
-  const answer = () => {
-    if (isStream) return { '*/*': { schema: { type: 'string' } } };
-    if (verb === 'list') return json(reference(schemaName(resource.kind, isBuiltin, listKind)));
-    return verb === 'delete' ? json(reference(`${metaVersion}.Status`)) : own;
+  const tag = apiVersionOf(kind).replace(/[./]/g, '_');
+  const own = json(reference(schemaName(about, isBuiltin || about !== kind)));
+  const answers: Partial<Record<Method, object>> = {
+    list: json(reference(schemaName(kind, isBuiltin, listKind))),
+    delete: json(reference(`${metaVersion}.Status`)),
   };
+  const text = { '*/*': { schema: { type: 'string' } } };
   const body = (content: object) => ({ requestBody: { required: true, content }, parameters: writeParameters });
   return {
     tags: [tag],
-    operationId: `${action}${isNamespaced ? 'Namespaced' : ''}${name}${suffix}_${tag}`,
-    responses: { 200: { description: 'OK', content: answer() } },
+    operationId: `${action}${kind.isNamespaced ? 'Namespaced' : ''}${kind.kind}${suffix}_${tag}`,
+    responses: { 200: { description: 'OK', content: isStream ? text : (answers[verb] ?? own) } },
     'x-kubernetes-action': isStream ? 'connect' : action,
-    'x-kubernetes-group-version-kind': gvkOf(kind),
+    'x-kubernetes-group-version-kind': gvkOf(about),
     ...(!isStream && (verb === 'create' || verb === 'update') && body(own)),
     ...(verb === 'patch' && body(patches(isBuiltin))),
   };

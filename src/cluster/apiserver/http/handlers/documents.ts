@@ -3,15 +3,7 @@ import { createHash } from 'node:crypto';
 import { apiVersionOf } from '../../../../api/kind.ts';
 import { ApiError } from '../../../../api/status.ts';
 import type { Resources } from '../../resources.ts';
-import {
-  aggregated,
-  coreVersions,
-  type DiscoveredResource,
-  discover,
-  groupDocument,
-  groupList,
-  resourceList,
-} from '../documents/discovery.ts';
+import { aggregated, coreVersions, groupDocument, groupList, resourceList } from '../documents/discovery.ts';
 import { openApiDocument } from '../documents/openapi.ts';
 import { versionInfo } from '../documents/version.ts';
 import type { Exchange } from '../exchange.ts';
@@ -23,14 +15,12 @@ import { sendText } from '../respond.ts';
 export class Documents {
   readonly #resources: Resources;
   readonly #stopListening: () => void;
-  #discovered: DiscoveredResource[] | undefined;
   /** Group-version to the hash of its OpenAPI document; the documents themselves are large and rarely read. */
   #hashes: Map<string, string> | undefined;
 
   constructor(resources: Resources) {
     this.#resources = resources;
     this.#stopListening = resources.onChange(() => {
-      this.#discovered = undefined;
       this.#hashes = undefined;
     });
   }
@@ -46,7 +36,7 @@ export class Documents {
     const [root, first, second, ...more] = path.slice(1).split('/');
     if (root === 'version' && first === undefined) return isReading && this.#send(exchange, versionInfo);
     if (root === 'openapi') return isReading && this.#openApi(exchange, path);
-    const resources = this.#discover();
+    const resources = this.#resources.all();
     if (root === 'api' && second === undefined) {
       if (first === undefined) return isReading && this.#root(exchange, true);
       return isReading && this.#send(exchange, resourceList(resources, '', first));
@@ -59,14 +49,9 @@ export class Documents {
     return false;
   }
 
-  #discover(): DiscoveredResource[] {
-    this.#discovered ??= discover(this.#resources.all());
-    return this.#discovered;
-  }
-
   /** `/api` and `/apis`: everything in one document for those who ask so, else the plain list. */
   async #root(exchange: Exchange, isCore: boolean): Promise<boolean> {
-    const resources = this.#discover();
+    const resources = this.#resources.all();
     const version = aggregatedVersion(exchange.request.headers.accept);
     if (version !== undefined) {
       const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
