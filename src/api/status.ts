@@ -47,7 +47,8 @@ interface Named {
   kind: string;
 }
 
-const qualified = (kind: Named) => (kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}`);
+const qualified = (kind: Pick<Named, 'group' | 'plural'>) =>
+  kind.group === '' ? kind.plural : `${kind.plural}.${kind.group}`;
 
 export const notFound = (kind: Named, name: string) =>
   new ApiError(404, 'NotFound', `${qualified(kind)} "${name}" not found`, {
@@ -69,6 +70,20 @@ export const conflict = (kind: Named, name: string, why: string) =>
     group: kind.group,
     kind: kind.plural,
   });
+
+/** `kind` is absent when it is about no object. */
+export function forbidden(
+  kind: Pick<Named, 'group' | 'plural'> | undefined,
+  name: string,
+  why: string,
+  more: StatusDetails = {},
+): ApiError {
+  if (!kind) return new ApiError(403, 'Forbidden', `forbidden: ${why}`, more);
+  const { group, plural } = kind;
+  const subject = name === '' ? qualified(kind) : `${qualified(kind)} ${JSON.stringify(name)}`;
+  const details = { ...(name && { name }), ...(group && { group }), kind: plural, ...more };
+  return new ApiError(403, 'Forbidden', `${subject} is forbidden: ${why}`, details);
+}
 
 export const badRequest = (message: string) => new ApiError(400, 'BadRequest', message);
 

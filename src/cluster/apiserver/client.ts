@@ -12,29 +12,32 @@ import type {
   WatchOptions,
 } from '../../kube/client.ts';
 import type { Logger } from '../../observe/log.ts';
-import type { NamedRequest, UserInfo, Verb } from './request-info.ts';
-import type { Pipeline, Result, ServedEvent, ServedResource, WatchRequest } from './resources.ts';
+import { authorize } from './authorize.ts';
+import type { NamedRequest, RequestInfo, UserInfo, Verb } from './request-info.ts';
+import type { Pipeline, Result, ServedEvent, ServedResource } from './resources.ts';
 
-/** As whom the platform's own controllers act. */
-const user: UserInfo = { name: 'system:kittiwake', groups: ['system:masters'] };
-const written = { fieldManager: user.name };
+export interface InProcessClientOptions {
+  pipeline: Pipeline;
+  /** As whom it acts. */
+  user: UserInfo;
+  log: Logger;
+}
 
-/** The Client of controllers in this process: the same pipeline as over HTTP, without sockets or copies. */
-export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
+/** A Client in this process: the same door and the same pipeline as over HTTP, without sockets or copies. */
+export function inProcessClient({ pipeline, user, log }: InProcessClientOptions): Client {
+  const written = { fieldManager: user.name };
   const resourceOf = (kind: Kind): ServedResource => {
     const resource = pipeline.resources.find(kind.group, kind.version, kind.plural);
     if (resource) return resource;
     const message = `the server could not find the requested resource: ${kind.plural} of ${apiVersionOf(kind)}`;
     throw new ApiError(404, 'NotFound', message);
   };
-  const about = (verb: Verb, kind: Kind, key: Key, subresource?: string): NamedRequest => ({
-    user,
-    verb,
-    resource: resourceOf(kind),
-    namespace: key.namespace,
-    name: key.name,
-    subresource,
-  });
+  const allowed = <T extends RequestInfo>(request: T): T => {
+    authorize(pipeline.policy, request);
+    return request;
+  };
+  const about = (verb: Verb, kind: Kind, { namespace, name }: Key, subresource?: string): NamedRequest =>
+    allowed({ user, verb, resource: resourceOf(kind), namespace, name, subresource });
   const objectOf = <T extends KubeObject>({ stored, warnings }: Result): T => {
     const { kind, metadata } = stored.object;
     for (const warning of warnings) log.warn({ kind, name: metadata.name, warning }, 'a controller wrote what is odd');
@@ -53,16 +56,19 @@ export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
     },
 
     async list<T extends KubeObject>(kind: Kind<T>, selection: ListOptions = {}): Promise<ListResult<T>> {
-      const page = await pipeline.list({ user, verb: 'list', resource: resourceOf(kind as Kind), ...selection });
+      const request = { user, verb: 'list' as const, resource: resourceOf(kind as Kind), ...selection };
+      const page = await pipeline.list(allowed(request));
       return { items: page.items.map((stored) => stored.object as T), resourceVersion: page.resourceVersion };
     },
 
     watch<T extends KubeObject>(kind: Kind<T>, watchOptions: WatchOptions) {
-      return watch<T>(pipeline, resourceOf(kind as Kind), watchOptions);
+      return watch<T>(pipeline, allowed({ user, verb: 'watch', resource: resourceOf(kind as Kind), ...watchOptions }));
     },
 
     async create<T extends KubeObject>(kind: Kind<T>, object: T) {
-      return objectOf<T>(await pipeline.create(about('create', kind as Kind, object.metadata), object, written));
+      const { namespace } = object.metadata;
+      const request = allowed({ user, verb: 'create', resource: resourceOf(kind as Kind), namespace });
+      return objectOf<T>(await pipeline.create(request, object, written));
     },
 
     async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
@@ -92,23 +98,14 @@ export function inProcessClient(pipeline: Pipeline, log: Logger): Client {
 
 async function* watch<T extends KubeObject>(
   pipeline: Pipeline,
-  resource: ServedResource,
-  options: WatchOptions,
+  asked: RequestInfo & WatchOptions,
 ): AsyncGenerator<WatchEvent<T>> {
-  const { resourceVersion, ...rest } = options;
+  const { resourceVersion, ...rest } = asked;
   const start = resourceVersion
     ? { resourceVersion }
     : { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' };
-  const request: WatchRequest = {
-    user,
-    verb: 'watch',
-    resource,
-    allowWatchBookmarks: true,
-    timeoutSeconds: Number.POSITIVE_INFINITY,
-    ...rest,
-    ...start,
-  };
-  for await (const batch of pipeline.watch(request)) {
+  const always = { allowWatchBookmarks: true, timeoutSeconds: Number.POSITIVE_INFINITY };
+  for await (const batch of pipeline.watch({ ...always, ...rest, ...start })) {
     for (const event of batch) yield watchEvent<T>(event);
   }
 }

@@ -12,11 +12,13 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
+import { allowAuthenticated, type Policy } from './authorize.ts';
 import { inProcessClient } from './client.ts';
 import { type Listener, startListener } from './http/listener.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
+import { apiServerUser, type UserInfo } from './request-info.ts';
 import { ResourceRegistry } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
 import { builtinStrategies } from './strategies/builtin.ts';
@@ -38,6 +40,8 @@ export interface ApiServerOptions {
   storePagesMax?: number;
   /** Resources besides those that Kubernetes has by itself. */
   resources?: readonly Strategy[];
+  /** Who may do what; everybody who has shown who they are may do everything unless given. */
+  policy?: Policy;
   admission?: readonly Admission[];
   /** Asked at each write for what kinds are configured with; nothing unless given. */
   config?: () => Configuration;
@@ -58,7 +62,11 @@ export interface ApiAddress {
 }
 
 export interface ApiServer {
+  /** Acts as the server itself. */
   client: Client;
+  /** A client of this process that acts as `user`. */
+  clientFor(user: UserInfo): Client;
+  /** What is behind the door. */
   pipeline: Pipeline;
   /** Serves the API over TLS. Errors: PORT_IN_USE. */
   listen(where: ApiAddress): Promise<{ url: string; kubeconfigPath: string }>;
@@ -70,7 +78,17 @@ export interface ApiServer {
  * served. Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL.
  */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { dataDir, clock, log, kinds, admission = [], config = () => noConfiguration, metrics, podLogs } = options;
+  const {
+    dataDir,
+    clock,
+    log,
+    kinds,
+    policy = allowAuthenticated,
+    admission = [],
+    config = () => noConfiguration,
+    metrics,
+    podLogs,
+  } = options;
   const folder = join(dataDir, 'cluster');
   makeFolder(folder);
   const { storePagesMax } = options;
@@ -86,9 +104,18 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   });
   noteStore(file);
   const resources = [...builtinStrategies({ clock, kinds, podLogs }), ...(options.resources ?? [])];
-  const machinery: Machinery = { store, registry: new ResourceRegistry(resources), admission, config, clock, log };
+  const machinery: Machinery = {
+    store,
+    registry: new ResourceRegistry(resources),
+    policy,
+    admission,
+    config,
+    clock,
+    log,
+  };
   const pipeline = new RequestPipeline(machinery);
-  const client = inProcessClient(pipeline, log);
+  const clientFor = (user: UserInfo) => inProcessClient({ pipeline, user, log });
+  const client = clientFor(apiServerUser);
   const upkeeps = resources.flatMap((strategy) => strategy.upkeep?.(machinery, pipeline) ?? []);
   const listeners: Listener[] = [];
   const keepers: (() => void)[] = [];
@@ -107,6 +134,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   }
   return {
     client,
+    clientFor,
     pipeline,
     async listen(where) {
       const listener = await startListener({ pipeline, dataDir, clock, log, metrics, ...where });

@@ -8,6 +8,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { Table } from '../store/table.ts';
+import type { Policy } from './authorize.ts';
 import type { RequestInfo, Target } from './request-info.ts';
 import type { ResourceRegistry } from './resource-registry.ts';
 
@@ -15,6 +16,8 @@ import type { ResourceRegistry } from './resource-registry.ts';
 export interface Machinery {
   store: Store;
   registry: ResourceRegistry;
+  /** Asked at the door. */
+  policy: Policy;
   admission: readonly Admission[];
   /** What kinds are configured with, at this moment. */
   config: () => Configuration;

@@ -1,4 +1,4 @@
-import { ApiError, notFound } from '../../api/status.ts';
+import { forbidden, notFound } from '../../api/status.ts';
 import type { Machinery } from './machinery.ts';
 import type { Target } from './request-info.ts';
 
@@ -11,13 +11,8 @@ export function requireLivingNamespace({ store }: Machinery, target: Target, nam
   const stored = store.latest(store.table(namespacesTable), namespace);
   if (!stored) throw notFound({ group: '', plural: 'namespaces', kind: 'Namespace' }, namespace);
   if (stored.object.metadata.deletionTimestamp === undefined) return;
-  const { group, plural } = resource.kind;
-  const qualified = group === '' ? plural : `${plural}.${group}`;
   const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
-  throw new ApiError(403, 'Forbidden', `${qualified} "${name}" is forbidden: ${why}`, {
-    name,
-    group,
-    kind: plural,
+  throw forbidden(resource.kind, name, why, {
     causes: [
       {
         reason: 'NamespaceTerminating',

@@ -1,6 +1,7 @@
 import { isNotFound } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import { StoredObject as Answer, type StoredObject } from '../store/stored-object.ts';
+import type { Policy } from './authorize.ts';
 import { create } from './create.ts';
 import { remove } from './delete.ts';
 import type { Machinery } from './machinery.ts';
@@ -36,6 +37,10 @@ export class RequestPipeline implements Pipeline {
 
   get resources(): Resources {
     return this.#machinery.registry;
+  }
+
+  get policy(): Policy {
+    return this.#machinery.policy;
   }
 
   get resourceVersion(): string {

@@ -1,4 +1,4 @@
-import type { UserInfo } from '../../api/user.ts';
+import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
 import type { ServedResource } from './resources.ts';
 
 export type { UserInfo };
@@ -31,4 +31,7 @@ export interface NamedRequest extends RequestInfo {
 }
 
 /** The API server itself, where it keeps its own house. */
-export const apiServerUser: UserInfo = { name: 'system:apiserver', groups: ['system:masters'] };
+export const apiServerUser: UserInfo = {
+  name: 'system:apiserver',
+  groups: ['system:masters', authenticatedGroup],
+};

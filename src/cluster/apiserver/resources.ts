@@ -7,6 +7,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { Status } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import type { StoredObject } from '../store/stored-object.ts';
+import type { Policy } from './authorize.ts';
 import type { NamedRequest, RequestInfo, Verb } from './request-info.ts';
 import type { Strategy, Subresource } from './strategy.ts';
 
@@ -110,8 +111,10 @@ export interface ServedEvent {
  */
 export type WatchStream = AsyncIterable<readonly ServedEvent[]>;
 
-/** The operations. Each answers only once what it says is on disk. */
+/** The operations. Each answers only once what it says is on disk. Who calls one has come through the door. */
 export interface Pipeline {
+  /** Asked at the door. */
+  readonly policy: Policy;
   readonly resources: Resources;
   /** The newest resourceVersion that is on disk. */
   readonly resourceVersion: string;

@@ -17,6 +17,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   action?: Action;
   /** Fields that field selectors may name besides name and namespace, each with what an absent one is compared as. */
   selectableFields?: Readonly<Record<string, string>>;
+  /** Its objects are namespaces. */
+  isNamespace?: boolean;
   /** A deletion answers with the object instead of a Status that names it. */
   returnsDeleted?: boolean;
 

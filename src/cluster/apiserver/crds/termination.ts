@@ -3,7 +3,7 @@ import {
   CustomResourceDefinitionKind,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { type Condition, parseKeyText, timestamp } from '../../../api/meta.ts';
-import { ApiError, isNotFound } from '../../../api/status.ts';
+import { forbidden, isNotFound } from '../../../api/status.ts';
 import { transitionTime } from '../../../kube/conditions.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { Machinery } from '../machinery.ts';
@@ -22,11 +22,7 @@ export function requireLivingDefinition({ store }: Machinery, { resource }: Targ
   const definition = store.latest(store.table(definitionsTable), `${plural}.${group}`);
   if (definition?.object.metadata.deletionTimestamp === undefined) return;
   const why = 'create not allowed while custom resource definition is terminating';
-  throw new ApiError(403, 'Forbidden', `${plural}.${group} "${name}" is forbidden: ${why}`, {
-    name,
-    group,
-    kind: plural,
-  });
+  throw forbidden(resource.kind, name, why);
 }
 
 /** The table that holds the objects of a definition. */

@@ -1,21 +1,21 @@
-import type { IncomingMessage as Request, Server, ServerResponse } from 'node:http';
+import { type IncomingMessage as Request, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
+import type { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { IncomingMessage, Pipelines } from '../../../lib/node-http.ts';
 import { type ListenHandle, listen, loopback, urlOf } from '../../../observe/listen.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
 import type { Pipeline } from '../resources.ts';
-import { notOffered } from '../strategies/pods.ts';
 import { Documents } from './handlers/documents.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { requestMetrics } from './metrics.ts';
 import { kubeconfig } from './pki/kubeconfig.ts';
 import { ensurePki, type Pki, writeSecret } from './pki/pki.ts';
 import type { RouterOptions } from './router.ts';
-import { Door, parseUrl } from './serve.ts';
+import { Door } from './serve.ts';
 
 export interface ListenerOptions {
   pipeline: Pipeline;
@@ -84,7 +84,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   server.on('request', (request, response) =>
     door.accept(request as unknown as Request, response as unknown as ServerResponse),
   );
-  server.on('upgrade', (request: Request, socket: TLSSocket) => refuseUpgrade(request, socket, limits));
+  server.on('upgrade', (request: Request, socket: TLSSocket) => refuse(door.refusalOf(request), socket, limits));
   const sockets = new Set<TLSSocket>();
   server.on('secureConnection', (socket: TLSSocket) => {
     sockets.add(socket);
@@ -144,18 +144,14 @@ function writeKubeconfigs(dataDir: string, url: string, { ca, clients }: Pki): s
   return path;
 }
 
-/** exec, attach and port-forward ask for another protocol on the connection. */
-function refuseUpgrade(request: Request, socket: TLSSocket, { requestMs }: Limits): void {
-  const name =
-    parseUrl(request.url ?? '/')
-      .pathname.split('/')
-      .at(-1) ?? '';
-  const body = `${JSON.stringify(notOffered(name).toStatus())}\n`;
+/** Tells why, on a connection that was to be upgraded, and ends it. */
+function refuse(error: ApiError, socket: TLSSocket, { requestMs }: Limits): void {
+  const body = `${JSON.stringify(error.toStatus())}\n`;
   // HTTP has let go of the socket: nobody else listens to its errors, or ends it when the client does not.
   socket.on('error', () => socket.destroy());
   socket.setTimeout(requestMs, () => socket.destroy());
   socket.end(
-    'HTTP/1.1 501 Not Implemented\r\nContent-Type: application/json\r\nConnection: close\r\n' +
+    `HTTP/1.1 ${error.code} ${STATUS_CODES[error.code]}\r\nContent-Type: application/json\r\nConnection: close\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     () => socket.destroy(),
   );

@@ -1,6 +1,8 @@
 import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../observe/log.ts';
-import type { Pipeline } from '../resources.ts';
+import { authorize } from '../authorize.ts';
+import type { Verb } from '../request-info.ts';
+import type { Pipeline, ServedResource } from '../resources.ts';
 import { notAllowed, notServed, requireOffered } from '../served-resource.ts';
 import type { Exchange } from './exchange.ts';
 import type { Documents } from './handlers/documents.ts';
@@ -18,23 +20,19 @@ export interface RouterOptions {
 }
 
 const healthPaths = /^\/(healthz|livez|readyz)(\/.*)?$/;
-/** What needs no certificate: whether the server lives, and its version. */
-export const isPublic = (path: string): boolean => healthPaths.test(path) || path === '/version';
 
 /** Answers one request. Throws ApiError. */
 export async function route(exchange: Exchange, options: RouterOptions): Promise<void> {
   const { documents, onRoute, pipeline } = options;
+  const { path, resource, verb } = enter(exchange, pipeline);
   if (healthPaths.test(exchange.path)) return sendText(exchange, 'ok');
-  const path = parseResourcePath(exchange.path);
   if (!path) {
     onRoute(exchange, exchange.method.toLowerCase(), 'documents');
     if (await documents.serve(exchange)) return;
     throw notServed();
   }
-  const resource = pipeline.resources.find(path.group, path.version, path.plural);
   if (!resource) throw notServed();
   const { name, namespace, subresource } = path;
-  const verb = verbOf(exchange.method, path, exchange.query);
   onRoute(exchange, verb ?? exchange.method.toLowerCase(), qualified(path));
   const isScoped = resource.kind.isNamespaced === (namespace !== undefined);
   if (!isScoped && (name !== undefined || verb === 'create')) throw notServed();
@@ -45,6 +43,31 @@ export async function route(exchange: Exchange, options: RouterOptions): Promise
   const request = { exchange, info, pipeline, log, now: () => clock.now() };
   const offered = requireOffered(info);
   return offered?.type === 'stream' ? offered.serve(request) : serveResource(request);
+}
+
+/** What a request is about, once the door has let it in; of whatever kind it is. Throws ApiError 403. */
+export function enter({ method, path: text, query, user }: Asked, { policy, resources }: Pipeline): Entered {
+  const path = parseResourcePath(text);
+  if (!path) {
+    authorize(policy, { user, verb: method.toLowerCase(), path: text });
+    return {};
+  }
+  const { group, version, plural, name, namespace, subresource } = path;
+  const resource = resources.find(group, version, plural);
+  const verb = verbOf(method, path, query);
+  const asked = { user, verb: verb ?? method.toLowerCase(), resource: resource ?? { kind: path } };
+  authorize(policy, { ...asked, namespace, name, subresource });
+  return { path, resource, verb };
+}
+
+type Asked = Pick<Exchange, 'method' | 'path' | 'query' | 'user'>;
+
+interface Entered {
+  /** Undefined for a document. */
+  path?: ResourcePath;
+  resource?: ServedResource | undefined;
+  /** Undefined when the method does not fit. */
+  verb?: Verb | undefined;
 }
 
 /** `widgets.example.com`, as two groups may use one name. */

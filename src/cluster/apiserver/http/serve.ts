@@ -2,17 +2,20 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../../../api/status.ts';
+import { authenticatedGroup } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { inTurn } from '../../../lib/in-turn.ts';
 import type { Logger } from '../../../observe/log.ts';
+import { isPublic } from '../authorize.ts';
 import type { UserInfo } from '../request-info.ts';
 import type { Resources } from '../resources.ts';
+import { notOffered } from '../strategies/pods.ts';
 import { breakOff, type Exchange, flag, isGone } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { requestMetrics } from './metrics.ts';
 import { parseResourcePath } from './paths.ts';
 import { sendError } from './respond.ts';
-import { isPublic, type RouterOptions, route } from './router.ts';
+import { enter, type RouterOptions, route } from './router.ts';
 
 export interface DoorOptions {
   router: RouterOptions;
@@ -54,6 +57,25 @@ export class Door {
     void served.then(() => this.#running.delete(served)); // `served` does not reject.
   }
 
+  /**
+   * Why an upgrade of the connection is refused: it passes the same door as any request, but nobody offers another
+   * protocol yet. Never throws.
+   */
+  refusalOf(request: IncomingMessage): ApiError {
+    const { log, router } = this.#options;
+    try {
+      const { pathname: path, searchParams: query } = parseUrl(request.url ?? '/');
+      const user = userOf(request);
+      if (!user) return unauthorized();
+      enter({ method: request.method ?? 'GET', path, query, user }, router.pipeline);
+      return notOffered(path.split('/').at(-1) ?? '');
+    } catch (error) {
+      if (error instanceof ApiError) return error;
+      log.error({ err: error, path: request.url }, 'an upgrade could not be judged');
+      return new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more');
+    }
+  }
+
   /** Resolves when what runs now has ended. */
   async settled(): Promise<void> {
     await Promise.all(this.#running);
@@ -84,7 +106,7 @@ export class Door {
       response.setHeader('x-kubernetes-pf-flowschema-uid', flowSchemaUid);
       response.setHeader('x-kubernetes-pf-prioritylevel-uid', priorityLevelUid);
       const user = userOf(request);
-      if (!user && !isPublic(pathname)) throw new ApiError(401, 'Unauthorized', 'Unauthorized');
+      if (!user && !isPublic(pathname)) throw unauthorized();
       if (user) exchange.user = user;
       leave = this.#enter(exchange);
       await route(exchange, router);
@@ -151,6 +173,8 @@ export class Door {
   }
 }
 
+const unauthorized = () => new ApiError(401, 'Unauthorized', 'Unauthorized');
+
 const tooMany = (what: string) =>
   new ApiError(429, 'TooManyRequests', `the server is at ${what}, which is all it serves at once: try again later`, {
     retryAfterSeconds: 1,
@@ -166,6 +190,7 @@ function isLongRunning({ method, path, query }: Exchange, resources: Resources):
   return resource?.subresources.get(named.subresource ?? '')?.type === 'stream';
 }
 
+/** Who has shown no certificate; it gets no further than to what everybody may know. */
 const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 const users = new WeakMap<object, UserInfo>();
 
@@ -180,7 +205,7 @@ function userOf(request: IncomingMessage): UserInfo | undefined {
   if (!socket.authorized) return undefined;
   const { subject } = socket.getPeerCertificate();
   if (!subject?.CN) return undefined;
-  const user = { name: `${subject.CN}`, groups: [subject.O ?? []].flat() };
+  const user = { name: `${subject.CN}`, groups: [subject.O ?? [], authenticatedGroup].flat() };
   users.set(connection, user);
   return user;
 }

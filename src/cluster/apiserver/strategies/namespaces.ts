@@ -1,5 +1,5 @@
 import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
-import { ApiError } from '../../../api/status.ts';
+import { forbidden } from '../../../api/status.ts';
 import type { Strategy } from '../strategy.ts';
 
 /** Without these nothing works. */
@@ -8,6 +8,7 @@ const immortal = ['default', 'kube-system', 'kube-public'];
 export const namespaces: Strategy<Namespace> = {
   kind: NamespaceKind,
   selectableFields: { 'status.phase': '' },
+  isNamespace: true,
   returnsDeleted: true,
   prepareForCreate(namespace) {
     namespace.spec = { finalizers: ['kubernetes'] };
@@ -20,8 +21,7 @@ export const namespaces: Strategy<Namespace> = {
   prepareForDelete(namespace) {
     const { name } = namespace.metadata;
     if (immortal.includes(name)) {
-      const why = 'this namespace may not be deleted';
-      throw new ApiError(403, 'Forbidden', `namespaces "${name}" is forbidden: ${why}`, { name, kind: 'namespaces' });
+      throw forbidden(NamespaceKind, name, 'this namespace may not be deleted');
     }
     namespace.status = { ...namespace.status, phase: 'Terminating' };
   },

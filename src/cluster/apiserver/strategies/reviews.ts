@@ -3,38 +3,79 @@ import { type KubeObject, timestamp } from '../../../api/meta.ts';
 import { anything, object } from '../../../api/schema.ts';
 import { badRequest } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
+import type { Attributes, Policy } from '../authorize.ts';
 import type { UserInfo } from '../request-info.ts';
 import type { Strategy } from '../strategy.ts';
 
-/** Questions about who asks and what they may do: every client that holds a certificate may do everything. */
+/** Questions about who asks and what they may do: the policy that guards the door answers them. */
 export const reviews = (clock: Clock): readonly Strategy[] => [
-  review(clock, 'authentication.k8s.io', 'SelfSubjectReview', ({ name, groups }) => ({
-    userInfo: { username: name, groups: [...groups, 'system:authenticated'] },
+  review(clock, 'authentication.k8s.io', 'SelfSubjectReview', (_, { name: username, groups }) => ({
+    userInfo: { username, groups },
   })),
-  review(clock, 'authorization.k8s.io', 'SelfSubjectAccessReview', () => allowed),
-  review(clock, 'authorization.k8s.io', 'SelfSubjectRulesReview', () => ({
-    incomplete: false,
-    resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
-    nonResourceRules: [{ verbs: ['*'], nonResourceURLs: ['*'] }],
-  })),
-  review(clock, 'authorization.k8s.io', 'SubjectAccessReview', () => allowed),
+  review(clock, 'authorization.k8s.io', 'SelfSubjectAccessReview', access),
+  review(clock, 'authorization.k8s.io', 'SelfSubjectRulesReview', rules),
+  review(clock, 'authorization.k8s.io', 'SubjectAccessReview', (policy, _, spec) =>
+    access(policy, { name: text(spec.user), groups: [spec.groups ?? []].flat().map(text) }, spec),
+  ),
 ];
 
-const allowed = { allowed: true, reason: 'clients of this API server may do everything' };
+type StatusFor = (policy: Policy, user: UserInfo, spec: ReviewSpec) => object;
+
+/** As a client sends it: of any shape. */
+interface ReviewSpec {
+  resourceAttributes?: Record<string, unknown>;
+  nonResourceAttributes?: Record<string, unknown>;
+  user?: unknown;
+  groups?: unknown;
+}
+
+/** Anything else than text says nothing. */
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+
+function access(policy: Policy, user: UserInfo, spec: ReviewSpec): object {
+  const { isAllowed: allowed, reason } = policy(attributesOf(user, spec));
+  return { allowed, ...(reason && { reason }) };
+}
+
+function attributesOf(user: UserInfo, { resourceAttributes, nonResourceAttributes }: ReviewSpec): Attributes {
+  if (!resourceAttributes) {
+    return { user, verb: text(nonResourceAttributes?.verb), path: text(nonResourceAttributes?.path) };
+  }
+  const { verb, group, resource, subresource, namespace, name } = resourceAttributes;
+  return {
+    user,
+    verb: text(verb),
+    resource: { kind: { group: text(group), version: '', plural: text(resource) } },
+    subresource: text(subresource) || undefined,
+    namespace: text(namespace) || undefined,
+    name: text(name) || undefined,
+  };
+}
+
+/** A policy can only be asked about one thing at a time: about everything, here. */
+function rules(policy: Policy, user: UserInfo): object {
+  const all = { verb: '*', group: '*', resource: '*' };
+  const { isAllowed } = policy(attributesOf(user, { resourceAttributes: all }));
+  return {
+    incomplete: !isAllowed,
+    resourceRules: isAllowed ? [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }] : [],
+    nonResourceRules: isAllowed ? [{ verbs: ['*'], nonResourceURLs: ['*'] }] : [],
+  };
+}
 
 /** Answers with what was sent, and the status. */
-function review(clock: Clock, group: string, kind: string, statusFor: (user: UserInfo) => object): Strategy {
+function review(clock: Clock, group: string, kind: string, statusFor: StatusFor): Strategy {
   const schema = object({ spec: anything(), status: anything() });
   return {
     kind: defineKind({ group, version: 'v1', kind, isNamespaced: false, hasStatus: false, schema }),
     action: {
       type: 'action',
       verbs: ['create'],
-      async run(body, { user }) {
+      async run(body, { user }, { policy }) {
         if (typeof body !== 'object' || body === null) throw badRequest('the body must be a review');
-        const { spec } = body as { spec?: object };
+        const { spec } = body as { spec?: ReviewSpec };
         const metadata = { creationTimestamp: timestamp(clock.now()) };
-        const answer = { apiVersion: `${group}/v1`, kind, metadata, spec, status: statusFor(user) };
+        const answer = { apiVersion: `${group}/v1`, kind, metadata, spec, status: statusFor(policy, user, spec ?? {}) };
         return answer as unknown as KubeObject;
       },
     },

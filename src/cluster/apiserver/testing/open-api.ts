@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { defineKind, type Kind } from '../../../api/kind.ts';
 import { conditionsSchema, type KubeObject } from '../../../api/meta.ts';
 import { anything, array, integer, intOrString, map, object, string } from '../../../api/schema.ts';
+import { authenticatedGroup } from '../../../api/user.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { type ApiServer, type ApiServerOptions, openApiServer } from '../index.ts';
@@ -91,7 +92,7 @@ export async function openApi(t: TestContext, options: Partial<ApiServerOptions>
 export function asking<T extends KubeObject>({ pipeline }: ApiServer, kind: Kind<T>, verb: Verb): RequestInfo {
   const resource = pipeline.resources.find(kind.group, kind.version, kind.plural);
   assert.ok(resource, `${kind.plural} are served`);
-  const user = { name: 'test', groups: ['system:masters'] };
+  const user = { name: 'test', groups: ['system:masters', authenticatedGroup] };
   return { user, verb, resource, ...(resource.kind.isNamespaced && { namespace: 'default' }) };
 }
 
