@@ -9,8 +9,8 @@ const beside = (file: string, ...more: string[]): Target => ({
   tests: [file.replace(/\.ts$/, '.test.ts'), ...more],
 });
 
-const sqlite = 'src/eventing/backends/sqlite.test.ts';
-const sqliteBounds = 'src/eventing/backends/sqlite-bounds.test.ts';
+const sqlite = 'src/eventing/backends/sqlite/sqlite-log.test.ts';
+const sqliteBounds = 'src/eventing/backends/sqlite/sqlite-log-bounds.test.ts';
 const badRequests = 'src/gateway/http1/bad-requests.test.ts';
 
 export const targets: readonly Target[] = [
@@ -36,11 +36,11 @@ export const targets: readonly Target[] = [
   beside('src/cluster/apiserver/patch/merge-patch.ts'),
   beside('src/cluster/apiserver/patch/strategic-merge.ts'),
   // The event log
-  beside('src/eventing/backends/progress.ts'),
-  beside('src/eventing/backends/tail.ts'),
-  beside('src/eventing/backends/sqlite.ts', sqliteBounds),
-  { file: 'src/eventing/backends/log-cursor.ts', tests: [sqlite, sqliteBounds] },
-  beside('src/eventing/backends/sqlite-file.ts', sqlite),
+  beside('src/eventing/backends/sqlite/progress.ts'),
+  beside('src/eventing/backends/sqlite/tail.ts'),
+  beside('src/eventing/backends/sqlite/sqlite-log.ts', sqliteBounds),
+  { file: 'src/eventing/backends/sqlite/log-cursor.ts', tests: [sqlite, sqliteBounds] },
+  beside('src/eventing/backends/sqlite/sqlite-file.ts', sqlite),
   // Delivery
   { file: 'src/eventing/broker/dispatcher.ts', tests: ['src/eventing/broker/dispatcher-steps.test.ts'] },
   // The parser

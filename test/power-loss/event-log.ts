@@ -1,4 +1,4 @@
-import { SqliteLog } from '../../src/eventing/backends/sqlite.ts';
+import { SqliteLog } from '../../src/eventing/backends/sqlite/sqlite-log.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { integrity } from './integrity.ts';

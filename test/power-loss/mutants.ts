@@ -1,6 +1,6 @@
 import type { Mutant } from './recorder.ts';
 
-const log = 'src/eventing/backends/sqlite-file.ts';
+const log = 'src/eventing/backends/sqlite/sqlite-file.ts';
 const writer = 'src/cluster/store/writer.ts';
 
 /** Ways to break the promises, by component and name: each must be noticed. The quoted text stands once in its file. */

@@ -1,4 +1,4 @@
-import { Progress } from '../../src/eventing/backends/progress.ts';
+import { Progress } from '../../src/eventing/backends/sqlite/progress.ts';
 import type { TriggerConfig } from '../../src/eventing/broker/config.ts';
 import { brokerMetrics } from '../../src/eventing/broker/metrics.ts';
 import { BrokerRuntime } from '../../src/eventing/broker/runtime.ts';

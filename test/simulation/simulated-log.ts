@@ -1,6 +1,6 @@
 import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from '../../src/eventing/backends/event-log.ts';
-import { LogCursor } from '../../src/eventing/backends/log-cursor.ts';
-import { Progress } from '../../src/eventing/backends/progress.ts';
+import { LogCursor } from '../../src/eventing/backends/sqlite/log-cursor.ts';
+import { Progress } from '../../src/eventing/backends/sqlite/progress.ts';
 import type { Simulation } from './simulation.ts';
 
 /** What a disk keeps of one broker's log over a crash. */

@@ -8,7 +8,7 @@ import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
-import { SqliteLog } from '../backends/sqlite.ts';
+import { SqliteLog } from '../backends/sqlite/sqlite-log.ts';
 import { Poster } from '../http-client.ts';
 import { Dispatcher } from './dispatcher.ts';
 import {

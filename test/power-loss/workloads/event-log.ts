@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Cursor, NewEvent } from '../../../src/eventing/backends/event-log.ts';
-import { SqliteLog } from '../../../src/eventing/backends/sqlite.ts';
+import { SqliteLog } from '../../../src/eventing/backends/sqlite/sqlite-log.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { Random } from '../../kit/random.ts';

@@ -3,7 +3,7 @@ import { Quarantine } from '../../../lib/quarantine.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { EventLog, NewEvent, StoredEvent } from '../../backends/event-log.ts';
-import { Progress } from '../../backends/progress.ts';
+import { Progress } from '../../backends/sqlite/progress.ts';
 import { type HttpReply, NoReplyError, type Poster, type PostOptions } from '../../http-client.ts';
 import type { DeliveryConfig, TriggerConfig } from '../config.ts';
 import { Dispatcher, type DispatcherOptions } from '../dispatcher.ts';

@@ -12,7 +12,7 @@ import { type Clock, systemClock } from '../../../lib/clock.ts';
 import { patienceMs } from '../../../lib/testing/patience.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { NewEvent } from '../../backends/event-log.ts';
-import { SqliteLog } from '../../backends/sqlite.ts';
+import { SqliteLog } from '../../backends/sqlite/sqlite-log.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { decodeHttp } from '../../cloudevents/http.ts';
 import type { DeliveryConfig, TriggerConfig } from '../config.ts';

@@ -1,4 +1,4 @@
-import type { Cursor, Offset } from './event-log.ts';
+import type { Cursor, Offset } from '../event-log.ts';
 import type { Progress } from './progress.ts';
 
 /** A consumer's place in a log; the log hears of each change, to write it down. */

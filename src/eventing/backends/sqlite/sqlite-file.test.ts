@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import type { NewEvent } from './event-log.ts';
+import type { NewEvent } from '../event-log.ts';
 import { Progress } from './progress.ts';
 import { rowOf, SqliteFile, settle } from './sqlite-file.ts';
 

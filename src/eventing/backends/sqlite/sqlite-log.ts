@@ -1,7 +1,7 @@
-import type { Clock } from '../../lib/clock.ts';
-import { KittiwakeError } from '../../lib/errors.ts';
-import type { Logger } from '../../observe/log.ts';
-import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from './event-log.ts';
+import type { Clock } from '../../../lib/clock.ts';
+import { KittiwakeError } from '../../../lib/errors.ts';
+import type { Logger } from '../../../observe/log.ts';
+import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from '../event-log.ts';
 import { LogCursor } from './log-cursor.ts';
 import { Progress } from './progress.ts';
 import { type Flush, type NewRow, rowOf, SqliteFile } from './sqlite-file.ts';

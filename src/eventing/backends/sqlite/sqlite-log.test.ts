@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { VirtualClock } from '../../lib/virtual-clock.ts';
-import { silentLogger } from '../../observe/log.ts';
-import type { NewEvent, StoredEvent } from './event-log.ts';
-import { SqliteLog, type SqliteLogOptions } from './sqlite.ts';
+import { VirtualClock } from '../../../lib/virtual-clock.ts';
+import { silentLogger } from '../../../observe/log.ts';
+import type { NewEvent, StoredEvent } from '../event-log.ts';
+import { SqliteLog, type SqliteLogOptions } from './sqlite-log.ts';
 import { heldDisk } from './testing/held-disk.ts';
 import { tidiedOn } from './testing/tidied.ts';
 

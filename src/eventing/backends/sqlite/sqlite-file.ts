@@ -1,10 +1,10 @@
 import { closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { makeFolder, syncFolder } from '../../lib/durable.ts';
-import { assert, KittiwakeError, messageOf } from '../../lib/errors.ts';
-import type { Attributes } from '../cloudevents/event.ts';
-import type { NewEvent, Offset, StoredEvent } from './event-log.ts';
+import { makeFolder, syncFolder } from '../../../lib/durable.ts';
+import { assert, KittiwakeError, messageOf } from '../../../lib/errors.ts';
+import type { Attributes } from '../../cloudevents/event.ts';
+import type { NewEvent, Offset, StoredEvent } from '../event-log.ts';
 import { Progress } from './progress.ts';
 
 const format = 1;
