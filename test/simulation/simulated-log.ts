@@ -1,12 +1,14 @@
-import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from '../../src/eventing/backends/event-log.ts';
+import type { Consumer, EventLog, NewEvent, Subscription } from '../../src/eventing/backends/event-log.ts';
 import { LogCursor } from '../../src/eventing/backends/sqlite/log-cursor.ts';
 import { Progress } from '../../src/eventing/backends/sqlite/progress.ts';
+import { SqliteSubscription } from '../../src/eventing/backends/sqlite/sqlite-subscription.ts';
+import type { Offset, StoredEvent } from '../../src/eventing/backends/sqlite/stored-event.ts';
 import type { Simulation } from './simulation.ts';
 
 /** What a disk keeps of one broker's log over a crash. */
 export interface SimulatedDisk {
   events: StoredEvent[];
-  cursors: Map<string, { position: Offset; ranges: string }>;
+  cursors: Map<string, { owner: string; position: Offset; ranges: string }>;
 }
 
 export const emptyDisk = (): SimulatedDisk => ({ events: [], cursors: new Map() });
@@ -21,7 +23,6 @@ export class SimulatedLog implements EventLog {
   readonly #simulation: Simulation;
   readonly #disk: SimulatedDisk;
   readonly #listeners = new Set<() => void>();
-  readonly #cursors = new Map<string, LogCursor>();
   #writes: Promise<unknown> = Promise.resolve();
   #isCrashed = false;
 
@@ -34,7 +35,9 @@ export class SimulatedLog implements EventLog {
     return this.#disk.events.length + 1;
   }
 
-  readonly heldBytes = 0;
+  readonly owner = undefined;
+
+  async adopt(): Promise<void> {}
 
   append(events: readonly NewEvent[]): Promise<Offset> {
     return this.#flushed(() => {
@@ -54,16 +57,20 @@ export class SimulatedLog implements EventLog {
     return this.#disk.events.slice(from - 1, from - 1 + limit);
   }
 
-  async cursor(consumer: string): Promise<Cursor> {
-    const known = this.#disk.cursors.get(consumer) ?? { position: this.end, ranges: '' };
-    await this.#flushed(() => this.#disk.cursors.set(consumer, known));
-    const cursor = new LogCursor(consumer, Progress.parse(known.position, known.ranges), () => this.#save(cursor));
-    this.#cursors.set(consumer, cursor);
-    return cursor;
+  async subscribe(consumer: string, owner: string): Promise<Subscription> {
+    const { position, ranges } = this.#disk.cursors.get(consumer) ?? { position: this.end, ranges: '' };
+    await this.#flushed(() => this.#disk.cursors.set(consumer, { owner, position, ranges }));
+    const row = { consumer, owner, progress: Progress.parse(position, ranges) };
+    const cursor = new LogCursor(row, () => this.#save(cursor));
+    return new SqliteSubscription(this, cursor, this.#simulation.clock);
   }
 
-  retain(isKept: (consumer: string) => boolean): void {
-    for (const consumer of this.#disk.cursors.keys()) if (!isKept(consumer)) this.#disk.cursors.delete(consumer);
+  async consumers(): Promise<readonly Consumer[]> {
+    return [...this.#disk.cursors].map(([name, { owner }]) => ({ name, owner }));
+  }
+
+  async forget(consumer: string): Promise<void> {
+    this.#disk.cursors.delete(consumer);
   }
 
   onAppend(listener: () => void): () => void {
@@ -83,8 +90,9 @@ export class SimulatedLog implements EventLog {
 
   #save(cursor: LogCursor): void {
     this.#flushed(() => {
-      const { position, ranges } = cursor.progress;
-      this.#disk.cursors.set(cursor.consumer, { position, ranges });
+      const { owner, progress } = cursor;
+      const { position, ranges } = progress;
+      this.#disk.cursors.set(cursor.consumer, { owner, position, ranges });
     }).catch((error) => this.#simulation.note(`cursor lost: ${error}`));
   }
 

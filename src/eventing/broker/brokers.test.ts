@@ -40,7 +40,7 @@ async function startBrokers(options: Partial<BrokersOptions> = {}) {
     limits: {},
     clock: hastyClock().clock,
     log: silentLogger,
-    metrics: brokerMetrics(undefined, { backlogs: () => [] }),
+    metrics: brokerMetrics(undefined, { backlogs: async () => [] }),
     onChange: () => changes++,
     ...options,
     dir,
@@ -119,7 +119,7 @@ test('a trigger that cannot be served says why and keeps its place; the others a
   assert.deepEqual(brokers.subscribed(good), { uid: good.uid });
   await brokers.set({ brokers: [configOf('b')], triggers: [waiting, good] });
   assert.deepEqual(brokers.subscribed(bad), { uid: bad.uid });
-  const backlog = [...brokers.backlogs()].find(({ trigger }) => trigger === 'default/bad');
+  const backlog = (await brokers.backlogs()).find(({ trigger }) => trigger === 'default/bad');
   assert.equal(backlog?.events, 1);
   await stop();
 });

@@ -6,8 +6,8 @@ import { KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import type { Logger } from '../../observe/log.ts';
-import { type LogLimits, SqliteLog } from '../backends/sqlite/sqlite-log.ts';
 import type { Flush } from '../backends/sqlite/sqlite-file.ts';
+import { type LogLimits, SqliteLog } from '../backends/sqlite/sqlite-log.ts';
 import type { Poster } from '../http-client.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { type Known, readKnown, writeKnown } from './known.ts';
@@ -100,10 +100,11 @@ export class Brokers {
     return this.#known.triggers.find((trigger) => trigger.uid === uid);
   }
 
-  *backlogs(): Iterable<Backlog> {
-    for (const [broker, runtime] of this.#runtimes) {
-      for (const backlog of runtime.backlogs()) yield { broker, ...backlog };
-    }
+  async backlogs(): Promise<Backlog[]> {
+    const counted = [...this.#runtimes].map(async ([broker, runtime]) =>
+      (await runtime.backlogs()).map((backlog) => ({ broker, ...backlog })),
+    );
+    return (await Promise.all(counted)).flat();
   }
 
   async stop(graceMs: number): Promise<void> {

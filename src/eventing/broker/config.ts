@@ -10,13 +10,17 @@ export interface BrokerConfig {
   uid: string;
 }
 
-export interface TriggerConfig {
-  namespace: string;
-  name: string;
+export interface TriggerConfig extends SubscriberConfig {
   uid: string;
   broker: string;
   filter: Pick<TriggerSpec, 'filter' | 'filters'>;
-  /** Absent until the subscriber is resolved: the trigger keeps its position. */
+}
+
+/** To whom events are delivered, and how: what is the same for all that subscribe. */
+export interface SubscriberConfig {
+  namespace: string;
+  name: string;
+  /** Absent until the subscriber is resolved: the place in the log is kept. */
   subscriber?: Endpoint;
   /** Absent when there is none; without `uri` while it is not resolved. */
   deadLetterSink?: Partial<Endpoint>;

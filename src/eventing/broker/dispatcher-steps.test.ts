@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { KittiwakeError } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
-import type { StoredEvent } from '../backends/event-log.ts';
+import type { StoredEvent } from '../backends/sqlite/stored-event.ts';
 import { NoReplyError, UnsendableError } from '../http-client.ts';
 import type { TriggerConfig } from './config.ts';
 import { delivery, dispatching, events, letters, reply, settled, stored, worker } from './testing/dispatching.ts';
@@ -113,9 +113,9 @@ describe('a dispatcher', () => {
     const matches = ({ attributes }: StoredEvent['event']) => attributes.id === '2';
     const { dispatcher, progress, posts, answer, counts } = dispatching(events(2), { matches });
     await settled();
-    assert.deepEqual([progress.position, posts.length, dispatcher.backlog], [2, 1, 1]);
+    assert.deepEqual([progress.position, posts.length, await dispatcher.backlog()], [2, 1, 1]);
     await answer(0, 200);
-    assert.deepEqual([progress.position, dispatcher.backlog], [3, 0]);
+    assert.deepEqual([progress.position, await dispatcher.backlog()], [3, 0]);
     assert.deepEqual(counts, { delivered: 1, retried: 0, deadLettered: 0, dropped: 0 });
   });
 
@@ -376,7 +376,7 @@ describe('a dispatcher', () => {
     const { dispatcher, answer, errors, progress } = dispatching(events(1), { metrics });
     await settled();
     await answer(0, 200);
-    assert.deepEqual(errors, ['event not done: it comes again at the next start']);
+    assert.deepEqual(errors, ['event not done: it comes again later']);
     assert.deepEqual([dispatcher.setAside.length, progress.position], [0, 1]);
   });
 
@@ -394,7 +394,7 @@ describe('a dispatcher', () => {
     quarantine.update([]);
     await settled();
     assert.deepEqual([to(), dispatcher.setAside.length, told], [['2 to worker', '1 to worker'], 0, 2]);
-    assert.equal(reads.at(-1), '1+1');
+    assert.ok(reads.includes('1+1'));
   });
 
   test('delivers nothing else for an event that is gone when it is released', async () => {

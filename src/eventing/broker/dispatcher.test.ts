@@ -11,6 +11,7 @@ import type { EventLog, NewEvent } from '../backends/event-log.ts';
 import { SqliteLog } from '../backends/sqlite/sqlite-log.ts';
 import { Poster } from '../http-client.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { replyToLog } from './reply-sink.ts';
 import {
   delivery,
   hastyClock,
@@ -30,19 +31,20 @@ const event = (id: string): NewEvent => ({
 async function startDispatcher(
   uri: string,
   retries: number,
-  change: (log: EventLog) => Partial<EventLog> = () => ({}),
+  change: (log: EventLog) => Partial<Pick<EventLog, 'append'>> = () => ({}),
 ) {
   const dir = await mkdtemp(join(tmpdir(), 'kittiwake-dispatcher-'));
   const { clock } = hastyClock();
   const onFailure = (error: unknown) => assert.fail(String(error));
   const log = new SqliteLog({ path: join(dir, 'log.db'), broker: 'default/b', clock, log: silentLogger, onFailure });
   const cursor = await log.cursor('c');
+  const append: EventLog['append'] = (...args) => log.append(...args);
   const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
   const poster = new Poster();
   const dispatcher = new Dispatcher({
-    events: { ...facade(log), ...change(log) },
-    cursor,
-    broker: 'default/b',
+    subscription: await log.subscribe('c', ''),
+    reply: replyToLog({ append, ...change(log) }, clock),
+    origin: 'default/b',
     config: triggerTo(uri, { delivery: { ...delivery, retries } }),
     matches: ({ attributes }) => attributes.type === 't',
     quarantine: new Quarantine(),
@@ -59,34 +61,15 @@ async function startDispatcher(
       dropped: () => counts.dropped++,
     },
   });
-  const stopListening = log.onAppend(() => dispatcher.pump());
   return {
     log,
     cursor,
     counts,
     async stop() {
-      stopListening();
       await dispatcher.stop(0);
       await log.close();
       poster.close();
       await removeDir(dir);
-    },
-  };
-}
-
-function facade(log: EventLog): EventLog {
-  return {
-    append: (events, options) => log.append(events, options),
-    read: (from, limit) => log.read(from, limit),
-    cursor: (consumer) => log.cursor(consumer),
-    retain: (isKept) => log.retain(isKept),
-    onAppend: (listener) => log.onAppend(listener),
-    close: () => log.close(),
-    get end() {
-      return log.end;
-    },
-    get heldBytes() {
-      return log.heldBytes;
     },
   };
 }

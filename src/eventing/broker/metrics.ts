@@ -16,7 +16,7 @@ export interface BrokerMetrics {
 
 /** The source of what is read when metrics are scraped. */
 export interface Backlogs {
-  backlogs(): Iterable<Backlog>;
+  backlogs(): Promise<readonly Backlog[]>;
 }
 
 export interface Backlog {
@@ -47,15 +47,17 @@ export function brokerMetrics(metrics: Metrics | undefined, source: Backlogs): B
   const help = 'Events that are kept and not delivered, because they ended the process twice.';
   const setAside = metrics.gauge('kittiwake_broker_events_set_aside', help, ['broker', 'trigger']);
   Object.assign(backlog, {
-    collect() {
+    async collect() {
+      const backlogs = await source.backlogs();
       backlog.reset();
-      for (const { broker, trigger, events } of source.backlogs()) backlog.set({ broker, trigger }, events);
+      for (const { broker, trigger, events } of backlogs) backlog.set({ broker, trigger }, events);
     },
   });
   Object.assign(setAside, {
-    collect() {
+    async collect() {
+      const backlogs = await source.backlogs();
       setAside.reset();
-      for (const { broker, trigger, setAside: events } of source.backlogs()) setAside.set({ broker, trigger }, events);
+      for (const { broker, trigger, setAside: events } of backlogs) setAside.set({ broker, trigger }, events);
     },
   });
   return {

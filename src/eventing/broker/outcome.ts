@@ -26,16 +26,17 @@ const retried = new Set([404, 408, 409, 429]);
 
 /**
  * What a reply to a delivery means. 2xx is delivered, with a reply event if the body is one; a body of 202 is not to be
- * processed. A 2xx with a body that is no event counts as 502: the subscriber's answer would be lost silently.
+ * processed. A 2xx with a body that is no event counts as 502: the subscriber's answer would be lost silently; unless
+ * no reply is wanted.
  */
-export function outcomeOf(reply: HttpReply, now: number): Outcome {
+export function outcomeOf(reply: HttpReply, now: number, isReplyWanted = true): Outcome {
   const { status, headers, body } = reply;
   if (status < 200 || status > 299) {
     const canRetry = status >= 500 || retried.has(status);
     const wait = status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now) : 0;
     return failure(canRetry, status, body, `the receiver answered ${status}`, wait);
   }
-  if (status === 202 || status === 204) return { kind: 'delivered' };
+  if (status === 202 || status === 204 || !isReplyWanted) return { kind: 'delivered' };
   if (reply.isCut) return failure(true, 502, body, `the reply is larger than ${body.length} bytes`);
   if (!claimsEvent(headers)) {
     if (body.length === 0) return { kind: 'delivered' };

@@ -8,6 +8,7 @@ import type { Poster } from '../http-client.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';
+import { type ReplySink, replyToLog } from './reply-sink.ts';
 
 export interface RuntimeOptions {
   config: BrokerConfig;
@@ -38,13 +39,11 @@ export class BrokerRuntime {
   readonly #dispatchers = new Map<string, { trigger: string; dispatcher: Dispatcher }>();
   /** Why a trigger is not served as it should be, by consumer. */
   readonly #errors = new Map<string, string>();
-  readonly #stopListening: () => void;
+  readonly #reply: ReplySink;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
-    this.#stopListening = options.events.onAppend(() => {
-      for (const { dispatcher } of this.#dispatchers.values()) dispatcher.pump();
-    });
+    this.#reply = replyToLog(options.events, options.clock);
   }
 
   get config(): BrokerConfig {
@@ -85,7 +84,7 @@ export class BrokerRuntime {
         this.#options.log.error(fields, 'the trigger cannot be served, trying again');
       }
     }
-    if (isComplete) this.#options.events.retain((name) => this.#dispatchers.has(name) || this.#errors.has(name));
+    if (isComplete) await this.#forgetOthers();
   }
 
   /** Whether the trigger has its place in the log, or why it is not served; undefined when that is not known yet. */
@@ -104,19 +103,25 @@ export class BrokerRuntime {
     return this.#errors.size === 0;
   }
 
-  backlogs(): Omit<Backlog, 'broker'>[] {
-    return [...this.#dispatchers.values()].map(({ trigger, dispatcher }) => ({
-      trigger,
-      events: dispatcher.backlog,
-      setAside: dispatcher.setAside.length,
-    }));
+  /** Of the triggers whose log tells how much it is. */
+  async backlogs(): Promise<Omit<Backlog, 'broker'>[]> {
+    const counted = [...this.#dispatchers.values()].map(async ({ trigger, dispatcher }) => {
+      return { trigger, events: await dispatcher.backlog(), setAside: dispatcher.setAside.length };
+    });
+    return (await Promise.allSettled(counted)).flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
   }
 
   async stop(graceMs: number): Promise<void> {
-    this.#stopListening();
     await Promise.all([...this.#dispatchers.values()].map(({ dispatcher }) => dispatcher.stop(graceMs)));
     this.#dispatchers.clear();
     await this.#options.events.close();
+  }
+
+  async #forgetOthers(): Promise<void> {
+    const { events } = this.#options;
+    for (const { name } of await events.consumers()) {
+      if (!this.#dispatchers.has(name) && !this.#errors.has(name)) await events.forget(name);
+    }
   }
 
   async #setTrigger(consumer: string, config: TriggerConfig): Promise<void> {
@@ -132,17 +137,17 @@ export class BrokerRuntime {
       running.dispatcher.update(config, filter.matches);
       return;
     }
-    const { metrics, log, config: broker, ...shared } = this.#options;
+    const { events, metrics, log, config: _, ...shared } = this.#options;
     const trigger = `${config.namespace}/${config.name}`;
-    const cursor = await shared.events.cursor(consumer);
     const dispatcher = new Dispatcher({
       ...shared,
-      broker: this.name,
-      cursor,
+      subscription: await events.subscribe(consumer, config.uid),
+      reply: this.#reply,
+      origin: this.name,
       config,
       matches: filter.matches,
       log: log.child({ trigger }),
-      metrics: metrics.ofTrigger(`${broker.namespace}/${broker.name}`, trigger),
+      metrics: metrics.ofTrigger(this.name, trigger),
     });
     this.#dispatchers.set(consumer, { trigger, dispatcher });
   }

@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Cursor, NewEvent } from '../../../src/eventing/backends/event-log.ts';
+import type { NewEvent } from '../../../src/eventing/backends/event-log.ts';
+import type { LogCursor } from '../../../src/eventing/backends/sqlite/log-cursor.ts';
 import { SqliteLog } from '../../../src/eventing/backends/sqlite/sqlite-log.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
@@ -29,7 +30,7 @@ else runSessions(3);
 async function work(session: number): Promise<void> {
   const random = new Random(Number(seed) + session);
   const log = open();
-  const cursors: Cursor[] = [];
+  const cursors: LogCursor[] = [];
   const join = async (consumer: string) => cursors.push(await log.cursor(consumer));
   for (const consumer of ['quick', 'slow', session === 0 ? 'forgotten' : 'late']) await join(consumer);
   for (const cursor of cursors) {
@@ -79,7 +80,7 @@ async function work(session: number): Promise<void> {
       cursors.findIndex(({ consumer }) => consumer === 'forgotten'),
       1,
     );
-    log.retain((consumer) => consumer !== 'forgotten');
+    await log.forget('forgotten');
     await join('late');
   }
   const producing = Promise.all(Array.from({ length: 8 }, producer));

@@ -1,5 +1,5 @@
 import { assert } from '../../../lib/errors.ts';
-import type { Offset } from '../event-log.ts';
+import type { Offset } from './stored-event.ts';
 
 /**
  * Which offsets a consumer is done with: all before `position`, and the ranges after it, sorted, apart from each other.

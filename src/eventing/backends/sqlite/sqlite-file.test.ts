@@ -49,11 +49,11 @@ describe('the file of a log', () => {
 
   test('what it holds is told at its opening', () => {
     const file = open();
-    assert.deepEqual(file.contents(), { extent: { first: 1, end: 1, bytes: 0 }, cursors: [] });
+    assert.deepEqual(file.contents(), { extent: { first: 1, end: 1, bytes: 0 }, cursors: [], owner: undefined });
     const written = rows(event('1'), event('2'), event('3'));
     file.append(1, 7, written);
     const progress = Progress.parse(2, '4-6');
-    file.tidy([{ consumer: 'c', progress }], [], 2);
+    file.tidy([{ consumer: 'c', owner: 'o', progress }], [], 2);
     const [, second, third] = written.map(({ sizeBytes }) => sizeBytes) as [number, number, number];
     assert.deepEqual(file.contents().extent, { first: 2, end: 4, bytes: second + third });
     assert.deepEqual(

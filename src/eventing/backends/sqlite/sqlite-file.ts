@@ -4,10 +4,13 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { makeFolder, syncFolder } from '../../../lib/durable.ts';
 import { assert, KittiwakeError, messageOf } from '../../../lib/errors.ts';
 import type { Attributes } from '../../cloudevents/event.ts';
-import type { NewEvent, Offset, StoredEvent } from '../event-log.ts';
+import type { NewEvent } from '../event-log.ts';
+import type { CursorRow } from './log-cursor.ts';
 import { Progress } from './progress.ts';
+import type { Offset, StoredEvent } from './stored-event.ts';
 
-const format = 1;
+/** 2: the log and each of its cursors say whose they are. */
+const format = 2;
 const sqliteFull = 13;
 const sqliteBusy = 5;
 /** SQLite's own. */
@@ -26,11 +29,6 @@ export interface NewRow extends NewEvent {
 export function rowOf({ event, headers }: NewEvent): NewRow {
   const head = JSON.stringify([event.attributes, headers]);
   return { event, headers, head, sizeBytes: head.length + (event.data?.length ?? 0) + 64 };
-}
-
-export interface CursorRow {
-  consumer: string;
-  progress: Progress;
 }
 
 /** Offsets from `first` up to before `end`. */
@@ -84,9 +82,9 @@ export class SqliteFile {
   }
 
   /** What the log holds; when it cannot be read, the file is closed again. */
-  contents(): { extent: Extent; cursors: CursorRow[] } {
+  contents(): { extent: Extent; cursors: CursorRow[]; owner: string | undefined } {
     try {
-      return { extent: this.#extent(), cursors: this.#cursors() };
+      return { extent: this.#extent(), cursors: this.#cursors(), owner: this.#owner() };
     } catch (error) {
       this.close();
       throw errorOf(error, this.#path);
@@ -106,11 +104,22 @@ export class SqliteFile {
   }
 
   #cursors(): CursorRow[] {
-    const rows = this.#db.prepare('SELECT consumer, position, ranges FROM cursors').all();
+    const rows = this.#db.prepare('SELECT consumer, owner, position, ranges FROM cursors').all();
     return rows.map((row) => ({
       consumer: String(row.consumer),
+      owner: String(row.owner),
       progress: Progress.parse(Number(row.position), String(row.ranges)),
     }));
+  }
+
+  #owner(): string | undefined {
+    const row = this.#db.prepare(`SELECT value FROM texts WHERE name = 'owner'`).get();
+    return row && String(row.value);
+  }
+
+  /** Commits whose log it is. */
+  setOwner(owner: string): void {
+    this.#transaction(() => this.#db.prepare(`INSERT OR REPLACE INTO texts VALUES ('owner', ?)`).run(owner));
   }
 
   /** Commits the events, from `first` on, in one transaction: all of them or, when it throws, none. */
@@ -141,10 +150,10 @@ export class SqliteFile {
   /** Writes and removes cursors, and removes the events before `keepFrom`; returns how many bytes these held. */
   tidy(cursors: readonly CursorRow[], gone: readonly string[], keepFrom: Offset): number {
     return this.#transaction(() => {
-      for (const { consumer, progress } of cursors) {
+      for (const { consumer, owner, progress } of cursors) {
         this.#db
-          .prepare('INSERT OR REPLACE INTO cursors (consumer, position, ranges) VALUES (?, ?, ?)')
-          .run(consumer, progress.position, progress.ranges);
+          .prepare('INSERT OR REPLACE INTO cursors (consumer, position, ranges, owner) VALUES (?, ?, ?, ?)')
+          .run(consumer, progress.position, progress.ranges, owner);
       }
       for (const consumer of gone) this.#db.prepare('DELETE FROM cursors WHERE consumer = ?').run(consumer);
       const row = this.#db.prepare('SELECT total(size) AS bytes FROM events WHERE offset < ?').get(keepFrom);
@@ -210,7 +219,9 @@ function prepare(db: DatabaseSync, path: string): void {
     );
     CREATE TABLE IF NOT EXISTS cursors (consumer TEXT PRIMARY KEY, position INTEGER NOT NULL, ranges TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS texts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     INSERT OR IGNORE INTO counters VALUES ('end', 1);
+    ${found < 2 ? "ALTER TABLE cursors ADD COLUMN owner TEXT NOT NULL DEFAULT ''" : ''};
     PRAGMA user_version = ${format};
     COMMIT;
   `);

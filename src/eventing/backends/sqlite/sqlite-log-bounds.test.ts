@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { NewEvent } from '../event-log.ts';
-import { SqliteLog, type SqliteLogOptions } from './sqlite-log.ts';
 import { rowOf } from './sqlite-file.ts';
+import { SqliteLog, type SqliteLogOptions } from './sqlite-log.ts';
 import { heldDisk } from './testing/held-disk.ts';
 import { tidiedOn } from './testing/tidied.ts';
 
@@ -127,13 +127,13 @@ describe('a log in SQLite', () => {
     const log = open();
     const [gone] = await Promise.all([log.cursor('gone'), log.cursor('kept')]);
     await log.append(many(2));
-    log.retain((consumer) => consumer === 'kept');
+    await log.forget('gone');
     gone.done(1);
     const again = await reopened(log);
     assert.equal((await again.cursor('kept')).position, 1);
     const back = await again.cursor('gone');
     assert.equal(back.position, 3);
-    again.retain((consumer) => consumer === 'kept');
+    await again.forget('gone');
     await clock.advance(1_000);
     await again.append(many(2));
     back.done(3);
@@ -144,7 +144,7 @@ describe('a log in SQLite', () => {
     const log = open();
     await Promise.all([log.cursor('gone'), log.cursor('kept')]);
     await log.append(many(2));
-    log.retain((consumer) => consumer === 'kept');
+    await log.forget('gone');
     await clock.advance(1_000);
     assert.equal((await log.read(1, 10)).length, 2);
     assert.equal((await log.cursor('kept')).position, 1);
@@ -181,7 +181,7 @@ describe('a log in SQLite', () => {
     const log = open({ fdatasync: disk.fdatasync });
     disk.letGo();
     await log.cursor('c');
-    log.retain(() => false);
+    await log.forget('c');
     const before = disk.asked;
     await clock.advance(50);
     await disk.isAsked(before + 1);
@@ -248,7 +248,7 @@ describe('a log in SQLite', () => {
     await log.append(many(2));
     for (let offset = 3; offset < 20_000; offset += 2) wide.done(offset);
     steady.done(1);
-    log.retain((consumer) => consumer !== 'gone');
+    await log.forget('gone');
     const warned: number[] = [];
     for (const ms of [50, 999, 1, 999, 1]) {
       await clock.advance(ms);

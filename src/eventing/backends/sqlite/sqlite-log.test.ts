@@ -6,8 +6,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { NewEvent, StoredEvent } from '../event-log.ts';
+import type { NewEvent } from '../event-log.ts';
 import { SqliteLog, type SqliteLogOptions } from './sqlite-log.ts';
+import type { StoredEvent } from './stored-event.ts';
 import { heldDisk } from './testing/held-disk.ts';
 import { tidiedOn } from './testing/tidied.ts';
 
@@ -180,7 +181,7 @@ describe('a log in SQLite', () => {
   test('a consumer that is gone and comes back before that is on disk is a consumer', async () => {
     const log = open();
     await log.cursor('c');
-    log.retain(() => false);
+    await log.forget('c');
     await log.cursor('c');
     await log.append([event(1)]);
     await log.close();
@@ -221,7 +222,7 @@ describe('a log in SQLite', () => {
     rmSync(path);
     await open().close();
     const db = new DatabaseSync(path);
-    db.exec(`INSERT INTO cursors VALUES ('c', 5, '3-2')`);
+    db.exec(`INSERT INTO cursors VALUES ('c', 5, '3-2', '')`);
     db.close();
     for (let i = 0; i < 2; i++) assert.throws(() => open(), { code: 'EVENT_LOG_FAILED', message: /range 3-2/ });
     rmSync(path);
@@ -239,7 +240,7 @@ describe('a log in SQLite', () => {
     for (let offset = 1; offset <= 4999; offset++) slow.done(offset);
     await tidied(log, () => log.heldBytes < full / 1000);
     assert.equal(ids(await log.read(1, 10)), '5000');
-    log.retain((consumer) => consumer === 'fast');
+    await log.forget('slow');
     await tidied(log, () => log.heldBytes === 0);
   });
 
@@ -306,7 +307,7 @@ describe('a log in SQLite', () => {
     const db = new DatabaseSync(path);
     db.exec('PRAGMA user_version = 99');
     db.close();
-    assert.throws(() => open(), { code: 'EVENT_LOG_TOO_NEW', message: /has format 99, this version reads up to 1/ });
+    assert.throws(() => open(), { code: 'EVENT_LOG_TOO_NEW', message: /has format 99, this version reads up to 2/ });
     assert.ok(existsSync(path));
   });
 

@@ -1,10 +1,12 @@
 import type { Clock } from '../../../lib/clock.ts';
 import { KittiwakeError } from '../../../lib/errors.ts';
 import type { Logger } from '../../../observe/log.ts';
-import type { Cursor, EventLog, NewEvent, Offset, StoredEvent } from '../event-log.ts';
-import { LogCursor } from './log-cursor.ts';
+import type { Consumer, EventLog, NewEvent, Subscription } from '../event-log.ts';
+import { type CursorRow, LogCursor } from './log-cursor.ts';
 import { Progress } from './progress.ts';
 import { type Flush, type NewRow, rowOf, SqliteFile } from './sqlite-file.ts';
+import { SqliteSubscription } from './sqlite-subscription.ts';
+import type { Offset, StoredEvent } from './stored-event.ts';
 import { Tail } from './tail.ts';
 
 export interface SqliteLogOptions {
@@ -55,7 +57,7 @@ export class SqliteLog implements EventLog {
   readonly #cursors = new Map<string, LogCursor>();
   readonly #dirty = new Set<LogCursor>();
   /** Consumers that are new, until their places are on disk. */
-  readonly #opening = new Map<string, Promise<Cursor>>();
+  readonly #opening = new Map<string, Promise<LogCursor>>();
   readonly #gone = new Set<string>();
   readonly #listeners = new Set<() => void>();
   #queue: Append[] = [];
@@ -71,26 +73,46 @@ export class SqliteLog implements EventLog {
   #first: Offset;
   #end: Offset;
   #heldBytes: number;
+  #owner: string | undefined;
 
   constructor(options: SqliteLogOptions) {
     this.#options = options;
     this.#file = new SqliteFile(options.path, options);
-    const { extent, cursors } = this.#file.contents();
+    const { extent, cursors, owner } = this.#file.contents();
+    this.#owner = owner;
     this.#first = extent.first;
     this.#end = extent.end;
     this.#heldBytes = extent.bytes;
-    for (const { consumer, progress } of cursors) this.#addCursor(consumer, progress);
+    for (const row of cursors) this.#addCursor(row);
     this.#scheduleExpiry();
   }
 
+  get owner(): string | undefined {
+    return this.#owner;
+  }
+
+  async adopt(owner: string): Promise<void> {
+    try {
+      this.#file.setOwner(owner);
+      await this.#file.sync();
+      this.#owner = owner;
+    } catch (error) {
+      if (!isHarmless(error)) this.#fail(error);
+      throw error;
+    }
+  }
+
+  /** The offset that the next event gets; all before it are durable. */
   get end(): Offset {
     return this.#end;
   }
 
+  /** What the log holds for its consumers. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
+  /** Resolves with the offset of the last event. */
   async append(events: readonly NewEvent[], options = { isReply: false }): Promise<Offset> {
     const rows = events.map(rowOf);
     const bytes = rows.reduce((sum, row) => sum + row.sizeBytes, 0);
@@ -103,6 +125,7 @@ export class SqliteLog implements EventLog {
     });
   }
 
+  /** Up to `limit` durable events from `from` on, in order; fewer when they are large. Empty at the end. */
   async read(from: Offset, limit: number): Promise<readonly StoredEvent[]> {
     if (from >= this.#end || this.#state === 'failed') return [];
     try {
@@ -113,25 +136,34 @@ export class SqliteLog implements EventLog {
     }
   }
 
-  async cursor(consumer: string): Promise<Cursor> {
+  async subscribe(consumer: string, owner: string): Promise<Subscription> {
+    return new SqliteSubscription(this, await this.cursor(consumer, owner), this.#options.clock);
+  }
+
+  async consumers(): Promise<readonly Consumer[]> {
+    return [...this.#cursors.values()].map(({ consumer, owner }) => ({ name: consumer, owner }));
+  }
+
+  /** The consumer's place, on disk; a consumer that has none starts at the end. */
+  async cursor(consumer: string, owner = ''): Promise<LogCursor> {
     const opening = this.#opening.get(consumer);
     if (opening) return opening;
     const known = this.#cursors.get(consumer);
-    if (known) return known;
-    const opened = this.#openCursor(consumer).finally(() => this.#opening.delete(consumer));
+    if (known?.owner === owner) return known;
+    const opened = (known ? this.#handOver(known, owner) : this.#openCursor(consumer, owner)).finally(() =>
+      this.#opening.delete(consumer),
+    );
     this.#opening.set(consumer, opened);
     return opened;
   }
 
-  retain(isKept: (consumer: string) => boolean): void {
-    for (const consumer of this.#cursors.keys()) {
-      if (isKept(consumer)) continue;
-      this.#cursors.delete(consumer);
-      this.#gone.add(consumer);
-    }
+  async forget(consumer: string): Promise<void> {
+    if (!this.#cursors.delete(consumer)) return;
+    this.#gone.add(consumer);
     this.#scheduleTidy();
   }
 
+  /** Calls `listener` after each append, when the events are durable. Returns how to stop that. */
   onAppend(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -249,8 +281,9 @@ export class SqliteLog implements EventLog {
     return this.#queue.splice(0, taken);
   }
 
-  #addCursor(consumer: string, progress: Progress): LogCursor {
-    const cursor = new LogCursor(consumer, progress, () => {
+  #addCursor(row: CursorRow): LogCursor {
+    const { consumer } = row;
+    const cursor = new LogCursor(row, () => {
       if (this.#cursors.get(consumer) !== cursor) return;
       this.#dirty.add(cursor);
       this.#scheduleTidy();
@@ -259,8 +292,8 @@ export class SqliteLog implements EventLog {
     return cursor;
   }
 
-  async #openCursor(consumer: string): Promise<Cursor> {
-    const cursor = this.#addCursor(consumer, new Progress(this.#end));
+  async #openCursor(consumer: string, owner: string): Promise<LogCursor> {
+    const cursor = this.#addCursor({ consumer, owner, progress: new Progress(this.#end) });
     this.#gone.delete(consumer);
     this.#dirty.add(cursor);
     try {
@@ -270,6 +303,19 @@ export class SqliteLog implements EventLog {
       // Nobody may believe that it has a place: who asks again starts anew.
       this.#cursors.delete(consumer);
       this.#dirty.delete(cursor);
+      throw error;
+    }
+  }
+
+  async #handOver(cursor: LogCursor, owner: string): Promise<LogCursor> {
+    const before = cursor.owner;
+    cursor.owner = owner;
+    this.#dirty.add(cursor);
+    try {
+      await this.#tidied();
+      return cursor;
+    } catch (error) {
+      cursor.owner = before;
       throw error;
     }
   }

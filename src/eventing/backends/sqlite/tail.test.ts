@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StoredEvent } from '../event-log.ts';
+import type { StoredEvent } from './stored-event.ts';
 import { Tail } from './tail.ts';
 
 const countMax = 4096;

@@ -1,4 +1,4 @@
-import type { Offset, StoredEvent } from '../event-log.ts';
+import type { Offset, StoredEvent } from './stored-event.ts';
 
 const countMax = 4096;
 const bytesMax = 4 * 1024 * 1024;

@@ -2,11 +2,15 @@
 import { Quarantine } from '../../../lib/quarantine.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { EventLog, NewEvent, StoredEvent } from '../../backends/event-log.ts';
+import type { NewEvent } from '../../backends/event-log.ts';
+import { LogCursor } from '../../backends/sqlite/log-cursor.ts';
 import { Progress } from '../../backends/sqlite/progress.ts';
+import { SqliteSubscription } from '../../backends/sqlite/sqlite-subscription.ts';
+import type { StoredEvent } from '../../backends/sqlite/stored-event.ts';
 import { type HttpReply, NoReplyError, type Poster, type PostOptions } from '../../http-client.ts';
 import type { DeliveryConfig, TriggerConfig } from '../config.ts';
 import { Dispatcher, type DispatcherOptions } from '../dispatcher.ts';
+import { replyToLog } from '../reply-sink.ts';
 
 export const delivery: DeliveryConfig = {
   retries: 0,
@@ -74,7 +78,9 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
     get end() {
       return held.length + 1;
     },
+    onAppend: () => () => {},
   };
+  const cursor = new LogCursor({ consumer: 'c', owner: 'o', progress }, () => {});
   const poster = {
     post(target: { url: URL }, headers: readonly string[], _body: unknown, posted: PostOptions) {
       const { promise, resolve, reject } = Promise.withResolvers<HttpReply>();
@@ -95,16 +101,9 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
     ...trigger,
   };
   const dispatcher = new Dispatcher({
-    events: log as unknown as EventLog,
-    cursor: {
-      consumer: 'c',
-      get position() {
-        return progress.position;
-      },
-      isDone: (offset) => progress.isDone(offset),
-      done: (offset) => progress.done(offset),
-    },
-    broker: 'default/b',
+    subscription: new SqliteSubscription(log, cursor, clock),
+    reply: replyToLog({ append: (...args) => log.append(...args) }, clock),
+    origin: 'default/b',
     config,
     matches: () => true,
     quarantine: new Quarantine(),
