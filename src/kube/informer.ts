@@ -37,7 +37,7 @@ export class Informer<T extends KubeObject> {
   readonly kind: Kind<T>;
   /** Resolves once everything that existed at the start is here (or on `stop`). */
   readonly synced: Promise<void>;
-  readonly #client: Client;
+  readonly #client: Pick<Client, 'watch'>;
   readonly #options: InformerOptions;
   readonly #objects = new Map<string, T>();
   readonly #byNamespace = new Map<string, Map<string, T>>();
@@ -51,7 +51,7 @@ export class Informer<T extends KubeObject> {
   #seen: Set<string> | undefined;
   #markSynced = () => {};
 
-  constructor(client: Client, kind: Kind<T>, options: InformerOptions) {
+  constructor(client: Pick<Client, 'watch'>, kind: Kind<T>, options: InformerOptions) {
     this.kind = kind;
     this.#client = client;
     this.#options = options;

@@ -1,5 +1,6 @@
 /** Assembles the broker: the data path of Eventing, in a process of its own. */
 import { join } from 'node:path';
+import { sqliteBackend } from '../eventing/backends/sqlite/sqlite-backend.ts';
 import { startBroker } from '../eventing/broker/index.ts'; // Not the whole of Eventing: the controllers run elsewhere.
 import { systemClock } from '../lib/clock.ts';
 import { urlOf } from '../observe/listen.ts';
@@ -8,10 +9,12 @@ import type { Role, RoleContext } from './role.ts';
 
 export function start(context: RoleContext): Promise<Role> {
   const { config, log, quarantine, sockets } = context;
+  const dir = join(config.dataDir, 'broker');
   return startDataPathRole('broker', context, ({ client, metrics }) =>
     startBroker({
       client,
-      dir: join(config.dataDir, 'broker'),
+      dir,
+      backend: sqliteBackend({ dir: join(dir, 'logs'), clock: systemClock }),
       host: config.bindAddress,
       port: config.ports.broker,
       handle: sockets.broker,

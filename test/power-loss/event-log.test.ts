@@ -7,7 +7,7 @@ testPromises(
     name: 'event log',
     workload: new URL('workloads/event-log.ts', import.meta.url),
     inspect: (folder) =>
-      owedIn(join(folder, 'broker', 'logs', 'default.b.uid.db'), ['quick', 'slow', 'late', 'forgotten']),
+      owedIn(join(folder, 'broker', 'logs', 'default', 'b.db'), ['quick', 'slow', 'late', 'forgotten']),
   },
   {
     disks: 120,

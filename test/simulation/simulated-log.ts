@@ -53,6 +53,7 @@ export class SimulatedLog implements EventLog {
   }
 
   async read(from: Offset, limit: number): Promise<readonly StoredEvent[]> {
+    if (this.#isCrashed) return new Promise<never>(() => {});
     if (this.#simulation.fault(0.02)) throw new Error('the disk cannot be read');
     return this.#disk.events.slice(from - 1, from - 1 + limit);
   }

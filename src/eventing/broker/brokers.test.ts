@@ -13,6 +13,7 @@ import { Brokers, type BrokersOptions } from './brokers.ts';
 import { brokerMetrics } from './metrics.ts';
 import {
   hastyClock,
+  logsIn,
   removeDir,
   startSubscriber,
   startTestBroker,
@@ -30,6 +31,7 @@ const whyNot = (brokers: Brokers, name: string) => {
 async function startBrokers(options: Partial<BrokersOptions> = {}) {
   const dir = options.dir ?? (await testDir());
   const poster = new Poster();
+  const { clock } = hastyClock();
   let changes = 0;
   const brokers = new Brokers({
     poster,
@@ -37,8 +39,8 @@ async function startBrokers(options: Partial<BrokersOptions> = {}) {
     gatewayUrl: undefined,
     inFlightMax: 32,
     replyBytesMax: 1000,
-    limits: {},
-    clock: hastyClock().clock,
+    backend: logsIn(dir, { clock }),
+    clock,
     log: silentLogger,
     metrics: brokerMetrics(undefined, { backlogs: async () => [] }),
     onChange: () => changes++,
@@ -59,8 +61,8 @@ async function startBrokers(options: Partial<BrokersOptions> = {}) {
 
 test('a damaged log stops its broker, which says why, and serves again once the file is mended', async () => {
   const dir = await testDir();
-  const path = join(dir, 'logs', 'default.bad.uid-of-bad.db');
-  await mkdir(join(dir, 'logs'));
+  const path = join(dir, 'logs', 'default', 'bad.db');
+  await mkdir(join(dir, 'logs', 'default'), { recursive: true });
   await writeFile(path, 'no database'.repeat(100));
   const { brokers, changes, stop } = await startBrokers({ dir });
   await brokers.set({ brokers: [configOf('bad'), configOf('good')], triggers: [] });
@@ -89,7 +91,7 @@ test('a log that fails at work stops its broker, and nothing that was acknowledg
   isBroken = true;
   const refused = await broker.post({ id: 'refused' });
   assert.equal(refused.status, 503);
-  assert.match(refused.text, /EVENT_LOG_FAILED: .*default\.b.*EIO/);
+  assert.match(refused.text, /EVENT_LOG_FAILED: .*default.b.*EIO/);
   const meanwhile = await broker.post();
   assert.equal(meanwhile.status, 503, meanwhile.text);
   isBroken = false;

@@ -1,4 +1,3 @@
-import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { makeFolder } from '../../lib/durable.ts';
@@ -6,23 +5,24 @@ import { KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import type { Logger } from '../../observe/log.ts';
-import type { Flush } from '../backends/sqlite/sqlite-file.ts';
-import { type LogLimits, SqliteLog } from '../backends/sqlite/sqlite-log.ts';
+import type { LogBackend, LogName } from '../backends/event-log.ts';
 import type { Poster } from '../http-client.ts';
+import { Absences } from './absences.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { type Known, readKnown, writeKnown } from './known.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';
-import { BrokerRuntime, type Served } from './runtime.ts';
+import { claimOf, ownerOf, ownerText, ownerTextOf } from './owner.ts';
+import { BrokerRuntime, type Facts, type Served } from './runtime.ts';
 
 export interface BrokersOptions {
+  /** For what was last known of the API. */
   dir: string;
+  backend: LogBackend;
   poster: Poster;
   quarantine: Quarantine;
   gatewayUrl: string | undefined;
   inFlightMax: number;
   replyBytesMax: number;
-  limits: LogLimits;
-  fdatasync?: Flush;
   clock: Clock;
   log: Logger;
   metrics: BrokerMetrics;
@@ -31,6 +31,8 @@ export interface BrokersOptions {
 }
 
 const reopenDelayMs = 2000;
+/** Of deletions that were seen while what they are of could not be opened; an older one counts as an absence. */
+const deletedCountMax = 10_000;
 
 /**
  * All brokers of this process, kept as the last configuration says. What goes wrong with one of them (its log cannot be
@@ -43,6 +45,9 @@ export class Brokers {
   readonly #errors = new Map<string, string>();
   #known: Known = { brokers: [], triggers: [] };
   #isKnownWritten = true;
+  #absences = new Absences();
+  /** The uids of what was seen to be deleted, until nothing is kept for them. */
+  readonly #deleted = new Set<string>();
   /** Whether the API server has told what there is: before, an unknown broker may only not be known yet. */
   #isComplete = false;
   #work: Promise<void> = Promise.resolve();
@@ -63,12 +68,30 @@ export class Brokers {
       // The API server tells everything again.
       this.#options.log.error({ file: this.#knownPath, err: error }, 'what was last known cannot be read');
     }
-    if (known) await this.#apply(known, false);
+    if (!known) return;
+    this.#absences = new Absences(known.absent);
+    await this.#apply(known, false);
   }
 
-  /** Serves exactly what the API server has; the logs of brokers that are gone are removed. */
-  async set(known: Known): Promise<void> {
+  /**
+   * Serves exactly what the API server has. What is kept for others is removed when their uid is in `deleted`: they
+   * were seen to be deleted; else it is absent, until it is there again or was looked for long enough.
+   */
+  async set(known: Known, deleted: Iterable<string> = []): Promise<void> {
+    for (const uid of deleted) this.#deleted.add(uid);
     await this.#apply(known, true);
+  }
+
+  /** Whether anything is kept for what no list shows. */
+  get hasAbsent(): boolean {
+    return this.#absences.all.length > 0;
+  }
+
+  /** Somebody has looked at all that there is, anew; `names` are those of `Absence`. */
+  async looked(names: ReadonlySet<string>): Promise<void> {
+    this.#absences.looked((name) => names.has(name));
+    this.#isKnownWritten = false;
+    await this.#apply(this.#known, true);
   }
 
   find(namespace: string, name: string): BrokerRuntime | KittiwakeError {
@@ -119,10 +142,6 @@ export class Brokers {
     return join(this.#options.dir, 'known.json');
   }
 
-  get #logsDir(): string {
-    return join(this.#options.dir, 'logs');
-  }
-
   /** One change after the other. */
   #apply(known: Known, isComplete: boolean): Promise<void> {
     const work = this.#work.then(() => (this.#isStopped ? undefined : this.#change(known, isComplete)));
@@ -132,7 +151,8 @@ export class Brokers {
   }
 
   async #change(known: Known, isComplete: boolean): Promise<void> {
-    if (!sameJson(known, this.#known)) this.#isKnownWritten = false;
+    const before = this.#known;
+    if (!sameJson(told(known), told(before))) this.#isKnownWritten = false;
     this.#known = known;
     this.#isComplete ||= isComplete;
     const wanted = new Map(known.brokers.map((broker) => [keyOf(broker), broker]));
@@ -142,24 +162,25 @@ export class Brokers {
       this.#runtimes.delete(key);
       await this.#end(runtime, 0);
     }
-    for (const broker of known.brokers) await this.#serve(broker, known.triggers, isComplete);
-    if (isComplete) this.#removeOtherLogs(known.brokers);
+    for (const broker of known.brokers) await this.#serve(broker, known.triggers);
+    if (isComplete) await this.#removeGone(wanted, before);
     if (!this.#isKnownWritten) await this.#writeKnown();
+    this.#forgetDeleted(known);
     this.#retryLater();
   }
 
-  async #serve(broker: BrokerConfig, triggers: readonly TriggerConfig[], isComplete: boolean): Promise<void> {
+  async #serve(broker: BrokerConfig, triggers: readonly TriggerConfig[]): Promise<void> {
     const key = keyOf(broker);
     const own = triggers.filter((t) => t.namespace === broker.namespace && t.broker === broker.name);
     try {
       await this.#options.quarantine.run(`broker ${key}`, async () => {
         let runtime = this.#runtimes.get(key);
         if (!runtime) {
-          runtime = this.#open(broker);
+          runtime = await this.#open(broker);
           // Its triggers' places are in the log already: nothing that is accepted from now on passes them by.
           this.#runtimes.set(key, runtime);
         }
-        await runtime.setTriggers(own, isComplete);
+        await runtime.setTriggers(own, this.#factsOf(key));
       });
       if (this.#runtimes.has(key)) this.#errors.delete(key);
     } catch (error) {
@@ -174,14 +195,39 @@ export class Brokers {
     this.#options.log.error({ broker: key, err: error }, 'the broker cannot be served, trying again');
   }
 
-  #open(broker: BrokerConfig): BrokerRuntime {
-    const { onChange, dir: _, ...shared } = this.#options;
+  async #open(broker: BrokerConfig): Promise<BrokerRuntime> {
+    const { onChange, backend, dir: _, ...shared } = this.#options;
     const log = shared.log.child({ broker: keyOf(broker) });
-    const path = join(this.#logsDir, fileOf(broker));
-    const onFailure = (error: unknown) => this.#onLogFailure(runtime, error);
-    const events = new SqliteLog({ ...shared, path, broker: keyOf(broker), log, onFailure });
-    const runtime: BrokerRuntime = new BrokerRuntime({ ...shared, config: broker, events, log, onSetAside: onChange });
+    let runtime: BrokerRuntime | undefined;
+    // Before there is one, opening itself fails.
+    const onFailure = (error: unknown) => runtime && this.#onLogFailure(runtime, error);
+    const open = () => backend.open(nameOf(broker), { log, onFailure });
+    let events = await open();
+    try {
+      const owner = { uid: broker.uid, platform: this.#known.platform };
+      const claim = claimOf(events.owner, owner, (uid) => this.#deleted.has(uid));
+      if (claim !== 'same') log.info({ claim, before: events.owner, now: owner }, 'the broker has another uid');
+      if (claim === 'replaced') {
+        await events.close();
+        await backend.remove(nameOf(broker));
+        events = await open();
+      }
+      const text = ownerTextOf(events.owner, owner);
+      if (events.owner !== text) await events.adopt(text);
+    } catch (error) {
+      await events.close();
+      throw error;
+    }
+    runtime = new BrokerRuntime({ ...shared, config: broker, events, log, onSetAside: onChange });
     return runtime;
+  }
+
+  #factsOf(broker: string): Facts {
+    const { platform } = this.#known;
+    const isDeleted = (uid: string) => this.#deleted.has(uid);
+    const isGone = (consumer: string, uid: string) =>
+      isDeleted(uid) || this.#absences.isOver(triggerName(consumer, broker), platform);
+    return { platform, isDeleted, isGone };
   }
 
   /** What the log holds is not known any more: it is closed, and opened anew a moment later. */
@@ -225,29 +271,53 @@ export class Brokers {
     });
   }
 
-  #removeOtherLogs(brokers: readonly BrokerConfig[]): void {
-    const kept = new Set(brokers.map(fileOf));
-    for (const file of listFolder(this.#logsDir)) {
-      if (kept.has(file.replace(/-(?:wal|shm|journal)$/, ''))) continue;
-      try {
-        rmSync(join(this.#logsDir, file), { force: true });
-        this.#options.log.info({ file }, 'the broker is gone: its log is removed');
-      } catch (error) {
-        this.#options.log.warn({ file, err: error }, 'the broker is gone: its log cannot be removed');
-      }
+  /** Removes the logs of brokers that are gone, and puts down what is absent. */
+  async #removeGone(wanted: ReadonlyMap<string, BrokerConfig>, before: Known): Promise<void> {
+    const absent: { name: string; owner: string }[] = [];
+    for (const [key, runtime] of this.#runtimes) {
+      for (const { consumer, owner } of runtime.absent) absent.push({ name: triggerName(consumer, key), owner });
+    }
+    const uids = new Map(before.brokers.map((broker) => [keyOf(broker), broker.uid]));
+    for (const log of await this.#options.backend.list()) {
+      const key = `${log.namespace}/${log.name}`;
+      if (wanted.has(key)) continue;
+      const name = brokerName(key);
+      const uid = uids.get(key);
+      const owner = uid === undefined ? this.#absences.ownerOf(name) : ownerText({ ...before, uid });
+      if (await this.#removeIfGone(log, name, owner)) continue;
+      absent.push({ name, owner: owner ?? '' });
+    }
+    this.#absences.set(absent);
+    if (!sameJson(this.#absences.all, before.absent ?? [])) this.#isKnownWritten = false;
+    this.#known = { ...this.#known, absent: this.#absences.all };
+  }
+
+  async #removeIfGone(log: LogName, name: string, owner: string | undefined): Promise<boolean> {
+    const isDeleted = owner !== undefined && this.#deleted.has(ownerOf(owner).uid);
+    if (!isDeleted && !this.#absences.isOver(name, this.#known.platform)) return false;
+    try {
+      await this.#options.backend.remove(log);
+      this.#options.log.info({ log, owner, isDeleted }, 'the broker is gone: its log is removed');
+      return true;
+    } catch (error) {
+      this.#options.log.warn({ log, err: error }, 'the broker is gone: its log cannot be removed');
+      return false;
+    }
+  }
+
+  /** A deletion has done its work when all could be opened and nothing that was told has the uid any more. */
+  #forgetDeleted({ brokers, triggers }: Known): void {
+    const isDone = this.#errors.size === 0 && this.#runtimes.values().every((runtime) => runtime.isComplete);
+    const told = new Set([...brokers, ...triggers].map(({ uid }) => uid));
+    for (const uid of this.#deleted) {
+      if ((isDone && !told.has(uid)) || this.#deleted.size > deletedCountMax) this.#deleted.delete(uid);
     }
   }
 }
 
+/** What was told, without what we put down ourselves. */
+const told = ({ brokers, triggers, platform }: Known) => ({ brokers, triggers, platform });
+export const brokerName = (key: string) => `broker ${key}`;
+export const triggerName = (key: string, broker: string) => `trigger ${key} of ${broker}`;
+const nameOf = ({ namespace, name }: BrokerConfig): LogName => ({ namespace, name });
 const keyOf = (broker: BrokerConfig) => `${broker.namespace}/${broker.name}`;
-/** The uid makes a broker that is created anew start with an empty log. */
-const fileOf = (broker: BrokerConfig) => `${broker.namespace}.${broker.name}.${broker.uid}.db`;
-
-/** What is in a folder; nothing where there is none, or where something else stands: then the brokers say so. */
-function listFolder(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}

@@ -8,6 +8,7 @@ import type { Poster } from '../http-client.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';
+import { claimOf, ownerOf, ownerTextOf } from './owner.ts';
 import { type ReplySink, replyToLog } from './reply-sink.ts';
 
 export interface RuntimeOptions {
@@ -33,12 +34,28 @@ export interface Served {
   setAside?: readonly string[];
 }
 
+/** What is known of who is gone, and where we are. */
+export interface Facts {
+  platform: string | undefined;
+  /** Whether the deletion of the object with this uid was seen. */
+  isDeleted(uid: string): boolean;
+  /** Whether the trigger is gone, by its deletion or by its absence for long. */
+  isGone(consumer: string, uid: string): boolean;
+}
+
+/** A place in the log whose trigger is not told of any more. */
+export interface AbsentTrigger {
+  consumer: string;
+  owner: string;
+}
+
 /** One broker at work: its log, and a dispatcher for each of its triggers. */
 export class BrokerRuntime {
   readonly #options: RuntimeOptions;
-  readonly #dispatchers = new Map<string, { trigger: string; dispatcher: Dispatcher }>();
+  readonly #dispatchers = new Map<string, Running>();
   /** Why a trigger is not served as it should be, by consumer. */
   readonly #errors = new Map<string, string>();
+  #absent: AbsentTrigger[] = [];
   readonly #reply: ReplySink;
 
   constructor(options: RuntimeOptions) {
@@ -62,29 +79,34 @@ export class BrokerRuntime {
 
   /**
    * Makes `triggers` the ones that are served. Resolves when each has its durable place in the log: every event that
-   * is accepted from then on reaches it. A trigger of another uid is another consumer, which starts at the end. Unless
-   * `isComplete`, there may be triggers that are not named here: their places are kept. What goes wrong with one
-   * trigger is told by `subscribed`; it keeps its place, too.
+   * is accepted from then on reaches it. A trigger that was deleted and made again starts at the end. The places of
+   * triggers that are not named are kept until they are gone. What goes wrong with one trigger is told by `subscribed`;
+   * it keeps its place, too.
    */
-  async setTriggers(triggers: readonly TriggerConfig[], isComplete: boolean): Promise<void> {
+  async setTriggers(triggers: readonly TriggerConfig[], facts: Facts): Promise<void> {
     const wanted = new Map(triggers.map((trigger) => [consumerOf(trigger), trigger]));
-    for (const [consumer, { dispatcher }] of this.#dispatchers) {
-      if (wanted.has(consumer)) continue;
-      this.#dispatchers.delete(consumer);
-      await dispatcher.stop(0);
+    for (const [consumer, { uid }] of this.#dispatchers) {
+      if (wanted.get(consumer)?.uid !== uid) await this.#stopDispatcher(consumer);
     }
     for (const consumer of this.#errors.keys()) if (!wanted.has(consumer)) this.#errors.delete(consumer);
+    const owners = await this.#owners();
     for (const [consumer, trigger] of wanted) {
       try {
-        await this.#setTrigger(consumer, trigger);
+        await this.#setTrigger(trigger, owners.get(consumer), facts);
         this.#errors.delete(consumer);
       } catch (error) {
         this.#errors.set(consumer, messageOf(error));
-        const fields = { trigger: `${trigger.namespace}/${trigger.name}`, err: error };
+        const fields = { trigger: consumer, err: error };
         this.#options.log.error(fields, 'the trigger cannot be served, trying again');
       }
     }
-    if (isComplete) await this.#forgetOthers();
+    for (const consumer of wanted.keys()) owners.delete(consumer);
+    await this.#forgetGone(owners, facts);
+  }
+
+  /** The places that are kept for triggers which were not among those that were set last. */
+  get absent(): readonly AbsentTrigger[] {
+    return this.#absent;
   }
 
   /** Whether the trigger has its place in the log, or why it is not served; undefined when that is not known yet. */
@@ -93,7 +115,7 @@ export class BrokerRuntime {
     const error = this.#errors.get(consumer);
     if (error !== undefined) return { uid: trigger.uid, error };
     const running = this.#dispatchers.get(consumer);
-    if (!running) return undefined;
+    if (running?.uid !== trigger.uid) return undefined;
     const { setAside } = running.dispatcher;
     return { uid: trigger.uid, ...(setAside.length > 0 && { setAside }) };
   }
@@ -105,7 +127,7 @@ export class BrokerRuntime {
 
   /** Of the triggers whose log tells how much it is. */
   async backlogs(): Promise<Omit<Backlog, 'broker'>[]> {
-    const counted = [...this.#dispatchers.values()].map(async ({ trigger, dispatcher }) => {
+    const counted = [...this.#dispatchers].map(async ([trigger, { dispatcher }]) => {
       return { trigger, events: await dispatcher.backlog(), setAside: dispatcher.setAside.length };
     });
     return (await Promise.allSettled(counted)).flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
@@ -117,40 +139,61 @@ export class BrokerRuntime {
     await this.#options.events.close();
   }
 
-  async #forgetOthers(): Promise<void> {
-    const { events } = this.#options;
-    for (const { name } of await events.consumers()) {
-      if (!this.#dispatchers.has(name) && !this.#errors.has(name)) await events.forget(name);
+  async #owners(): Promise<Map<string, string>> {
+    const consumers = await this.#options.events.consumers();
+    return new Map(consumers.map(({ name, owner }) => [name, owner]));
+  }
+
+  async #forgetGone(others: ReadonlyMap<string, string>, facts: Facts): Promise<void> {
+    this.#absent = [];
+    for (const [consumer, owner] of others) {
+      if (facts.isGone(consumer, ownerOf(owner).uid)) await this.#options.events.forget(consumer);
+      else this.#absent.push({ consumer, owner });
     }
   }
 
-  async #setTrigger(consumer: string, config: TriggerConfig): Promise<void> {
-    const filter = compileFilter(config.filter);
+  async #stopDispatcher(consumer: string): Promise<void> {
     const running = this.#dispatchers.get(consumer);
+    this.#dispatchers.delete(consumer);
+    await running?.dispatcher.stop(0);
+  }
+
+  /** `kept` is whose place the log has under this name. */
+  async #setTrigger(config: TriggerConfig, kept: string | undefined, facts: Facts): Promise<void> {
+    const { events, metrics, log, config: _, ...shared } = this.#options;
+    const consumer = consumerOf(config);
+    const filter = compileFilter(config.filter);
     if ('unsupported' in filter) {
       // Its status says so. It holds no place: events that nothing can ever consume would fill the log.
-      this.#dispatchers.delete(consumer);
-      await running?.dispatcher.stop(0);
+      await this.#stopDispatcher(consumer);
+      if (kept !== undefined) await events.forget(consumer);
       return;
     }
+    const running = this.#dispatchers.get(consumer);
     if (running) {
       running.dispatcher.update(config, filter.matches);
       return;
     }
-    const { events, metrics, log, config: _, ...shared } = this.#options;
-    const trigger = `${config.namespace}/${config.name}`;
+    const owner = { uid: config.uid, platform: facts.platform };
+    const isReplaced = claimOf(kept, owner, facts.isDeleted) === 'replaced';
+    if (isReplaced) await events.forget(consumer);
     const dispatcher = new Dispatcher({
       ...shared,
-      subscription: await events.subscribe(consumer, config.uid),
+      subscription: await events.subscribe(consumer, ownerTextOf(isReplaced ? undefined : kept, owner)),
       reply: this.#reply,
       origin: this.name,
       config,
       matches: filter.matches,
-      log: log.child({ trigger }),
-      metrics: metrics.ofTrigger(this.name, trigger),
+      log: log.child({ trigger: consumer }),
+      metrics: metrics.ofTrigger(this.name, consumer),
     });
-    this.#dispatchers.set(consumer, { trigger, dispatcher });
+    this.#dispatchers.set(consumer, { uid: config.uid, dispatcher });
   }
 }
 
-const consumerOf = (trigger: TriggerConfig) => `${trigger.name}/${trigger.uid}`;
+interface Running {
+  uid: string;
+  dispatcher: Dispatcher;
+}
+
+const consumerOf = ({ namespace, name }: TriggerConfig) => `${namespace}/${name}`;

@@ -9,7 +9,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { type RunningBroker, startBroker } from '../broker/index.ts';
-import { removeDir, startSubscriber, testDir, until } from '../broker/testing/fixture.ts';
+import { logsIn, removeDir, startSubscriber, testDir, until } from '../broker/testing/fixture.ts';
 import { eventingControllers } from '../index.ts';
 import { sendEvent } from '../send.ts';
 
@@ -28,7 +28,7 @@ describe('the controllers', () => {
     world = await openWorld({ controllers: eventingControllers({ ingressUrl }) });
     dir = await testDir();
     const options = { client: world.client, port: 0, clock: systemClock, log: silentLogger };
-    broker = await startBroker({ ...options, dir, quarantine });
+    broker = await startBroker({ ...options, dir, backend: logsIn(dir), quarantine });
   });
 
   after(async () => {

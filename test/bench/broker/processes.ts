@@ -1,5 +1,7 @@
 /** The processes of the broker bench, forked one each: `broker DIR`, `subscriber`, `producer PORT`. */
 import { once } from 'node:events';
+import { join } from 'node:path';
+import { sqliteBackend } from '../../../src/eventing/backends/sqlite/sqlite-backend.ts';
 import { startBroker } from '../../../src/eventing/broker/index.ts';
 import type { Client, WatchOptions } from '../../../src/kube/client.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
@@ -22,7 +24,8 @@ if (role === 'producer') runProducer(Number(argument));
 async function runBroker(dir: string): Promise<void> {
   const log = createLogger('broker', 'warn');
   const metrics = new Metrics('broker');
-  const broker = await startBroker({ client: noApi, dir, port: 0, clock: systemClock, log, metrics });
+  const backend = sqliteBackend({ dir: join(dir, 'logs'), clock: systemClock });
+  const broker = await startBroker({ client: noApi, dir, backend, port: 0, clock: systemClock, log, metrics });
   tell({ port: broker.port });
   process.on('message', () => tell({ residentBytes: process.memoryUsage.rss() }));
 }

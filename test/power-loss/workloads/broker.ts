@@ -6,14 +6,21 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { startBroker } from '../../../src/eventing/broker/index.ts';
 import { writeKnown } from '../../../src/eventing/broker/known.ts';
-import { awayClient, delivery, startSubscriber, triggerTo } from '../../../src/eventing/broker/testing/fixture.ts';
+import {
+  awayClient,
+  delivery,
+  logsIn,
+  startSubscriber,
+  triggerTo,
+} from '../../../src/eventing/broker/testing/fixture.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { makeFolder } from '../../../src/lib/durable.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { note, promised } from '../notes.ts';
 
 const dir = join(process.env.POWER_LOSS_ROOT ?? '', 'broker');
-const open = () => startBroker({ client: awayClient, dir, port: 0, clock: systemClock, log: silentLogger });
+const open = () =>
+  startBroker({ client: awayClient, dir, backend: logsIn(dir), port: 0, clock: systemClock, log: silentLogger });
 
 if (process.argv[2] === 'open') await (await open()).stop();
 else await work();

@@ -13,7 +13,7 @@ import { Random } from '../../kit/random.ts';
 import { note } from '../notes.ts';
 import { killSession, runSessions } from '../sessions.ts';
 
-const path = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs', 'default.b.uid.db');
+const path = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs', 'default', 'b.db');
 
 function open(): SqliteLog {
   const onFailure = (error: unknown) => {

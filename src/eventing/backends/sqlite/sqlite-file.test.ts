@@ -61,7 +61,7 @@ describe('the file of a log', () => {
       [['c', 2, '4-6']],
     );
     file.tidy([], ['c'], 4);
-    assert.deepEqual(file.contents(), { extent: { first: 4, end: 4, bytes: 0 }, cursors: [] });
+    assert.deepEqual(file.contents(), { extent: { first: 4, end: 4, bytes: 0 }, cursors: [], owner: undefined });
   });
 
   test('events come back as they were written, with their data or without', () => {

@@ -104,7 +104,7 @@ export class SqliteFile {
   }
 
   #cursors(): CursorRow[] {
-    const rows = this.#db.prepare('SELECT consumer, owner, position, ranges FROM cursors').all();
+    const rows = this.#db.prepare('SELECT consumer, owner, position, ranges FROM cursors ORDER BY rowid').all();
     return rows.map((row) => ({
       consumer: String(row.consumer),
       owner: String(row.owner),
@@ -120,6 +120,26 @@ export class SqliteFile {
   /** Commits whose log it is. */
   setOwner(owner: string): void {
     this.#transaction(() => this.#db.prepare(`INSERT OR REPLACE INTO texts VALUES ('owner', ?)`).run(owner));
+  }
+
+  /** Names owners as the first format did not: its consumers were called `TRIGGER/UID`, of the log's own namespace. */
+  takeOver(namespace: string, owner: string): void {
+    this.#transaction(() => {
+      if (this.#owner() !== undefined) return;
+      const cursors = this.#cursors();
+      this.#db.exec('DELETE FROM cursors');
+      this.#db.prepare(`INSERT INTO texts VALUES ('owner', ?)`).run(owner);
+      for (const { consumer, progress } of cursors) {
+        const [trigger = '', uid = ''] = consumer.split('/');
+        this.#insertCursor({ consumer: `${namespace}/${trigger}`, owner: uid, progress });
+      }
+    });
+  }
+
+  #insertCursor({ consumer, owner, progress }: CursorRow): void {
+    this.#db
+      .prepare('INSERT OR REPLACE INTO cursors (consumer, position, ranges, owner) VALUES (?, ?, ?, ?)')
+      .run(consumer, progress.position, progress.ranges, owner);
   }
 
   /** Commits the events, from `first` on, in one transaction: all of them or, when it throws, none. */
@@ -150,11 +170,7 @@ export class SqliteFile {
   /** Writes and removes cursors, and removes the events before `keepFrom`; returns how many bytes these held. */
   tidy(cursors: readonly CursorRow[], gone: readonly string[], keepFrom: Offset): number {
     return this.#transaction(() => {
-      for (const { consumer, owner, progress } of cursors) {
-        this.#db
-          .prepare('INSERT OR REPLACE INTO cursors (consumer, position, ranges, owner) VALUES (?, ?, ?, ?)')
-          .run(consumer, progress.position, progress.ranges, owner);
-      }
+      for (const cursor of cursors) this.#insertCursor(cursor);
       for (const consumer of gone) this.#db.prepare('DELETE FROM cursors WHERE consumer = ?').run(consumer);
       const row = this.#db.prepare('SELECT total(size) AS bytes FROM events WHERE offset < ?').get(keepFrom);
       this.#db.prepare('DELETE FROM events WHERE offset < ?').run(keepFrom);

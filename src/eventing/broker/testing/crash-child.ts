@@ -5,10 +5,11 @@
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { startBroker } from '../index.ts';
-import { awayClient } from './fixture.ts';
+import { awayClient, logsIn } from './fixture.ts';
 
 const [dir = ''] = process.argv.slice(2);
-const broker = await startBroker({ client: awayClient, dir, port: 0, clock: systemClock, log: silentLogger });
+const backend = logsIn(dir);
+const broker = await startBroker({ client: awayClient, dir, backend, port: 0, clock: systemClock, log: silentLogger });
 process.on('disconnect', () => process.exit());
 process.on('message', () => process.send?.({ rssBytes: process.memoryUsage.rss() }));
 process.send?.({ port: broker.port });

@@ -11,8 +11,9 @@ import type { Client, WatchOptions } from '../../../kube/client.ts';
 import { type Clock, systemClock } from '../../../lib/clock.ts';
 import { patienceMs } from '../../../lib/testing/patience.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { NewEvent } from '../../backends/event-log.ts';
-import { SqliteLog } from '../../backends/sqlite/sqlite-log.ts';
+import type { LogBackend, NewEvent } from '../../backends/event-log.ts';
+import { sqliteBackend } from '../../backends/sqlite/sqlite-backend.ts';
+import type { Flush } from '../../backends/sqlite/sqlite-file.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { decodeHttp } from '../../cloudevents/http.ts';
 import type { DeliveryConfig, TriggerConfig } from '../config.ts';
@@ -108,18 +109,24 @@ export interface TestBroker extends RunningBroker {
 
 export const testDir = (): Promise<string> => mkdtemp(join(tmpdir(), 'kittiwake-broker-'));
 
+/** The logs of a broker in `dir`, as the platform keeps them. */
+export const logsIn = (dir: string, options: { clock?: Clock; fdatasync?: Flush | undefined } = {}): LogBackend =>
+  sqliteBackend({ clock: systemClock, ...options, dir: join(dir, 'logs') });
+
 /** A broker that serves `default/b` with these triggers, from `dir` or a folder of its own. */
 export async function startTestBroker(
   triggers: readonly TriggerConfig[],
-  options: Partial<BrokerOptions> & { clock?: Clock } = {},
+  { fdatasync, ...options }: Partial<BrokerOptions> & { fdatasync?: Flush } = {},
 ): Promise<TestBroker> {
   const dir = options.dir ?? (await testDir());
   const brokers = [{ namespace: 'default', name: 'b', uid: 'uid-of-b' }];
   await writeKnown(join(dir, 'known.json'), { brokers, triggers: [...triggers] });
+  const clock = options.clock ?? systemClock;
   const broker = await startBroker({
     client: awayClient,
+    backend: logsIn(dir, { clock, fdatasync }),
     port: 0,
-    clock: systemClock,
+    clock,
     log: silentLogger,
     ...options,
     dir,
@@ -150,13 +157,12 @@ export async function appendPastTheDoor(
   triggers: readonly TriggerConfig[],
   events: readonly NewEvent[],
 ): Promise<string> {
-  const path = join(dir, 'logs', 'default.b.uid-of-b.db');
   const onFailure = (error: unknown) => assert.fail(String(error));
-  const log = new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
-  for (const { name, uid } of triggers) await log.cursor(`${name}/${uid}`);
+  const log = await logsIn(dir).open({ namespace: 'default', name: 'b' }, { log: silentLogger, onFailure });
+  for (const { namespace, name, uid } of triggers) await log.subscribe(`${namespace}/${name}`, uid);
   await log.append(events);
   await log.close();
-  return path;
+  return join(dir, 'logs', 'default', 'b.db');
 }
 
 export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
