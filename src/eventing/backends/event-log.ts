@@ -2,7 +2,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 
 /**
- * Where events are kept: one durable log for each broker (or channel), on whatever a folder beside this file makes of it.
+ * Where events are kept: one durable log for each broker (or channel). Each folder beside this file is a way to do it.
  *
  *     append ──▶ log ──▶ subscription ──take──▶ delivery ──ack──▶ done
  *                           ▲                      │

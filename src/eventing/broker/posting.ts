@@ -32,7 +32,7 @@ export interface Letter {
 
 export type Posted = Outcome & { rawHeaders: readonly string[] };
 
-/** One attempt to deliver. Throws UnsendableError for what has no encoding, and the signal's error once it has fired. */
+/** One attempt to deliver. Throws UnsendableError for what has no encoding, and what stopping throws. */
 export async function post({ to, event, headers: passed, isReplyWanted }: Letter, sender: Sender): Promise<Posted> {
   const { namespace, delivery, replyBytesMax, budget, signal } = sender;
   const { headers, body } = encoded(event, delivery.format);
