@@ -59,6 +59,7 @@ export class SqliteLog implements EventLog {
   /** Consumers that are new, until their places are on disk. */
   readonly #opening = new Map<string, Promise<LogCursor>>();
   readonly #gone = new Set<string>();
+  readonly #subscriptions = new Map<string, Subscription>();
   readonly #listeners = new Set<() => void>();
   #queue: Append[] = [];
   #queuedBytes = 0;
@@ -137,7 +138,10 @@ export class SqliteLog implements EventLog {
   }
 
   async subscribe(consumer: string, owner: string): Promise<Subscription> {
-    return new SqliteSubscription(this, await this.cursor(consumer, owner), this.#options.clock);
+    const subscription = new SqliteSubscription(this, await this.cursor(consumer, owner), this.#options.clock);
+    await this.#subscriptions.get(consumer)?.close();
+    this.#subscriptions.set(consumer, subscription);
+    return subscription;
   }
 
   async consumers(): Promise<readonly Consumer[]> {
@@ -160,6 +164,7 @@ export class SqliteLog implements EventLog {
   async forget(consumer: string): Promise<void> {
     if (!this.#cursors.delete(consumer)) return;
     this.#gone.add(consumer);
+    this.#subscriptions.delete(consumer);
     this.#scheduleTidy();
   }
 
@@ -178,6 +183,7 @@ export class SqliteLog implements EventLog {
     if (this.#state === 'open') this.#state = 'closing';
     this.#cancelTidy?.();
     this.#cancelExpiry?.();
+    for (const subscription of this.#subscriptions.values()) await subscription.close();
     await this.#writing;
     if (this.#state === 'closing') {
       try {
