@@ -112,6 +112,15 @@ test('a driver of pods is known to one file only: drivers/choose.ts', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('nobody but the composition root knows which event log it is', () => {
+  const folder = /^src\/eventing\/backends\/[^/]+\//;
+  const others = sources.filter((f) => f.startsWith('src/') && !folder.test(f) && !isTest(f));
+  const knowing = others.filter((file) =>
+    importsOf(file).some((s) => s.startsWith('.') && folder.test(new URL(s, `file:///${file}`).pathname.slice(1))),
+  );
+  assert.deepEqual(knowing, ['src/server/broker.ts']);
+});
+
 test('every folder of src/ has its place in the order of imports', () => {
   assert.deepEqual(
     readdirSync(`${root}src`).filter((folder) => !floors.includes(folder)),

@@ -137,7 +137,7 @@ test('a log is removed at once when the deletion of its broker was seen, also on
   }
 });
 
-test('what was not there for ten looks on its own platform is removed, and what comes back is counted anew', async () => {
+test('what was not there for ten looks on its own platform is removed; who comes back is counted anew', async () => {
   for (const restarts of [false, true]) {
     const dir = await testDir();
     let world = await withOneEvent(dir);
@@ -161,7 +161,7 @@ test('what was not there for ten looks on its own platform is removed, and what 
   }
 });
 
-test('the place of a trigger that nobody saw deleted is given up after ten looks, and holds its events until then', async () => {
+test('the place of a trigger that nobody saw deleted holds its events for ten looks', async () => {
   const dir = await testDir();
   const world = await withOneEvent(dir);
   await world.brokers.set({ ...all('here', 'b1', 't1'), triggers: [] });

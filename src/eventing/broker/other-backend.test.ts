@@ -11,7 +11,7 @@ import { delivery, removeDir, startSubscriber, startTestBroker, triggerTo, until
 const idsOf = (received: readonly { event: { attributes: Record<string, unknown> } }[]) =>
   [...new Set(received.map(({ event }) => String(event.attributes.id)))].toSorted();
 
-test('a broker over a log of partitions with gaps filters, retries, replies, gives up, and goes on after a start', async () => {
+test('a broker over partitions with gaps filters, retries, replies, gives up, and goes on after a start', async () => {
   const disk: PartitionedDisk = new Map();
   const backend = partitionedBackend({ disk, clock: systemClock });
   const metrics = new Metrics('broker');

@@ -90,7 +90,7 @@ test('a reply goes to another URL, as the subscription of a channel says, in the
   await Promise.all([worker.stop(), next.stop()]);
 });
 
-test('a reply that its URL does not take is a failed delivery: it is tried again, then the event is a dead letter', async () => {
+test('a reply that its URL does not take is a failed delivery, which is tried again or a dead letter', async () => {
   const answers: Answer[] = [{ status: 503 }, {}];
   const worker = await startSubscriber(() => ({ headers: replyHeaders }));
   const next = await startSubscriber(() => answers.shift() ?? { status: 400, body: 'no' });
@@ -106,7 +106,7 @@ test('a reply that its URL does not take is a failed delivery: it is tried again
   await Promise.all([worker.stop(), next.stop(), letters.stop()]);
 });
 
-test('without a destination for replies nobody is asked for one, and whatever comes with a 2xx is no failure', async () => {
+test('without a destination for replies nobody is asked for one, and any body with a 2xx is fine', async () => {
   for (const answer of [
     { headers: replyHeaders, body: 'done' },
     { headers: { 'content-type': 'text/plain' }, body: 'thanks' },

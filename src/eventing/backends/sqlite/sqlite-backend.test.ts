@@ -35,7 +35,7 @@ describe('the folder of logs in SQLite', () => {
 
   afterEach(() => rmSync(dir, { recursive: true }));
 
-  test('a log of the first format is taken over, with its owner, its events and the places of its triggers', async () => {
+  test('a log of the first format is taken over, with its owner, its events and its places', async () => {
     writeOldLog(join(dir, 'default.b.c.uid-of-b.db'), ['trigger/uid-of-trigger']);
     assert.deepEqual(await backend().list(), [name]);
     for (let i = 0; i < 2; i++) {

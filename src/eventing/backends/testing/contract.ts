@@ -198,7 +198,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       assert.deepEqual(idsOf(await drain(await (await open()).subscribe('c', 'o'))), expected);
     });
 
-    test('has after a crash all that was acknowledged, each event once more where that was not written yet', async () => {
+    test('has after a crash all that was acknowledged, and hands out what was not done', async () => {
       const log = await open();
       const subscription = await log.subscribe('c', 'o');
       const accepted: string[] = [];
