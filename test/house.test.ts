@@ -98,6 +98,17 @@ test('only the substrate that embeds a Kubernetes imports it into the server', (
   );
 });
 
+test('an exchange knows no protocol: protocols.ts alone knows which there are', () => {
+  // Header fields as lines, and bounds of heads, are everybody's words.
+  const shared = ['./http1/fields.ts', './http1/limits.ts'];
+  const files = tracked.filter((file) => /^src\/gateway\/[a-z-]+\.ts$/.test(file) && !isTest(file));
+  const knowing = files
+    .filter((file) => file !== 'src/gateway/protocols.ts')
+    .flatMap((file) => importsOf(file).map((specifier) => ({ file, specifier })))
+    .filter(({ specifier }) => specifier.startsWith('./http1/') && !shared.includes(specifier));
+  assert.deepEqual(knowing, []);
+});
+
 test('a driver of pods is known to one file only: drivers/choose.ts', () => {
   const inside = /^src\/cluster\/node\/drivers\/[^/]+\//;
   const wrong = sources

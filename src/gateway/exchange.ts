@@ -160,6 +160,7 @@ export class Exchange implements Waiter {
       this.#cut();
       return;
     }
+    if (this.#backend === undefined) countLocalReply(this.#context, reply.status);
     this.#upstream?.abort();
     this.status = reply.status;
     this.#end(Math.floor(reply.status / 100) - 1);

@@ -2,7 +2,6 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { type ListenOptions, listen } from '../observe/listen.ts';
 import type { GatewayContext } from './context.ts';
 import { dateField } from './context.ts';
-import { replyText, tooManyConnections } from './replies.ts';
 
 /** Deadlines are looked at this often: a timer for each request would cost more than the requests. */
 const sweepMs = 100;
@@ -45,11 +44,10 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    const { connections, counters, limits } = this.#context;
+    const { connections, counters, limits, protocols } = this.#context;
     if (connections.size >= limits.connections) {
       counters.refusedConnections++;
-      socket.on('error', () => {}); // The client is being turned away: how it takes it changes nothing.
-      socket.end(replyText(tooManyConnections, this.#context.dateField, false, false), () => socket.destroy());
+      protocols.turnAway(this.#context, socket);
       return;
     }
     counters.accepted++;
@@ -58,7 +56,7 @@ export class Listener {
       this.#cancelSweep = this.#context.clock.after(sweepMs, () => this.#sweep());
     }
     try {
-      this.#context.protocols.downstream(this.#context, socket);
+      protocols.downstream(this.#context, socket);
     } catch (error) {
       socket.destroy();
       this.#context.reportFault(error);

@@ -46,6 +46,7 @@ describe('an error in the gateway itself', () => {
     other.send(requestText('GET /', closing));
     assert.equal((await other.ended()).split('200 OK').length, 3);
     assert.match(await metrics.text(), faults(1));
+    assert.match(await metrics.text(), /^kittiwake_gateway_local_replies_total\{code="500",role="gateway"\} 1$/m);
     await gateway.stop();
     origin.close();
   });

@@ -3,37 +3,11 @@
 import { KittiwakeError } from '../lib/errors.ts';
 import { releaseCommand } from '../lib/quarantine.ts';
 
-const reasons: Record<number, string> = {
-  400: 'Bad Request',
-  404: 'Not Found',
-  408: 'Request Timeout',
-  413: 'Content Too Large',
-  414: 'URI Too Long',
-  417: 'Expectation Failed',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-  505: 'HTTP Version Not Supported',
-};
-
 export interface Reply {
   status: number;
   body: string;
   /** Complete lines. */
   fields?: string;
-}
-
-/** The bytes of a reply; `isHead` leaves the body out, as HEAD asks. */
-export function replyText(reply: Reply, dateField: string, isHead: boolean, isKeepAlive: boolean): string {
-  const body = `${reply.body}\n`;
-  return (
-    `HTTP/1.1 ${reply.status} ${reasons[reply.status] ?? 'Error'}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
-    `Content-Length: ${Buffer.byteLength(body)}\r\n${dateField}${reply.fields ?? ''}` +
-    `${isKeepAlive ? '' : 'Connection: close\r\n'}\r\n${isHead ? '' : body}`
-  );
 }
 
 export const noRoute = (host: string): Reply => ({

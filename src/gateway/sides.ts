@@ -142,6 +142,8 @@ export type Accept = (context: GatewayContext, socket: Socket, first: Buffer) =>
 export interface Protocols {
   /** For clients that announce no other protocol. */
   downstream: (context: GatewayContext, socket: Socket) => void;
+  /** Says that there are too many connections, and closes this one. */
+  turnAway: (context: GatewayContext, socket: Socket) => void;
   /** By the bytes (latin1) with which its connections begin. */
   announced: Readonly<Record<string, Accept>>;
   /** By the name that an endpoint's address has for it. */

@@ -47,6 +47,7 @@ export const targets: readonly Target[] = [
   beside('src/gateway/http1/syntax.ts'),
   beside('src/gateway/http1/fields.ts'),
   { file: 'src/gateway/http1/chunked.ts', tests: [badRequests, 'src/gateway/http1/chunked.test.ts'] },
+  beside('src/gateway/http1/chunked-decoder.ts'),
   {
     file: 'src/gateway/http1/request-head.ts',
     tests: [badRequests, 'src/gateway/http1/request-fields.test.ts', 'src/gateway/http1/request-head.test.ts'],

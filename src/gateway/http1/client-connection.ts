@@ -8,6 +8,7 @@ import type { BodySink, Connection, Downstream, ExchangeReply } from '../sides.t
 import { StallWatch } from '../stall-watch.ts';
 import { BodyWriter } from './body-writer.ts';
 import { ClientInput } from './client-input.ts';
+import { replyHead, replyText } from './reply-text.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestHead } from './request-head.ts';
 import { HttpSyntaxError } from './syntax.ts';
@@ -287,7 +288,7 @@ export class ClientConnection implements Connection, Downstream {
 
   answer(reply: replies.Reply, isFailure: boolean): void {
     const isKeepAlive = !isFailure && this.request.isKeepAlive && this.#body.isDone && !this.#context.isDraining;
-    const text = replies.replyText(reply, this.#context.dateField, this.request.method === 'HEAD', isKeepAlive);
+    const text = replyText(reply, this.#context.dateField, this.request.method === 'HEAD', isKeepAlive);
     if (!isKeepAlive) {
       this.#close(text);
       return;
@@ -342,16 +343,4 @@ export class ClientConnection implements Connection, Downstream {
     this.#context.connections.delete(this);
     this.#exchange.abandon();
   }
-}
-
-function replyHead(reply: ExchangeReply, isChunked: boolean, dateField: string, isKeepAlive: boolean): string {
-  let connection = isKeepAlive ? '' : 'Connection: close\r\n';
-  // Only as the advice of 426 (RFC 9110 §15.5.22) does Upgrade outlive the hop without a switch.
-  if (reply.upgrade !== '' && reply.status === 426) {
-    connection = `Upgrade: ${reply.upgrade}\r\nConnection: ${isKeepAlive ? 'Upgrade' : 'Upgrade, close'}\r\n`;
-  }
-  return (
-    `HTTP/1.1 ${reply.status} ${reply.reason}\r\n${reply.fields}${isChunked ? 'Transfer-Encoding: chunked\r\n' : ''}` +
-    `${reply.hasDate ? '' : dateField}${connection}\r\n`
-  );
 }

@@ -44,7 +44,9 @@ export class FramesConnection implements Connection {
   }
 
   sweep(): void {
-    for (const { exchange } of this.#streams) this.#guarded(() => exchange.sweep(this.#context.coarseMs));
+    const { coarseMs, limits } = this.#context;
+    if (this.stalledMs(coarseMs) >= limits.stallMs) this.destroy();
+    for (const { exchange } of this.#streams) this.#guarded(() => exchange.sweep(coarseMs));
   }
 
   drain(): void {
@@ -174,8 +176,8 @@ class FramesDownstream implements Downstream, FrameHandler {
     this.#onEnded(this);
   }
 
-  answer({ status, body }: Reply): void {
-    this.sink.sendHead({ status, fields: '', bodyBytes: body.length });
+  answer({ status, body, fields = '' }: Reply): void {
+    this.sink.sendHead({ status, fields, bodyBytes: body.length });
     this.sink.write(Buffer.from(body));
     this.sink.end('');
     this.sink.close();
