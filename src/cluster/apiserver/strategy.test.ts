@@ -163,6 +163,7 @@ describe('a resource that a strategy in one file makes', () => {
     assert.equal(dying.json.metadata?.deletionGracePeriodSeconds, 2);
     await ask('POST', `${collection}/k/boil`, { spec: { degrees: 100 } });
     await ask('DELETE', `${collection}/k?gracePeriodSeconds=0`);
+    await ask('POST', `${collection}/k/boil`, { spec: { degrees: 90 } });
     assert.ok(await api.client.get(KettleKind, key), 'it is hot');
     await ask('POST', `${collection}/k/boil`, { spec: { degrees: 30 } });
     assert.equal(await api.client.get(KettleKind, key), undefined);

@@ -4,13 +4,14 @@ import { CustomResourceDefinitionKind } from '../../../api/apiextensions/custom-
 import { definitionOfKind } from '../../../api/apiextensions/definition-of-kind.ts';
 import type { Kind } from '../../../api/kind.ts';
 import { platformKinds } from '../../../api/platform.ts';
-import { object, type Schema, string } from '../../../api/schema.ts';
+import { integer, object, type Schema, string } from '../../../api/schema.ts';
 import { ApiError } from '../../../api/status.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { openApiServer } from '../index.ts';
 import {
   definitionCondition as condition,
   gadgetDefinition as definition,
+  type Gadget,
   GadgetKind,
   gadget,
   gadgetDefinitionKey as named,
@@ -117,6 +118,30 @@ test('a start with a newer schema of a platform kind renews its definition', asy
   t.after(() => again.stop());
   const renewed = again.pipeline.resources.find('test.kittiwake.dev', 'v1', 'widgets');
   assert.ok(renewed?.kind.schema.properties?.spec?.properties?.added);
+});
+
+test('a status can be written though the rest no longer keeps to the schema; the rest cannot', async (t) => {
+  const { client, pipeline } = (await openApi(t)).api;
+  await client.create(CustomResourceDefinitionKind, definition());
+  await until(client, (d) => condition(d, 'Established')?.status === 'True');
+  const made = await client.create(GadgetKind, gadget('a'));
+  const next = definition();
+  const [version] = next.spec.versions;
+  assert.ok(version);
+  version.schema = {
+    openAPIV3Schema: object({ spec: object({ size: integer({ maximum: 2 }) }), status: object({ seen: integer() }) }),
+  };
+  const isServed = new Promise<void>((resolve) => pipeline.resources.onChange(resolve));
+  await client.patch(CustomResourceDefinitionKind, named, { type: 'merge', patch: { spec: next.spec } });
+  await isServed;
+  const written = await client.update(GadgetKind, { ...made, status: { seen: 1 } } as Gadget, 'status');
+  assert.deepEqual((written as { status?: unknown }).status, { seen: 1 });
+  const isInvalid = (e: unknown) => e instanceof ApiError && e.code === 422;
+  await assert.rejects(
+    client.update(GadgetKind, { ...written, metadata: { ...written.metadata, labels: { a: 'b' } } }),
+    isInvalid,
+  );
+  await assert.rejects(client.update(GadgetKind, { ...written, status: { seen: 'x' } } as Gadget, 'status'), isInvalid);
 });
 
 test('the definitions of all platform kinds hold only what CustomResourceDefinitions know', () => {

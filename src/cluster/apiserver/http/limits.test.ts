@@ -1,5 +1,6 @@
 /** What a client may take of the server in time and number, with limits that are short enough to be waited for. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
@@ -10,12 +11,13 @@ import { ConfigMapKind } from '../../../api/core/config-map.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { RequestPipeline } from '../pipeline.ts';
+import { KettleKind, kettle, kettles } from '../testing/kettles.ts';
 import { openApi } from '../testing/open-api.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { startListener } from './listener.ts';
 
 async function listen(t: TestContext, limits: Partial<Limits>) {
-  const { api, dataDir } = await openApi(t);
+  const { api, dataDir } = await openApi(t, { resources: [kettles] });
   assert.ok(api.pipeline instanceof RequestPipeline);
   const listener = await startListener({
     pipeline: api.pipeline,
@@ -89,6 +91,21 @@ describe('the limits of the listener', { timeout: 60_000 }, () => {
     assert.equal(code, 504);
     stream.resume();
     await new Promise((resolve) => stream.once('close', resolve));
+  });
+
+  test('a stream goes on after the time that other requests have', async (t) => {
+    const { api, credentials, tls, url } = await listen(t, { requestMs: 400 });
+    await api.client.create(KettleKind, kettle('k'));
+    const session = connectHttp2(url, credentials);
+    t.after(() => session.destroy());
+    const steam = session.request({ ':path': '/apis/kitchen.example.dev/v1/namespaces/default/kettles/k/steam' });
+    await once(steam, 'data');
+    const socket = await tls();
+    socket.write(`${post}Content-Length: 100\r\n\r\n{`);
+    assert.match(await untilClosed(socket), /^HTTP\/1\.1 (504|408) /);
+    await once(steam, 'data');
+    assert.equal(steam.closed, false);
+    steam.close();
   });
 
   test('a body in chunks without end is refused as too large', async (t) => {

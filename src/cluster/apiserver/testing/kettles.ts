@@ -20,6 +20,13 @@ export const KettleKind = defineKind<Kettle>({
   schema,
 });
 
+export const kettle = (name: string): Kettle => ({
+  apiVersion: 'kitchen.example.dev/v1',
+  kind: 'Kettle',
+  metadata: { name, namespace: 'default' },
+  spec: {},
+});
+
 /** What is sent to, and answered by, the subresource `boil`. */
 const BoilKind = {
   group: 'kitchen.example.dev',
