@@ -25,6 +25,8 @@ export interface InformerOptions {
 
 /** Between watches that fail: a server that restarts is back in a second, one that is gone is not hammered. */
 const watchBackoff: BackoffPolicy = { firstMs: 50, maxMs: 5_000, factor: 2 };
+/** A kind that is not served, or not for us, may come: nobody is in a hurry. */
+const refusedBackoff: BackoffPolicy = { ...watchBackoff, maxMs: 30_000 };
 /** A watch that ends this soon is not asked for again at once each time, whatever it said. */
 const shortWatchMs = 1_000;
 
@@ -37,28 +39,38 @@ export class Informer<T extends KubeObject> {
   readonly kind: Kind<T>;
   /** Resolves once everything that existed at the start is here (or on `stop`). */
   readonly synced: Promise<void>;
+  /** Resolves with `synced`, or when the first watch has failed: others follow. */
+  readonly settled: Promise<void>;
   readonly #client: Pick<Client, 'watch'>;
   readonly #options: InformerOptions;
   readonly #objects = new Map<string, T>();
   readonly #byNamespace = new Map<string, Map<string, T>>();
   readonly #byOwner = new Map<string, Map<string, T>>();
-  readonly #handlers: ChangeHandler<T>[] = [];
+  readonly #handlers = new Set<ChangeHandler<T>>();
   readonly #abort = new AbortController();
   readonly #failed: (what: 'handler' | 'object') => void;
   #running: Promise<void> | undefined;
   #resourceVersion: string | undefined;
   /** While everything is being read anew: the keys seen so far. */
   #seen: Set<string> | undefined;
-  #markSynced = () => {};
+  #isSynced = false;
+  #isSettled = false;
+  readonly #markSynced: () => void;
+  readonly #markSettled: () => void;
 
   constructor(client: Pick<Client, 'watch'>, kind: Kind<T>, options: InformerOptions) {
     this.kind = kind;
     this.#client = client;
     this.#options = options;
     this.#failed = informerMetrics(options.metrics, kind.kind);
-    this.synced = new Promise((resolve) => {
-      this.#markSynced = resolve;
-    });
+    const [synced, settled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    this.synced = synced.promise;
+    this.settled = settled.promise;
+    this.#markSynced = synced.resolve;
+    this.#markSettled = () => {
+      this.#isSettled = true;
+      settled.resolve();
+    };
   }
 
   start(): void {
@@ -68,7 +80,18 @@ export class Informer<T extends KubeObject> {
   async stop(): Promise<void> {
     this.#abort.abort();
     this.#markSynced();
+    this.#markSettled();
     await this.#running;
+  }
+
+  /** Whether everything is here. */
+  get isSynced(): boolean {
+    return this.#isSynced;
+  }
+
+  /** Whether it is known if everything can be here. */
+  get isSettled(): boolean {
+    return this.#isSettled;
   }
 
   get(key: Key): T | undefined {
@@ -89,9 +112,21 @@ export class Informer<T extends KubeObject> {
     return [...(this.#byOwner.get(uid)?.values() ?? [])];
   }
 
-  /** Calls `handler` after each change from now on; what is here already is not told again. */
-  onChange(handler: ChangeHandler<T>): void {
-    this.#handlers.push(handler);
+  /**
+   * Calls `handler` after each change from now on; what is here already is not told again. The returned function ends
+   * that.
+   */
+  onChange(handler: ChangeHandler<T>): () => void {
+    this.#handlers.add(handler);
+    return () => {
+      this.#handlers.delete(handler);
+    };
+  }
+
+  /** As `onChange`, but what is here already is told as ADDED first. */
+  follow(handler: ChangeHandler<T>): () => void {
+    for (const object of this.#objects.values()) this.#tellOne(handler, 'ADDED', object, undefined);
+    return this.onChange(handler);
   }
 
   async #run(): Promise<void> {
@@ -99,6 +134,7 @@ export class Informer<T extends KubeObject> {
     const { signal } = this.#abort;
     for (let failures = 0; !signal.aborted; ) {
       const startedMs = clock.monotonic();
+      let isRefusal = false;
       try {
         await this.#watchOnce();
         log.debug({ kind: this.kind.kind }, 'the server ended the watch: asking again');
@@ -107,11 +143,19 @@ export class Informer<T extends KubeObject> {
         if (error instanceof ApiError && error.code === 410 && this.#resourceVersion !== undefined) {
           this.#resourceVersion = undefined;
           log.debug({ kind: this.kind.kind, reason: error.message }, 'the version is too old: reading all anew');
-        } else log.warn({ kind: this.kind.kind, reason: messageOf(error) }, 'watch failed: trying again');
+        } else {
+          const level = isRefused(error) && this.#isSettled ? 'debug' : 'warn';
+          log[level]({ kind: this.kind.kind, reason: messageOf(error) }, 'watch failed: trying again');
+          isRefusal = isRefused(error);
+        }
       }
+      this.#markSettled();
       if (clock.monotonic() - startedMs >= shortWatchMs) failures = 0;
       // The first time at once: a server that restarts, or forgot the version, is usual.
-      const delayMs = failures === 0 ? 0 : jitteredBackoffDelayMs(watchBackoff, failures - 1, Math.random());
+      const delayMs =
+        failures === 0
+          ? 0
+          : jitteredBackoffDelayMs(isRefusal ? refusedBackoff : watchBackoff, failures - 1, Math.random());
       failures++;
       // Rejects only when stopped, which the loop's condition sees.
       await sleep(clock, delayMs, signal).catch(() => {});
@@ -161,7 +205,9 @@ export class Informer<T extends KubeObject> {
     const seen = this.#seen;
     this.#seen = undefined;
     if (seen) for (const [key, object] of this.#objects) if (!seen.has(key)) this.#remove(object);
+    this.#isSynced = true;
     this.#markSynced();
+    this.#markSettled();
   }
 
   #store(object: T): void {
@@ -197,17 +243,22 @@ export class Informer<T extends KubeObject> {
   }
 
   #tell(type: ChangeType, object: T, old: T | undefined): void {
-    for (const handler of this.#handlers) {
-      try {
-        handler(type, object, old);
-      } catch (error) {
-        this.#failed('handler');
-        const fields = { kind: this.kind.kind, key: keyText(keyOf(object)), type, err: error };
-        this.#options.log.error(fields, 'a handler of a change failed: the others are told of it');
-      }
+    for (const handler of this.#handlers) this.#tellOne(handler, type, object, old);
+  }
+
+  #tellOne(handler: ChangeHandler<T>, type: ChangeType, object: T, old: T | undefined): void {
+    try {
+      handler(type, object, old);
+    } catch (error) {
+      this.#failed('handler');
+      const fields = { kind: this.kind.kind, key: keyText(keyOf(object)), type, err: error };
+      this.#options.log.error(fields, 'a handler of a change failed: the others are told of it');
     }
   }
 }
+
+/** The server does not have the kind, or not for us. */
+const isRefused = (error: unknown) => error instanceof ApiError && (error.code === 404 || error.code === 403);
 
 /** What an event that could not be taken in is about, as far as it says so: it may lack anything. */
 function nameOf(event: WatchEvent<KubeObject>): string | undefined {

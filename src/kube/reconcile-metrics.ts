@@ -2,7 +2,7 @@ import type { Quarantine } from '../lib/quarantine.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { WorkQueue } from './work-queue.ts';
 
-export type ReconcileResult = 'ok' | 'conflict' | 'error' | 'terminal' | 'stopped' | 'set-aside';
+export type ReconcileResult = 'ok' | 'conflict' | 'error' | 'terminal' | 'stopped' | 'set-aside' | 'waiting';
 
 export interface ReconcileMetrics {
   reconciled(controller: string, result: ReconcileResult, seconds: number): void;

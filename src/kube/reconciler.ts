@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
+import type { ChangeHandler } from './informer.ts';
 
 /**
  * Brings the world towards what `object` says. The runner calls it with a key's newest object, never twice at once for
@@ -17,11 +18,12 @@ export interface Requeue {
   requeueAfterMs: number;
 }
 
-export interface ReconcileContext {
+/** What a controller has. */
+export interface ControllerContext {
   client: Client;
   /** The kind being reconciled: the controller's own. */
   kind: Kind;
-  /** Reads from the runner's caches: only kinds that some controller reconciles or watches. */
+  /** Reads from the runner's caches: only kinds that some controller reconciles or watches. Throws NotHereYet. */
   cache: Cache;
   /** What kinds are configured with, at this moment. */
   config: () => Configuration;
@@ -33,12 +35,23 @@ export interface ReconcileContext {
   again(key: Key): void;
   /** For work that goes on beside the reconciles, under a name of its own. */
   quarantine: Quarantine;
+  /** Tells of every object of a kind as ADDED, and of each change, until the returned function is called. */
+  follow<T extends KubeObject>(kind: Kind<T>, handler: ChangeHandler<T>): () => void;
+}
+
+/** What a reconcile has. */
+export interface ReconcileContext extends ControllerContext {
+  /**
+   * An object of any kind, from a cache where there is one; undefined when there is none, or no such kind. This object
+   * is reconciled again when that one changes, appears or goes, until a reconcile comes to its end without looking.
+   */
+  look<T extends KubeObject>(kind: Kind<T>, key: Key): Promise<T | undefined>;
 }
 
 /** What is known locally of the watched kinds; may be a moment behind, never wrong about order within a kind. */
 export interface Cache {
   get<T extends KubeObject>(kind: Kind<T>, key: Key): T | undefined;
-  /** Whether the kind is here at all; reading one that is not is a programmer's error. */
+  /** Whether the kind is here, with all that there is; reading one that nobody watches is a programmer's error. */
   has(kind: Kind): boolean;
   list<T extends KubeObject>(kind: Kind<T>, options?: { namespace?: string; labels?: Record<string, string> }): T[];
   /** The objects whose controller owner is `owner`. */
@@ -51,6 +64,8 @@ export interface Controller<T extends KubeObject = KubeObject> {
   kind: Kind<T>;
   /** A `Reconcile<T>`; written as a method so that controllers of different kinds fit into one list. */
   reconcile(object: T, context: ReconcileContext): ReturnType<Reconcile<T>>;
+  /** Called once, when its own kinds are here, before anything is reconciled. */
+  start?(context: ControllerContext): void;
   /** Other kinds whose changes call for a reconcile. */
   watches?: readonly Watch[];
   /** The object is gone from the API: forget what is kept in memory for it. */

@@ -3,8 +3,17 @@ import { describe, test } from 'node:test';
 import { openWorld, type World } from '../../test/world.ts';
 import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
 import { type Secret, SecretKind } from '../api/core/secret.ts';
+import type { Kind } from '../api/kind.ts';
+import { ApiError } from '../api/status.ts';
+import { systemClock } from '../lib/clock.ts';
+import { silentLogger } from '../observe/log.ts';
+import type { Client } from './client.ts';
 import { ensure, NotOwnedError } from './ensure.ts';
 import { type Controller, owned, type ReconcileContext, TerminalError, type Watch } from './reconciler.ts';
+import { runControllers } from './runner.ts';
+
+const ended = (signal: AbortSignal) =>
+  new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 
 const configMap = (name: string, data: Record<string, string> = {}): ConfigMap => ({
   apiVersion: 'v1',
@@ -195,6 +204,86 @@ describe('the runner', () => {
         await until(() => attempts.deep === 3 && attempts.flat === 1);
       },
     );
+  });
+
+  test('a kind that does not come holds up its own controllers, and whoever reads it, until it does', async () => {
+    const world = await openWorld({ kinds: [] });
+    const mayCome = Promise.withResolvers<void>();
+    const client: Client = {
+      ...world.client,
+      async *watch(kind, options) {
+        if (kind.kind === SecretKind.kind) await Promise.race([mayCome.promise, ended(options.signal)]);
+        yield* world.client.watch(kind, options);
+      },
+    };
+    const done: string[] = [];
+    let wake = () => {};
+    const until = async (isEnough: () => boolean) => {
+      while (!isEnough()) await new Promise<void>((resolve) => (wake = resolve));
+    };
+    const note = (what: string) => {
+      done.push(what);
+      wake();
+    };
+    const controller = (name: string, more: Partial<Controller<ConfigMap>>): Controller => ({
+      name,
+      kind: ConfigMapKind as Kind,
+      reconcile: async () => note(name),
+      ...(more as Partial<Controller>),
+    });
+    const secrets: Controller = { name: 'secrets', kind: SecretKind as Kind, reconcile: async () => note('secrets') };
+    const starting = runControllers(
+      [
+        secrets,
+        controller('watching', { watches: [{ kind: SecretKind, keys: () => [] }] }),
+        controller('reading', {
+          async reconcile(_object, { cache }) {
+            if (!done.includes('read')) note('read');
+            assert.equal(cache.list(SecretKind).length, 1);
+            note('reading');
+          },
+        }),
+        controller('neither', { start: () => note('start') }),
+      ],
+      { client, clock: systemClock, log: silentLogger },
+    );
+    try {
+      await world.client.create(SecretKind, secret('a'));
+      await world.client.create(ConfigMapKind, configMap('a'));
+      await until(() => done.includes('neither') && done.includes('read'));
+      assert.equal(done[0], 'start');
+      assert.ok(!['secrets', 'watching', 'reading'].some((name) => done.includes(name)), done.join());
+      mayCome.resolve();
+      await until(() => ['secrets', 'watching', 'reading'].every((name) => done.includes(name)));
+    } finally {
+      await (await starting).stop();
+      await world.stop();
+    }
+  });
+
+  test('a kind that is refused does not keep the others from being ready', async () => {
+    const world = await openWorld({ kinds: [] });
+    const client: Client = {
+      ...world.client,
+      watch(kind, options) {
+        if (kind.kind === SecretKind.kind) throw new ApiError(403, 'Forbidden', 'secrets is forbidden');
+        return world.client.watch(kind, options);
+      },
+    };
+    const of = (kind: Kind): Controller => ({ name: kind.plural, kind, reconcile: async () => {} });
+    const running = await runControllers([of(SecretKind as Kind), of(ConfigMapKind as Kind)], {
+      client,
+      clock: systemClock,
+      log: silentLogger,
+    });
+    try {
+      assert.ok(running.cache.has(ConfigMapKind as Kind));
+      assert.ok(!running.cache.has(SecretKind as Kind));
+      assert.throws(() => running.cache.list(SecretKind), /Secret objects are not known yet/);
+    } finally {
+      await running.stop();
+      await world.stop();
+    }
   });
 
   test('reading a kind that nobody watches is refused', async () => {

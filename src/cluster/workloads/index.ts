@@ -2,7 +2,7 @@
 import type { Controller } from '../../kube/reconciler.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
-import { garbageCollectors } from './garbage-collector/controllers.ts';
+import { garbageCollector } from './garbage-collector/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { orphanedPodController } from './orphaned-pods/controller.ts';
 import { replicaSetController } from './replica-set/controller.ts';
@@ -20,6 +20,6 @@ export function workloadControllers({ rootCa = '' }: WorkloadOptions = {}): Cont
     endpointSliceController(),
     namespaceController(rootCa),
     orphanedPodController(),
-    ...garbageCollectors(),
+    garbageCollector(),
   ];
 }

@@ -1,16 +1,10 @@
 import { type Broker, BrokerKind, type BrokerStatus, isOurBroker } from '../../api/eventing/broker.ts';
 import { keyOf, timestamp } from '../../api/meta.ts';
 import { conditionSet } from '../../kube/conditions.ts';
-import type { Controller, ReconcileContext, Requeue } from '../../kube/reconciler.ts';
+import type { Controller, ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { servingState } from '../status-annotations.ts';
-import {
-  brokerUrl,
-  type ControlOptions,
-  destinationWatches,
-  resolveDestination,
-  unresolvedRetryMs,
-} from './destination.ts';
+import { brokerUrl, type ControlOptions, resolveDestination } from './destination.ts';
 
 const conditions = conditionSet({
   happy: 'Ready',
@@ -29,16 +23,11 @@ export function brokerController(options: ControlOptions): Controller<Broker> {
   return {
     name: 'broker',
     kind: BrokerKind,
-    watches: destinationWatches<Broker>(BrokerKind, (broker) => [broker.spec.delivery?.deadLetterSink]),
     reconcile: (broker, context) => reconcile(broker, context, options),
   };
 }
 
-async function reconcile(
-  broker: Broker,
-  context: ReconcileContext,
-  { ingressUrl }: ControlOptions,
-): Promise<Requeue | void> {
+async function reconcile(broker: Broker, context: ReconcileContext, { ingressUrl }: ControlOptions): Promise<void> {
   if (!isOurBroker(broker) || broker.metadata.deletionTimestamp !== undefined) return;
   const { metadata, spec } = broker;
   const manager = conditions.manage(broker.status?.conditions, timestamp(context.clock.now()));
@@ -57,25 +46,22 @@ async function reconcile(
   manager.markTrue('Addressable');
   manager.markTrue('EventPoliciesReady', 'AuthOIDCDisabled', 'every sender may send: authentication is not in use');
 
-  const requeue = await resolveDeadLetterSink();
+  await resolveDeadLetterSink();
   status.conditions = manager.conditions;
   await updateStatus(context, broker, status);
-  return requeue;
-
-  async function resolveDeadLetterSink(): Promise<Requeue | undefined> {
+  async function resolveDeadLetterSink(): Promise<void> {
     const sink = spec.delivery?.deadLetterSink;
     if (!sink) {
       manager.markTrue('DeadLetterSinkResolved', 'DeadLetterSinkNotConfigured', 'no dead letter sink is configured');
-      return undefined;
+      return;
     }
-    const found = await resolveDestination(sink, metadata.namespace ?? '', { ...context, ingressUrl });
+    const found = await resolveDestination(sink, metadata.namespace ?? '', { look: context.look, ingressUrl });
     if (found.is === 'not') {
       manager.markFalse('DeadLetterSinkResolved', found.reason, found.message);
-      return { requeueAfterMs: unresolvedRetryMs };
+      return;
     }
     status.deadLetterSinkUri = found.address.uri;
     if (found.address.ca !== undefined) status.deadLetterSinkCACerts = found.address.ca;
     manager.markTrue('DeadLetterSinkResolved');
-    return undefined;
   }
 }

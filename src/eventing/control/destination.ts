@@ -3,25 +3,20 @@ import { BrokerKind, isOurBroker } from '../../api/eventing/broker.ts';
 import type { Addressable, Destination, KReference } from '../../api/eventing/destination.ts';
 import { httpUrl } from '../../api/eventing/destination.ts';
 import { apiVersionOf, defineKind, type Kind } from '../../api/kind.ts';
-import { type Key, type KubeObject, keyOf } from '../../api/meta.ts';
+import type { Key, KubeObject } from '../../api/meta.ts';
 import { platformKinds } from '../../api/platform.ts';
-import { ServiceKind } from '../../api/serving/service.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
-import type { Cache, Watch } from '../../kube/reconciler.ts';
 
 export interface ControlOptions {
   /** The broker's base URL, for example `http://127.0.0.1:8081`. */
   ingressUrl: string;
 }
 
-/** How soon what is not resolved and not watched is looked at again. */
-export const unresolvedRetryMs = 2000;
-
 /** What resolving needs: where brokers are, and who knows the objects. */
 export interface Resolver {
-  client: Client;
-  cache?: Cache;
+  /** A reconcile's `look`, which has it called again when what was looked at changes; or just a client's `get`. */
+  look: Client['get'];
   /** The broker's base URL; `/<namespace>/<name>` follows. */
   ingressUrl: string;
 }
@@ -44,7 +39,7 @@ export async function resolveDestination(
 ): Promise<Resolution> {
   const { ref, uri, CACerts } = destination;
   if (!ref) return absolute(uri ?? '', CACerts);
-  const base = await resolveReference(ref, ref.namespace ?? namespace, resolver);
+  const base = await resolveReference(ref, namespace, resolver);
   if (base.is === 'not') return base;
   const ca = CACerts ?? base.address.ca;
   if (uri === undefined) return resolved(base.address.uri, ca);
@@ -54,33 +49,6 @@ export async function resolveDestination(
 
 /** Where the ingress takes the events of a broker. */
 export const brokerUrl = (ingressUrl: string, key: Key): string => `${ingressUrl}/${key.namespace}/${key.name}`;
-
-/** Whether `destination` of an object in `namespace` means `object`: for watches. */
-export function refersTo(destination: Destination | undefined, namespace: string | undefined, object: KubeObject) {
-  const ref = destination?.ref;
-  return (
-    ref !== undefined &&
-    ref.kind === object.kind &&
-    ref.name === object.metadata.name &&
-    (ref.namespace ?? namespace) === object.metadata.namespace &&
-    groupOf(ref.apiVersion) === groupOf(object.apiVersion)
-  );
-}
-
-/** Watches of what is addressable; a change calls for the objects of `kind` that have it among their destinations. */
-export function destinationWatches<T extends KubeObject>(
-  kind: Kind<T>,
-  destinations: (object: T) => Parameters<typeof refersTo>[0][],
-): Watch[] {
-  return [ServiceKind as Kind, CoreServiceKind as Kind, BrokerKind as Kind].map((watched) => ({
-    kind: watched,
-    keys: (changed, cache) =>
-      cache
-        .list(kind)
-        .filter((object) => destinations(object).some((d) => refersTo(d, object.metadata.namespace, changed)))
-        .map(keyOf),
-  }));
-}
 
 /** The kind that a reference names; one that is not ours is taken to follow the usual rules of naming. */
 export function kindOf(reference: Pick<KReference, 'apiVersion' | 'kind'>): Kind {
@@ -97,17 +65,14 @@ export function kindOf(reference: Pick<KReference, 'apiVersion' | 'kind'>): Kind
   return defineKind({ group, version: apiVersion.split('/').at(-1) ?? '', kind, plural, singular, schema: {} });
 }
 
-/** The object, from the cache when that has its kind; undefined when there is none, or no such kind. */
+/** The object that a reference of an object in `namespace` means; undefined when there is none, or no such kind. */
 export async function lookUp(
   reference: KReference,
   namespace: string,
-  { client, cache }: Pick<Resolver, 'client' | 'cache'>,
+  { look }: Pick<Resolver, 'look'>,
 ): Promise<KubeObject | undefined> {
-  const kind = kindOf(reference);
-  const key = { namespace, name: reference.name };
-  if (cache?.has(kind)) return cache.get(kind, key);
   try {
-    return await client.get(kind, key);
+    return await look(kindOf(reference), { namespace: reference.namespace ?? namespace, name: reference.name });
   } catch (error) {
     // The server says 404 also for a kind that it does not know.
     if (error instanceof ApiError && error.code === 404) return undefined;
@@ -115,7 +80,8 @@ export async function lookUp(
   }
 }
 
-async function resolveReference(reference: KReference, namespace: string, resolver: Resolver): Promise<Resolution> {
+async function resolveReference(reference: KReference, from: string, resolver: Resolver): Promise<Resolution> {
+  const namespace = reference.namespace ?? from;
   const name = `${reference.kind} "${reference.name}" in namespace "${namespace}"`;
   const object = await lookUp(reference, namespace, resolver);
   if (!object) return not('NotFound', `${name} (${reference.apiVersion}) does not exist`);

@@ -1,5 +1,4 @@
 import { type Broker, BrokerKind, isOurBroker } from '../../api/eventing/broker.ts';
-import type { Destination } from '../../api/eventing/destination.ts';
 import {
   dependencyAnnotation,
   parseDependency,
@@ -7,21 +6,14 @@ import {
   TriggerKind,
   type TriggerStatus,
 } from '../../api/eventing/trigger.ts';
-import { type Conditioned, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
+import { type Conditioned, type KubeObject, timestamp } from '../../api/meta.ts';
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
-import type { Controller, ReconcileContext, Requeue } from '../../kube/reconciler.ts';
+import type { Controller, ReconcileContext } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
 import { releaseCommand } from '../../lib/quarantine.ts';
 import { compileFilter } from '../filters/filter.ts';
 import { servingState, setAsideAnnotation } from '../status-annotations.ts';
-import {
-  type ControlOptions,
-  destinationWatches,
-  lookUp,
-  type Resolver,
-  resolveDestination,
-  unresolvedRetryMs,
-} from './destination.ts';
+import { type ControlOptions, lookUp, type Resolver, resolveDestination } from './destination.ts';
 
 const types = [
   'BrokerReady',
@@ -40,36 +32,17 @@ export function triggerController(options: ControlOptions): Controller<Trigger> 
   return {
     name: 'trigger',
     kind: TriggerKind,
-    watches: [
-      {
-        kind: BrokerKind as Controller<KubeObject>['kind'],
-        keys: ({ metadata }, cache) =>
-          cache
-            .list(TriggerKind, metadata.namespace === undefined ? {} : { namespace: metadata.namespace })
-            .filter((trigger) => trigger.spec.broker === metadata.name)
-            .map(keyOf),
-      },
-      ...destinationWatches<Trigger>(TriggerKind, destinationsOf),
-    ],
     reconcile: (trigger, context) => reconcile(trigger, context, options),
   };
 }
 
-const destinationsOf = ({ spec }: Trigger): (Destination | undefined)[] => [
-  spec.subscriber,
-  spec.delivery?.deadLetterSink,
-];
-
-async function reconcile(
-  trigger: Trigger,
-  context: ReconcileContext,
-  { ingressUrl }: ControlOptions,
-): Promise<Requeue | void> {
+async function reconcile(trigger: Trigger, context: ReconcileContext, { ingressUrl }: ControlOptions): Promise<void> {
   const namespace = trigger.metadata.namespace ?? '';
-  const broker = context.cache.get(BrokerKind, { namespace, name: trigger.spec.broker ?? '' });
+  const { broker: name } = trigger.spec;
+  const broker = name ? await context.look(BrokerKind, { namespace, name }) : undefined;
   if (trigger.metadata.deletionTimestamp !== undefined || (broker && !isOurBroker(broker))) return;
   const manager = conditions.manage(trigger.status?.conditions, timestamp(context.clock.now()));
-  const resolver: Resolver = { client: context.client, cache: context.cache, ingressUrl };
+  const resolver: Resolver = { look: context.look, ingressUrl };
   const status: TriggerStatus = { observedGeneration: trigger.metadata.generation ?? 0 };
   if (trigger.status?.annotations) status.annotations = trigger.status.annotations;
 
@@ -83,10 +56,6 @@ async function reconcile(
 
   status.conditions = manager.conditions;
   await updateStatus(context, trigger, status);
-  const isResolved = (['SubscriberResolved', 'DeadLetterSinkResolved', 'DependencyReady'] as const).every(
-    manager.isTrue,
-  );
-  return isResolved ? undefined : { requeueAfterMs: unresolvedRetryMs };
 }
 
 function reportBroker(trigger: Trigger, broker: Broker | undefined, manager: ConditionManager<Type>): void {
@@ -130,7 +99,7 @@ async function reportDependency(trigger: Trigger, manager: ConditionManager<Type
   }
   const namespace = trigger.metadata.namespace ?? '';
   const what = `${reference.kind} "${reference.name}"`;
-  const found = await lookUp(reference, reference.namespace ?? namespace, resolver);
+  const found = await lookUp(reference, namespace, resolver);
   if (!found) manager.markFalse('DependencyReady', 'DependencyDoesNotExist', `${what} does not exist`);
   else copyReady(found, what, 'DependencyReady', manager);
 }

@@ -1,4 +1,6 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
+import { ConfigMapKind } from '../../api/core/config-map.ts';
+import type { Kind } from '../../api/kind.ts';
 import { type Key, keyOf, keyText } from '../../api/meta.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { RevisionKind } from '../../api/serving/revision.ts';
@@ -33,6 +35,8 @@ const clockSkewMaxMs = 5_000;
 /** The cache shows what was written within this; if not, the write was undone and counts no more. */
 const echoMs = 5_000;
 
+const decidedBy = [PodAutoscalerKind, RevisionKind, DeploymentKind, ConfigMapKind] as Kind[];
+
 interface Entry {
   scaler: RevisionScaler;
   /** What `config` was made from. */
@@ -53,6 +57,7 @@ export class Autoscaler {
   readonly #entries = new Map<string, Entry>();
   readonly #instruments: ReturnType<typeof instruments>;
   readonly #readConfig = autoscalerConfigReader();
+  #hasAll = false;
   #cancelTick: (() => void) | undefined;
 
   constructor(options: AutoscalerOptions) {
@@ -74,6 +79,7 @@ export class Autoscaler {
 
   /** Takes in what a gateway says; a revision at zero that is wanted is scaled up before this returns control. */
   report(report: StatsReport): void {
+    if (!this.#isInformed()) return;
     const nowMs = this.#options.clock.now();
     const atMs = Math.abs(report.at - nowMs) > clockSkewMaxMs ? nowMs : Math.min(report.at, nowMs);
     this.#instruments?.reports.inc();
@@ -94,6 +100,12 @@ export class Autoscaler {
     if (stats.queued > 0 || (isDemand && isAtZero())) this.#scale(autoscaler, entry, nowMs);
   }
 
+  /** Whether all is here that scales are chosen by. */
+  #isInformed(): boolean {
+    this.#hasAll ||= decidedBy.every((kind) => this.#options.cache.has(kind));
+    return this.#hasAll;
+  }
+
   /** What goes wrong with one revision is said, and nothing to the others. */
   #guarded(autoscaler: PodAutoscaler, work: () => void): void {
     try {
@@ -107,6 +119,7 @@ export class Autoscaler {
 
   /** Looks at every revision once. */
   tick(): void {
+    if (!this.#isInformed()) return;
     const nowMs = this.#options.clock.now();
     const autoscalers = this.#options.cache.list(PodAutoscalerKind);
     const seen = new Set<string>();

@@ -77,6 +77,7 @@ describe('the garbage collector', () => {
       log: { ...silentLogger, debug: line('debug'), warn: line('warn'), error: line('error') },
       signal: stop.signal,
       again() {},
+      follow: () => () => {},
       quarantine,
     });
   }

@@ -6,7 +6,7 @@ import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
 import { type Node, NodeKind } from '../../../api/core/node.ts';
 import type { KubeObject, OwnerReference } from '../../../api/meta.ts';
 import { Quarantine } from '../../../lib/quarantine.ts';
-import { garbageCollectors } from './controllers.ts';
+import { garbageCollector } from './controller.ts';
 
 let world: World;
 
@@ -55,7 +55,7 @@ async function freshNamespace(): Promise<string> {
 
 describe('a circle of owners', () => {
   before(async () => {
-    world = await openWorld({ controllers: garbageCollectors() });
+    world = await openWorld({ controllers: [garbageCollector()] });
   });
   after(() => world.stop());
 
@@ -149,7 +149,7 @@ describe('a circle of owners', () => {
 
 describe('the garbage collector', () => {
   before(async () => {
-    world = await openWorld({ controllers: garbageCollectors() });
+    world = await openWorld({ controllers: [garbageCollector()] });
   });
   after(() => world.stop());
 
@@ -189,7 +189,7 @@ describe('the garbage collector', () => {
 
 test('an object whose collection is set aside stays until it is released', async () => {
   const quarantine = new Quarantine({ setAside: ['garbage-collection configmaps default/bad'] });
-  world = await openWorld({ controllers: garbageCollectors(), quarantine });
+  world = await openWorld({ controllers: [garbageCollector()], quarantine });
   try {
     const owner = await create('default', 'owner');
     await create('default', 'bad', owner);

@@ -1,7 +1,7 @@
 import type { Kind } from '../../../api/kind.ts';
 import { type Key, type KubeObject, keyOf, keyText, type OwnerReference } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
-import type { ReconcileContext } from '../../../kube/reconciler.ts';
+import type { ControllerContext } from '../../../kube/reconciler.ts';
 import { WorkQueue } from '../../../kube/work-queue.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { SetAsideError, workName } from '../../../lib/quarantine.ts';
@@ -16,14 +16,14 @@ const orphansAtOnce = 32;
  * collector). The graph is fed from watches; before anything is deleted its owners are looked up again in the API.
  */
 export class GarbageCollector {
-  readonly #context: ReconcileContext;
+  readonly #context: ControllerContext;
   readonly #graph = new OwnershipGraph();
   readonly #queue: WorkQueue;
   /** What is set aside, by the work's name: the object's UID. */
   readonly #leftAlone = new Map<string, string>();
 
   /** Works until the context's signal aborts. */
-  constructor(context: ReconcileContext) {
+  constructor(context: ControllerContext) {
     this.#context = context;
     const { clock, log } = context;
     this.#queue = new WorkQueue({ clock, log, concurrency, process: (uid) => this.#process(uid) });

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { ensureNamespace, openWorld, type World } from '../../../../test/world.ts';
 import { type ConfigMap, ConfigMapKind } from '../../../api/core/config-map.ts';
-import { garbageCollectors } from './controllers.ts';
+import { garbageCollector } from './controller.ts';
 
 describe('thousands of objects', () => {
   let world: World;
   before(async () => {
-    world = await openWorld({ controllers: garbageCollectors() });
+    world = await openWorld({ controllers: [garbageCollector()] });
   });
   after(() => world.stop());
 

@@ -1,7 +1,7 @@
 import type { Namespace } from '../../../api/core/namespace.ts';
 import { PodKind } from '../../../api/core/pod.ts';
 import { apiVersionOf, type Kind } from '../../../api/kind.ts';
-import { type Condition, keyOf, timestamp } from '../../../api/meta.ts';
+import { type Condition, type Key, keyOf, timestamp } from '../../../api/meta.ts';
 import { isNotFound } from '../../../api/status.ts';
 import { transitionTime } from '../../../kube/conditions.ts';
 import type { ReconcileContext } from '../../../kube/reconciler.ts';
@@ -9,6 +9,8 @@ import { messageOf } from '../../../lib/errors.ts';
 
 /** What is left in a namespace after one round of deleting. */
 export interface Remains {
+  /** One object of each resource that has some. */
+  examples: { kind: Kind; key: Key }[];
   /** How many objects of each resource, for example `pods.` or `deployments.apps`. */
   counts: Map<string, number>;
   /** How many objects wait for each finalizer. */
@@ -25,7 +27,7 @@ export async function deleteContents(
   kinds: readonly Kind[],
   { client }: ReconcileContext,
 ): Promise<Remains> {
-  const remains: Remains = { counts: new Map(), finalizers: new Map(), errors: [] };
+  const remains: Remains = { examples: [], counts: new Map(), finalizers: new Map(), errors: [] };
   const namespaced = kinds.filter((kind) => kind.isNamespaced);
   // What a pod needs until it has ended (its Secrets, its Service) goes only after it.
   await deleteAll(PodKind as Kind);
@@ -41,7 +43,11 @@ export async function deleteContents(
       const pending = items.filter((item) => item.metadata.deletionTimestamp === undefined);
       await Promise.all(pending.map((item) => client.delete(kind, keyOf(item), { propagationPolicy: 'Background' })));
       const left = pending.length === 0 ? items : (await client.list(kind, { namespace })).items;
-      if (left.length > 0) remains.counts.set(`${kind.plural}.${kind.group}`, left.length);
+      const [first] = left;
+      if (first) {
+        remains.examples.push({ kind, key: keyOf(first) });
+        remains.counts.set(`${kind.plural}.${kind.group}`, left.length);
+      }
       for (const finalizer of left.flatMap((item) => item.metadata.finalizers ?? [])) {
         remains.finalizers.set(finalizer, (remains.finalizers.get(finalizer) ?? 0) + 1);
       }

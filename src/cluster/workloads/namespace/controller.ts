@@ -1,13 +1,14 @@
+import { CustomResourceDefinitionKind } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { type ConfigMap, ConfigMapKind } from '../../../api/core/config-map.ts';
 import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
 import { ServiceAccountKind } from '../../../api/core/service-account.ts';
-import { apiVersionOf, type Kind } from '../../../api/kind.ts';
+import { apiVersionOf } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import { isNotFound } from '../../../api/status.ts';
 import { ensure } from '../../../kube/ensure.ts';
-import type { Cache, Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
+import type { Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
-import { allKinds, ownableKinds } from '../kinds.ts';
+import { allKinds } from '../kinds.ts';
 import { deleteContents, terminatingConditions } from './contents.ts';
 
 const rootCaName = 'kube-root-ca.crt';
@@ -22,9 +23,11 @@ export function namespaceController(rootCa: string): Controller<Namespace> {
   return {
     name: 'namespace',
     kind: NamespaceKind,
-    watches: ownableKinds
-      .filter((kind) => kind.isNamespaced)
-      .map((kind) => ({ kind, keys: (object: KubeObject, cache: Cache) => concerned(kind, object, cache) })),
+    watches: [
+      { kind: ServiceAccountKind, keys: (object) => namespaceOf(object, 'default') },
+      { kind: ConfigMapKind, keys: (object) => namespaceOf(object, rootCaName) },
+      { kind: CustomResourceDefinitionKind, keys: () => [] },
+    ],
     async reconcile(namespace, context) {
       if (namespace.metadata.deletionTimestamp !== undefined) return await empty(namespace, context);
       await Promise.all([ensureServiceAccount(namespace, context), ensureRootCa(namespace, rootCa, context)]);
@@ -32,16 +35,9 @@ export function namespaceController(rootCa: string): Controller<Namespace> {
   };
 }
 
-/** Everything in a namespace that is being emptied; otherwise only what every namespace must have. */
-function concerned(kind: Kind, { metadata }: KubeObject, cache: Cache) {
-  const { namespace, name } = metadata;
-  if (namespace === undefined) return [];
-  const isKept =
-    (kind.kind === ServiceAccountKind.kind && name === 'default') ||
-    (kind.kind === ConfigMapKind.kind && name === rootCaName);
-  const key = { name: namespace };
-  return isKept || cache.get(NamespaceKind, key)?.metadata.deletionTimestamp ? [key] : [];
-}
+/** The namespace of what every namespace must have. */
+const namespaceOf = ({ metadata: { namespace, name } }: KubeObject, wanted: string) =>
+  name === wanted && namespace !== undefined ? [{ name: namespace }] : [];
 
 async function ensureServiceAccount({ metadata }: Namespace, context: ReconcileContext): Promise<void> {
   const key = { namespace: metadata.name, name: 'default' };
@@ -69,7 +65,8 @@ async function empty(namespace: Namespace, context: ReconcileContext): Promise<R
   if (!isEmpty) {
     const conditions = terminatingConditions(namespace, remains, context.clock.now());
     await updateStatus(context, namespace, { ...namespace.status, phase: 'Terminating', conditions });
-    // Each object that goes calls again; one of a kind that is not watched, or that could not be deleted, does not.
+    // What goes calls again; what could not be deleted does not.
+    await Promise.all(remains.examples.map(({ kind, key }) => context.look(kind, key)));
     return { requeueAfterMs: retryMs };
   }
   const finalizers = (namespace.spec?.finalizers ?? []).filter((name) => name !== 'kubernetes');

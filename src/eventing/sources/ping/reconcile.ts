@@ -2,15 +2,10 @@ import { type KubeObject, keyOf, keyText, timestamp } from '../../../api/meta.ts
 import { type PingSource, PingSourceKind, pingEventType } from '../../../api/sources/ping-source.ts';
 import type { SourceStatus } from '../../../api/sources/source.ts';
 import { conditionSet } from '../../../kube/conditions.ts';
-import type { Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
+import type { Controller, ReconcileContext } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import {
-  type ControlOptions,
-  destinationWatches,
-  resolveDestination,
-  unresolvedRetryMs,
-} from '../../control/destination.ts';
+import { type ControlOptions, resolveDestination } from '../../control/destination.ts';
 import { Poster } from '../../http-client.ts';
 import { sendWith } from '../../send.ts';
 import { PingSchedule, pingSourceOf } from './schedule.ts';
@@ -28,7 +23,6 @@ export function pingSourceController(options: PingOptions): Controller<PingSourc
   return {
     name: 'ping-source',
     kind: PingSourceKind,
-    watches: destinationWatches<PingSource>(PingSourceKind, (source) => [source.spec.sink]),
     reconcile(source, context) {
       schedule ??= startSchedule(context, options);
       return reconcile(source, context, options, schedule);
@@ -58,7 +52,7 @@ async function reconcile(
   context: ReconcileContext,
   { ingressUrl }: PingOptions,
   schedule: PingSchedule,
-): Promise<Requeue | void> {
+): Promise<void> {
   const key = keyText(keyOf(source));
   if (source.metadata.deletionTimestamp !== undefined) {
     schedule.remove(key);
@@ -73,7 +67,7 @@ async function reconcile(
     ceAttributes: [{ type: pingEventType, source: pingSourceOf(namespace, name) }],
   };
   manager.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
-  const found = await resolveDestination(source.spec.sink, namespace, { ...context, ingressUrl });
+  const found = await resolveDestination(source.spec.sink, namespace, { look: context.look, ingressUrl });
   if (found.is === 'not') {
     schedule.remove(key);
     manager.markFalse('SinkProvided', found.reason, found.message);
@@ -90,5 +84,4 @@ async function reconcile(
   }
   status.conditions = manager.conditions;
   await updateStatus<PingSource & KubeObject>(context, source, status);
-  return found.is === 'not' ? { requeueAfterMs: unresolvedRetryMs } : undefined;
 }

@@ -16,16 +16,20 @@ export function sinkBindingAdmission(options: SinkBindingAdmissionOptions): Admi
   return {
     name: 'sink-binding',
     kinds: subjectKinds,
-    mutate: (request) => mutate(request, { client: options.client(), ingressUrl: options.ingressUrl }),
+    mutate: (request) => mutate(request, options),
   };
 }
 
-async function mutate({ operation, kind, object }: AdmissionRequest<PodSpecable>, resolver: Resolver): Promise<void> {
+async function mutate(
+  { operation, kind, object }: AdmissionRequest<PodSpecable>,
+  { client: clientOf, ingressUrl }: SinkBindingAdmissionOptions,
+): Promise<void> {
   const { namespace } = object.metadata;
   if (operation === 'DELETE' || namespace === undefined || object.metadata.deletionTimestamp !== undefined) return;
-  const { items } = await resolver.client.list(SinkBindingKind, { namespace });
+  const client = clientOf();
+  const { items } = await client.list(SinkBindingKind, { namespace });
   const binding = bindingOf(items, kind, object);
-  const variables = binding && (await variablesOrNone(binding, resolver));
+  const variables = binding && (await variablesOrNone(binding, { look: client.get, ingressUrl }));
   if (variables) injectSink(object, variables);
 }
 

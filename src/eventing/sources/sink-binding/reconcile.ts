@@ -4,14 +4,9 @@ import { type SinkBinding, SinkBindingKind } from '../../../api/sources/sink-bin
 import type { SourceStatus } from '../../../api/sources/source.ts';
 import { isNotFound } from '../../../api/status.ts';
 import { conditionSet } from '../../../kube/conditions.ts';
-import type { Controller, ReconcileContext, Requeue, Watch } from '../../../kube/reconciler.ts';
+import type { Controller, ReconcileContext, Watch } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
-import {
-  type ControlOptions,
-  destinationWatches,
-  resolveDestination,
-  unresolvedRetryMs,
-} from '../../control/destination.ts';
+import { type ControlOptions, resolveDestination } from '../../control/destination.ts';
 import { injectSink, type PodSpecable, removeSink, type SinkVariables } from './inject.ts';
 import { bindingOf, isSubject, subjectKindOf, subjectKinds } from './subject.ts';
 
@@ -29,10 +24,7 @@ export function sinkBindingController(options: ControlOptions): Controller<SinkB
   return {
     name: 'sink-binding',
     kind: SinkBindingKind,
-    watches: [
-      ...subjectKinds.map(subjectWatch),
-      ...destinationWatches<SinkBinding>(SinkBindingKind, (binding) => [binding.spec.sink]),
-    ],
+    watches: subjectKinds.map(subjectWatch),
     reconcile: (binding, context) => reconcile(binding, context, options),
   };
 }
@@ -52,7 +44,7 @@ async function reconcile(
   binding: SinkBinding,
   context: ReconcileContext,
   { ingressUrl }: ControlOptions,
-): Promise<Requeue | void> {
+): Promise<void> {
   if (binding.metadata.deletionTimestamp !== undefined) return unbind(binding, context);
   if (!binding.metadata.finalizers?.includes(finalizer)) {
     const finalizers = [...(binding.metadata.finalizers ?? []), finalizer];
@@ -64,8 +56,10 @@ async function reconcile(
   const { sinkUri: _, sinkCACerts: __, ...kept } = binding.status ?? {};
   const status: SourceStatus = { ...kept, observedGeneration: binding.metadata.generation ?? 0 };
   manager.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
-  const resolver = { ...context, ingressUrl };
-  const found = await resolveDestination(binding.spec.sink, binding.metadata.namespace ?? '', resolver);
+  const found = await resolveDestination(binding.spec.sink, binding.metadata.namespace ?? '', {
+    look: context.look,
+    ingressUrl,
+  });
   if (found.is === 'not') {
     manager.markFalse('SinkProvided', found.reason, found.message);
     manager.markUnknown('SubjectBound', 'NoSink', 'there is no sink to tell the subject of');
@@ -79,7 +73,6 @@ async function reconcile(
   }
   status.conditions = manager.conditions;
   await updateStatus(context, binding, status);
-  return manager.isTrue('Ready') ? undefined : { requeueAfterMs: unresolvedRetryMs };
 
   async function bind(variables: SinkVariables): Promise<void> {
     const { subject } = binding.spec;
@@ -100,6 +93,7 @@ async function reconcile(
       .map((object) => bindingOf(bindings, kind, object))
       .find((winner) => winner?.metadata.uid !== binding.metadata.uid);
     if (other) {
+      await context.look(SinkBindingKind, keyOf(other)); // When it goes, this one has its turn.
       const message = `the subject is bound by the older SinkBinding "${other.metadata.name}": delete one of the two`;
       manager.markFalse('SubjectBound', 'SubjectAlreadyBound', message);
       return;
