@@ -73,8 +73,8 @@ test('the embedded Kubernetes names no kind of the platform: features bring thei
   assert.deepEqual(naming, []);
 });
 
-/** Where the API server may know resources by name: what they do, what tables show of them, what it keeps itself. */
-const knowsResources = /^src\/cluster\/apiserver\/(strategies|crds|http\/table)\/|\/kubernetes-service\.ts$/;
+/** Where the API server may know resources by name: what they do, and a Service that it keeps itself. */
+const knowsResources = /^src\/cluster\/apiserver\/(strategies|crds)\/|\/kubernetes-service\.ts$/;
 
 test('the generic code of the API server knows no resource by name: strategies do', () => {
   const generic = sources.filter(

@@ -78,7 +78,7 @@ test('whatever the schema of a kind allows is stored or refused, and nothing thr
       const named = (verb: Verb) => askingFor(api, kind, verb, name);
       const made = (await api.pipeline.get(named('get'))).object as KubeObject;
       renderRow(made, {
-        columns: columnsOf(resource.kind),
+        columns: columnsOf(resource.strategy),
         version: 'v1',
         includeObject: 'None',
         nowMs: 0,

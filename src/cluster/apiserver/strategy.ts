@@ -3,6 +3,7 @@ import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import type { DeleteOptions } from '../../kube/client.ts';
 import type { ResourceRequest } from './http/handlers/resource-request.ts';
+import type { Column } from './http/table/column.ts';
 import type { Machinery } from './machinery.ts';
 import type { NamedRequest, RequestInfo, Target, Verb } from './request-info.ts';
 import type { Pipeline } from './resources.ts';
@@ -19,6 +20,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   selectableFields?: Readonly<Record<string, string>>;
   /** Its objects are namespaces. */
   isNamespace?: boolean;
+  /** What `kubectl get` shows, where the columns that the kind declares are not enough. */
+  columns?: readonly Column[];
   /** A deletion answers with the object instead of a Status that names it. */
   returnsDeleted?: boolean;
 

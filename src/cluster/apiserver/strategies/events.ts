@@ -2,6 +2,8 @@ import { type CoreEvent, EventKind } from '../../../api/core/event.ts';
 import { type KubeObject, parseKeyText } from '../../../api/meta.ts';
 import { isNotFound } from '../../../api/status.ts';
 import type { StoreEvent } from '../../store/table.ts';
+import { ageText } from '../http/table/age.ts';
+import { type Cells, columnsFrom, nameColumn } from '../http/table/column.ts';
 import type { Machinery } from '../machinery.ts';
 import { apiServerUser } from '../request-info.ts';
 import type { Pipeline } from '../resources.ts';
@@ -23,8 +25,28 @@ export const events: Strategy<CoreEvent> = {
     'source.component': '',
     type: '',
   },
+  columns: [...columnsFrom(cells()), { ...nameColumn, priority: 1 }], // Events are read by time, not by name.
   upkeep: (machinery, pipeline) => new EventLimit(machinery, pipeline),
 };
+
+function cells(): Cells<CoreEvent> {
+  return {
+    'Last Seen': (event, nowMs) => ageText(lastSeen(event), nowMs),
+    Type: (event) => event.type ?? '',
+    Reason: (event) => event.reason ?? '',
+    Object: ({ involvedObject }) => `${involvedObject.kind?.toLowerCase() ?? ''}/${involvedObject.name ?? ''}`,
+    '+Subobject': ({ involvedObject }) => involvedObject.fieldPath ?? '',
+    '+Source': ({ reportingComponent, source }) =>
+      [source?.component ?? reportingComponent, source?.host].filter(Boolean).join(', '),
+    Message: (event) => event.message?.trim() ?? '',
+    '+First Seen': (event, nowMs) => ageText(event.firstTimestamp ?? event.eventTime ?? lastSeen(event), nowMs),
+    '+Count': (event) => event.count ?? 1,
+  };
+}
+
+function lastSeen(event: CoreEvent): string | undefined {
+  return event.lastTimestamp ?? event.eventTime ?? event.firstTimestamp ?? event.metadata.creationTimestamp;
+}
 
 /** Core Events are kept this long (as Kubernetes does), and no more than this many in a namespace. */
 const lifeMs = 3_600_000;

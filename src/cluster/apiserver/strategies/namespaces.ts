@@ -1,5 +1,6 @@
 import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
 import { forbidden } from '../../../api/status.ts';
+import { table } from '../http/table/column.ts';
 import type { Strategy } from '../strategy.ts';
 
 /** Without these nothing works. */
@@ -10,6 +11,9 @@ export const namespaces: Strategy<Namespace> = {
   selectableFields: { 'status.phase': '' },
   isNamespace: true,
   returnsDeleted: true,
+  columns: table<Namespace>({
+    Status: ({ metadata, status }) => (metadata.deletionTimestamp ? 'Terminating' : status?.phase),
+  }),
   prepareForCreate(namespace) {
     namespace.spec = { finalizers: ['kubernetes'] };
     namespace.status = { phase: 'Active' };

@@ -1,8 +1,10 @@
 import { isPodTerminal, type Pod, PodKind, qosClassOf } from '../../../api/core/pod.ts';
 import { ApiError } from '../../../api/status.ts';
 import type { PodLogs } from '../../pod-logs.ts';
+import { table } from '../http/table/column.ts';
 import type { Strategy, Stream } from '../strategy.ts';
 import { servePodLog } from './pod-log.ts';
+import { readinessGates, summarizePod } from './pod-status.ts';
 
 /** As Kubernetes has it, for a pod that does not say. */
 const graceSeconds = 30;
@@ -21,6 +23,15 @@ export const pods = (podLogs: PodLogs | undefined): Strategy<Pod> => ({
     'status.nominatedNodeName': '',
   },
   returnsDeleted: true,
+  columns: table<Pod>({
+    Ready: (pod, nowMs) => summarizePod(pod, nowMs).ready,
+    Status: (pod, nowMs) => summarizePod(pod, nowMs).status,
+    Restarts: (pod, nowMs) => summarizePod(pod, nowMs).restarts,
+    '+IP': (pod) => pod.status?.podIP,
+    '+Node': (pod) => pod.spec.nodeName,
+    '+Nominated Node': (pod) => pod.status?.nominatedNodeName,
+    '+Readiness Gates': (pod) => readinessGates(pod),
+  }),
   prepareForCreate(pod) {
     pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   },

@@ -55,7 +55,7 @@ export function tableOptions({ exchange, info, log, now }: ResourceRequest, acce
   return {
     onFailure: (error, column, { metadata }) =>
       log.warn({ err: error, kind: kind.kind, name: metadata.name, column }, 'a column of a table cannot be shown'),
-    columns: columnsOf(kind),
+    columns: columnsOf(info.resource.strategy),
     version: accept.version,
     includeObject: includeObject(exchange.query),
     nowMs: now(),

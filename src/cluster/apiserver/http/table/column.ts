@@ -16,6 +16,28 @@ export interface Column {
   cell(object: KubeObject, nowMs: number): Cell;
 }
 
+/** The cells of a kind's columns, by name; one whose name starts with `+` shows only with `-o wide`. */
+export type Cells<T> = Record<string, (object: T, nowMs: number) => Cell | undefined>;
+
+export function columnsFrom<T extends KubeObject>(cells: Cells<T>): Column[] {
+  return Object.entries(cells).map(([name, cell]) => ({
+    name: name.replace(/^\+/, ''),
+    type: 'string',
+    format: '',
+    description: '',
+    priority: name.startsWith('+') ? 1 : 0,
+    cell: (object, nowMs) => cell(object as T, nowMs) ?? '<none>',
+  }));
+}
+
+/** A table as kubectl's users know them: these columns between name and age, the wide ones after it. */
+export function table<T extends KubeObject>(cells: Cells<T>): readonly Column[] {
+  const own = columnsFrom(cells);
+  const shown = own.filter((column) => column.priority === 0);
+  const wide = own.filter((column) => column.priority > 0);
+  return [nameColumn, ...shown, ageColumn, ...wide];
+}
+
 export const nameColumn: Column = {
   name: 'Name',
   type: 'string',

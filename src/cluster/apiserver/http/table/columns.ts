@@ -1,16 +1,17 @@
 import type { Kind, PrinterColumn } from '../../../../api/kind.ts';
+import type { Strategy } from '../../strategy.ts';
 import { ageText } from './age.ts';
-import { builtinColumns } from './builtin-columns.ts';
 import { ageColumn, type Cell, type Column, nameColumn } from './column.ts';
 import { compileJsonPath } from './json-path.ts';
 
 const cache = new WeakMap<Kind, readonly Column[]>();
 
-/** The columns of a kind: made by hand for built-in kinds, else what the kind itself says between NAME and AGE. */
-export function columnsOf(kind: Kind): readonly Column[] {
+/** The columns of a resource: what its strategy makes by hand, else what the kind itself says between NAME and AGE. */
+export function columnsOf({ columns: made, kind }: Strategy): readonly Column[] {
+  if (made) return made;
   let columns = cache.get(kind);
   if (!columns) {
-    columns = builtinColumns(kind) ?? declaredColumns(kind);
+    columns = declaredColumns(kind);
     cache.set(kind, columns);
   }
   return columns;

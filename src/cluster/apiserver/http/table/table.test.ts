@@ -8,9 +8,12 @@ import { CoreServiceKind } from '../../../../api/core/service.ts';
 import type { Kind } from '../../../../api/kind.ts';
 import type { KubeObject } from '../../../../api/meta.ts';
 import { ServiceKind } from '../../../../api/serving/service.ts';
+import { systemClock } from '../../../../lib/clock.ts';
+import { builtinStrategies } from '../../strategies/builtin.ts';
+import { summarizePod } from '../../strategies/pod-status.ts';
+import type { Strategy } from '../../strategy.ts';
 import { ageText, durationText } from './age.ts';
 import { columnsOf } from './columns.ts';
-import { summarizePod } from './pod-status.ts';
 import { renderTable } from './render.ts';
 
 const now = Date.UTC(2026, 0, 2);
@@ -106,9 +109,12 @@ for (const [name, object, expected] of pods) {
   test(name, () => assert.deepEqual(summarizePod(object, now), expected));
 }
 
+const strategies = builtinStrategies({ kinds: [], clock: systemClock });
+const strategyOf = (kind: Kind): Strategy => strategies.find((strategy) => strategy.kind === kind) ?? { kind };
+
 /** The cells of an object's row, by column; wide columns included. */
 function row<T extends KubeObject>(kind: Kind<T>, object: KubeObject): Record<string, unknown> {
-  const columns = columnsOf(kind as unknown as Kind);
+  const columns = columnsOf(strategyOf(kind as unknown as Kind));
   return Object.fromEntries(columns.map((column) => [column.name, column.cell(object, now)]));
 }
 const meta = { name: 'x', creationTimestamp: '2026-01-01T00:00:00Z' };
@@ -176,7 +182,7 @@ test('a kind of the platform shows its own columns, null where there is nothing'
 
 test('a table carries metadata, nothing, or whole objects, as asked', () => {
   const object = { apiVersion: 'v1', kind: 'Pod', metadata: meta, spec: { containers: [] } };
-  const options = { columns: columnsOf(PodKind as Kind), version: 'v1', nowMs: now, onFailure() {} };
+  const options = { columns: columnsOf(strategyOf(PodKind as Kind)), version: 'v1', nowMs: now, onFailure() {} };
   const rows = (includeObject: 'None' | 'Metadata' | 'Object') =>
     (renderTable([object], {}, { ...options, includeObject }) as { rows: { object?: object }[] }).rows;
   assert.equal(rows('None')[0]?.object, undefined);
@@ -191,7 +197,7 @@ test('a table carries metadata, nothing, or whole objects, as asked', () => {
 test('a cell that cannot be made says so, and is told; the others are shown', () => {
   const failed: string[] = [];
   const options = {
-    columns: columnsOf(PodKind as Kind),
+    columns: columnsOf(strategyOf(PodKind as Kind)),
     version: 'v1',
     nowMs: now,
     includeObject: 'None' as const,

@@ -1,5 +1,5 @@
-import { type ContainerStatus, isPodReady, isPodTerminal, type Pod } from '../../../../api/core/pod.ts';
-import { ageText } from './age.ts';
+import { type ContainerStatus, isPodReady, isPodTerminal, type Pod } from '../../../api/core/pod.ts';
+import { ageText } from '../http/table/age.ts';
 
 export interface PodSummary {
   /** `1/2`: containers ready, of all. */
@@ -63,4 +63,12 @@ function restartsText(statuses: readonly ContainerStatus[], nowMs: number): stri
   const ends = statuses.flatMap((status) => status.lastState?.terminated?.finishedAt ?? []).sort();
   const last = ends.at(-1);
   return count === 0 || last === undefined ? `${count}` : `${count} (${ageText(last, nowMs)} ago)`;
+}
+
+/** How many of the pod's readiness gates are open, of how many. */
+export function readinessGates(pod: Pod): string | undefined {
+  const gates = pod.spec.readinessGates ?? [];
+  if (gates.length === 0) return undefined;
+  const isTrue = (type: string) => pod.status?.conditions?.some((c) => c.type === type && c.status === 'True');
+  return `${gates.filter((gate) => isTrue(gate.conditionType)).length}/${gates.length}`;
 }
