@@ -73,12 +73,10 @@ async function work(random: Random): Promise<void> {
   await Promise.all(left.map((container) => container.exited));
 }
 
-const podOf = (uid: string): Pod => ({
-  apiVersion: 'v1',
-  kind: 'Pod',
-  metadata: { name: uid, uid },
-  spec: { containers: [{ name: 'c', ports: [{ containerPort: 8080 }] }] },
-});
+function podOf(uid: string): Pod {
+  const spec = { containers: [{ name: 'c', ports: [{ containerPort: 8080 }] }] };
+  return { apiVersion: 'v1', kind: 'Pod', metadata: { name: uid, uid }, spec };
+}
 
 /** Each file is made of its own name, and `count` says how many there are: whoever reads it sees if it is whole. */
 function layerOf(name: string, count: number): TestLayer {
