@@ -10,6 +10,9 @@ const beside = (file: string, ...more: string[]): Target => ({
 });
 
 const sqlite = 'src/eventing/backends/sqlite/sqlite-log.test.ts';
+const sqliteBackend = 'src/eventing/backends/sqlite/sqlite-backend.test.ts';
+const dispatching = 'src/eventing/broker/dispatcher-steps.test.ts';
+const replies = 'src/eventing/broker/reply-sink.test.ts';
 const sqliteBounds = 'src/eventing/backends/sqlite/sqlite-log-bounds.test.ts';
 const badRequests = 'src/gateway/http1/bad-requests.test.ts';
 
@@ -38,11 +41,18 @@ export const targets: readonly Target[] = [
   // The event log
   beside('src/eventing/backends/sqlite/progress.ts'),
   beside('src/eventing/backends/sqlite/tail.ts'),
-  beside('src/eventing/backends/sqlite/sqlite-log.ts', sqliteBounds),
+  beside('src/eventing/backends/sqlite/sqlite-log.ts', sqliteBounds, sqliteBackend),
   { file: 'src/eventing/backends/sqlite/log-cursor.ts', tests: [sqlite, sqliteBounds] },
-  beside('src/eventing/backends/sqlite/sqlite-file.ts', sqlite),
+  beside('src/eventing/backends/sqlite/sqlite-file.ts', sqlite, sqliteBackend),
+  beside('src/eventing/backends/sqlite/sqlite-subscription.ts'),
+  { file: 'src/eventing/backends/sqlite/sqlite-backend.ts', tests: [sqliteBackend] },
+  // Who may have a log, and until when it is kept
+  beside('src/eventing/broker/owner.ts'),
+  beside('src/eventing/broker/absences.ts'),
   // Delivery
-  { file: 'src/eventing/broker/dispatcher.ts', tests: ['src/eventing/broker/dispatcher-steps.test.ts'] },
+  { file: 'src/eventing/broker/dispatcher.ts', tests: [dispatching, replies] },
+  { file: 'src/eventing/broker/posting.ts', tests: [dispatching, replies] },
+  { file: 'src/eventing/broker/reply-sink.ts', tests: [dispatching, replies] },
   // The parser
   beside('src/gateway/http1/syntax.ts'),
   beside('src/gateway/http1/fields.ts'),

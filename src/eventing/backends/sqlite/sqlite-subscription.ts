@@ -53,7 +53,7 @@ export class SqliteSubscription implements Subscription {
   }
 
   async take(limit: number): Promise<readonly StoredEvent[]> {
-    if (this.#delayed.length > 0) {
+    if (this.#delayed.length > 0 && !this.#isClosed) {
       const again = await this.#takeDue(limit);
       if (again.length > 0) return again;
     }
