@@ -12,6 +12,7 @@ const beside = (file: string, ...more: string[]): Target => ({
 const sqlite = 'src/eventing/backends/sqlite/sqlite-log.test.ts';
 const sqliteBackend = 'src/eventing/backends/sqlite/sqlite-backend.test.ts';
 const dispatching = 'src/eventing/broker/dispatcher-steps.test.ts';
+const deadlines = 'src/eventing/broker/dispatcher-deadlines.test.ts';
 const replies = 'src/eventing/broker/reply-sink.test.ts';
 const sqliteBounds = 'src/eventing/backends/sqlite/sqlite-log-bounds.test.ts';
 const badRequests = 'src/gateway/http1/bad-requests.test.ts';
@@ -50,7 +51,7 @@ export const targets: readonly Target[] = [
   beside('src/eventing/broker/owner.ts'),
   beside('src/eventing/broker/absences.ts'),
   // Delivery
-  { file: 'src/eventing/broker/dispatcher.ts', tests: [dispatching, replies] },
+  { file: 'src/eventing/broker/dispatcher.ts', tests: [dispatching, deadlines, replies] },
   { file: 'src/eventing/broker/posting.ts', tests: [dispatching, replies] },
   { file: 'src/eventing/broker/reply-sink.ts', tests: [dispatching, replies] },
   // The parser

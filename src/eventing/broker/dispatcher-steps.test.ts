@@ -480,6 +480,7 @@ describe('a dispatcher', () => {
     await answer(0, 400);
     const { headers = [] } = posts[1] ?? {};
     assert.equal(headers[headers.indexOf('ce-knativeerrordest') + 1], '');
+    assert.ok(headers.includes('prefer'));
   });
 
   test('drops a dead letter that cannot be sent', async () => {

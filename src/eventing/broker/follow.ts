@@ -10,7 +10,6 @@ import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import { servingAnnotation, servingError, setAsideAnnotation } from '../status-annotations.ts';
-import { lookMs } from './absences.ts';
 import { type Brokers, brokerName, triggerName } from './brokers.ts';
 import { brokerConfigs, type TriggerConfig, triggerConfig } from './config.ts';
 import type { Served } from './runtime.ts';
@@ -28,6 +27,7 @@ export interface Following {
   stop(): Promise<void>;
 }
 
+const lookMs = 60_000;
 /** More names than this do not get into a status; `kittiwake status` has them all. */
 const setAsideShown = 10;
 

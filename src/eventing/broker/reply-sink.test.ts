@@ -78,7 +78,14 @@ test('a reply goes to another URL, as the subscription of a channel says, in the
   const worker = await startSubscriber(() => ({ headers: { ...replyHeaders, 'x-request-id': '7' }, body: 'done' }));
   // What it answers in turn is nobody's business.
   const next = await startSubscriber(() => ({ headers: { 'content-type': 'text/plain' }, body: 'thanks' }));
-  const { counts, appended } = await deliver({ worker: worker.uri, reply: to(next.uri) });
+  const told: unknown[] = [];
+  const reply: ReplySink = async (...args) => {
+    const failure = await to(next.uri)(...args);
+    told.push(failure);
+    return failure;
+  };
+  const { counts, appended } = await deliver({ worker: worker.uri, reply });
+  assert.deepEqual(told, [undefined]);
   assert.deepEqual(counts, { delivered: 1, retried: 0, deadLettered: 0, dropped: 0 });
   const [received] = next.received;
   assert.deepEqual([next.received.length, received?.event.attributes.id, received?.body.toString()], [1, 'r', 'done']);

@@ -83,14 +83,33 @@ describe('the folder of logs in SQLite', () => {
   });
 
   test('of several logs of the first format the newest is taken over; removing takes them all', async () => {
-    writeOldLog(join(dir, 'default.b.c.old.db'), [], 'old');
-    writeOldLog(join(dir, 'default.b.c.new.db'), [], 'new');
-    utimesSync(join(dir, 'default.b.c.old.db'), 1, 1);
+    writeOldLog(join(dir, 'default.b.c.a.db'), [], 'old');
+    writeOldLog(join(dir, 'default.b.c.b.db'), [], 'new');
+    utimesSync(join(dir, 'default.b.c.a.db'), 1, 1);
     const log = await backend().open(name, opening);
-    assert.equal(log.owner, 'new');
+    assert.equal(log.owner, 'b');
     await log.close();
     await backend().remove(name);
     assert.deepEqual([await backend().list(), readdirSync(dir)], [[], []]);
+  });
+
+  test('a log of the first format is that of its namespace and name alone', async () => {
+    for (const other of ['default.b', 'other.b.c', 'default.b.c.d']) writeOldLog(join(dir, `${other}.uid.db`), []);
+    const log = await backend().open(name, opening);
+    assert.equal(log.owner, undefined);
+    await log.close();
+    await backend().remove(name);
+    assert.equal((await backend().list()).length, 3);
+  });
+
+  test('what is no log is not listed, and what is left of one is', async () => {
+    mkdirSync(join(dir, 'default'));
+    for (const file of ['notes.txt', 'uid.db', 'default/notes.txt', 'default/.db']) writeFileSync(join(dir, file), '');
+    assert.deepEqual(await backend().list(), []);
+    writeFileSync(join(dir, 'default', 'b.c.db-wal'), '');
+    assert.deepEqual(await backend().list(), [name]);
+    await backend().remove(name);
+    assert.deepEqual(await backend().list(), []);
   });
 
   test('a name that is no name of Kubernetes leads nowhere else', async () => {

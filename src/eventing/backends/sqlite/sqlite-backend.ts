@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
 import { makeFolder, syncFolder } from '../../../lib/durable.ts';
@@ -22,7 +22,7 @@ export function sqliteBackend({ dir, limits = {}, clock, fdatasync }: SqliteBack
   return {
     async open(name, { log, onFailure }) {
       const path = pathOf(name);
-      const [old] = isFile(path) ? [] : oldFilesOf(dir, name);
+      const [old] = existsSync(path) ? [] : oldFilesOf(dir, name);
       if (old) takeOver(old, path, name);
       const broker = `${name.namespace}/${name.name}`;
       return new SqliteLog({ path, broker, limits, clock, log, onFailure, ...(fdatasync && { fdatasync }) });
@@ -66,8 +66,8 @@ interface OldFile {
 /** Files of the first versions: `DIR/NAMESPACE.NAME.UID.db`. The newest of a name comes first. */
 function oldFiles(dir: string): OldFile[] {
   const files = namesIn(dir).flatMap((file): OldFile[] => {
-    const [, namespace, name, uid] = /^([^.]+)\.(.+)\.([^.]+)\.db$/.exec(file) ?? [];
-    if (namespace === undefined || name === undefined || uid === undefined) return [];
+    const [whole, namespace = '', name = '', uid = ''] = /^([^.]+)\.(.+)\.([^.]+)\.db$/.exec(file) ?? [];
+    if (whole === undefined) return [];
     return [{ path: join(dir, file), name: { namespace, name }, uid }];
   });
   return files.toSorted((a, b) => statSync(b.path).mtimeMs - statSync(a.path).mtimeMs);
@@ -86,16 +86,12 @@ function takeOver({ path: old, uid }: OldFile, path: string, { namespace }: LogN
     file.close();
   }
   // Closing has moved it all into the file itself, unless the disk had no room for that.
-  if ((statSync(`${old}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0) {
-    throw new KittiwakeError('DISK_FULL', { path: old });
-  }
+  if (existsSync(`${old}-wal`)) throw new KittiwakeError('DISK_FULL', { path: old });
   makeFolder(dirname(path));
   renameSync(old, path);
   syncFolder(dirname(path));
   syncFolder(dirname(old));
 }
-
-const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
 
 const foldersOf = (dir: string) => namesIn(dir).filter((name) => statSync(join(dir, name)).isDirectory());
 

@@ -71,10 +71,11 @@ describe('a subscription to a log in SQLite', () => {
   });
 
   test('follows a place that was moved', async () => {
-    const { take, cursor, subscription } = subscribed(9);
+    const { take, cursor, subscription, reads } = subscribed(9);
     assert.equal(await take(1), '1');
     cursor.moveTo(7);
     assert.deepEqual([await take(), await subscription.backlog()], ['7,8,9', 3]);
+    assert.deepEqual(reads, ['1+1', '7+10']);
   });
 
   test('counts from its place to the end, whatever is done between', async () => {
@@ -151,6 +152,8 @@ describe('a subscription to a log in SQLite', () => {
     const [first, second] = held as [StoredEvent, StoredEvent];
     subscription.nack(first, 100);
     await subscription.close();
+    await clock.advance(1_000);
+    assert.equal(calls(), 0);
     subscription.nack(second, 100);
     await clock.advance(1_000);
     assert.deepEqual([await take(), listeners.size, calls(), timers], ['', 0, 0, [100]]);
