@@ -81,6 +81,16 @@ describe('a dispatcher whose deliveries have a deadline', () => {
     assert.deepEqual([told(), changes, dispatcher.setAside], [['retry now'], 2, []]);
   });
 
+  test('asks for nothing of what is released once it is stopped', async () => {
+    const { subscription, told } = fleeting(events(1));
+    const quarantine = new Quarantine({ setAside: [name(1)] });
+    const { dispatcher } = dispatching([], { subscription, quarantine });
+    await settled();
+    await dispatcher.stop(0);
+    quarantine.update([]);
+    assert.deepEqual(told(), ['nack 1 for 60000', 'close']);
+  });
+
   test('gives back for a minute what it cannot bring to an end', async () => {
     const { subscription, told } = fleeting(events(1));
     const fails = () => {

@@ -59,6 +59,16 @@ describe('the folder of logs in SQLite', () => {
     await log.close();
   });
 
+  test('a log that is there already is not replaced by one of the first format', async () => {
+    const before = await backend().open(name, opening);
+    await before.adopt('first');
+    await before.close();
+    writeOldLog(join(dir, 'default.b.c.uid-of-b.db'), []);
+    const log = await backend().open(name, opening);
+    assert.equal(log.owner, 'first');
+    await log.close();
+  });
+
   test('a taking over that was interrupted is done again', async () => {
     writeOldLog(join(dir, 'default.b.c.uid-of-b.db'), ['trigger/uid-of-trigger']);
     mkdirSync(join(dir, 'kept'));

@@ -25,7 +25,7 @@ export function sqliteBackend({ dir, limits = {}, clock, fdatasync }: SqliteBack
       const [old] = existsSync(path) ? [] : oldFilesOf(dir, name);
       if (old) takeOver(old, path, name);
       const broker = `${name.namespace}/${name.name}`;
-      return new SqliteLog({ path, broker, limits, clock, log, onFailure, ...(fdatasync && { fdatasync }) });
+      return new SqliteLog({ path, broker, limits, clock, log, onFailure, fdatasync });
     },
 
     async list() {
@@ -86,7 +86,8 @@ function takeOver({ path: old, uid }: OldFile, path: string, { namespace }: LogN
     file.close();
   }
   // Closing has moved it all into the file itself, unless the disk had no room for that.
-  if (existsSync(`${old}-wal`)) throw new KittiwakeError('DISK_FULL', { path: old });
+  const wal = `${old}-wal`;
+  if (existsSync(wal)) throw new KittiwakeError('DISK_FULL', { path: old });
   makeFolder(dirname(path));
   renameSync(old, path);
   syncFolder(dirname(path));

@@ -53,7 +53,7 @@ export class SqliteFile {
   readonly #select: StatementSync;
 
   /** Opens or creates the file, and locks it against other processes until `close`. */
-  constructor(path: string, options: { pageCountMax?: number; fdatasync?: Flush } = {}) {
+  constructor(path: string, options: { pageCountMax?: number; fdatasync?: Flush | undefined } = {}) {
     const { pageCountMax = pageCountLimit, fdatasync: flush = fdatasync } = options;
     this.#path = path;
     this.#flush = flush;

@@ -21,7 +21,7 @@ export interface SqliteLogOptions {
   /** For tests of a full disk. */
   pageCountMax?: number;
   /** For tests of a disk that is slow, or fails. */
-  fdatasync?: Flush;
+  fdatasync?: Flush | undefined;
 }
 
 export interface LogLimits {
