@@ -10,7 +10,7 @@ export interface Absence {
   looks: number;
 }
 
-/** Looks, one a minute. On its own platform it was deleted while nobody watched: ten minutes rule out a list that was wrong. */
+/** Looks, one a minute. Its own platform lost it while nobody watched: ten minutes rule out a list that was wrong. */
 const looksMax = 10;
 /** On another platform it may be on its way, with the manifests that somebody has yet to apply: a week. */
 const looksElsewhereMax = 7 * 24 * 60;
