@@ -132,6 +132,28 @@ test('nobody but the composition root knows which event log it is', () => {
   assert.deepEqual(knowing, ['src/server/broker.ts']);
 });
 
+/** All files that running `file` loads: its imports but for types, and theirs. */
+function loadedBy(file: string, found = new Set<string>()): Set<string> {
+  if (found.has(file) || !/\.(ts|js|mjs)$/.test(file) || !existsSync(root + file)) return found;
+  found.add(file);
+  const pattern =
+    /(?:^|\n)(?:import|export)\s(?!type\b)(?:[^;'"]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
+  for (const [, from, dynamic] of read(file).matchAll(pattern)) {
+    const specifier = from ?? dynamic ?? '';
+    if (specifier.startsWith('.')) loadedBy(new URL(specifier, `file:///${file}`).pathname.slice(1), found);
+  }
+  return found;
+}
+
+test('what builds is not even loaded by the control process: it cannot pack, whatever comes', () => {
+  const building = /^src\/build\/(build-image|packs\/|layers\/|source\/)/;
+  assert.deepEqual(
+    [...loadedBy('src/server/control.ts')].filter((file) => building.test(file)),
+    [],
+  );
+  assert.ok([...loadedBy('src/build/worker/main.ts')].some((file) => building.test(file)));
+});
+
 test('every folder of src/ has its place in the order of imports', () => {
   assert.deepEqual(
     readdirSync(`${root}src`).filter((folder) => !floors.includes(folder)),

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { RegistryClient } from '../registry/index.ts';
+import type { Locks } from './locks.ts';
 import type { Redact } from './redact.ts';
 import type { BuildLog } from './steps/log.ts';
 
@@ -14,6 +15,7 @@ export interface BuildContext {
   workDir: string;
   /** The repository that the image goes to, for example `registry.localhost/default/orders`. */
   repository: string;
+  locks: Locks;
   /** Takes credentials out of what is said of this build. */
   redact: Redact;
   /** Says which step has begun, for whoever watches. */
@@ -30,6 +32,8 @@ export interface BuildFolders {
   npmCache: string;
   /** Installed development dependencies, by dependency key, for projects that compile. */
   workspaces: string;
+  /** Our own code as Node has compiled it, for the builds' processes. */
+  code: string;
   /** One folder for each build that runs. */
   work: string;
   /** Processes of the steps that run. */
@@ -42,6 +46,7 @@ export function buildFolders(buildDir: string): BuildFolders {
     layers: join(buildDir, 'cache', 'layers'),
     npmCache: join(buildDir, 'npm-cache'),
     workspaces: join(buildDir, 'workspaces'),
+    code: join(buildDir, 'code'),
     work: join(buildDir, 'work'),
     pids: join(buildDir, 'pids'),
   };

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { openWorld, type World } from '../../test/world.ts';
 import { type Build, BuildKind, type BuildSpec } from '../api/build/build.ts';
 import { ApiError, conflict } from '../api/status.ts';
@@ -14,20 +15,27 @@ import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
 import { Quarantine } from '../lib/quarantine.ts';
 import { silentLogger } from '../observe/log.ts';
+import { readJson, writeJson } from './caches.ts';
 import { type BuildControllerOptions, buildControllers } from './controller.ts';
-import { readJson, writeJson } from './layers/layer-cache.ts';
 import { startGitServer } from './testing/git-server.ts';
 import { type BuildWorld, openBuildWorld } from './testing/world.ts';
+import { WorkerPool } from './worker/pool.ts';
+
+const doomedWorker = fileURLToPath(new URL('./testing/doomed-worker.ts', import.meta.url));
 
 describe('what goes wrong with one Build', () => {
   let kit: BuildWorld;
   let world: World;
+  /** For all tests: starting a process takes longer than most of these builds. */
+  let pool: WorkerPool;
 
   before(async () => {
     kit = await openBuildWorld();
     world = await openWorld();
+    pool = new WorkerPool({ codeCacheDir: join(kit.dir, 'code') });
   });
   after(async () => {
+    pool.close();
     await world.stop();
     await kit.stop();
   });
@@ -43,11 +51,12 @@ describe('what goes wrong with one Build', () => {
   ): Promise<Build[]> {
     const dataDir = join(kit.dir, `data-${count++}`);
     const options = {
-      registry: kit.client,
+      mirrors: kit.mirrors,
       dataDir,
       clock: systemClock,
       log: silentLogger,
       retryDelaysMs: [1],
+      builder: { build: pool.build.bind(pool), close() {} },
       ...more,
     };
     const names = specs.map(() => `b${count++}`);
@@ -114,6 +123,27 @@ describe('what goes wrong with one Build', () => {
     assert.match(succeeded(bad)?.message ?? '', /"building default\/b\d+" is set aside.*kittiwake release/);
     assert.equal(succeeded(fine)?.status, 'True');
     assert.deepEqual(underWay, [`building default/${fine?.metadata.name}`]);
+  });
+
+  test('a build that ends its process twice fails and is set aside; killed by others, it is tried again', async () => {
+    const note = join(kit.dir, 'doomed');
+    const books: string[] = [];
+    const builder = new WorkerPool({ program: doomedWorker, codeCacheDir: join(kit.dir, 'code') });
+    const doomed = (doom: string) => inline({ ...good, doom, note: `${note}-${doom}` });
+    const quarantine = new Quarantine({ keepBooks: (work, reason) => void books.push(`${work}: ${reason}`) });
+    const specs = [doomed('crash'), inline(good), doomed('killed once')];
+    const [crashed, fine, killed] = await run(specs, { builder, quarantine, retryDelaysMs: [1, 1] });
+    const attempts = (doom: string) => readFileSync(`${note}-${doom}`, 'utf8').trim().split('\n').length;
+    assert.equal(succeeded(crashed)?.reason, 'BuildFailed');
+    const name = `building default/${crashed?.metadata.name}`;
+    const message = succeeded(crashed)?.message ?? '';
+    assert.match(message, /the build's process ended \(exit code 1: .*planted.*is set aside.*kittiwake release/);
+    assert.deepEqual([attempts('crash'), books.length], [2, 1]);
+    assert.ok(books[0]?.startsWith(`${name}: the build's process ended (exit code 1`), books[0]);
+    assert.deepEqual([succeeded(fine)?.status, succeeded(killed)?.status], ['True', 'True']);
+    assert.ok(quarantine.isSetAside(name));
+    assert.equal(attempts('killed once'), 2);
+    assert.match(killed?.status?.log ?? '', /ended \(signal SIGKILL\): trying again/);
   });
 
   test('builds of one key at once all succeed with one digest', async () => {

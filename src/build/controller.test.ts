@@ -8,9 +8,9 @@ import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
 import { processOf } from '../lib/processes.ts';
 import { silentLogger } from '../observe/log.ts';
+import { keepNewest } from './caches.ts';
 import { buildControllers } from './controller.ts';
-import { uploadFolder } from './index.ts';
-import { keepNewest } from './layers/layer-cache.ts';
+import { uploadFolder } from './source/artifact.ts';
 import { type GitServer, startGitServer } from './testing/git-server.ts';
 import { type BuildWorld, openBuildWorld } from './testing/world.ts';
 
@@ -32,7 +32,7 @@ describe('the Build controller', () => {
   });
 
   const options = (dataDir: string) => {
-    return { registry: kit.client, dataDir: join(kit.dir, dataDir), clock: systemClock, log: silentLogger };
+    return { mirrors: kit.mirrors, dataDir: join(kit.dir, dataDir), clock: systemClock, log: silentLogger };
   };
 
   let count = 0;

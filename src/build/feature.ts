@@ -7,5 +7,5 @@ export const build: Feature = {
   name: 'build',
   kinds: buildKinds,
   controllers: ({ registry, clock, log, metrics, quarantine, folder }) =>
-    buildControllers({ registry, dataDir: folder('build'), clock, log, metrics, quarantine }),
+    buildControllers({ mirrors: registry.mirrors, dataDir: folder('build'), clock, log, metrics, quarantine }),
 };

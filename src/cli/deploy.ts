@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { NamespaceKind } from '../api/core/namespace.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
-import { uploadFolder } from '../build/index.ts';
+import { uploadFolder } from '../build/source/artifact.ts';
 import { applyObject } from '../kube/apply.ts';
 import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';

@@ -6,7 +6,7 @@ import { findKind } from '../api/find-kind.ts';
 import { defineKind, type Kind } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
-import { uploadFolder } from '../build/index.ts';
+import { uploadFolder } from '../build/source/artifact.ts';
 import type { Client } from '../kube/client.ts';
 import { messageOf } from '../lib/errors.ts';
 import { parseYaml, type YamlDocument } from '../lib/yaml.ts';

@@ -62,6 +62,11 @@ export async function endProgram({ group, mark }: { group?: number | undefined; 
   await killMarked(mark);
 }
 
+/** Whether a process that ended by this signal was ended by somebody, rather than by its own doing. */
+export function isKill(signal: NodeJS.Signals | null): boolean {
+  return signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT' || signal === 'SIGHUP';
+}
+
 /** What goes on forking while it is looked for is looked for again, this often. */
 const rounds = 20;
 

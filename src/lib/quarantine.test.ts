@@ -55,6 +55,22 @@ test('what is set aside is not run, until it is released', async () => {
   assert.equal(quarantine.size, 1);
 });
 
+test('work that ended a process of its own is set aside by whoever saw that, and written into the books', async () => {
+  const books: string[][] = [];
+  const quarantine = new Quarantine({ keepBooks: (...entry) => books.push(entry) });
+  const released: string[] = [];
+  quarantine.onRelease((name) => released.push(name));
+  quarantine.setAside('a\n', 'exit code 1');
+  assert.deepEqual(books, [['a', 'exit code 1']]);
+  await assert.rejects(
+    quarantine.run('a', async () => {}),
+    SetAsideError,
+  );
+  quarantine.update([]);
+  assert.deepEqual(released, ['a']);
+  new Quarantine().setAside('b', 'nobody keeps books');
+});
+
 test('a suspect waits for the others, runs alone, and is cleared when it ends', async () => {
   const board = recordingBoard();
   const quarantine = new Quarantine({ board, suspects: ['bad'], aloneMsMax: 60_000 });

@@ -18,6 +18,7 @@ import { shellWord } from './shell-word.ts';
  */
 export class Quarantine {
   readonly #board: WorkBoard;
+  readonly #keepBooks: (name: string, reason: string) => void;
   readonly #aloneMsMax: number;
   readonly #listeners = new Set<(released: string) => void>();
   #setAside: Set<string>;
@@ -34,6 +35,7 @@ export class Quarantine {
 
   constructor(options: QuarantineOptions = {}) {
     this.#board = options.board ?? noBoard;
+    this.#keepBooks = options.keepBooks ?? (() => {});
     this.#aloneMsMax = options.aloneMsMax ?? 2_000;
     this.#setAside = new Set(options.setAside);
     this.#suspects = new Set(options.suspects);
@@ -84,6 +86,13 @@ export class Quarantine {
     if (this.#entered === undefined) return;
     this.#board.end(this.#entered);
     this.#entered = undefined;
+  }
+
+  /** For work that ended a process of its own, and not this one, as often as it may. */
+  setAside(name: string, reason: string): void {
+    const bounded = workName(name);
+    this.#setAside.add(bounded);
+    this.#keepBooks(bounded, reason);
   }
 
   isSetAside(name: string): boolean {
@@ -202,6 +211,8 @@ export interface QuarantineOptions {
   /** What was under way when the process before this one died. */
   suspects?: Iterable<string>;
   board?: WorkBoard;
+  /** Writes down what is set aside here, for the next start. */
+  keepBooks?: (name: string, reason: string) => void;
   /** The process before this one died of its own doing: `enter` writes down what is entered. */
   isCareful?: boolean;
   /** How long a suspect waits for the others to end, and then has the process for itself; 2 s unless given. */

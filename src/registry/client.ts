@@ -184,6 +184,11 @@ export class RegistryClient {
     return digest;
   }
 
+  /** Where hosts of references really are; for a client in another process. */
+  get mirrors(): Record<string, string> {
+    return { ...this.#options.mirrors };
+  }
+
   close(): void {
     this.#transport.close();
   }

@@ -4,6 +4,7 @@ import { Quarantine } from '../lib/quarantine.ts';
 import type { ListenHandle } from '../observe/listen.ts';
 import { createLogger, type Logger } from '../observe/log.ts';
 import type { Config, PortName } from './config.ts';
+import { setAside as writeSetAside } from './quarantine-files.ts';
 import type { RoleName } from './roles.ts';
 import {
   beatMs,
@@ -105,7 +106,9 @@ function inherit({ setAside, suspects, isCareful }: Inheritance): Quarantine {
   const some = (names: string[]) => ({ count: names.length, names: names.slice(0, namesShown) });
   if (suspects.length > 0) log.warn(some(suspects), 'what was under way at the last end runs alone');
   if (setAside.length > 0) log.warn(some(setAside), 'set aside: it ended this role twice');
-  quarantine = new Quarantine({ setAside, suspects, isCareful, board });
+  const keepBooks = (work: string, reason: string) =>
+    writeSetAside(config.dataDir, { role: name, name: work, reason, times: 2, since: new Date().toISOString() });
+  quarantine = new Quarantine({ setAside, suspects, isCareful, board, keepBooks });
   return quarantine;
 }
 

@@ -1,5 +1,6 @@
 /** What supervisor and role say to one another, and the files that a role leaves for after its end. */
 import { join } from 'node:path';
+import { isKill } from '../lib/processes.ts';
 import type { Config, PortName } from './config.ts';
 import type { RoleName } from './roles.ts';
 import type { UnderWay } from './work-board.ts';
@@ -55,8 +56,4 @@ export function blame(death: Death, underWay: UnderWay): { suspects: string[]; s
 /** Not killed by somebody, and not a start that failed. */
 export function isOwnDoing(death: Death): boolean {
   return death.kind === 'hung' || (death.kind === 'exit' && !isKill(death.signal));
-}
-
-function isKill(signal: NodeJS.Signals | null): boolean {
-  return signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT' || signal === 'SIGHUP';
 }

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
+import { DeadMansSwitch } from '../lib/dead-mans-switch.ts';
 import { urlOf } from '../observe/listen.ts';
 import { type Addresses, removeAddresses, writeAddresses } from './addresses.ts';
 import { type Config, type PortName, portDefinitions } from './config.ts';
 import { inWords, openDataDir } from './data-dir.ts';
-import { DeadMansSwitch } from './dead-mans-switch.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
 import { type RoleName, roleNames } from './roles.ts';
@@ -45,7 +45,7 @@ export async function startPlatform(
     signal?.throwIfAborted();
     const concrete = { ...config, ports };
     const sockets = holdSockets(concrete);
-    const deadMansSwitch = new DeadMansSwitch();
+    const deadMansSwitch = new DeadMansSwitch('server/role.ts');
     const onProcess = () => deadMansSwitch.watch(running.flatMap((role) => role.pid ?? []));
     const running: SupervisedRole[] = [];
     for (const role of roleNames) {

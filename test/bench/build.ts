@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildKind } from '../../src/api/build/build.ts';
-import { buildControllers, uploadFolder } from '../../src/build/index.ts';
+import { buildControllers } from '../../src/build/index.ts';
+import { uploadFolder } from '../../src/build/source/artifact.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { RegistryClient, startRegistry } from '../../src/registry/index.ts';
@@ -24,9 +25,10 @@ export async function run(): Promise<{ figures: Record<string, number>; table: s
   const log = silentLogger;
   const clock = systemClock;
   const distribution = await startRegistry({ dir: join(dir, 'registry'), port: 0, clock, log });
-  const registry = new RegistryClient({ mirrors: { 'registry.localhost': distribution.url } });
+  const mirrors = { 'registry.localhost': distribution.url };
+  const registry = new RegistryClient({ mirrors });
   const world = await openWorld({
-    controllers: buildControllers({ registry, dataDir: join(dir, 'build'), clock, log }),
+    controllers: buildControllers({ mirrors, dataDir: join(dir, 'build'), clock, log }),
   });
   try {
     const { folder, file, name } = await makeApp(join(dir, 'app'));

@@ -9,6 +9,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { BuildKind } from '../../src/api/build/build.ts';
 import { BrokerKind } from '../../src/api/eventing/broker.ts';
 import { TriggerKind } from '../../src/api/eventing/trigger.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
@@ -183,4 +184,39 @@ test('an image that ends the control process is set aside, its revision says so,
     const message = (await readyOf('culprit')) ?? '';
     return !/set aside/.test(message) && /Unable to fetch/.test(message) ? true : undefined;
   });
+});
+
+test('a build that ends its own process is set aside and says so, and the control process is not touched', async () => {
+  const { client } = platform;
+  const restartsBefore = restartsOf('control');
+  plant('crash');
+  const create = (name: string) =>
+    client.create(BuildKind, {
+      apiVersion: 'build.knative.dev/v1alpha1',
+      kind: 'Build',
+      metadata: { name, namespace: 'default' },
+      spec: { source: { files: { 'index.js': 'exports.handle = () => 1;' } } },
+    });
+  const ended = (name: string) =>
+    eventually(`${name} ended`, async () => {
+      const build = await client.get(BuildKind, { namespace: 'default', name });
+      const condition = conditionOf(build, 'Succeeded');
+      return condition && condition.status !== 'Unknown' ? condition : undefined;
+    });
+  await Promise.all([create('crash'), create('fine')]);
+  assert.equal((await ended('fine')).status, 'True');
+  const { status, message } = await ended('crash');
+  assert.equal(status, 'False');
+  assert.match(message ?? '', /process ended \(exit code 1.*planted.*is set aside.*kittiwake release/);
+  const entries = listSetAside(dataDir, 'control');
+  assert.deepEqual(
+    entries.map(({ name }) => name),
+    ['building default/crash'],
+  );
+  assert.equal(restartsOf('control') - restartsBefore, 0);
+  await giveBack('control', 'building default/crash');
+  await eventually('the role has heard of it', async () => ((await metricOf('control')) === '0' ? true : undefined));
+  await client.delete(BuildKind, { namespace: 'default', name: 'crash' });
+  await create('crash');
+  assert.equal((await ended('crash')).status, 'True');
 });

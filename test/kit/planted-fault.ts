@@ -1,6 +1,7 @@
 /**
- * Loaded into every process of a platform by NODE_OPTIONS: as long as the file PLANTED_FAULT is there, events, requests
- * and images whose name has the word in it end or hang their process, as an unknown defect of ours would.
+ * Loaded into every process of a platform by NODE_OPTIONS: as long as the file PLANTED_FAULT is there, events,
+ * requests, images and builds whose name has the word in it end or hang their process, as an unknown defect of ours
+ * would.
  */
 import { existsSync, readFileSync } from 'node:fs';
 
@@ -38,5 +39,13 @@ if (role === 'control') {
   RegistryClient.prototype.resolve = function (target, ...rest) {
     strike(String(target));
     return resolve.call(this, target, ...rest);
+  };
+}
+if (process.argv[1]?.endsWith('/build/worker/main.ts')) {
+  const { RegistryClient } = await import('../../src/registry/index.ts');
+  const { push } = RegistryClient.prototype;
+  RegistryClient.prototype.push = function (target, ...rest) {
+    if (strike(JSON.stringify(target))) return new Promise(() => {});
+    return push.call(this, target, ...rest);
   };
 }

@@ -1,9 +1,7 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
-import { killMarked, parseStat, signalGroup } from '../../lib/processes.ts';
+import { endProgram, signalGroup } from '../../lib/processes.ts';
+import { forgetStep, markVariable, newMark, noteStep } from './left-steps.ts';
 import type { BuildLog } from './log.ts';
 
 export interface Step {
@@ -26,8 +24,6 @@ export interface Step {
 
 /** How long a process that left the group may hold the pipes after the step's own end. */
 const pipesMs = 1000;
-/** In the environment of a step and of all that it starts: those that leave its process group are found by it. */
-const markVariable = 'KITTIWAKE_STEP';
 
 /**
  * Runs a program as the head of its own process group and resolves with its exit code; whatever it left running dies
@@ -36,8 +32,7 @@ const markVariable = 'KITTIWAKE_STEP';
  */
 export async function runStep(step: Step): Promise<number> {
   step.signal.throwIfAborted();
-  const mark = randomUUID();
-  const note = join(step.pidDir, mark);
+  const mark = newMark();
   const env = { ...step.env, [markVariable]: mark };
   const child = spawn(step.command, step.args, { cwd: step.cwd, env, detached: true, stdio: 'pipe' });
   const { pid } = child;
@@ -69,41 +64,13 @@ export async function runStep(step: Step): Promise<number> {
   child.stdin?.end(step.stdin);
   step.signal.addEventListener('abort', killGroup, { once: true });
   try {
-    if (pid !== undefined) await noteProcess(note, pid);
+    if (pid !== undefined) await noteStep(step.pidDir, mark, pid);
     return await exited;
   } finally {
     clearTimeout(pipesTimer);
     step.signal.removeEventListener('abort', killGroup);
-    if (step.runsForeignCode) await killMarked(`${markVariable}=${mark}`);
-    await rm(note, { force: true });
+    if (step.runsForeignCode) await endProgram({ mark: `${markVariable}=${mark}` });
+    await forgetStep(step.pidDir, mark);
     step.signal.throwIfAborted();
   }
-}
-
-/** Kills the steps that an earlier run of the platform left behind when it was killed itself. */
-export async function killLeftoverSteps(pidDir: string): Promise<number> {
-  let killed = 0;
-  for (const name of await readdir(pidDir).catch(() => [] /* never built anything */)) {
-    const note = await readFile(join(pidDir, name), 'utf8').catch(() => '' /* ended meanwhile */);
-    const [pid = '', startTime = ''] = note.split(' ');
-    if (startTime !== '' && startTime === (await startTimeOf(Number(pid)))) {
-      signalGroup(Number(pid), 'SIGKILL');
-      killed++;
-    }
-    await rm(join(pidDir, name), { force: true });
-  }
-  return killed;
-}
-
-async function noteProcess(path: string, pid: number): Promise<void> {
-  const startTime = await startTimeOf(pid);
-  if (startTime === undefined) return;
-  await mkdir(join(path, '..'), { recursive: true });
-  await writeFile(path, `${pid} ${startTime}`);
-}
-
-/** With the pid it names a process for good. Undefined when it is gone, or without /proc. */
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '' /* gone */);
-  return parseStat(stat).startTicks;
 }

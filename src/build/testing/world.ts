@@ -5,6 +5,7 @@ import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { RegistryClient, type RunningRegistry, startRegistry } from '../../registry/index.ts';
 import { type BuildContext, buildFolders } from '../context.ts';
+import { processLocks } from '../locks.ts';
 import { redactFor } from '../redact.ts';
 import { BuildLog } from '../steps/log.ts';
 
@@ -13,6 +14,8 @@ export interface BuildWorld {
   dir: string;
   registry: RunningRegistry;
   client: RegistryClient;
+  /** Where the registry is, for clients of other processes. */
+  mirrors: Record<string, string>;
   /** A context for one build that pushes to `registry.localhost/test/NAME`. */
   context(name: string, signal?: AbortSignal): BuildContext;
   /** Writes files into a new folder and returns its path. */
@@ -23,12 +26,15 @@ export interface BuildWorld {
 export async function openBuildWorld(): Promise<BuildWorld> {
   const dir = await mkdtemp(join(tmpdir(), 'kw-build-'));
   const registry = await startRegistry({ dir: join(dir, 'registry'), port: 0, clock: systemClock, log: silentLogger });
-  const client = new RegistryClient({ mirrors: { 'registry.localhost': registry.url } });
+  const mirrors = { 'registry.localhost': registry.url };
+  const client = new RegistryClient({ mirrors });
+  const locks = processLocks();
   let count = 0;
   return {
     dir,
     registry,
     client,
+    mirrors,
     context: (name, signal = new AbortController().signal) => ({
       registry: client,
       folders: buildFolders(join(dir, 'build')),
@@ -37,6 +43,7 @@ export async function openBuildWorld(): Promise<BuildWorld> {
       workDir: join(dir, 'work', String(count++)),
       repository: `registry.localhost/test/${name}`,
       redact: redactFor(undefined),
+      locks,
       progress: () => {},
     }),
     async folder(files) {

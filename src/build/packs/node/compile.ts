@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Mutexes } from '../../../lib/mutexes.ts';
 import type { BuildContext } from '../../context.ts';
 import { BuildFailure } from '../../failure.ts';
+import type { Locks } from '../../locks.ts';
 import type { SourceTree } from '../../source/tree.ts';
 import { readTree, writeTree } from '../../source/write.ts';
 import { stepEnvironment } from '../../steps/environment.ts';
@@ -15,7 +15,6 @@ import { hasDependencies, hasDevDependencies } from './package-json.ts';
 /** Workspaces that are kept; the one unused for longest goes first. */
 const workspacesMax = 8;
 const installedMark = '.installed';
-const inUse = new Mutexes();
 
 /**
  * Runs the project's own `build` script and returns the tree with what it made. Development dependencies stay installed
@@ -30,11 +29,11 @@ export async function compile(
   if (!needsInstall) return compileIn(join(context.workDir, 'compile'), what, context);
   const key = installKey({ ...what, manager });
   const workspace = join(context.folders.workspaces, key);
-  return inUse.hold(workspace, context.signal, async () => {
+  return context.locks.hold(workspace, context.signal, async () => {
     const app = join(workspace, 'app');
     if (!existsSync(join(workspace, installedMark))) {
       await rm(workspace, { recursive: true, force: true });
-      await removeOldest(context.folders.workspaces);
+      await removeOldest(context.folders.workspaces, context.locks);
       await install({ ...what, manager }, app, context);
       await mkdir(join(workspace, installedMark));
     }
@@ -94,14 +93,15 @@ async function clear(app: string): Promise<void> {
   await rm(join(app, 'node_modules', '.cache'), { recursive: true, force: true });
 }
 
-async function removeOldest(folder: string): Promise<void> {
+async function removeOldest(folder: string, locks: Locks): Promise<void> {
   await mkdir(folder, { recursive: true });
   const names = await readdir(folder);
   const ages = await Promise.all(
     names.map(async (name) => ({ path: join(folder, name), usedMs: (await stat(join(folder, name))).mtimeMs })),
   );
-  const free = ages.filter(({ path }) => !inUse.isHeld(path)).sort((a, b) => a.usedMs - b.usedMs);
-  for (const { path } of free.slice(0, Math.max(0, names.length - workspacesMax + 1))) {
-    await rm(path, { recursive: true, force: true });
+  let tooMany = names.length - workspacesMax + 1;
+  for (const { path } of ages.sort((a, b) => a.usedMs - b.usedMs)) {
+    if (tooMany <= 0) return;
+    if (await locks.holdIfFree(path, () => rm(path, { recursive: true, force: true }))) tooMany--;
   }
 }

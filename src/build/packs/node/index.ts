@@ -1,7 +1,7 @@
 import type { BuildContext } from '../../context.ts';
 import { BuildFailure } from '../../failure.ts';
 import { type Layer, layerOf, treeEntries } from '../../layers/layer.ts';
-import type { LayerCache } from '../../layers/layer-cache.ts';
+import { cachedLayer } from '../../layers/layer-cache.ts';
 import type { SourceTree } from '../../source/tree.ts';
 import type { Pack, PackOptions, PackOutput } from '../pack.ts';
 import { checkTypeScript } from './check-types.ts';
@@ -16,7 +16,7 @@ import { planStart, type StartPlan, startsWithNode } from './start.ts';
  * Node.js and TypeScript: dependencies from the lockfile as one layer, the app as another, for functions the runtime
  * between them. The image holds no Node: the node agent brings the one that the label names.
  */
-export function nodePack(layerCache: LayerCache): Pack {
+export function nodePack(): Pack {
   const checked = new Set<string>();
   return {
     name: 'node',
@@ -32,7 +32,7 @@ export function nodePack(layerCache: LayerCache): Pack {
       const compiled = await compileOrCheck(tree, packageJson, manager, options, context, checked);
       const plan = planStart(compiled, packageJson);
       context.log.say(`${plan.kind}: ${plan.because}`);
-      const dependencies = await dependencyLayer(tree, packageJson, manager, options, context, layerCache);
+      const dependencies = await dependencyLayer(tree, packageJson, manager, options, context);
       context.progress('packing the app');
       const app = await layerOf(treeEntries(compiled, 'app'), 'app');
       const runtime = plan.kind === 'function' ? [await runtimeLayer()] : [];
@@ -80,11 +80,10 @@ async function dependencyLayer(
   manager: PackageManager | undefined,
   options: PackOptions,
   context: BuildContext,
-  cache: LayerCache,
 ): Promise<Layer[]> {
   if (!manager || !hasDependencies(packageJson)) return [];
   const what = { tree, packageJson, manager, options, withDevelopment: false };
-  const layer = await cache.getOrMake(installKey(what), 'dependencies', context, async () => {
+  const layer = await cachedLayer(installKey(what), 'dependencies', context, async () => {
     const folder = `${context.workDir}/install`;
     await install(what, folder, context);
     return modulesLayer(folder, context);

@@ -10,7 +10,6 @@ import { extract } from 'tar-stream';
 import type { BuildSpec } from '../../../api/build/build.ts';
 import { buildImage } from '../../build-image.ts';
 import type { BuildFailure } from '../../failure.ts';
-import { createLayerCache } from '../../layers/layer-cache.ts';
 import { type BuildWorld, openBuildWorld } from '../../testing/world.ts';
 import { nodePack } from './index.ts';
 
@@ -31,7 +30,7 @@ describe('the Node pack', () => {
   async function build(files: Record<string, string>, name = 'app', more: Partial<BuildSpec> = {}) {
     const context = world.context(name);
     await mkdir(context.workDir, { recursive: true });
-    const result = await buildImage({ source: { files }, ...more }, [nodePack(createLayerCache())], context);
+    const result = await buildImage({ source: { files }, ...more }, [nodePack()], context);
     const { manifest } = await world.client.manifest(result.image);
     return { ...result, layers: manifest.layers ?? [], log: context.log.text() };
   }
@@ -81,7 +80,7 @@ describe('the Node pack', () => {
     try {
       const context = other.context('app');
       await mkdir(context.workDir, { recursive: true });
-      const again = await buildImage({ source: { files: app('3') } }, [nodePack(createLayerCache())], context);
+      const again = await buildImage({ source: { files: app('3') } }, [nodePack()], context);
       assert.match(context.log.text(), /added 1 package/);
       assert.equal(again.digest, one.digest);
     } finally {

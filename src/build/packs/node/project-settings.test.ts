@@ -5,7 +5,6 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { buildImage } from '../../build-image.ts';
-import { createLayerCache } from '../../layers/layer-cache.ts';
 import { treeOfFiles } from '../../source/files.ts';
 import { textOf } from '../../source/tree.ts';
 import { type BuildWorld, openBuildWorld } from '../../testing/world.ts';
@@ -60,7 +59,7 @@ describe('what a project would have package managers run', () => {
     const context = world.context('app');
     await mkdir(context.workDir, { recursive: true });
     const spec = { source: { files: { 'index.js': 'exports.handle = () => 1;', ...files } }, allowScripts };
-    const failure = await buildImage(spec, [nodePack(createLayerCache())], context).then(
+    const failure = await buildImage(spec, [nodePack()], context).then(
       () => '',
       (error: Error) => error.message,
     );

@@ -1,31 +1,34 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 
-/** How long the roles have to stop by themselves once the supervisor is gone. */
+/** How long the others have to stop by themselves once this process is gone. */
 const graceSecondsDefault = 5;
 
 /**
- * Reads the roles' process ids from standard input, a line each time they change. At its end, which comes when the
- * supervisor dies however it dies, those that still run are killed: a role whose event loop is stuck cannot notice by
- * itself. A pid is killed only when it is still the process of a role.
+ * Reads process ids from standard input, a line each time they change. At its end, which comes when the process that
+ * watches dies however it dies, those that still run are killed: one whose event loop is stuck cannot notice by itself.
+ * A pid is killed only when it still runs the program.
  */
-const script = (graceSeconds: number) => `
+const script = (program: string, graceSeconds: number) => `
 trap '' INT TERM HUP
 pids=
 while read -r line; do pids=$line; done
 [ -n "$pids" ] || exit 0
 sleep ${graceSeconds}
 for pid in $pids; do
-  case $(ps -o args= -p "$pid" 2>/dev/null) in *server/role.ts*) kill -9 "$pid" ;; esac
+  case $(ps -o args= -p "$pid" 2>/dev/null) in *${program}*) kill -9 "$pid" ;; esac
 done
 `;
 
-/** A small shell of its own process that outlives the supervisor by some seconds, and ends what else would stay. */
+/** A small shell of its own process that outlives this one by some seconds, and ends what else would stay. */
 export class DeadMansSwitch {
   #shell: ChildProcess | undefined;
+  readonly #program: string;
   readonly #graceSeconds: number;
   #pids: readonly number[] = [];
 
-  constructor(graceSeconds = graceSecondsDefault) {
+  /** `program` ends the path of the main module of what is watched, and has no character that a shell reads. */
+  constructor(program: string, graceSeconds = graceSecondsDefault) {
+    this.#program = program;
     this.#graceSeconds = graceSeconds;
     this.#spawn();
   }
@@ -45,13 +48,13 @@ export class DeadMansSwitch {
 
   #spawn(): void {
     // A process group of its own: what ends the supervisor's group does not end it.
-    const shell = spawn('/bin/sh', ['-c', script(this.#graceSeconds)], {
+    const shell = spawn('/bin/sh', ['-c', script(this.#program, this.#graceSeconds)], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });
     this.#shell = shell;
     shell.stdin.on('error', () => {}); // It was killed: `close` makes a new one.
-    shell.once('error', () => {}); // There is no /bin/sh: roles that are stuck outlive a supervisor that is killed.
+    shell.once('error', () => {}); // There is no /bin/sh: what is stuck outlives this process when it is killed.
     shell.once('close', () => {
       if (this.#shell !== shell || shell.pid === undefined) return;
       this.#spawn();

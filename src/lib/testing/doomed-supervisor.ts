@@ -4,7 +4,7 @@ import { DeadMansSwitch } from '../dead-mans-switch.ts';
 
 const stuck = spawn(process.execPath, ['-e', 'for (;;);', 'src/server/role.ts'], { stdio: 'ignore' });
 const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'another program'], { stdio: 'ignore' });
-const deadMansSwitch = new DeadMansSwitch(0);
+const deadMansSwitch = new DeadMansSwitch('server/role.ts', 0);
 deadMansSwitch.watch([stuck.pid ?? 0, stranger.pid ?? 0]);
 process.stdout.write(`${stuck.pid} ${stranger.pid}\n`);
 process.on('SIGTERM', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { processOf } from '../lib/processes.ts';
+import { processOf } from './processes.ts';
 
 const program = fileURLToPath(new URL('./testing/doomed-supervisor.ts', import.meta.url));
 
