@@ -1,4 +1,5 @@
 import type { Kind } from '../api/kind.ts';
+import type { UserInfo } from '../api/user.ts';
 import type { Admission } from '../kube/admission.ts';
 import type { Client } from '../kube/client.ts';
 import type { Cache, Controller } from '../kube/reconciler.ts';
@@ -11,6 +12,8 @@ import type { RegistryClient } from '../registry/index.ts';
 /** One part of the product as one value: its folder makes it, and the composition root lists it. */
 export interface Feature {
   name: string;
+  /** As whom its controllers, and what runs beside them, act. */
+  user: UserInfo;
   /** What it adds to the API; served before its controllers start. */
   kinds: readonly Kind[];
   /** What it checks and changes of objects on their way in, beyond what their kinds do. */

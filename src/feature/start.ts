@@ -1,6 +1,14 @@
+import type { UserInfo } from '../api/user.ts';
+import type { Client } from '../kube/client.ts';
 import type { Cache, Controller } from '../kube/reconciler.ts';
 import { runControllers } from '../kube/runner.ts';
 import type { Feature, FeatureDeps } from './feature.ts';
+
+export interface SharedDeps extends FeatureDeps {
+  /** What features share: the watches. */
+  client: Client;
+  clientFor(user: UserInfo): Client;
+}
 
 export interface RunningFeatures {
   cache: Cache;
@@ -13,13 +21,17 @@ export interface RunningFeatures {
  */
 export async function startFeatures(
   features: readonly Feature[],
-  deps: FeatureDeps,
+  deps: SharedDeps,
   others: readonly Controller[] = [],
 ): Promise<RunningFeatures> {
-  const own = features.flatMap((feature) => feature.controllers(deps));
+  const depsOf = ({ user }: Feature) => ({ ...deps, client: deps.clientFor(user) });
+  const own = features.flatMap((feature) => {
+    const { user } = feature;
+    return feature.controllers(depsOf(feature)).map((controller) => ({ user, ...controller }));
+  });
   const controllers = await runControllers([...others, ...own], deps);
   const { cache } = controllers;
-  const beside = await Promise.all(features.map((feature) => feature.beside?.({ ...deps, cache })));
+  const beside = await Promise.all(features.map((feature) => feature.beside?.({ ...depsOf(feature), cache })));
   return {
     cache,
     async stop() {

@@ -1,5 +1,6 @@
 import type { Configuration, Kind } from '../api/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../api/meta.ts';
+import type { UserInfo } from '../api/user.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
@@ -62,6 +63,8 @@ export interface Controller<T extends KubeObject = KubeObject> {
   /** For logs and metrics, for example `revision`. */
   name: string;
   kind: Kind<T>;
+  /** As whom it acts; as the runner's client does unless given. What is watched is shared, and is the runner's. */
+  user?: UserInfo;
   /** A `Reconcile<T>`; written as a method so that controllers of different kinds fit into one list. */
   reconcile(object: T, context: ReconcileContext): ReturnType<Reconcile<T>>;
   /** Called once, when its own kinds are here, before anything is reconciled. */

@@ -1,5 +1,6 @@
 import { type Configuration, type Kind, noConfiguration } from '../api/kind.ts';
 import { type KubeObject, keyOf, keyText } from '../api/meta.ts';
+import type { UserInfo } from '../api/user.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
@@ -16,6 +17,8 @@ import type { WorkQueue } from './work-queue.ts';
 
 export interface RunnerOptions {
   client: Client;
+  /** For controllers that have a user of their own; they share `client` unless given. */
+  clientFor?: (user: UserInfo) => Client;
   clock: Clock;
   log: Logger;
   metrics?: Metrics;
@@ -43,6 +46,7 @@ export async function runControllers(
 ): Promise<RunningControllers> {
   const {
     client,
+    clientFor,
     clock,
     config = () => noConfiguration,
     log,
@@ -59,8 +63,9 @@ export async function runControllers(
   };
   const queues: { name: string; queue: WorkQueue }[] = [];
   for (const controller of controllers) {
+    const own = (controller.user && clientFor?.(controller.user)) ?? client;
     const context: ControllerContext = {
-      client,
+      client: own,
       kind: controller.kind,
       cache: informers.cache,
       config,
@@ -71,7 +76,7 @@ export async function runControllers(
       again: (key) => queue.add(keyText(key)),
       follow: (kind, handler) => follow(informers, kind, handler),
     };
-    const tracker = new Tracker(client, informers, (key) => queue.add(key));
+    const tracker = new Tracker(own, informers, (key) => queue.add(key));
     const queue: WorkQueue = reconcileQueue(controller, context, tracker, observe, guard);
     queues.push({ name: controller.name, queue });
     connect(controller, informers, queue, context.log, observe);

@@ -40,6 +40,8 @@ test('a feature in the list has its kinds served, its admission asked and its co
   const client = httpClient({ kubeconfigPath: join(dataDir, 'kubeconfig') });
 
   assert.ok(await client.get(NamespaceKind, { name: 'toys' }));
+  const gateway = httpClient({ kubeconfigPath: join(dataDir, 'pki', 'gateway.kubeconfig') });
+  assert.ok(await gateway.get(NamespaceKind, { name: 'toys' }), 'a role has credentials of its own');
   await client.create(GreetingKind, greeting('ada', '  Ada '));
   const signal = AbortSignal.timeout(patienceMs);
   let text: string | undefined;

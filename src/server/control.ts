@@ -1,6 +1,7 @@
 /** Assembles the control plane: registry, substrate and features in their order. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { serviceAccount } from '../api/user.ts';
 import type { Feature } from '../feature/feature.ts';
 import { startFeatures } from '../feature/start.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -43,13 +44,13 @@ export async function startControlPlane(context: RoleContext, features: readonly
     clock,
     log,
     metrics,
-    digestsInUse: () => digestsInUse(client),
+    digestsInUse: () => digestsInUse(substrate.clientFor(registryUser)),
   });
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
   const parts = { clock, metrics, registry, settings: settingsOf(config), folder };
   const substrate = await substrateOf(config).open({ ...context, ...parts, features });
-  const { client, controllers } = substrate;
-  const running = await startFeatures(features, { client, log, quarantine, ...parts }, controllers);
+  const { client, clientFor, controllers } = substrate;
+  const running = await startFeatures(features, { client, clientFor, log, quarantine, ...parts }, controllers);
   notReady = undefined;
 
   return {
@@ -62,6 +63,9 @@ export async function startControlPlane(context: RoleContext, features: readonly
     },
   };
 }
+
+/** As whom the registry looks up which images are in use. */
+const registryUser = serviceAccount('kittiwake-system', 'registry');
 
 function settingsOf({ bindAddress, dataDir, domain, ports }: Config) {
   return {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
 import type { Client } from '../kube/client.ts';
 import { httpClient } from '../kube/http/index.ts';
@@ -9,9 +10,12 @@ import type { Config } from './config.ts';
 import { connectToApi } from './connect.ts';
 import type { RoleContext } from './role.ts';
 
-/** The Kubernetes that features run on: all of it that they see is `client`. */
+/** The Kubernetes that features run on: all of it that they see are clients. */
 export interface Substrate {
+  /** For what is shared. */
   client: Client;
+  /** A client that acts as `user`, where the substrate lets its clients choose. */
+  clientFor(user: UserInfo): Client;
   /** What it lacks of a Kubernetes' own controllers: to be run with the features'. */
   controllers: readonly Controller[];
   stop(): Promise<void>;
@@ -42,7 +46,7 @@ const substrates = {
       const client = connectToCluster(config);
       const kinds = features.flatMap((feature) => feature.kinds);
       await install(client, kinds, namespacesOf(features));
-      return { client, controllers: [], stop: () => Promise.resolve() };
+      return { client, clientFor: () => client, controllers: [], stop: () => Promise.resolve() };
     },
     connect: (config) => Promise.resolve(connectToCluster(config)),
   },

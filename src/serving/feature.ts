@@ -1,4 +1,5 @@
 import { servingKinds } from '../api/platform.ts';
+import { serviceAccount } from '../api/user.ts';
 import type { Feature } from '../feature/feature.ts';
 import { startAutoscaler } from './autoscaler/index.ts';
 import { systemNamespace } from './config/config-map.ts';
@@ -7,6 +8,7 @@ import { servingControllers } from './index.ts';
 /** From a Service to pods that come and go with its requests. */
 export const serving: Feature = {
   name: 'serving',
+  user: serviceAccount('knative-serving', 'controller'),
   kinds: servingKinds,
   config: { namespace: systemNamespace },
   controllers: ({ registry, settings: { domain, gatewayPort } }) =>

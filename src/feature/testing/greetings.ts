@@ -2,6 +2,7 @@ import { type FieldError, fieldInvalid } from '../../api/field-error.ts';
 import { defineKind, type Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { object, string, type ValueOf } from '../../api/schema.ts';
+import { serviceAccount } from '../../api/user.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Controller } from '../../kube/reconciler.ts';
 import { updateStatus } from '../../kube/update-status.ts';
@@ -41,6 +42,7 @@ const greeter: Controller<Greeting> = {
 /** A whole feature: one kind, one rule for what comes in, one controller. */
 export const greetings: Feature = {
   name: 'greetings',
+  user: serviceAccount('toys', 'greeter'),
   kinds: [GreetingKind as Kind],
   config: { namespace: 'toys' },
   admission: () => [politeness as Admission],

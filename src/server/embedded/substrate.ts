@@ -1,11 +1,22 @@
 /** The embedded Kubernetes: API server, node agent and workload controllers in this process. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
+import { controllerManagerUser } from '../../cluster/workloads/users.ts';
+import type { Client } from '../../kube/client.ts';
 import { loopback } from '../../observe/listen.ts';
 import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrate.ts';
+
+const nodeName = 'local';
+
+/** As Kubernetes knows its nodes. */
+const nodeUser = (name: string): UserInfo => ({
+  name: `system:node:${name}`,
+  groups: ['system:nodes', authenticatedGroup],
+});
 
 export async function open(options: SubstrateOptions): Promise<Substrate> {
   const { clock, config, features, folder, log, metrics, quarantine, registry, settings, sockets } = options;
@@ -17,18 +28,21 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     metrics,
     kinds: features.flatMap((feature) => feature.kinds),
     namespaces: namespacesOf(features),
-    admission: features.flatMap((feature) => feature.admission?.({ client: () => api.client, settings }) ?? []),
+    admission: features.flatMap(({ admission, user }) => {
+      let client: Client | undefined;
+      const ownClient = () => (client ??= api.clientFor(user));
+      return admission?.({ client: ownClient, settings }) ?? [];
+    }),
     podLogs: { read: (pod, selection) => node.podLogs.read(pod, selection) },
   });
-  const { client } = api;
   const nodeDir = folder('node');
   const node = await startNodeAgent({
-    client,
+    client: api.clientFor(nodeUser(nodeName)),
     clock,
     log,
     metrics,
     dataDir: nodeDir,
-    nodeName: 'local',
+    nodeName,
     address: loopback,
     driver: chooseDriver().open({ dataDir: nodeDir, address: loopback, log, clock }),
     registry,
@@ -36,7 +50,8 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   });
   await api.listen({ host: bindAddress, port: ports.api, handle: sockets.api });
   return {
-    client,
+    client: api.clientFor(controllerManagerUser),
+    clientFor: api.clientFor,
     controllers: workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
     async stop() {
       await node.stop({ stopPods: true });

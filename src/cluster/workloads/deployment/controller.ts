@@ -9,6 +9,7 @@ import { owned } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import { adopters, claim } from '../claim.ts';
+import { kubeController } from '../users.ts';
 import { type Generation, limitsOf, type Plan, planProportional, planRollingUpdate } from './rollout.ts';
 import { deadlineInMs, statusOf } from './status.ts';
 import { templateHash, templateHashLabel } from './template-hash.ts';
@@ -24,6 +25,7 @@ export function deploymentController(): Controller<Deployment> {
   const ownedReplicaSets = owned(ReplicaSetKind, DeploymentKind);
   return {
     name: 'deployment',
+    user: kubeController('deployment-controller'),
     kind: DeploymentKind,
     watches: [
       {

@@ -5,6 +5,7 @@ import { apiVersionOf } from '../../../api/kind.ts';
 import { controllerReference, keyOf } from '../../../api/meta.ts';
 import { selects } from '../../../api/selector.ts';
 import { type Controller, owned, type ReconcileContext } from '../../../kube/reconciler.ts';
+import { kubeController } from '../users.ts';
 import { type EndpointGroup, fitSlices, groupsOf } from './slices.ts';
 
 const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -14,6 +15,7 @@ const controllerName = 'endpointslice-controller.k8s.io';
 export function endpointSliceController(): Controller<CoreService> {
   return {
     name: 'endpoint-slice',
+    user: kubeController('endpointslice-controller'),
     kind: CoreServiceKind,
     watches: [
       {

@@ -7,6 +7,7 @@ import type { Kind } from '../../../api/kind.ts';
 import { keyOf } from '../../../api/meta.ts';
 import type { Controller, ControllerContext } from '../../../kube/reconciler.ts';
 import { ownableKinds } from '../kinds.ts';
+import { kubeController } from '../users.ts';
 import { GarbageCollector } from './collector.ts';
 
 /** Feeds one collector with the objects of every kind: those of any Kubernetes, and each that a definition adds. */
@@ -20,6 +21,7 @@ export function garbageCollector(): Controller<CustomResourceDefinition> {
   };
   return {
     name: 'garbage-collector',
+    user: kubeController('generic-garbage-collector'),
     kind: CustomResourceDefinitionKind,
     start(context) {
       follow = following(new GarbageCollector(context), context);

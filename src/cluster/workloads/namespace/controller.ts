@@ -9,6 +9,7 @@ import { ensure } from '../../../kube/ensure.ts';
 import type { Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
 import { allKinds } from '../kinds.ts';
+import { kubeController } from '../users.ts';
 import { deleteContents, terminatingConditions } from './contents.ts';
 
 const rootCaName = 'kube-root-ca.crt';
@@ -22,6 +23,7 @@ const retryMs = 1_000;
 export function namespaceController(rootCa: string): Controller<Namespace> {
   return {
     name: 'namespace',
+    user: kubeController('namespace-controller'),
     kind: NamespaceKind,
     watches: [
       { kind: ServiceAccountKind, keys: (object) => namespaceOf(object, 'default') },

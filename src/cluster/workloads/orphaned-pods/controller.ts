@@ -2,6 +2,7 @@ import { NodeKind } from '../../../api/core/node.ts';
 import { type Pod, PodKind } from '../../../api/core/pod.ts';
 import { keyOf, keyText } from '../../../api/meta.ts';
 import type { Controller } from '../../../kube/reconciler.ts';
+import { kubeController } from '../users.ts';
 
 /** A node may be registered anew within this (Kubernetes' pod garbage collector waits as long). */
 const patienceMs = 40_000;
@@ -12,6 +13,7 @@ export function orphanedPodController(): Controller<Pod> {
   const missingSince = new Map<string, number>();
   return {
     name: 'orphaned-pods',
+    user: kubeController('pod-garbage-collector'),
     kind: PodKind,
     watches: [
       {

@@ -7,6 +7,7 @@ import { owned } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { adopters, claim } from '../claim.ts';
+import { kubeController } from '../users.ts';
 import { podsToDelete } from './ranking.ts';
 import { availabilityOf, statusOf } from './status.ts';
 
@@ -31,6 +32,7 @@ export function replicaSetController(): Controller<ReplicaSet> {
   const ownedPods = owned(PodKind, ReplicaSetKind);
   return {
     name: 'replica-set',
+    user: kubeController('replicaset-controller'),
     kind: ReplicaSetKind,
     watches: [
       {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { VirtualClock } from '../../../../lib/virtual-clock.ts';
+import { issue } from './certificate.ts';
 import { ensurePki } from './pki.ts';
 
 const day = 24 * 3600 * 1000;
@@ -66,6 +67,38 @@ test('a damaged certificate, or a key that is not its own, is replaced', (t) => 
   assert.notEqual(second.clients.admin.cert, first.clients.admin.cert);
   assert.notEqual(second.clients.gateway.cert, first.clients.gateway.cert);
   assert.equal(second.clients.broker.cert, first.clients.broker.cert);
+});
+
+test('a role is the ServiceAccount that it would be on a cluster, and no administrator', (t) => {
+  const { clients } = ensurePki(temporary(t), new VirtualClock(Date.now()));
+  for (const role of ['gateway', 'broker'] as const) {
+    const groups = 'O=system:serviceaccounts\nO=system:serviceaccounts:kittiwake-system';
+    const { subject } = new X509Certificate(clients[role].cert);
+    assert.equal(subject, `${groups}\nCN=system:serviceaccount:kittiwake-system:${role}`);
+  }
+});
+
+test('a certificate of another user, as an earlier version made it, is replaced', (t) => {
+  const dir = temporary(t);
+  const clock = new VirtualClock(Date.now());
+  const first = ensurePki(dir, clock);
+  const authority = { cert: first.ca, key: readFileSync(join(dir, 'ca.key'), 'utf8') };
+  const old = issue(
+    {
+      commonName: 'kittiwake:gateway',
+      organizations: ['system:masters'],
+      use: 'client',
+      notBeforeMs: clock.now() - day,
+      notAfterMs: clock.now() + 365 * day,
+    },
+    { subject: { commonName: 'kittiwake-ca' }, keyPair: authority },
+  );
+  writeFileSync(join(dir, 'gateway.crt'), old.cert);
+  writeFileSync(join(dir, 'gateway.key'), old.key);
+  const second = ensurePki(dir, clock);
+  assert.match(new X509Certificate(second.clients.gateway.cert).subject, /CN=system:serviceaccount:kittiwake-system:/);
+  assert.deepEqual({ ...second.clients, gateway: first.clients.gateway }, first.clients);
+  assert.deepEqual(ensurePki(dir, clock), second);
 });
 
 test('a file that cannot be read is named, with what to do', (t) => {

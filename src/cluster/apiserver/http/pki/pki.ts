@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { chmodSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { authenticatedGroup, serviceAccount } from '../../../../api/user.ts';
 import type { Clock } from '../../../../lib/clock.ts';
 import { makeFolder, replaceFile } from '../../../../lib/durable.ts';
 import { messageOf } from '../../../../lib/errors.ts';
@@ -30,16 +31,27 @@ const serverNames = [
   '127.0.0.1', '::1', 'localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc',
   'kubernetes.default.svc.cluster.local',
 ]; // biome-ignore format: one list reads as one list
+/** The roles are the ServiceAccounts that they would be on a cluster, so that what is granted to them is the same. */
 const clientSubjects: Record<ClientName, Subject> = {
   admin: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
-  gateway: { commonName: 'kittiwake:gateway', organizations: ['system:masters'] },
-  broker: { commonName: 'kittiwake:broker', organizations: ['system:masters'] },
+  gateway: roleSubject('gateway'),
+  broker: roleSubject('broker'),
 };
+
+function roleSubject(role: string): Subject {
+  const { name, groups } = serviceAccount('kittiwake-system', role);
+  // That it is authenticated is said of whoever shows a certificate.
+  return { commonName: name, organizations: groups.filter((group) => group !== authenticatedGroup) };
+}
+
+/** As X509Certificate shows it. */
+const subjectText = ({ commonName, organizations = [] }: Subject) =>
+  [...organizations.map((organization) => `O=${organization}`), `CN=${commonName}`].join('\n');
 
 /**
  * The certificates of the API server (which is met at `host`, too) and its clients, from `dir`; those that are missing,
- * damaged or near their end are made anew (with all the others when it is the authority's own). Keys are readable by
- * the owner only.
+ * damaged, near their end or somebody else's are made anew (with all the others when it is the authority's own). Keys
+ * are readable by the owner only.
  */
 export function ensurePki(dir: string, clock: Clock, host?: string): Pki {
   makeFolder(dir, { mode: 0o700 });
@@ -52,8 +64,12 @@ export function ensurePki(dir: string, clock: Clock, host?: string): Pki {
     issue({ ...authoritySubject, use: 'authority', ...validity(authorityLifeMs) }),
   );
   const leaf = (name: string, request: Omit<CertificateRequest, 'notBeforeMs' | 'notAfterMs'>) =>
-    ensure(dir, name, now, { authority: authority.cert, names: request.names ?? [] }, () =>
-      issue({ ...request, ...validity(leafLifeMs) }, { subject: authoritySubject, keyPair: authority }),
+    ensure(
+      dir,
+      name,
+      now,
+      { authority: authority.cert, names: request.names ?? [], subject: subjectText(request) },
+      () => issue({ ...request, ...validity(leafLifeMs) }, { subject: authoritySubject, keyPair: authority }),
     );
   return {
     ca: authority.cert,
@@ -69,6 +85,7 @@ export function ensurePki(dir: string, clock: Clock, host?: string): Pki {
 interface Expected {
   authority: string;
   names: readonly string[];
+  subject: string;
 }
 
 function ensure(
@@ -104,7 +121,7 @@ function readPem(path: string): string | undefined {
   }
 }
 
-/** Whether the pair belongs together, is signed by the authority, names all that it must, and is far from its end. */
+/** Whether the pair belongs together, is signed by the authority, says what it must, and is far from its end. */
 function isUsable(identity: Identity, nowMs: number, expected: Expected | undefined): boolean {
   try {
     const certificate = new X509Certificate(identity.cert);
@@ -116,6 +133,7 @@ function isUsable(identity: Identity, nowMs: number, expected: Expected | undefi
     const authority = new X509Certificate(expected.authority);
     return (
       certificate.verify(authority.publicKey) &&
+      certificate.subject === expected.subject &&
       expected.names.every((n) => (isIP(n) !== 0 ? certificate.checkIP(n) : certificate.checkHost(n)) !== undefined)
     );
   } catch {
