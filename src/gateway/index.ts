@@ -12,6 +12,7 @@ import { Listener } from './listener.ts';
 import { exposeMetrics } from './metrics.ts';
 import { protocols } from './protocols.ts';
 import { Router } from './router.ts';
+import { Acknowledgement } from './routes/acknowledgement.ts';
 import type { RouteSource } from './routes/change.ts';
 import { informerSource } from './routes/informers.ts';
 import type { Protocols } from './sides.ts';
@@ -32,6 +33,8 @@ export interface GatewayOptions {
   autoscaler: AutoscalerAddress;
   /** Names this gateway among others in reports. */
   id: string;
+  /** The Lease by which it tells which routes it has; it tells nobody unless given. */
+  lease?: string;
   clock: Clock;
   log: Logger;
   metrics?: Metrics;
@@ -108,6 +111,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port,
     handle: listener.server,
     async stop({ graceMs = 1_000 } = {}) {
+      // What is under way may still wait for a pod, and a route that became ready meanwhile is asked for here, too.
       await listener.drain(graceMs);
       await source.stop();
       demand.stop();
@@ -119,5 +123,23 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
 function sourceOf(options: GatewayOptions): RouteSource {
   if (options.source !== undefined) return options.source;
   if (options.client === undefined) throw new Error('startGateway needs a client or a source');
-  return informerSource(options.client, options.clock, options.log);
+  const { client, clock, log, lease, id } = options;
+  if (lease === undefined) return informerSource(client, clock, log);
+  const source = informerSource(client, clock, log, () => acknowledgement.write());
+  const { servedVersion } = source;
+  const acknowledgement: Acknowledgement = new Acknowledgement({
+    ...{ client, clock, log, servedVersion },
+    name: lease,
+    holder: id,
+  });
+  return {
+    async start(onChange) {
+      await acknowledgement.claim();
+      await source.start(onChange);
+    },
+    async stop() {
+      await source.stop();
+      await acknowledgement.stop();
+    },
+  };
 }

@@ -94,6 +94,11 @@ export class Informer<T extends KubeObject> {
     return this.#isSettled;
   }
 
+  /** All changes up to this version are here and were told; undefined while everything is read. */
+  get resourceVersion(): string | undefined {
+    return this.#resourceVersion;
+  }
+
   get(key: Key): T | undefined {
     return this.#objects.get(keyText(key));
   }

@@ -15,6 +15,8 @@ export function start(context: RoleContext): Promise<Role> {
       handle: sockets.gateway,
       autoscaler: { socketPath: autoscalerSocket(config.dataDir) },
       id: `gateway-${process.pid}`,
+      // One that is started again takes over what its predecessor said.
+      lease: 'gateway',
       clock: systemClock,
       log,
       metrics,

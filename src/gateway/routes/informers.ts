@@ -16,11 +16,16 @@ import { RouteTable } from './table.ts';
 /** How many Ingresses and Services are looked at in one turn of the event loop: requests come in between. */
 const changesPerTurn = 32;
 
+export interface InformerSource extends RouteSource {
+  /** Up to which version all Ingresses are told; undefined before all are for the first time. */
+  servedVersion(): string | undefined;
+}
+
 /**
  * Routes from a Kubernetes API, by watching. While the API is away what was known last stands. Changes that come in one
- * turn of the event loop are told together.
+ * turn of the event loop are told together; `onServed` is called when all routes are, as of `servedVersion`.
  */
-export function informerSource(client: Client, clock: Clock, log: Logger): RouteSource {
+export function informerSource(client: Client, clock: Clock, log: Logger, onServed = () => {}): InformerSource {
   const informerOf = <T extends KubeObject>(kind: Kind<T>) => new Informer(client, kind, { clock, log });
   const ingresses = informerOf(IngressKind);
   const services = informerOf(CoreServiceKind);
@@ -41,7 +46,13 @@ export function informerSource(client: Client, clock: Clock, log: Logger): Route
   /** Once all is told that there was at the start, until it is stopped. */
   let tell: ((change: RouteChange) => void) | undefined;
   let isScheduled = false;
+  let isToBeServed = false;
+  let served: string | undefined;
 
+  const servedVersion = () => {
+    if (tell !== undefined && table.isSettled) served = ingresses.resourceVersion ?? served;
+    return served;
+  };
   const turn = () => {
     isScheduled = false;
     if (tell === undefined) return;
@@ -52,6 +63,9 @@ export function informerSource(client: Client, clock: Clock, log: Logger): Route
       log.error({ err: error }, 'making the routes failed: those of before stand');
     }
     schedule();
+    if (!isToBeServed || !table.isSettled) return;
+    isToBeServed = false;
+    onServed();
   };
   const schedule = () => {
     if (isScheduled || tell === undefined || table.isSettled) return;
@@ -62,6 +76,7 @@ export function informerSource(client: Client, clock: Clock, log: Logger): Route
   ingresses.onChange((_, ingress, old) => {
     if (isSameSpec(ingress, old)) return;
     table.ingressChanged(keyText(keyOf(ingress)));
+    isToBeServed = true;
     schedule();
   });
   const serviceChanged = (key: string) => {
@@ -77,6 +92,7 @@ export function informerSource(client: Client, clock: Clock, log: Logger): Route
   });
 
   return {
+    servedVersion,
     async start(onChange: (change: RouteChange) => void): Promise<void> {
       for (const informer of informers) informer.start();
       await Promise.all(informers.map(({ synced }) => synced));
@@ -85,6 +101,8 @@ export function informerSource(client: Client, clock: Clock, log: Logger): Route
         await new Promise((resolve) => setImmediate(resolve));
       }
       tell = onChange;
+      isToBeServed = false;
+      onServed();
     },
     async stop(): Promise<void> {
       tell = undefined;

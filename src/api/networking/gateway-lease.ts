@@ -1,0 +1,55 @@
+import { type Lease, LeaseKind } from '../coordination/lease.ts';
+import { apiVersionOf } from '../kind.ts';
+
+/**
+ * How gateways and Serving speak of what is served. Each gateway has a Lease in `gatewayLeaseNamespace`: renewed while
+ * it is up, and with the version (resourceVersion, the watch's order) up to which it has the routes of all Ingresses.
+ */
+export const gatewayLeaseNamespace = 'knative-serving';
+export const gatewayLeaseLabels = { 'networking.kittiwake.dev/gateway': 'true' };
+const servedAnnotation = 'networking.kittiwake.dev/ingresses-served';
+/** A gateway that has not renewed its Lease for this long is taken to be down. */
+export const gatewayLeaseSeconds = 15;
+
+export interface GatewayState {
+  name: string;
+  isUp: boolean;
+  /** Undefined while it reads the routes for the first time, before it listens. */
+  servedVersion: bigint | undefined;
+}
+
+export function makeGatewayLease(
+  name: string,
+  holder: string,
+  servedVersion: string | undefined,
+  nowMs: number,
+): Lease {
+  return {
+    apiVersion: apiVersionOf(LeaseKind),
+    kind: LeaseKind.kind,
+    metadata: {
+      name,
+      namespace: gatewayLeaseNamespace,
+      labels: gatewayLeaseLabels,
+      annotations: { [servedAnnotation]: servedVersion ?? '' },
+    },
+    spec: {
+      holderIdentity: holder,
+      leaseDurationSeconds: gatewayLeaseSeconds,
+      // MicroTime: exactly six digits.
+      renewTime: new Date(nowMs).toISOString().replace('Z', '000Z'),
+    },
+  };
+}
+
+/** What a gateway's Lease says of it. */
+export function gatewayStateOf({ metadata, spec }: Lease, nowMs: number): GatewayState {
+  const renewedMs = Date.parse(spec?.renewTime ?? '');
+  const isUp = nowMs < renewedMs + (spec?.leaseDurationSeconds ?? gatewayLeaseSeconds) * 1_000;
+  return { name: metadata.name, isUp, servedVersion: versionOf(metadata.annotations?.[servedAnnotation]) };
+}
+
+/** A resourceVersion as a number: those of one kind are in the order of its changes. */
+export function versionOf(text: string | undefined): bigint | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? BigInt(text) : undefined;
+}
