@@ -154,6 +154,17 @@ test('what builds is not even loaded by the control process: it cannot pack, wha
   assert.ok([...loadedBy('src/build/worker/main.ts')].some((file) => building.test(file)));
 });
 
+test('of the gateway, only limits, demand and the informers know of Serving', () => {
+  const knowing = sources
+    .filter((file) => file.startsWith('src/gateway/') && !isTest(file))
+    .filter((file) => importsOf(file).some((specifier) => /\/serving\//.test(specifier)));
+  assert.deepEqual(knowing, [
+    'src/gateway/demand.ts',
+    'src/gateway/routes/informers.ts',
+    'src/gateway/routes/revision-limits.ts',
+  ]);
+});
+
 test('every folder of src/ has its place in the order of imports', () => {
   assert.deepEqual(
     readdirSync(`${root}src`).filter((folder) => !floors.includes(folder)),

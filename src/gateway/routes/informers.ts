@@ -3,18 +3,21 @@ import { EndpointSliceKind } from '../../api/discovery/endpoint-slice.ts';
 import type { Kind } from '../../api/kind.ts';
 import { type KubeObject, keyOf, keyText, parseKeyText } from '../../api/meta.ts';
 import { IngressKind, ingressClassAnnotation } from '../../api/networking/ingress.ts';
-import { RevisionKind } from '../../api/serving/revision.ts';
+import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import type { Client } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
-import type { Clock } from '../../lib/clock.ts';
+import { type Clock, sleep } from '../../lib/clock.ts';
 import type { Logger } from '../../observe/log.ts';
 import { serviceName } from '../../serving/revision/resources/names.ts';
 import type { RouteChange, RouteSource } from './change.ts';
+import { limitsOf } from './revision-limits.ts';
 import { SliceIndex } from './slice-index.ts';
 import { RouteTable } from './table.ts';
 
 /** How many Ingresses and Services are looked at in one turn of the event loop: requests come in between. */
 const changesPerTurn = 32;
+/** When all else is here, Revisions are waited for this long. */
+const revisionsWaitMs = 1_000;
 
 export interface InformerSource extends RouteSource {
   /** Up to which version all Ingresses are told; undefined before all are for the first time. */
@@ -38,7 +41,7 @@ export function informerSource(client: Client, clock: Clock, log: Logger, onServ
       ingress: (key) => ingresses.get(parseKeyText(key)),
       service: (key) => services.get(parseKeyText(key)),
       slices: (key) => sliceIndex.of(key),
-      revision: (key) => revisions.get(parseKeyText(key)),
+      limits: (service, problems) => limitsOf(service, (key) => revisions.get(key), problems),
     },
     ({ object, why }) =>
       log.warn({ problem: `${object}: ${why}` }, 'this was left out of the routes: correct the object'),
@@ -95,7 +98,8 @@ export function informerSource(client: Client, clock: Clock, log: Logger, onServ
     servedVersion,
     async start(onChange: (change: RouteChange) => void): Promise<void> {
       for (const informer of informers) informer.start();
-      await Promise.all(informers.map(({ synced }) => synced));
+      await Promise.all([ingresses.synced, services.synced, slices.synced]);
+      await syncedOrAbsent(revisions, clock);
       while (!table.isSettled) {
         onChange(table.take(changesPerTurn));
         await new Promise((resolve) => setImmediate(resolve));
@@ -109,6 +113,14 @@ export function informerSource(client: Client, clock: Clock, log: Logger, onServ
       await Promise.all(informers.map((informer) => informer.stop()));
     },
   };
+}
+
+/** Revisions add limits where there are any: a cluster without Serving does not know the kind. */
+async function syncedOrAbsent({ synced }: Informer<Revision>, clock: Clock): Promise<void> {
+  const enough = new AbortController();
+  const patience = sleep(clock, revisionsWaitMs, enough.signal).catch(() => {}); // They were faster.
+  await Promise.race([synced, patience]);
+  enough.abort();
 }
 
 /** Only the status has changed, which is written often and changes no route. */

@@ -1,14 +1,27 @@
 import type { CoreService } from '../../api/core/service.ts';
+import type { Key } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import type { Revision } from '../../api/serving/revision.ts';
-import { defaultLimits, type Limits } from './change.ts';
-import type { Report } from './problems.ts';
+import { defaultLimits, type Limits, type Problem, type Target } from './change.ts';
+import { reportOf } from './problems.ts';
 
-/** The name of the revision whose Service this is, as Serving says on it. */
-export const revisionOf = ({ metadata }: CoreService): string | undefined => metadata.labels?.[labels.revision];
+/** The limits of the revision whose Service this is, as Serving says on it; Knative's defaults for any other. */
+export function limitsOf(
+  { metadata }: CoreService,
+  revisionAt: (key: Key) => Revision | undefined,
+  problems: Problem[],
+): Limits & Pick<Target, 'revision'> {
+  const name = metadata.labels?.[labels.revision];
+  if (name === undefined) return { ...defaultLimits, revision: undefined };
+  const revision = revisionAt({ namespace: metadata.namespace ?? '', name });
+  // It is routed to as soon as its Service is here; its limits follow.
+  return { ...(revision ? limitsIn(revision, problems) : defaultLimits), revision: name };
+}
 
-/** What a revision's spec says of its requests; `report` hears of what is no number. */
-export function limitsOf({ spec }: Revision, report: Report): Limits {
+/** What a revision's spec says of its requests. */
+function limitsIn(revision: Revision, problems: Problem[]): Limits {
+  const { spec } = revision;
+  const report = reportOf('Revision', revision, 'spec', problems);
   const amount = (field: keyof Revision['spec'], otherwise: number): number => {
     const value: unknown = spec?.[field];
     if (value === undefined) return otherwise;

@@ -2,12 +2,10 @@ import type { CoreService } from '../../api/core/service.ts';
 import type { EndpointSlice } from '../../api/discovery/endpoint-slice.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import type { Ingress } from '../../api/networking/ingress.ts';
-import type { Revision } from '../../api/serving/revision.ts';
 import { addressesOf } from './addresses.ts';
-import { defaultLimits, type PathRoute, type Problem, type RouteChange, type Target, unknownTarget } from './change.ts';
+import { type Limits, type PathRoute, type Problem, type RouteChange, type Target, unknownTarget } from './change.ts';
 import { isOurs, routesOf } from './ingress.ts';
-import { attempt, reportOf } from './problems.ts';
-import { limitsOf, revisionOf } from './revision-limits.ts';
+import { attempt } from './problems.ts';
 
 /** Where the table reads what is there now; keys are `namespace/name`. */
 export interface RoutedObjects {
@@ -15,7 +13,8 @@ export interface RoutedObjects {
   service(key: string): CoreService | undefined;
   /** Of the Service `key`. */
   slices(key: string): Iterable<EndpointSlice>;
-  revision(key: string): Revision | undefined;
+  /** What bounds requests to a Service, and whose pods it leads to. */
+  limits(service: CoreService, problems: Problem[]): Limits & Pick<Target, 'revision'>;
 }
 
 /** One Ingress as the table has it. */
@@ -175,13 +174,10 @@ export class RouteTable {
   }
 
   #knownTarget(unknown: Target, service: CoreService, key: string, problems: Problem[]): Target {
-    const name = revisionOf(service);
-    const revision = name === undefined ? undefined : this.#objects.revision(`${unknown.namespace}/${name}`);
     const port = key.slice(key.indexOf(':') + 1);
     return {
       ...unknown,
-      ...(revision ? limitsOf(revision, reportOf('Revision', revision, 'spec', problems)) : defaultLimits),
-      revision: name,
+      ...this.#objects.limits(service, problems),
       endpoints: addressesOf(service, port, this.#objects.slices(serviceOf(key)), problems),
     };
   }

@@ -11,6 +11,7 @@ import { type Ingress, IngressKind, type IngressPath } from '../../../api/networ
 import { labels } from '../../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../../api/serving/revision.ts';
 import type { PathRoute, Problem, RouteChange, Target } from '../change.ts';
+import { limitsOf } from '../revision-limits.ts';
 import { RouteTable } from '../table.ts';
 
 export const ingress = (
@@ -85,7 +86,7 @@ export class TableWorld {
       ingress: (key) => this.#look<Ingress>(`Ingress ${key}`),
       service: (key) => this.#look<CoreService>(`Service ${key}`),
       slices: (key) => this.#slices.filter((one) => serviceOf(one) === key),
-      revision: (key) => this.#look<Revision>(`Revision ${key}`),
+      limits: (of, problems) => limitsOf(of, (key) => this.#look<Revision>(`Revision ${keyText(key)}`), problems),
     },
     (problem) => this.problems.push(problem),
   );
