@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { connect } from 'node:tls';
 import { ApiError } from '../../api/status.ts';
 import { type Kettle, KettleKind, kettles } from './testing/kettles.ts';
 import { askingFor, openApi } from './testing/open-api.ts';
@@ -31,8 +32,32 @@ async function kitchen(t: TestContext) {
     for await (const chunk of response) chunks.push(chunk as Buffer);
     return { code: response.statusCode ?? 0, json: JSON.parse(Buffer.concat(chunks).toString()) };
   };
+  /** Asks for another protocol, sends `first` at once, and resolves with what comes until it has been answered. */
+  const dial = async (method: string, path: string, first = '', as: object = agent.options) => {
+    const { hostname: host, port } = new URL(url);
+    const socket = connect({ host, port: Number(port), ca: read('ca.crt'), ...as });
+    t.after(() => socket.destroy());
+    socket.setEncoding('utf8');
+    socket.write(`${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: whistle\r\n\r\n${first}`);
+    const reader = socket[Symbol.asyncIterator]();
+    const until = async (isAll: (text: string) => boolean) => {
+      let text = '';
+      while (!isAll(text)) {
+        const { value, done } = await reader.next();
+        if (done) break;
+        text += value;
+      }
+      return text;
+    };
+    const head = await until((text) => first !== '' && text.endsWith(first.toUpperCase()));
+    const say = async (text: string) => {
+      socket.write(text);
+      return await until((answer) => answer.length >= text.length);
+    };
+    return { head, say };
+  };
   await ask('POST', collection, { metadata: { name: 'k' }, spec: { litres: 2 }, status: { degrees: 99 } });
-  return { api, ask, open };
+  return { api, ask, dial, open };
 }
 
 interface Discovered {
@@ -68,6 +93,7 @@ describe('a resource that a strategy in one file makes', () => {
       { ...own, name: 'kettles', singularName: 'kettle', verbs: stored },
       { ...own, name: 'kettles/status', verbs },
       { ...own, name: 'kettles/boil', kind: 'Boil', verbs: ['create'] },
+      { ...own, name: 'kettles/whistle', verbs: ['get'] },
       { ...own, name: 'kettles/steam', verbs: ['get'] },
     ]);
     const aggregated = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
@@ -91,6 +117,7 @@ describe('a resource that a strategy in one file makes', () => {
       ['', 'get:get', 'put:put', 'patch:patch', 'delete:delete'],
       ['/status', 'get:get', 'put:put', 'patch:patch'],
       ['/boil', 'post:post'],
+      ['/whistle', 'get:connect'],
       ['/steam', 'get:connect'],
     ]);
     const { schemas } = json.components as { schemas: Record<string, object> };
@@ -119,6 +146,26 @@ describe('a resource that a strategy in one file makes', () => {
       if (steam.length > 10) break; // Which ends the request.
     }
     assert.match(steam, /^~+$/);
+  });
+
+  test('goes on in another protocol on the connection, behind the same door', async (t) => {
+    const { dial } = await kitchen(t);
+    const path = `${collection}/k/whistle`;
+    const whistled = await dial('GET', `${path}?tune=high`, 'tea for');
+    assert.match(whistled.head, /^HTTP\/1\.1 101 [\s\S]*kubernetes-admin TEA FOR$/);
+    assert.equal(await whistled.say(' two'), ' TWO');
+    assert.equal(await whistled.say('burst').catch(() => ''), '', 'it ends, and nothing that is no whistle is said');
+    const refusals: [code: number, method: string, path: string][] = [
+      [400, 'GET', path],
+      [405, 'POST', `${path}?tune=high`],
+      [404, 'GET', `${collection}/k/absent`],
+      [501, 'GET', `${collection}/k/steam`],
+      [501, 'GET', `${collection}/k`],
+    ];
+    for (const [code, method, to] of refusals) {
+      assert.match((await dial(method, to)).head, new RegExp(`^HTTP/1\\.1 ${code} [\\s\\S]*"code":${code}`), to);
+    }
+    assert.match((await dial('GET', `${path}?tune=high`, '', {})).head, /^HTTP\/1\.1 401 /);
   });
 
   const refused: [method: string, path: string, code: number][] = [

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
@@ -85,6 +86,18 @@ export interface Action extends Offered {
 export interface Stream extends Offered {
   type: 'stream';
   serve(request: ResourceRequest): Promise<void>;
-  /** Takes over a connection on which the client asks for another protocol. Without it such a request is refused. */
-  upgrade?(request: RequestInfo, connection: Duplex, head: Buffer): Promise<void>;
+  /**
+   * Takes over a connection on which the client asks for another protocol, and resolves when it has ended. What it
+   * throws before it has written anything is told. Without it such a request is refused.
+   */
+  upgrade?(request: RequestInfo, connection: Upgrade): Promise<void>;
+}
+
+/** A connection that HTTP has let go of: what is written first is the answer, `101 Switching Protocols` or another. */
+export interface Upgrade {
+  query: URLSearchParams;
+  headers: IncomingHttpHeaders;
+  socket: Duplex;
+  /** What the client sent after its request. */
+  head: Buffer;
 }

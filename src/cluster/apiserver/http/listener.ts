@@ -1,8 +1,7 @@
-import { type IncomingMessage as Request, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { IncomingMessage as Request, Server, ServerResponse } from 'node:http';
 import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
-import type { ApiError } from '../../../api/status.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { IncomingMessage, Pipelines } from '../../../lib/node-http.ts';
 import { type ListenHandle, listen, loopback, urlOf } from '../../../observe/listen.ts';
@@ -84,7 +83,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   server.on('request', (request, response) =>
     door.accept(request as unknown as Request, response as unknown as ServerResponse),
   );
-  server.on('upgrade', (request: Request, socket: TLSSocket) => refuse(door.refusalOf(request), socket, limits));
+  server.on('upgrade', (request: Request, socket: TLSSocket, head: Buffer) => door.upgrade(request, socket, head));
   const sockets = new Set<TLSSocket>();
   server.on('secureConnection', (socket: TLSSocket) => {
     sockets.add(socket);
@@ -142,19 +141,6 @@ function writeKubeconfigs(dataDir: string, url: string, { ca, clients }: Pki): s
   const path = join(dataDir, 'kubeconfig');
   writeSecret(path, text('kubernetes-admin', clients.admin));
   return path;
-}
-
-/** Tells why, on a connection that was to be upgraded, and ends it. */
-function refuse(error: ApiError, socket: TLSSocket, { requestMs }: Limits): void {
-  const body = `${JSON.stringify(error.toStatus())}\n`;
-  // HTTP has let go of the socket: nobody else listens to its errors, or ends it when the client does not.
-  socket.on('error', () => socket.destroy());
-  socket.setTimeout(requestMs, () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${error.code} ${STATUS_CODES[error.code]}\r\nContent-Type: application/json\r\nConnection: close\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    () => socket.destroy(),
-  );
 }
 
 /** Node closes idle connections of HTTP/1.1 by itself, those of HTTP/2 never. */

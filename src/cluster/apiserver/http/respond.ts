@@ -1,5 +1,7 @@
 import type { ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import { ApiError } from '../../../api/status.ts';
@@ -7,6 +9,7 @@ import { messageOf } from '../../../lib/errors.ts';
 import { toYaml } from '../../../lib/yaml.ts';
 import { asApiError } from '../machinery.ts';
 import { type Exchange, isGone } from './exchange.ts';
+import type { Limits } from './limits.ts';
 
 const compress = promisify(gzip);
 /** Smaller answers are not worth the time (kube-apiserver's threshold), and are sent whole. */
@@ -187,4 +190,15 @@ function warningHeaders(warnings: readonly string[]): string[] {
     kept.push(`299 - "${warning.replace(/[^\x20-\x7e]/g, ' ').replace(/["\\]/g, '\\$&')}"`);
   }
   return kept;
+}
+
+/** Tells why, on a connection that was to be upgraded, and ends it. */
+export function refuseUpgrade(error: ApiError, socket: TLSSocket, { requestMs }: Limits): void {
+  const body = `${JSON.stringify(error.toStatus())}\n`;
+  socket.setTimeout(requestMs, () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${error.code} ${STATUS_CODES[error.code]}\r\nContent-Type: application/json\r\nConnection: close\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    () => socket.destroy(),
+  );
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { authorize } from '../authorize.ts';
-import type { Verb } from '../request-info.ts';
+import type { RequestInfo, UserInfo, Verb } from '../request-info.ts';
 import type { Pipeline, ServedResource } from '../resources.ts';
 import { notAllowed, notServed, requireOffered } from '../served-resource.ts';
 import type { Exchange } from './exchange.ts';
@@ -24,25 +24,31 @@ const healthPaths = /^\/(healthz|livez|readyz)(\/.*)?$/;
 /** Answers one request. Throws ApiError. */
 export async function route(exchange: Exchange, options: RouterOptions): Promise<void> {
   const { documents, onRoute, pipeline } = options;
-  const { path, resource, verb } = enter(exchange, pipeline);
+  const entered = enter(exchange, pipeline);
+  const { path, resource, verb } = entered;
   if (healthPaths.test(exchange.path)) return sendText(exchange, 'ok');
   if (!path) {
     onRoute(exchange, exchange.method.toLowerCase(), 'documents');
     if (await documents.serve(exchange)) return;
     throw notServed();
   }
-  if (!resource) throw notServed();
+  if (resource) onRoute(exchange, verb ?? exchange.method.toLowerCase(), qualified(path));
+  const { clock, log } = options;
+  const info = infoOf(entered, exchange.user);
+  const request = { exchange, info, pipeline, log, now: () => clock.now() };
+  const offered = requireOffered(info);
+  return offered?.type === 'stream' ? offered.serve(request) : serveResource(request);
+}
+
+/** Who asks for what. Throws ApiError 404 or 405 when it is nothing that is served. */
+export function infoOf({ path, resource, verb }: Entered, user: UserInfo): RequestInfo {
+  if (!path || !resource) throw notServed();
   const { name, namespace, subresource } = path;
-  onRoute(exchange, verb ?? exchange.method.toLowerCase(), qualified(path));
   const isScoped = resource.kind.isNamespaced === (namespace !== undefined);
   if (!isScoped && (name !== undefined || verb === 'create')) throw notServed();
   if (subresource !== undefined && !resource.subresources.has(subresource)) throw notServed();
   if (verb === undefined) throw notAllowed();
-  const { clock, log } = options;
-  const info = { user: exchange.user, verb, resource, namespace, name, subresource };
-  const request = { exchange, info, pipeline, log, now: () => clock.now() };
-  const offered = requireOffered(info);
-  return offered?.type === 'stream' ? offered.serve(request) : serveResource(request);
+  return { user, verb, resource, namespace, name, subresource };
 }
 
 /** What a request is about, once the door has let it in; of whatever kind it is. Throws ApiError 403. */

@@ -9,13 +9,13 @@ import type { Logger } from '../../../observe/log.ts';
 import { isPublic } from '../authorize.ts';
 import type { UserInfo } from '../request-info.ts';
 import type { Resources } from '../resources.ts';
-import { notOffered } from '../strategies/pods.ts';
+import { requireOffered } from '../served-resource.ts';
 import { breakOff, type Exchange, flag, isGone } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { requestMetrics } from './metrics.ts';
 import { parseResourcePath } from './paths.ts';
-import { sendError } from './respond.ts';
-import { enter, type RouterOptions, route } from './router.ts';
+import { refuseUpgrade, sendError } from './respond.ts';
+import { enter, infoOf, type RouterOptions, route } from './router.ts';
 
 export interface DoorOptions {
   router: RouterOptions;
@@ -58,21 +58,37 @@ export class Door {
   }
 
   /**
-   * Why an upgrade of the connection is refused: it passes the same door as any request, but nobody offers another
-   * protocol yet. Never throws.
+   * Hands a connection to what goes on in another protocol on it, through the same door as any request. Never throws,
+   * and leaves no promise behind that rejects.
    */
-  refusalOf(request: IncomingMessage): ApiError {
-    const { log, router } = this.#options;
+  upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): void {
+    socket.on('error', () => socket.destroy()); // HTTP has let go of the socket: nobody else listens to its errors.
+    const before = socket.bytesWritten;
+    this.#upgrade(request, socket, head).catch((error: unknown) => {
+      const { limits, log } = this.#options;
+      if (socket.destroyed) return; // The client has broken off, or the server stops.
+      if (!(error instanceof ApiError)) log.error({ err: error, path: request.url }, 'an upgraded connection failed');
+      if (socket.bytesWritten > before) socket.destroy();
+      else refuseUpgrade(error instanceof ApiError ? error : internalError(), socket, limits);
+    });
+  }
+
+  async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
+    const { pathname: path, searchParams: query } = parseUrl(request.url ?? '/');
+    const user = userOf(request);
+    if (!user) throw unauthorized();
+    const info = infoOf(
+      enter({ method: request.method ?? 'GET', path, query, user }, this.#options.router.pipeline),
+      user,
+    );
+    const stream = requireOffered(info);
+    if (stream?.type !== 'stream' || !stream.upgrade)
+      throw new ApiError(501, 'NotImplemented', `${path} has only HTTP`);
+    const leave = this.#enterLongRunning();
     try {
-      const { pathname: path, searchParams: query } = parseUrl(request.url ?? '/');
-      const user = userOf(request);
-      if (!user) return unauthorized();
-      enter({ method: request.method ?? 'GET', path, query, user }, router.pipeline);
-      return notOffered(path.split('/').at(-1) ?? '');
-    } catch (error) {
-      if (error instanceof ApiError) return error;
-      log.error({ err: error, path: request.url }, 'an upgrade could not be judged');
-      return new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more');
+      await stream.upgrade(info, { query, headers: request.headers, socket, head });
+    } finally {
+      leave();
     }
   }
 
@@ -122,9 +138,7 @@ export class Door {
     const { clock, limits } = this.#options;
     if (isPublic(exchange.path)) return () => {};
     if (isLongRunning(exchange, this.#options.router.pipeline.resources)) {
-      if (this.#longRunning >= limits.longRunningMax) throw tooMany(`${limits.longRunningMax} watches`);
-      this.#longRunning++;
-      return () => this.#longRunning--;
+      return this.#enterLongRunning();
     }
     if (this.#requests >= limits.requestsMax) throw tooMany(`${limits.requestsMax} requests`);
     this.#requests++;
@@ -140,6 +154,13 @@ export class Door {
       if (response.writableFinished || isGone(exchange)) leave();
       else response.once('close', leave);
     };
+  }
+
+  #enterLongRunning(): () => void {
+    const { longRunningMax } = this.#options.limits;
+    if (this.#longRunning >= longRunningMax) throw tooMany(`${longRunningMax} watches`);
+    this.#longRunning++;
+    return () => this.#longRunning--;
   }
 
   #expire(exchange: Exchange): void {
@@ -174,6 +195,9 @@ export class Door {
 }
 
 const unauthorized = () => new ApiError(401, 'Unauthorized', 'Unauthorized');
+
+const internalError = () =>
+  new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more');
 
 const tooMany = (what: string) =>
   new ApiError(429, 'TooManyRequests', `the server is at ${what}, which is all it serves at once: try again later`, {

@@ -52,14 +52,8 @@ export const pods = (podLogs: PodLogs | undefined): Strategy<Pod> => ({
 });
 
 function upgraded(name: string): Stream {
-  return {
-    type: 'stream',
-    verbs: ['create', 'get'],
-    async serve() {
-      throw notOffered(name);
-    },
+  const refuse = async () => {
+    throw new ApiError(501, 'NotImplemented', `the process driver of this node does not offer ${name} yet`);
   };
+  return { type: 'stream', verbs: ['create', 'get'], serve: refuse, upgrade: refuse };
 }
-
-export const notOffered = (name: string) =>
-  new ApiError(501, 'NotImplemented', `the process driver of this node does not offer ${name} yet`);

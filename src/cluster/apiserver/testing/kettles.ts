@@ -69,6 +69,24 @@ export const kettles: Strategy<Kettle> = {
         } as KubeObject;
       },
     },
+    whistle: {
+      type: 'stream',
+      verbs: ['get'],
+      async serve() {
+        throw badRequest('one whistles with `Upgrade: whistle`');
+      },
+      async upgrade({ user }, { query, socket, head }) {
+        if (query.get('tune') !== 'high') throw badRequest('the tune is high');
+        socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: whistle\r\n\r\n');
+        socket.write(`${user.name} `);
+        socket.unshift(head);
+        for await (const chunk of socket) {
+          if (`${chunk}` === 'burst') throw new Error('the whistle burst');
+          socket.write(`${chunk}`.toUpperCase());
+        }
+        socket.end();
+      },
+    },
     steam: {
       type: 'stream',
       verbs: ['get'],
