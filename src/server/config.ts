@@ -37,7 +37,7 @@ export interface Config {
   ports: Ports;
   /** The Kubernetes that features run on. */
   substrate: SubstrateName;
-  /** Of the cluster, where that is the substrate. */
+  /** Of the cluster, where that is the substrate; the one that this process runs in unless given. */
   kubeconfig?: string;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }

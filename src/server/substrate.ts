@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
 import type { Client } from '../kube/client.ts';
-import { httpClient } from '../kube/http/index.ts';
+import { httpClient, inCluster } from '../kube/http/index.ts';
 import { install } from '../kube/install.ts';
 import type { Controller } from '../kube/reconciler.ts';
 import type { Logger } from '../observe/log.ts';
@@ -61,6 +61,5 @@ export const namespacesOf = (features: readonly Feature[]): string[] =>
   features.flatMap((feature) => feature.config?.namespace ?? []);
 
 function connectToCluster({ kubeconfig }: Config): Client {
-  if (kubeconfig === undefined) throw new Error('config.kubeconfig is not set: it says which cluster is meant');
-  return httpClient({ kubeconfigPath: kubeconfig });
+  return httpClient(kubeconfig === undefined ? () => inCluster() : { kubeconfigPath: kubeconfig });
 }

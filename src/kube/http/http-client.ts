@@ -25,6 +25,9 @@ export interface WriteOptions {
   fieldValidation?: 'Strict';
 }
 
+/** Where the server is, and who we are there; a function is asked again when that may have changed. */
+export type ServerOptions = { kubeconfigPath: string; context?: string } | Connection | (() => Promise<Connection>);
+
 interface WireList<T> {
   metadata: { resourceVersion: string; continue?: string };
   items: T[] | null;
@@ -34,10 +37,7 @@ interface WireList<T> {
  * The Client for any Kubernetes API server over HTTP. Nothing is connected before the first request. Failures are
  * ApiError when the server answered, KittiwakeError API_UNREACHABLE when it did not.
  */
-export function httpClient(
-  options: { kubeconfigPath: string; context?: string } | Connection,
-  { fieldValidation }: WriteOptions = {},
-): Client {
+export function httpClient(options: ServerOptions, { fieldValidation }: WriteOptions = {}): Client {
   const transport = httpTransport(options);
 
   const ask = async <T extends KubeObject>(request: HttpRequest): Promise<T> =>
@@ -119,7 +119,8 @@ export function httpClient(
 }
 
 /** Plain requests to an API server, for what the Client does not offer: Tables, logs. */
-export function httpTransport(options: { kubeconfigPath: string; context?: string } | Connection): Transport {
+export function httpTransport(options: ServerOptions): Transport {
+  if (typeof options === 'function') return new Transport(options);
   return new Transport(() =>
     'server' in options ? Promise.resolve(options) : readKubeconfig(options.kubeconfigPath, options.context),
   );
