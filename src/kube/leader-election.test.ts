@@ -90,7 +90,7 @@ describe('of several candidates', () => {
   }
 
   test('one leads, and gives way to another when it stops', async (t) => {
-    const { pass, run, log, lease, stop } = candidates();
+    const { pass, run, log, leading, lease, stop } = candidates();
     t.after(stop);
     const first = run('first');
     await pass(1);
@@ -102,7 +102,10 @@ describe('of several candidates', () => {
     assert.equal(held?.spec?.holderIdentity, 'first');
     assert.equal(held?.spec?.leaseDurationSeconds, 15);
     assert.match(held?.spec?.renewTime ?? '', /\.\d{6}Z$/);
+    const client = leading.get('first')?.client;
     await first.stop();
+    assert.equal(first.isLeading, false);
+    await assert.rejects(async () => await client?.create(ConfigMapKind, configMap('late')), NotLeader);
     assert.equal((await world.client.get(LeaseKind, lease))?.spec?.holderIdentity, '');
     await pass(3);
     assert.deepEqual(log, ['first leads', 'first ends', 'second leads']);
