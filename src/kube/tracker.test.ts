@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { ensureNamespace, openWorld, type World } from '../../test/world.ts';
 import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
 import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
@@ -9,10 +10,13 @@ import { type KubeObject, keyOf } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
 import { defineGadgets, GadgetKind, gadget, gadgetDefinitionKey } from '../cluster/apiserver/testing/gadgets.ts';
 import { systemClock } from '../lib/clock.ts';
+import { VirtualClock } from '../lib/virtual-clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import type { Client } from './client.ts';
+import { Informers } from './informers.ts';
 import type { Controller, ReconcileContext } from './reconciler.ts';
 import { runControllers } from './runner.ts';
+import { Tracker } from './tracker.ts';
 
 const configMap = (namespace: string, name: string, data: Record<string, string> = {}): ConfigMap => ({
   apiVersion: 'v1',
@@ -136,7 +140,7 @@ describe('what a reconcile looked at', () => {
         await until(() => looked === 3);
         assert.deepEqual(watches, ['ConfigMap *', `Secret ${namespace}`]);
         await world.client.delete(ConfigMapKind, { namespace, name: 'b' });
-        while (watches.length > 1) await new Promise((resolve) => setImmediate(resolve));
+        while (watches.length > 1) await setImmediate();
         assert.deepEqual(watches, ['ConfigMap *']);
       },
       noting(watches),
@@ -230,5 +234,60 @@ describe('what a reconcile looked at', () => {
       },
     );
     assert.deepEqual(calls.toSorted(), ['a first', 'a second', 'b first', 'b second']);
+  });
+});
+
+describe('a tracker whose first reading and first watch are under way together', () => {
+  const key = { namespace: 'n', name: 'a' };
+  const version = (resourceVersion: string): ConfigMap => {
+    const object = configMap('n', 'a');
+    return { ...object, metadata: { ...object.metadata, uid: 'a', resourceVersion } };
+  };
+
+  /** Answers when, and with what, the test says. */
+  function scripted() {
+    const read = Promise.withResolvers<ConfigMap | undefined>();
+    const watched = Promise.withResolvers<ConfigMap>();
+    const client = {
+      get: () => read.promise,
+      async *watch(_kind: unknown, { signal }: { signal: AbortSignal }) {
+        yield { type: 'ADDED', object: await watched.promise };
+        yield { type: 'BOOKMARK', resourceVersion: '9', isInitialEnd: true };
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+    } as unknown as Client;
+    const informers = new Informers(client, { clock: new VirtualClock(), log: silentLogger });
+    const calls: string[] = [];
+    const round = new Tracker(client, informers, (who) => calls.push(who)).begin('who');
+    return { calls, informers, read, watched, round, looking: round.look(ConfigMapKind, key) };
+  }
+
+  for (const [what, readVersion, expected] of [
+    ['tells what came in between', '1', ['who']],
+    ['does not tell what was read', '2', []],
+  ] as const) {
+    test(what, async (t) => {
+      const { calls, informers, looking, read, watched } = scripted();
+      t.after(() => informers.stop());
+      watched.resolve(version('2'));
+      await setImmediate();
+      read.resolve(version(readVersion));
+      assert.equal((await looking)?.metadata.resourceVersion, readVersion);
+      await setImmediate();
+      assert.deepEqual(calls, expected);
+    });
+  }
+
+  test('has who read come again when the watch is refused afterwards', async (t) => {
+    const { calls, informers, looking, read, round, watched } = scripted();
+    t.after(() => informers.stop());
+    read.resolve(undefined);
+    assert.equal(await looking, undefined);
+    assert.equal(round.unwatchedMs(), undefined);
+    round.end(true);
+    watched.reject(new ApiError(403, 'Forbidden', 'configmaps is forbidden'));
+    await setImmediate();
+    assert.deepEqual(calls, ['who']);
+    assert.equal(round.unwatchedMs(), 2_000);
   });
 });
