@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { openWorld, type World } from '../../../test/world.ts';
+import { ensureNamespace, openWorld, type World } from '../../../test/world.ts';
 import { type Lease, LeaseKind } from '../../api/coordination/lease.ts';
 import { gatewayLeaseNamespace, gatewayStateOf } from '../../api/networking/gateway-lease.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
@@ -10,8 +10,8 @@ import { Acknowledgement } from './acknowledgement.ts';
 const key = { namespace: gatewayLeaseNamespace, name: 'g' };
 
 describe('what a gateway says of itself', () => {
-  async function open(test: (world: World, clock: VirtualClock) => Promise<void>) {
-    const world = await openWorld();
+  async function open(test: (world: World, clock: VirtualClock) => Promise<void>, namespaces?: string[]) {
+    const world = await openWorld(namespaces === undefined ? {} : { namespaces });
     try {
       await test(world, new VirtualClock());
     } finally {
@@ -87,4 +87,15 @@ describe('what a gateway says of itself', () => {
       await until(world, (lease) => stateOf(lease, clock)?.servedVersion === 2n);
       await acknowledgement.stop();
     }));
+
+  it('holds up nothing where it is refused, and is said as soon as it is not', () =>
+    open(async (world, clock) => {
+      const { acknowledgement } = gatewayOf(world, clock, 'a');
+      await acknowledgement.claim();
+      assert.equal(await world.client.get(LeaseKind, key), undefined);
+      await ensureNamespace(world.client, gatewayLeaseNamespace);
+      await clock.advance(5_000);
+      await until(world, Boolean);
+      await acknowledgement.stop();
+    }, []));
 });

@@ -37,6 +37,7 @@ export class Acknowledgement {
   #lease: Lease | undefined;
   #isWriting = false;
   #isDue = false;
+  #isHeard = true;
   #cancelTimer: (() => void) | undefined;
 
   constructor(options: AcknowledgementOptions) {
@@ -48,16 +49,15 @@ export class Acknowledgement {
    * in between. An API that cannot be reached is waited for; one that refuses is not.
    */
   async claim(): Promise<void> {
-    const { clock, log } = this.#options;
     const { signal } = this.#abort;
     while (!signal.aborted) {
       try {
         await this.#put();
         break;
       } catch (error) {
-        log.warn({ reason: messageOf(error) }, 'this gateway could not be made known yet');
-        if (error instanceof ApiError && !isConflict(error) && !isAlreadyExists(error)) break;
-        await sleep(clock, retryMs, signal).catch(() => {}); // Stopped: the loop's condition sees it.
+        this.#failed(error);
+        if (isRefusal(error)) break;
+        await sleep(this.#options.clock, retryMs, signal).catch(() => {}); // Stopped: the loop's condition sees it.
       }
     }
     this.#renewAfter(renewMs);
@@ -93,8 +93,8 @@ export class Acknowledgement {
         await this.#put();
       }
     } catch (error) {
-      nextMs = retryMs;
-      this.#options.log.warn({ reason: messageOf(error) }, 'telling which routes are served failed: trying again');
+      this.#failed(error);
+      if (!isRefusal(error)) nextMs = retryMs;
     }
     this.#isWriting = false;
     this.#renewAfter(nextMs);
@@ -114,6 +114,7 @@ export class Acknowledgement {
       this.#lease = known
         ? await client.update(LeaseKind, { ...wanted, metadata: { ...known.metadata, ...wanted.metadata } })
         : await client.create(LeaseKind, wanted);
+      this.#isHeard = true;
     } catch (error) {
       const isAsWritten = this.#lease !== undefined;
       this.#lease = undefined;
@@ -125,8 +126,21 @@ export class Acknowledgement {
     }
   }
 
+  /** Says so once, until it succeeds again. */
+  #failed(error: unknown): void {
+    const { log } = this.#options;
+    const fields = { reason: messageOf(error) };
+    if (this.#isHeard)
+      log.warn(fields, 'telling which routes this gateway has failed: new ones may have to wait for it');
+    this.#isHeard = false;
+  }
+
   #yieldTo(successor: string | undefined): void {
     this.#options.log.info({ name: this.#options.name, successor }, 'another gateway has taken over this name');
     this.#abort.abort();
   }
 }
+
+/** The server has answered, and will answer the same: it is not asked again and again. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof ApiError && !isConflict(error) && !isAlreadyExists(error);

@@ -60,4 +60,32 @@ describe('the source of routes', () => {
     await source.stop();
     await world.stop();
   });
+
+  it('tells nothing of a status that is written, and says up to which version all is told', async () => {
+    const world = await openWorld();
+    const { client } = world;
+    const told: string[] = [];
+    const versions: (string | undefined)[] = [];
+    const source = informerSource(client, systemClock, silentLogger, () => versions.push(source.servedVersion()));
+    assert.equal(source.servedVersion(), undefined);
+    await source.start(({ hosts }) => told.push(...hosts.keys()));
+    const ingressOf = (name: string) => ({
+      apiVersion: apiVersionOf(IngressKind),
+      kind: 'Ingress',
+      metadata: { name, namespace: 'default' },
+      spec: { rules: [{ hosts: [name], http: { paths: [] } }] },
+    });
+    const isServed = async (version = '') => {
+      while (!(BigInt(versions.at(-1) ?? 0) >= BigInt(version))) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const first = await client.create(IngressKind, ingressOf('first'));
+    await isServed(first.metadata.resourceVersion);
+    assert.deepEqual(told, ['first']);
+    await client.update(IngressKind, { ...first, status: { observedGeneration: 1 } }, 'status');
+    const second = await client.create(IngressKind, ingressOf('second'));
+    await isServed(second.metadata.resourceVersion);
+    assert.deepEqual(told, ['first', 'second']);
+    await source.stop();
+    await world.stop();
+  });
 });
