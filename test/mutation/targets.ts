@@ -10,6 +10,7 @@ const beside = (file: string, ...more: string[]): Target => ({
 });
 
 const sqlite = 'src/eventing/backends/sqlite/sqlite-log.test.ts';
+const sqliteOwners = 'src/eventing/backends/sqlite/sqlite-log-owners.test.ts';
 const sqliteBackend = 'src/eventing/backends/sqlite/sqlite-backend.test.ts';
 const dispatching = 'src/eventing/broker/dispatcher-steps.test.ts';
 const deadlines = 'src/eventing/broker/dispatcher-deadlines.test.ts';
@@ -42,7 +43,7 @@ export const targets: readonly Target[] = [
   // The event log
   beside('src/eventing/backends/sqlite/progress.ts'),
   beside('src/eventing/backends/sqlite/tail.ts'),
-  beside('src/eventing/backends/sqlite/sqlite-log.ts', sqliteBounds, sqliteBackend),
+  beside('src/eventing/backends/sqlite/sqlite-log.ts', sqliteBounds, sqliteOwners, sqliteBackend),
   { file: 'src/eventing/backends/sqlite/log-cursor.ts', tests: [sqlite, sqliteBounds] },
   beside('src/eventing/backends/sqlite/sqlite-file.ts', sqlite, sqliteBackend),
   beside('src/eventing/backends/sqlite/sqlite-subscription.ts'),

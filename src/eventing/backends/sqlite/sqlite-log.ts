@@ -148,13 +148,13 @@ export class SqliteLog implements EventLog {
     return [...this.#cursors.values()].map(({ consumer, owner }) => ({ name: consumer, owner }));
   }
 
-  /** The consumer's place, on disk; a consumer that has none starts at the end. Its owner stays unless one is given. */
-  async cursor(consumer: string, owner?: string): Promise<LogCursor> {
+  /** The consumer's place, on disk; a consumer that has none starts at the end. */
+  async cursor(consumer: string, owner = ''): Promise<LogCursor> {
     const opening = this.#opening.get(consumer);
     if (opening) return opening;
     const known = this.#cursors.get(consumer);
-    if (known && (owner ?? known.owner) === known.owner) return known;
-    const opened = (known ? this.#handOver(known, owner ?? '') : this.#openCursor(consumer, owner ?? '')).finally(() =>
+    if (known?.owner === owner) return known;
+    const opened = (known ? this.#handOver(known, owner) : this.#openCursor(consumer, owner)).finally(() =>
       this.#opening.delete(consumer),
     );
     this.#opening.set(consumer, opened);
