@@ -12,7 +12,7 @@ testPromises(
     workload: new URL('workloads/broker.ts', import.meta.url),
     async inspect(folder) {
       readKnown(join(folder, 'broker', 'known.json'));
-      const log = await owedIn(join(folder, 'broker', 'logs', 'default', 'b.db'), [work, collect]);
+      const log = await owedIn(join(folder, 'broker', 'logs'), [work, collect]);
       // An event is owed for as long as it is to be worked on, or its reply is to be collected.
       const states = new Map<string, string>();
       for (const key of log.states.keys()) {

@@ -6,8 +6,7 @@ testPromises(
   {
     name: 'event log',
     workload: new URL('workloads/event-log.ts', import.meta.url),
-    inspect: (folder) =>
-      owedIn(join(folder, 'broker', 'logs', 'default', 'b.db'), ['quick', 'slow', 'late', 'forgotten']),
+    inspect: (folder) => owedIn(join(folder, 'broker', 'logs'), ['default/quick', 'default/slow', 'late', 'forgotten']),
   },
   {
     disks: 120,

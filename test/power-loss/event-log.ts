@@ -1,16 +1,18 @@
-import { SqliteLog } from '../../src/eventing/backends/sqlite/sqlite-log.ts';
+import { join } from 'node:path';
+import { sqliteBackend } from '../../src/eventing/backends/sqlite/sqlite-backend.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { integrity } from './integrity.ts';
 import type { Found } from './ledger.ts';
 
-/** What a broker's log owes to each consumer, as `CONSUMER: ID`. */
-export async function owedIn(path: string, consumers: readonly string[]): Promise<Found> {
+/** What the log of `default/b` in the folder owes to each consumer, as `CONSUMER: ID`. */
+export async function owedIn(dir: string, consumers: readonly string[]): Promise<Found> {
   const onFailure = (error: unknown) => {
     throw error;
   };
   const found: Found = { states: new Map(), floors: new Map(), broken: [] };
-  const log = new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
+  const backend = sqliteBackend({ dir, clock: systemClock });
+  const log = await backend.open({ namespace: 'default', name: 'b' }, { log: silentLogger, onFailure });
   found.floors?.set('offset', log.end);
   for (const consumer of consumers) {
     const cursor = await log.cursor(consumer);
@@ -28,6 +30,6 @@ export async function owedIn(path: string, consumers: readonly string[]): Promis
     }
   }
   await log.close();
-  found.broken.push(...integrity(path));
+  found.broken.push(...integrity(join(dir, 'default', 'b.db')));
   return found;
 }

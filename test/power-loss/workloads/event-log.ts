@@ -1,38 +1,43 @@
 /**
  * A broker's log alone: eight producers, consumers that are done with events in any order, one that comes late, one
- * that is forgotten. An event is owed to each consumer that has its place, until the consumer is done with it.
+ * that is forgotten. It begins with a log of the first format, which is taken over. An event is owed to each consumer that has its place, until the consumer is done with it.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NewEvent } from '../../../src/eventing/backends/event-log.ts';
 import type { LogCursor } from '../../../src/eventing/backends/sqlite/log-cursor.ts';
-import { SqliteLog } from '../../../src/eventing/backends/sqlite/sqlite-log.ts';
+import { sqliteBackend } from '../../../src/eventing/backends/sqlite/sqlite-backend.ts';
+import type { SqliteLog } from '../../../src/eventing/backends/sqlite/sqlite-log.ts';
+import { writeOldLog } from '../../../src/eventing/backends/sqlite/testing/old-log.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
+import { makeFolder, syncFolder } from '../../../src/lib/durable.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
 import { Random } from '../../kit/random.ts';
 import { note } from '../notes.ts';
 import { killSession, runSessions } from '../sessions.ts';
 
-const path = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs', 'default', 'b.db');
+const dir = join(process.env.POWER_LOSS_ROOT ?? '', 'broker', 'logs');
 
-function open(): SqliteLog {
+function open(): Promise<SqliteLog> {
   const onFailure = (error: unknown) => {
     throw error;
   };
-  return new SqliteLog({ path, broker: 'default/b', clock: systemClock, log: silentLogger, onFailure });
+  const backend = sqliteBackend({ dir, clock: systemClock });
+  return backend.open({ namespace: 'default', name: 'b' }, { log: silentLogger, onFailure });
 }
 
 const [seed, session] = process.argv.slice(2);
-if (seed === 'open') await open().close();
+if (seed === 'open') await (await open()).close();
 else if (session !== undefined) await work(Number(session));
 else runSessions(3);
 
 async function work(session: number): Promise<void> {
   const random = new Random(Number(seed) + session);
-  const log = open();
+  if (session === 0) leaveOldLog();
+  const log = await open();
   const cursors: LogCursor[] = [];
   const join = async (consumer: string) => cursors.push(await log.cursor(consumer));
-  for (const consumer of ['quick', 'slow', session === 0 ? 'forgotten' : 'late']) await join(consumer);
+  for (const consumer of ['default/quick', 'default/slow', session === 0 ? 'forgotten' : 'late']) await join(consumer);
   for (const cursor of cursors) {
     for (let from = cursor.position; from < log.end; ) {
       for (const { offset, event } of await log.read(from, 100)) {
@@ -62,7 +67,7 @@ async function work(session: number): Promise<void> {
       for (const cursor of cursors) {
         const events = await log.read(cursor.position, 64);
         for (const { offset, event } of events) {
-          if (cursor.isDone(offset) || random.next() < (cursor.consumer === 'quick' ? 0.1 : 0.8)) continue;
+          if (cursor.isDone(offset) || random.next() < (cursor.consumer === 'default/quick' ? 0.1 : 0.8)) continue;
           note({ tried: `${cursor.consumer}: ${event.attributes.id}`, value: null });
           cursor.done(offset);
         }
@@ -89,6 +94,15 @@ async function work(session: number): Promise<void> {
   isDone = true;
   await consuming;
   await log.close();
+}
+
+/** What an older version has left: one event, which `default/quick` has yet to get. */
+function leaveOldLog(): void {
+  makeFolder(dir);
+  note({ tried: 'default/quick: old', value: 'owed' });
+  writeOldLog(join(dir, 'default.b.uid.db'), ['quick/uid', 'slow/uid'], 'old');
+  syncFolder(dir);
+  note({ done: 'default/quick: old', value: 'owed' });
 }
 
 function eventOf(id: string, repeats: number): NewEvent {

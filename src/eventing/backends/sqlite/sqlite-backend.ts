@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
 import { makeFolder, syncFolder } from '../../../lib/durable.ts';
 import { KittiwakeError } from '../../../lib/errors.ts';
-import type { LogBackend, LogName } from '../event-log.ts';
+import type { LogBackend, LogName, OpenOptions } from '../event-log.ts';
 import { type Flush, SqliteFile } from './sqlite-file.ts';
 import { type LogLimits, SqliteLog } from './sqlite-log.ts';
 
@@ -16,8 +16,12 @@ export interface SqliteBackendOptions {
   fdatasync?: Flush | undefined;
 }
 
+export interface SqliteBackend extends LogBackend {
+  open(name: LogName, options: OpenOptions): Promise<SqliteLog>;
+}
+
 /** Logs in SQLite files, each opened by one process at a time: `DIR/NAMESPACE/NAME.db`. */
-export function sqliteBackend({ dir, limits = {}, clock, fdatasync }: SqliteBackendOptions): LogBackend {
+export function sqliteBackend({ dir, limits = {}, clock, fdatasync }: SqliteBackendOptions): SqliteBackend {
   const pathOf = ({ namespace, name }: LogName) => join(dir, segment(namespace), `${segment(name)}.db`);
   return {
     async open(name, { log, onFailure }) {

@@ -11,8 +11,8 @@ import type { Client, WatchOptions } from '../../../kube/client.ts';
 import { type Clock, systemClock } from '../../../lib/clock.ts';
 import { patienceMs } from '../../../lib/testing/patience.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { LogBackend, NewEvent } from '../../backends/event-log.ts';
-import { sqliteBackend } from '../../backends/sqlite/sqlite-backend.ts';
+import type { NewEvent } from '../../backends/event-log.ts';
+import { type SqliteBackend, sqliteBackend } from '../../backends/sqlite/sqlite-backend.ts';
 import type { Flush } from '../../backends/sqlite/sqlite-file.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { decodeHttp } from '../../cloudevents/http.ts';
@@ -110,7 +110,7 @@ export interface TestBroker extends RunningBroker {
 export const testDir = (): Promise<string> => mkdtemp(join(tmpdir(), 'kittiwake-broker-'));
 
 /** The logs of a broker in `dir`, as the platform keeps them. */
-export const logsIn = (dir: string, options: { clock?: Clock; fdatasync?: Flush | undefined } = {}): LogBackend =>
+export const logsIn = (dir: string, options: { clock?: Clock; fdatasync?: Flush | undefined } = {}): SqliteBackend =>
   sqliteBackend({ clock: systemClock, ...options, dir: join(dir, 'logs') });
 
 /** A broker that serves `default/b` with these triggers, from `dir` or a folder of its own. */
