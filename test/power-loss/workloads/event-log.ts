@@ -1,6 +1,7 @@
 /**
- * A broker's log alone: eight producers, consumers that are done with events in any order, one that comes late, one
- * that is forgotten. It begins with a log of the first format, which is taken over. An event is owed to each consumer that has its place, until the consumer is done with it.
+ * A broker's log alone, at first one of an older version: eight producers, consumers that are done with events in any
+ * order, one that comes late, one that is forgotten. An event is owed to each consumer that has its place, until the
+ * consumer is done with it.
  */
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
