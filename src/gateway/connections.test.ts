@@ -110,6 +110,23 @@ describe('an upgrade', () => {
     origin.close();
   });
 
+  it('counts as one that was answered 1xx, whichever side ends it', async () => {
+    const origin = await startReplyOrigin('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
+    const metrics = new Metrics('gateway');
+    const gateway = await startTestGateway(routesOf([origin.port]), { metrics });
+    const [leaves, isLeftAlone] = [new RawClient(gateway.port), new RawClient(gateway.port)];
+    for (const client of [leaves, isLeftAlone]) await client.send(requestText('GET /', upgrade)).untilHas('101');
+    leaves.socket.resetAndDestroy();
+    await eventually(() => [...origin.sockets].some(({ readableEnded }) => readableEnded));
+    for (const socket of origin.sockets) socket.resetAndDestroy();
+    await isLeftAlone.ended();
+    const text = await metrics.text();
+    assert.match(text, /requests_total\{[^}]*code_class="1xx"[^}]*\} 2\n/);
+    assert.match(text, /bad_replies_total\{[^}]*\} 0\n/);
+    await gateway.stop();
+    origin.close();
+  });
+
   it('ends upstream when the client is gone', async () => {
     const origin = await startReplyOrigin('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
     const gateway = await startTestGateway(routesOf([origin.port]));

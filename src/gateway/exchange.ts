@@ -32,6 +32,8 @@ export class Exchange implements Waiter {
   fields = '';
   /** The whole body, as latin1, when it leaves with the head. */
   body: string | undefined;
+  /** Sending the request again does no harm, and all of it is here. */
+  isReplayable = false;
   /** What the request is called, should it end the process. */
   readonly work = (): string => workOf(this.request);
   /** Of the reply under way; 0 before its head was sent. */
@@ -48,8 +50,6 @@ export class Exchange implements Waiter {
   /** Where it holds a slot. */
   #endpoint: Endpoint | undefined;
   #upstream: Upstream | undefined;
-  /** Sending the request again does no harm, and all of it is here. */
-  #isReplayable = false;
   #deadlineMs = 0;
 
   constructor(context: GatewayContext, downstream: Downstream) {
@@ -60,10 +60,6 @@ export class Exchange implements Waiter {
 
   get hasReply(): boolean {
     return this.status !== 0;
-  }
-
-  get isReplayable(): boolean {
-    return this.#isReplayable;
   }
 
   get heldBytes(): number {
@@ -108,7 +104,7 @@ export class Exchange implements Waiter {
     this.host = route.rewriteHost ?? request.host;
     this.fields = forwardFields(request, split, downstream.peer);
     this.body = downstream.takeBody();
-    this.#isReplayable = this.body !== undefined && request.upgrade === '' && isIdempotent(request.method);
+    this.isReplayable = this.body !== undefined && request.upgrade === '' && isIdempotent(request.method);
     const nowMs = clock.monotonic();
     this.arrivedMs = nowMs;
     this.lastReplyMs = nowMs;
@@ -219,22 +215,12 @@ export class Exchange implements Waiter {
     const endpoint = this.#endpoint;
     if (backend === undefined || endpoint === undefined) return;
     this.#upstream = undefined;
-    if (isStale && this.#isReplayable) {
+    if (isStale && this.isReplayable) {
       this.#connect(endpoint, true);
       return;
     }
     if (this.status !== 101) backend.counters.badReplies++;
     this.fail(replies.badGateway(revisionOf(backend), why));
-  }
-
-  /** The upstream takes no more of the request; what has come of the reply is still to be passed on. */
-  dropRequest(): void {
-    this.downstream.dropBody();
-  }
-
-  /** The upstream takes more of the request again. */
-  resumeRequest(): void {
-    this.downstream.resume();
   }
 
   interim(reply: ExchangeReply): void {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { protocols } from './protocols.ts';
 import type { Target } from './routes/change.ts';
+import type { Upstream } from './sides.ts';
 import {
   eventually,
   onHeads,
@@ -12,6 +14,7 @@ import {
   startTestGateway,
   statusOf,
 } from './testing/fixture.ts';
+import { poolOf } from './testing/pool.ts';
 import { ShiftingClock } from './testing/shifting-clock.ts';
 
 const closing = 'Connection: close\r\n';
@@ -116,6 +119,16 @@ describe('responseStartTimeoutSeconds', () => {
     await stop();
   });
 
+  it('is met by the interim reply to no other request of the connection', async () => {
+    const { clock, client, say, stop } = await underWay({ timeoutMs: 60_000, responseStartTimeoutMs: 5_000 }, '');
+    say(`HTTP/1.1 103 Early Hints\r\n\r\n${begun}abcdef`);
+    await client.untilHas('abcdef');
+    client.send(requestText('GET /'));
+    await clock.shift(10_000);
+    assert.match(await client.ended(), /200 OK[\s\S]*504 Gateway Timeout/);
+    await stop();
+  });
+
   it('answers 504 when nothing has come', async () => {
     const { clock, client, stop } = await underWay({ timeoutMs: 60_000, responseStartTimeoutMs: 5_000 });
     await clock.shift(10_000);
@@ -143,6 +156,36 @@ describe('idleTimeoutSeconds', () => {
     await clock.shift(12_000);
     assert.equal(statusOf(await client.ended()), 504);
     await stop();
+  });
+});
+
+describe('an address that does not answer', () => {
+  it('is given up after a while, and another one is tried', async () => {
+    let abortCount = 0;
+    /** A connection that is being made for ever. */
+    const silent: Upstream = {
+      sink: { isFull: false, write() {}, end() {}, cork() {}, uncork() {} },
+      ...{ isConnecting: true, heldBytes: 0, stalledMs: () => 0, send() {}, resume() {} },
+      abort: () => abortCount++,
+    };
+    const upstream = { ...protocols.upstream, silent: () => ({ ...poolOf(() => {}), upstream: () => silent }) };
+    const clock = new ShiftingClock();
+    const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.write(`${begun}abcdef`)));
+    const endpoints = [
+      { host: '127.0.0.1', port: 9, protocol: 'silent' },
+      { host: '127.0.0.1', port: origin.port },
+    ];
+    const routes = routesOf([], { endpoints, containerConcurrency: 1 });
+    const gateway = await startTestGateway(routes, { clock, protocols: { ...protocols, upstream } });
+    const client = new RawClient(gateway.port).send(requestText('GET /', closing));
+    await gateway.report(({ averageConcurrency }) => averageConcurrency > 0);
+    await clock.shift(1_000);
+    assert.deepEqual([client.text, abortCount], ['', 0]);
+    await clock.shift(2_000);
+    assert.equal(statusOf(await client.ended()), 200);
+    assert.equal(abortCount, 1);
+    await gateway.stop();
+    origin.close();
   });
 });
 

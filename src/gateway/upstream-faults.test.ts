@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import {
   eventually,
@@ -204,6 +205,30 @@ describe('an idle connection that upstream closes just as a request goes out', (
     client.send(requestText('GET /2', closing));
     assert.equal((await client.ended()).split('200 OK').length, 3);
     assert.equal(origin.accepted, 1);
+    await gateway.stop();
+    origin.close();
+  });
+
+  it('is followed by a new connection even when another waits that was idle as long', async () => {
+    let requests = 0;
+    const waiting: Socket[] = [];
+    const origin = await startRawOrigin((socket, number) =>
+      onHeads(socket, () => {
+        // The first two are answered when both have come, so that each has a connection of its own.
+        if (++requests <= 2) waiting.push(socket);
+        else if (number <= 2) socket.destroy();
+        else socket.write(ok);
+        if (requests === 2) for (const one of waiting) one.write(ok);
+      }),
+    );
+    const gateway = await startTestGateway(routesOf([origin.port]));
+    const [client, other] = [new RawClient(gateway.port), new RawClient(gateway.port)];
+    for (const one of [client, other]) one.send(requestText('GET /1'));
+    for (const one of [client, other]) await one.untilHas('ok');
+    client.send(requestText('GET /2', closing));
+    assert.match(await client.ended(), /200 OK[\s\S]*200 OK/);
+    assert.deepEqual([requests, origin.accepted], [4, 3]);
+    other.close();
     await gateway.stop();
     origin.close();
   });

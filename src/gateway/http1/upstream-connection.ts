@@ -133,7 +133,7 @@ export class UpstreamConnection implements Upstream {
     try {
       if (bytes !== undefined) this.#onData(bytes);
       else if (event === 'connect') this.#onConnect();
-      else if (event === 'drain') exchange?.resumeRequest();
+      else if (event === 'drain') exchange?.downstream.resume();
       else if (event === 'end') this.#onEnd();
       else this.#onClosed(why);
     } catch (error) {
@@ -152,7 +152,7 @@ export class UpstreamConnection implements Upstream {
     this.sink.isDeaf = true;
     this.#deafWhy = messageOf(error);
     this.#listen(reader);
-    this.#exchange?.dropRequest();
+    this.#exchange?.downstream.dropBody();
   }
 
   #onConnect(): void {

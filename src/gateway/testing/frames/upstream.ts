@@ -168,7 +168,7 @@ class FramesUpstream implements Upstream, FrameHandler {
   }
 
   onWritable(): void {
-    this.exchange.resumeRequest();
+    this.exchange.downstream.resume();
   }
 
   onLinkClosed(why: string): void {
