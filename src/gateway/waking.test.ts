@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Metrics } from '../observe/metrics.ts';
 import {
   eventually,
   exchange,
@@ -71,6 +72,19 @@ describe('a request to a revision without pods', () => {
     assert.match(await client.ended(), /200 OK[\s\S]*30000000/);
     await gateway.stop();
     origin.close();
+  });
+
+  it('is answered 503 when too much waits in the gateway, unless it holds nothing of it', async () => {
+    const metrics = new Metrics('gateway');
+    const gateway = await startTestGateway(routesOf([]), { metrics, limits: { heldBytes: 10_000 } });
+    const small = new RawClient(gateway.port).send(requestText('GET /'));
+    await gateway.report(({ queued }) => queued === 1);
+    const text = await exchange(gateway.port, requestText('POST /', 'Content-Length: 90000\r\n', 'x'.repeat(30_000)));
+    assert.match(text, /^HTTP\/1.1 503 [\s\S]*too much waits in the gateway/);
+    assert.match(await metrics.text(), /^kittiwake_gateway_shed_total\{role="gateway"\} 1$/m);
+    assert.equal(small.text, '');
+    small.close();
+    await gateway.stop({ graceMs: 0 });
   });
 
   it('is answered 504 at its deadline, waiting included', async () => {
