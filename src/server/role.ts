@@ -5,7 +5,7 @@ import type { ListenHandle } from '../observe/listen.ts';
 import { createLogger, type Logger } from '../observe/log.ts';
 import type { Config, PortName } from './config.ts';
 import { setAside as writeSetAside } from './quarantine-files.ts';
-import type { RoleName } from './roles.ts';
+import { type RoleName, roles } from './roles.ts';
 import {
   beatMs,
   crashFile,
@@ -40,12 +40,6 @@ const { config } = start;
 const log = createLogger(name, config.logLevel);
 const board = new FileWorkBoard(workBoardFile(config.dataDir, name));
 
-const assemblies: Record<RoleName, () => Promise<{ start: (context: RoleContext) => Promise<Role> }>> = {
-  control: () => import('./control.ts'),
-  gateway: () => import('./gateway.ts'),
-  broker: () => import('./broker.ts'),
-};
-
 const sockets: RoleContext['sockets'] = {};
 const begun = Promise.withResolvers<Quarantine>();
 let quarantine: Quarantine | undefined;
@@ -67,7 +61,7 @@ process.on('uncaughtExceptionMonitor', (error: unknown) => {
 
 let isReady = false;
 let isStopping = false;
-const starting = Promise.all([assemblies[name](), begun.promise]).then(([assembly, quarantine]) =>
+const starting = Promise.all([roles[name].load(), begun.promise]).then(([assembly, quarantine]) =>
   assembly.start({ config, log, quarantine, sockets }),
 );
 

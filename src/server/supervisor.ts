@@ -6,7 +6,7 @@ import { type Config, type PortName, portDefinitions } from './config.ts';
 import { inWords, openDataDir } from './data-dir.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
-import { type RoleName, roleNames } from './roles.ts';
+import { roleNames, roles } from './roles.ts';
 import { SupervisedRole, type SupervisorEvent } from './supervised-role.ts';
 
 export type { SupervisorEvent } from './supervised-role.ts';
@@ -18,14 +18,6 @@ export interface Platform {
   /** Stops all roles and the pods they run; resolves when no process is left. */
   stop(): Promise<void>;
 }
-
-/** Whose process listens on a socket that the supervisor holds. */
-const lentTo: Partial<Record<PortName, RoleName>> = {
-  gateway: 'gateway',
-  broker: 'broker',
-  registry: 'control',
-  api: 'control',
-};
 
 /**
  * Runs the whole platform on one machine: each role a process of its own, restarted when it dies or hangs. The roles
@@ -49,7 +41,7 @@ export async function startPlatform(
     const onProcess = () => deadMansSwitch.watch(running.flatMap((role) => role.pid ?? []));
     const running: SupervisedRole[] = [];
     for (const role of roleNames) {
-      const own = sockets.filter(({ name }) => lentTo[name] === role);
+      const own = sockets.filter(({ name }) => roles[role].sockets.includes(name));
       running.push(new SupervisedRole({ role, config: concrete, sockets: own, onEvent, onProcess }));
     }
     onProcess();
@@ -85,10 +77,12 @@ function abortOf(signal?: AbortSignal): Promise<never> {
 }
 
 function holdSockets({ ports, bindAddress }: Config): { name: PortName; socket: LentSocket }[] {
-  return (Object.keys(lentTo) as PortName[]).map((name) => {
-    const { role, flag } = portDefinitions[name];
-    return { name, socket: bindSocket(ports[name], role, flag, bindAddress) };
-  });
+  return roleNames
+    .flatMap((role) => roles[role].sockets)
+    .map((name) => {
+      const { role, flag } = portDefinitions[name];
+      return { name, socket: bindSocket(ports[name], role, flag, bindAddress) };
+    });
 }
 
 function addressesOf({ dataDir, bindAddress, ports, domain }: Config): Addresses {
@@ -101,10 +95,6 @@ function addressesOf({ dataDir, bindAddress, ports, domain }: Config): Addresses
     registryUrl: local(ports.registry),
     kubeconfig: join(dataDir, 'kubeconfig'),
     domain,
-    metricsUrls: {
-      control: `${local(ports.controlMetrics)}/metrics`,
-      gateway: `${local(ports.gatewayMetrics)}/metrics`,
-      broker: `${local(ports.brokerMetrics)}/metrics`,
-    },
+    metricsUrls: Object.fromEntries(roleNames.map((role) => [role, `${local(ports[`${role}Metrics`])}/metrics`])),
   };
 }
