@@ -24,7 +24,7 @@ export interface WorldOptions {
   /** Where the platform's ConfigMaps stand unless given. */
   namespaces?: readonly string[];
   controllers?: readonly Controller[];
-  admission?: readonly Admission[];
+  admission?: () => readonly Admission[];
   /** The system's unless given. On a virtual one retries, too, wait for the test to move it. */
   clock?: Clock;
   quarantine?: Quarantine;
@@ -58,7 +58,7 @@ export interface World {
 
 /** The real API server in this process on a folder of its own, with the given controllers running against it. */
 export async function openWorld(options: WorldOptions = {}): Promise<World> {
-  const { kinds = platformKinds, controllers = [], admission = [], clock = systemClock } = options;
+  const { kinds = platformKinds, controllers = [], admission = () => [], clock = systemClock } = options;
   const { namespaces = ['knative-serving', 'knative-eventing'] } = options;
   const dataDir = await mkdtemp(join(tmpdir(), 'kittiwake-world-'));
   const server = await openApiServer({ dataDir, clock, log: silentLogger, kinds, admission, namespaces });

@@ -375,7 +375,7 @@ test('admission changes and refuses objects, and one that takes its time decides
     },
     validate: ({ object }) => ((object as Widget).spec.size === 13 ? [fieldForbidden('spec.size', 'bad luck')] : []),
   };
-  const { api } = await openApi(t, { admission: [paint] });
+  const { api } = await openApi(t, { admission: () => [paint] });
   const { client } = api;
   assert.equal((await client.create(WidgetKind, widget('a'))).spec.colour, 'green');
   await assert.rejects(

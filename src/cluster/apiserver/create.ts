@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { type KubeObject, timestamp } from '../../api/meta.ts';
 import { ApiError, alreadyExists, badRequest } from '../../api/status.ts';
 import { StoredObject } from '../store/stored-object.ts';
-import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
+import { admissionFor, admissionRequest, admit, mutate, ofPlugins } from './admit.ts';
 import { contextOf, type Machinery, putOnDisk, storeKey } from './machinery.ts';
 import { requireLivingNamespace } from './namespace-lifecycle.ts';
 import { requireValid, setDefaults } from './objects/check.ts';
 import { decode } from './objects/decode.ts';
 import { hasGeneration } from './objects/generation.ts';
-import { generatedName } from './objects/metadata.ts';
+import { generatedName, keepIdentity } from './objects/metadata.ts';
 import type { RequestInfo } from './request-info.ts';
 import type { Result, ServedResource, WriteOptions } from './resources.ts';
 
@@ -23,7 +23,8 @@ export async function create(
   options: WriteOptions,
 ): Promise<Result> {
   const { resource } = request;
-  const { object, warnings } = decode(request, body, options);
+  const { object: sent, warnings } = decode(request, body, options);
+  let object = sent;
   if (object.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
   const given = object.metadata.name;
   beginLife(machinery, resource, object);
@@ -32,7 +33,7 @@ export async function create(
   for (let attempt = 1; ; attempt++) {
     if (!given && object.metadata.generateName) object.metadata.name = generatedName(object.metadata.generateName);
     try {
-      if (attempt === 1) await complete(machinery, request, object);
+      if (attempt === 1) object = await complete(machinery, request, object);
       return { stored: await write(machinery, request, object), warnings };
     } catch (error) {
       const isTaken = error instanceof ApiError && error.reason === 'AlreadyExists';
@@ -59,16 +60,29 @@ function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeO
   if (resource.kind.hasStatus) delete (object as { status?: unknown }).status;
 }
 
-async function complete(machinery: Machinery, info: RequestInfo, object: KubeObject): Promise<void> {
-  const { resource } = info;
-  const context = contextOf(machinery, undefined, info);
-  setDefaults(resource, object, context);
-  resource.strategy.prepareForCreate?.(object, info);
+/** The object with all that it lacks, which nobody has anything against. */
+async function complete(machinery: Machinery, request: RequestInfo, object: KubeObject): Promise<KubeObject> {
+  const { resource } = request;
+  const context = contextOf(machinery, undefined, request);
+  const fill = (made: KubeObject) => {
+    setDefaults(resource, made, context);
+    resource.strategy.prepareForCreate?.(made, request);
+    return made;
+  };
+  fill(object);
   const plugins = admissionFor(machinery, resource.kind);
-  const request = admissionRequest('CREATE', info, object, undefined);
-  if (plugins.length > 0) await mutate(plugins, request);
-  requireValid(resource, object, context);
-  if (plugins.length > 0) await admit(plugins, request);
+  const admission = admissionRequest('CREATE', request, object, undefined);
+  if (plugins.length > 0) {
+    await mutate(plugins, admission, (changed, before) => {
+      const { object: made } = decode(request, changed, ofPlugins);
+      keepIdentity(made, before);
+      if (resource.kind.hasStatus) delete (made as { status?: unknown }).status;
+      return fill(made);
+    });
+  }
+  requireValid(resource, admission.object, context);
+  if (plugins.length > 0) await admit(plugins, admission);
+  return admission.object;
 }
 
 async function write(machinery: Machinery, request: RequestInfo, object: KubeObject): Promise<StoredObject> {

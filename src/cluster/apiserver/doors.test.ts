@@ -83,7 +83,7 @@ describe('a failure of one watch, object or request', () => {
     };
     const admission: Admission = { name: 'broken', kinds: [kind], mutate: throwing };
     const { log, errors } = errorLog();
-    const { api, dataDir } = await openApi(t, { admission: [admission], log });
+    const { api, dataDir } = await openApi(t, { admission: () => [admission], log });
     const { url } = await api.listen({ port: 0 });
     const h2 = connectHttp2(url, credentials(dataDir));
     t.after(() => h2.close());

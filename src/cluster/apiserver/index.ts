@@ -42,7 +42,8 @@ export interface ApiServerOptions {
   resources?: readonly Strategy[];
   /** Who may do what; everybody who has shown who they are may do everything unless given. */
   policy?: Policy;
-  admission?: readonly Admission[];
+  /** Asked at each write for the plugins that see it, in their order; none unless given. */
+  admission?: () => readonly Admission[];
   /** Asked at each write for what kinds are configured with; nothing unless given. */
   config?: () => Configuration;
   metrics?: Metrics;
@@ -84,7 +85,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     log,
     kinds,
     policy = allowAuthenticated,
-    admission = [],
+    admission = () => [],
     config = () => noConfiguration,
     metrics,
     podLogs,

@@ -18,7 +18,8 @@ export interface Machinery {
   registry: ResourceRegistry;
   /** Asked at the door. */
   policy: Policy;
-  admission: readonly Admission[];
+  /** The plugins of this moment. */
+  admission: () => readonly Admission[];
   /** What kinds are configured with, at this moment. */
   config: () => Configuration;
   clock: Clock;

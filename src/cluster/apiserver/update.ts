@@ -5,11 +5,12 @@ import { badRequest, conflict, invalid, notFound } from '../../api/status.ts';
 import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
-import { admissionFor, admissionRequest, admit, mutate } from './admit.ts';
+import { admissionFor, admissionRequest, admit, mutate, ofPlugins } from './admit.ts';
 import { contextOf, type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import { requireValid, requireValidField, setDefaults } from './objects/check.ts';
 import { type Decoded, decode } from './objects/decode.ts';
 import { nextGeneration } from './objects/generation.ts';
+import { keepIdentity } from './objects/metadata.ts';
 import { asSeen } from './read.ts';
 import type { NamedRequest } from './request-info.ts';
 import type { Result, WriteOptions } from './resources.ts';
@@ -122,9 +123,16 @@ function prepare(
 }
 
 async function admitDraft(request: NamedRequest, part: Part, draft: Draft): Promise<void> {
-  await mutate(draft.plugins, draft.admission);
+  const { admission, context, current, plugins } = draft;
+  await mutate(plugins, admission, (changed, before) => {
+    const next = merge(request, undefined, decode(request, changed, ofPlugins).object, current);
+    // What the client took away stays away: to what a plugin changed, `old` is what it was shown.
+    setDefaults(request.resource, next, { ...context, old: before });
+    return next;
+  });
+  draft.next = admission.object;
   finish(request, part, draft);
-  await admit(draft.plugins, draft.admission);
+  await admit(plugins, admission);
 }
 
 /** Counts the generation, and checks the rules. */
@@ -194,30 +202,6 @@ function withField(object: KubeObject, field: Field['field'], value: unknown): K
   if (value === undefined) delete partsOf(object)[field];
   else partsOf(object)[field] = value;
   return object;
-}
-
-/** The metadata that only the server writes. */
-const serverFields = [
-  'name',
-  'namespace',
-  'uid',
-  'resourceVersion',
-  'generation',
-  'creationTimestamp',
-  'deletionTimestamp',
-  'deletionGracePeriodSeconds',
-  'generateName',
-  'managedFields',
-] as const;
-
-function keepIdentity(next: KubeObject, current: KubeObject): void {
-  const to = next.metadata as unknown as Record<string, unknown>;
-  delete to.selfLink;
-  for (const key of serverFields) {
-    const value = current.metadata[key];
-    if (value === undefined) delete to[key];
-    else to[key] = value;
-  }
 }
 
 /** Whether the object waits for deletion and this write takes away the last thing that kept it. */

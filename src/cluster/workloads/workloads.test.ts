@@ -478,7 +478,7 @@ test('that pods are refused is said by the ReplicaSet and the Deployment, until 
     validate: ({ operation }) =>
       isRefusing && operation === 'CREATE' ? [fieldForbidden('spec', 'quota exceeded')] : [],
   };
-  world = await openWorld({ controllers: workloadControllers(), admission: [quota as Admission] });
+  world = await openWorld({ controllers: workloadControllers(), admission: () => [quota as Admission] });
   try {
     const namespace = await freshNamespace();
     const key = { namespace, name: 'web' };

@@ -6,7 +6,7 @@ import { openApiServer } from '../../cluster/apiserver/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
 import { controllerManagerUser } from '../../cluster/workloads/users.ts';
-import type { Client } from '../../kube/client.ts';
+import type { Admission } from '../../kube/admission.ts';
 import { loopback } from '../../observe/listen.ts';
 import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrate.ts';
 
@@ -21,6 +21,7 @@ const nodeUser = (name: string): UserInfo => ({
 export async function open(options: SubstrateOptions): Promise<Substrate> {
   const { clock, config, features, folder, log, metrics, quarantine, registry, settings, sockets } = options;
   const { bindAddress, dataDir, ports } = config;
+  let plugins: readonly Admission[] = [];
   const api = await openApiServer({
     dataDir,
     clock,
@@ -28,12 +29,12 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     metrics,
     kinds: features.flatMap((feature) => feature.kinds),
     namespaces: namespacesOf(features),
-    admission: features.flatMap(({ admission, user }) => {
-      let client: Client | undefined;
-      const ownClient = () => (client ??= api.clientFor(user));
-      return admission?.({ client: ownClient, settings }) ?? [];
-    }),
+    admission: () => plugins,
     podLogs: { read: (pod, selection) => node.podLogs.read(pod, selection) },
+  });
+  plugins = features.flatMap(({ admission, user }) => {
+    const client = api.clientFor(user);
+    return admission?.({ client: () => client, settings }) ?? [];
   });
   const nodeDir = folder('node');
   const node = await startNodeAgent({

@@ -86,7 +86,7 @@ test('an object that could not be deleted is tried again, and the definition say
       return [];
     },
   };
-  const { api, clock } = await openApi(t, { admission: [admission] });
+  const { api, clock } = await openApi(t, { admission: () => [admission] });
   const { client } = api;
   await defineGadgets(client);
   await client.create(GadgetKind, gadget('a'));

@@ -94,3 +94,28 @@ function validateFinalizers(metadata: ObjectMeta, old: ObjectMeta | undefined): 
   }
   return errors;
 }
+
+/** The metadata that only the server writes. */
+const serverFields = [
+  'name',
+  'namespace',
+  'uid',
+  'resourceVersion',
+  'generation',
+  'creationTimestamp',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'generateName',
+  'managedFields',
+] as const;
+
+/** Puts back what of `next`'s metadata is not for clients to change. */
+export function keepIdentity(next: KubeObject, current: KubeObject): void {
+  const to = next.metadata as unknown as Record<string, unknown>;
+  delete to.selfLink;
+  for (const key of serverFields) {
+    const value = current.metadata[key];
+    if (value === undefined) delete to[key];
+    else to[key] = value;
+  }
+}

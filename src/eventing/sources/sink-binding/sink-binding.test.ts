@@ -17,9 +17,10 @@ describe('sink bindings', () => {
 
   before(async () => {
     const client = (): Client => world.client;
+    const plugins = eventingAdmission({ client, ingressUrl });
     world = await openWorld({
       controllers: eventingControllers({ ingressUrl }),
-      admission: eventingAdmission({ client, ingressUrl }),
+      admission: () => plugins,
     });
     await world.client.create(BrokerKind, {
       apiVersion: 'eventing.knative.dev/v1',
