@@ -5,8 +5,17 @@ import { systemClock } from '../../lib/clock.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { Metrics } from '../../observe/metrics.ts';
+import type { LogBackend } from '../backends/event-log.ts';
 import { type PartitionedDisk, partitionedBackend } from '../backends/testing/partitioned.ts';
-import { delivery, removeDir, startSubscriber, startTestBroker, triggerTo, until } from './testing/fixture.ts';
+import {
+  delivery,
+  hastyClock,
+  removeDir,
+  startSubscriber,
+  startTestBroker,
+  triggerTo,
+  until,
+} from './testing/fixture.ts';
 
 const idsOf = (received: readonly { event: { attributes: Record<string, unknown> } }[]) =>
   [...new Set(received.map(({ event }) => String(event.attributes.id)))].toSorted();
@@ -66,6 +75,33 @@ test('a broker over partitions with gaps filters, retries, replies, gives up, an
   await second.stop();
   await Promise.all([worker, ledger, letters, late].map((subscriber) => subscriber.stop()));
   await removeDir(first.dir);
+});
+
+test('a trigger that cannot be served holds no subscription, however often that is tried', async () => {
+  const { clock } = hastyClock();
+  const real = partitionedBackend({ disk: new Map(), clock });
+  let opened = 0;
+  let closed = 0;
+  const backend: LogBackend = {
+    ...real,
+    async open(...args) {
+      const log = await real.open(...args);
+      const subscribe = log.subscribe.bind(log);
+      log.subscribe = async (...whose) => {
+        const subscription = await subscribe(...whose);
+        const close = subscription.close.bind(subscription);
+        opened++;
+        subscription.close = () => close().then(() => void closed++);
+        return subscription;
+      };
+      return log;
+    },
+  };
+  const broker = await startTestBroker([triggerTo('http://no url/')], { backend, clock });
+  await until(() => opened > 3);
+  await broker.stop();
+  assert.equal(closed, opened);
+  await removeDir(broker.dir);
 });
 
 test('a delivery that takes longer than its deadline is not handed out again as long as it is at work', async () => {

@@ -177,17 +177,23 @@ export class BrokerRuntime {
     const owner = { uid: config.uid, platform: facts.platform };
     const isReplaced = claimOf(kept, owner, facts.isDeleted) === 'replaced';
     if (isReplaced) await events.forget(consumer);
-    const dispatcher = new Dispatcher({
-      ...shared,
-      subscription: await events.subscribe(consumer, ownerTextOf(isReplaced ? undefined : kept, owner)),
-      reply: this.#reply,
-      origin: this.name,
-      config,
-      matches: filter.matches,
-      log: log.child({ trigger: consumer }),
-      metrics: metrics.ofTrigger(this.name, consumer),
-    });
-    this.#dispatchers.set(consumer, { uid: config.uid, dispatcher });
+    const subscription = await events.subscribe(consumer, ownerTextOf(isReplaced ? undefined : kept, owner));
+    try {
+      const dispatcher = new Dispatcher({
+        ...shared,
+        subscription,
+        reply: this.#reply,
+        origin: this.name,
+        config,
+        matches: filter.matches,
+        log: log.child({ trigger: consumer }),
+        metrics: metrics.ofTrigger(this.name, consumer),
+      });
+      this.#dispatchers.set(consumer, { uid: config.uid, dispatcher });
+    } catch (error) {
+      await subscription.close();
+      throw error;
+    }
   }
 }
 
