@@ -1,7 +1,7 @@
 import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import { ApiError } from '../../api/status.ts';
 import { scaleOfKind } from './objects/scale.ts';
-import type { RequestInfo } from './request-info.ts';
+import type { RequestInfo, Verb } from './request-info.ts';
 import type { ServedResource } from './resources.ts';
 import type { Field, Strategy, Subresource, View } from './strategy.ts';
 
@@ -41,7 +41,8 @@ export const tableName = ({ group, plural }: Pick<Kind, 'group' | 'plural'>): st
 export function requireOffered({ resource, subresource: name, verb }: RequestInfo): Subresource | undefined {
   const subresource = name === undefined ? undefined : resource.subresources.get(name);
   if (name !== undefined && !subresource) throw notServed(`${resource.kind.plural}/${name}`);
-  if (!(subresource ?? resource).verbs.includes(verb)) throw notAllowed();
+  const { verbs }: { verbs: readonly Verb[] } = subresource ?? resource;
+  if (!verbs.includes(verb)) throw notAllowed();
   return subresource;
 }
 

@@ -79,6 +79,7 @@ export interface View<T extends KubeObject = KubeObject> extends Offered {
 /** Something that is done: a review, binding, eviction, token. What it writes goes through `pipeline`. */
 export interface Action extends Offered {
   type: 'action';
+  verbs: readonly ['create'];
   run(body: unknown, request: NamedRequest, pipeline: Pipeline): Promise<KubeObject>;
 }
 
