@@ -41,27 +41,33 @@ export function definitionOfKind(kind: Kind): CustomResourceDefinition {
 }
 
 function rootOf(schema: Schema): Schema {
-  const { properties, ...rest } = withoutPatchKeys(schema);
+  const { properties, ...rest } = forDefinitions(schema);
   return { ...rest, ...object({ apiVersion: string(), kind: string(), metadata: { type: 'object' }, ...properties }) };
 }
 
-/** Strategic merge is for built-ins: CustomResourceDefinitions know no `x-kubernetes-patch-*`. */
-function withoutPatchKeys(schema: Schema): Schema {
-  const { 'x-kubernetes-patch-merge-key': _key, 'x-kubernetes-patch-strategy': _strategy, ...kept } = schema;
+/**
+ * What a CustomResourceDefinition may say: strategic merge is for built-ins, and a list is keyed only by fields that all
+ * its items have.
+ */
+function forDefinitions(schema: Schema): Schema {
+  const { 'x-kubernetes-patch-merge-key': _key, 'x-kubernetes-patch-strategy': _strategy, ...rest } = schema;
+  const { 'x-kubernetes-list-type': _type, 'x-kubernetes-list-map-keys': keys, ...unkeyed } = rest;
+  const kept = keys?.every((key) => isAlwaysThere(schema.items, key)) === false ? unkeyed : rest;
   const { properties, additionalProperties, items, allOf, anyOf, oneOf, not } = kept;
-  const each = (schemas: Schema[]) => schemas.map(withoutPatchKeys);
+  const each = (schemas: Schema[]) => schemas.map(forDefinitions);
   return {
     ...kept,
     ...(properties && {
-      properties: Object.fromEntries(
-        Object.entries(properties).map(([name, child]) => [name, withoutPatchKeys(child)]),
-      ),
+      properties: Object.fromEntries(Object.entries(properties).map(([name, child]) => [name, forDefinitions(child)])),
     }),
-    ...(typeof additionalProperties === 'object' && { additionalProperties: withoutPatchKeys(additionalProperties) }),
-    ...(items && { items: withoutPatchKeys(items) }),
+    ...(typeof additionalProperties === 'object' && { additionalProperties: forDefinitions(additionalProperties) }),
+    ...(items && { items: forDefinitions(items) }),
     ...(allOf && { allOf: each(allOf) }),
     ...(anyOf && { anyOf: each(anyOf) }),
     ...(oneOf && { oneOf: each(oneOf) }),
-    ...(not && { not: withoutPatchKeys(not) }),
+    ...(not && { not: forDefinitions(not) }),
   };
 }
+
+const isAlwaysThere = (items: Schema | undefined, key: string) =>
+  items?.required?.includes(key) || items?.properties?.[key]?.default !== undefined;

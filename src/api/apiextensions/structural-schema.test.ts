@@ -19,6 +19,31 @@ const wrong: [why: string, schema: unknown, field: string][] = [
   ['a length that is no number', { type: 'string', maxLength: '5' }, 's.maxLength'],
   ['required that is no list', { type: 'object', required: 'a' }, 's.required'],
   ['a part of anyOf that is no schema', { type: 'object', anyOf: [1] }, 's.anyOf[0]'],
+  [
+    'a key of a list that its items may lack',
+    {
+      type: 'array',
+      items: { type: 'object', properties: { a: { type: 'string' } } },
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['a'],
+    },
+    's.items.properties[a].default',
+  ],
+  [
+    'a key that items do not know',
+    {
+      type: 'array',
+      items: { type: 'object' },
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['a'],
+    },
+    's.x-kubernetes-list-map-keys',
+  ],
+  [
+    'a keyed list without keys',
+    { type: 'array', items: { type: 'object' }, 'x-kubernetes-list-type': 'map' },
+    's.x-kubernetes-list-map-keys',
+  ],
   ['a pattern that is no string', { type: 'string', pattern: 1 }, 's.pattern'],
 ];
 

@@ -40,6 +40,7 @@ function check(schema: unknown, path: string, errors: FieldError[], place: Place
   }
   checkType(schema, path, errors, place);
   checkKeywords(schema, path, errors);
+  checkListKeys(schema, path, errors);
   checkChildren(schema, path, errors, place);
 }
 
@@ -87,6 +88,38 @@ function checkKeywords(schema: Fields, path: string, errors: FieldError[]): void
   }
   if (schema.enum !== undefined && !Array.isArray(schema.enum)) {
     errors.push(fieldInvalid(`${path}.enum`, schema.enum, 'must be a list'));
+  }
+}
+
+/** A list keyed by some fields of its items needs these fields in all of them. */
+function checkListKeys(schema: Fields, path: string, errors: FieldError[]): void {
+  const keys = schema['x-kubernetes-list-map-keys'];
+  if (schema['x-kubernetes-list-type'] !== 'map') {
+    if (keys === undefined) return;
+    const remedy = 'forbidden unless x-kubernetes-list-type is map';
+    errors.push(fieldForbidden(`${path}.x-kubernetes-list-map-keys`, remedy));
+    return;
+  }
+  if (!Array.isArray(keys) || keys.length === 0) {
+    errors.push(
+      fieldRequired(`${path}.x-kubernetes-list-map-keys`, 'must not be empty if x-kubernetes-list-type is map'),
+    );
+    return;
+  }
+  const { properties, required } = isObject(schema.items) ? schema.items : {};
+  for (const key of keys.map(String)) {
+    const field = isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : undefined;
+    if (!isObject(field)) {
+      const remedy = 'entries must all be names of item properties';
+      errors.push(fieldInvalid(`${path}.x-kubernetes-list-map-keys`, key, remedy));
+    } else if (field.default === undefined && !(Array.isArray(required) && required.includes(key))) {
+      errors.push(
+        fieldRequired(
+          `${path}.items.properties[${key}].default`,
+          'this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property',
+        ),
+      );
+    }
   }
 }
 
