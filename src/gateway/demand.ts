@@ -132,10 +132,17 @@ export class DemandReporter {
     };
     const onResponse = (response: import('node:http').IncomingMessage) => {
       response.on('error', () => {}); // Its status has been read: that is all that it has to say.
-      response.resume();
       const { statusCode = 0 } = response;
-      if (statusCode >= 200 && statusCode < 300) this.#reached();
-      else this.#missed(`it answered HTTP ${statusCode}`);
+      if (statusCode >= 200 && statusCode < 300) {
+        response.resume();
+        this.#reached();
+        return;
+      }
+      let said = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        said = (said + text).slice(0, 200);
+      });
+      response.on('end', () => this.#missed(`it answered HTTP ${statusCode} ${said}`));
     };
     const outgoing =
       'socketPath' in autoscaler

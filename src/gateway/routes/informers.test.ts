@@ -30,10 +30,13 @@ describe('the source of routes', () => {
       },
     });
     const targets = new Map<string, Target | undefined>();
+    const hosts = new Set<string>();
     let onNext = () => {};
     const source = informerSource(client, systemClock, silentLogger);
     await source.start((change) => {
       for (const [key, target] of change.targets) targets.set(key, target);
+      for (const [host, routes] of change.hosts) if (routes) hosts.add(host);
+      for (const [host, routes] of change.hosts) if (!routes) hosts.delete(host);
       onNext();
     });
     const endpoints = () => targets.get('default/r:80')?.endpoints;
@@ -57,6 +60,11 @@ describe('the source of routes', () => {
     });
     await next;
     assert.deepEqual(endpoints(), [{ host: '127.0.0.1', port: 4000 }]);
+    const gone = new Promise<void>((resolve) => {
+      onNext = () => !hosts.has('h') && resolve();
+    });
+    await client.delete(IngressKind, { namespace: 'default', name: 'i' });
+    await gone;
     await source.stop();
     await world.stop();
   });

@@ -76,8 +76,8 @@ export function informerSource(client: Client, clock: Clock, log: Logger, onServ
     setImmediate(turn);
   };
 
-  ingresses.onChange((_, ingress, old) => {
-    if (isSameSpec(ingress, old)) return;
+  ingresses.onChange((type, ingress, old) => {
+    if (type !== 'DELETED' && isSameSpec(ingress, old)) return;
     table.ingressChanged(keyText(keyOf(ingress)));
     isToBeServed = true;
     schedule();
@@ -90,8 +90,9 @@ export function informerSource(client: Client, clock: Clock, log: Logger, onServ
   slices.onChange((type, slice, old) => {
     for (const service of sliceIndex.replace(old, type === 'DELETED' ? undefined : slice)) serviceChanged(service);
   });
-  revisions.onChange((_, revision, old) => {
-    if (!isSameSpec(revision, old)) serviceChanged(keyText({ ...keyOf(revision), name: serviceName(revision) }));
+  revisions.onChange((type, revision, old) => {
+    if (type !== 'DELETED' && isSameSpec(revision, old)) return;
+    serviceChanged(keyText({ ...keyOf(revision), name: serviceName(revision) }));
   });
 
   return {
