@@ -20,6 +20,18 @@ import { substrateOf } from './substrate.ts';
 export const start = (context: RoleContext): Promise<Role> => startControlPlane(context, features);
 
 export async function startControlPlane(context: RoleContext, features: readonly Feature[]): Promise<Role> {
+  const started = new AsyncDisposableStack();
+  try {
+    await startParts(context, features, started);
+  } catch (error) {
+    await started.disposeAsync();
+    throw error;
+  }
+  return { stop: () => started.disposeAsync() };
+}
+
+/** What was started is put on `started`, and stopped in the opposite order. */
+async function startParts(context: RoleContext, features: readonly Feature[], started: AsyncDisposableStack) {
   const { config, log, quarantine, sockets } = context;
   const { bindAddress: host, dataDir, ports } = config;
   const clock = systemClock;
@@ -34,6 +46,9 @@ export async function startControlPlane(context: RoleContext, features: readonly
     role: 'control',
     log,
   });
+  started.defer(() => {
+    observability.close();
+  });
 
   const folder = folderIn(dataDir);
   const distribution = await startRegistry({
@@ -46,22 +61,18 @@ export async function startControlPlane(context: RoleContext, features: readonly
     metrics,
     digestsInUse: () => digestsInUse(substrate.clientFor(registryUser)),
   });
+  started.defer(() => distribution.stop());
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
   const parts = { clock, metrics, registry, settings: settingsOf(config), folder };
   const substrate = await substrateOf(config).open({ ...context, ...parts, features });
+  started.defer(() => substrate.stop());
   const { client, clientFor, controllers } = substrate;
   const running = await startFeatures(features, { client, clientFor, log, quarantine, ...parts }, controllers);
+  started.defer(() => running.stop());
   notReady = undefined;
-
-  return {
-    async stop() {
-      notReady = 'stopping';
-      observability.close();
-      await running.stop();
-      await substrate.stop();
-      await distribution.stop();
-    },
-  };
+  started.defer(() => {
+    notReady = 'stopping';
+  });
 }
 
 /** As whom the registry looks up which images are in use. */

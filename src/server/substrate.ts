@@ -1,7 +1,9 @@
 import { join } from 'node:path';
+import { platformKinds } from '../api/platform.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
 import type { Client } from '../kube/client.ts';
+import { defaultingClient } from '../kube/defaulting-client.ts';
 import { httpClient, inCluster } from '../kube/http/index.ts';
 import { install } from '../kube/install.ts';
 import type { Controller } from '../kube/reconciler.ts';
@@ -40,7 +42,7 @@ const substrates = {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
     connect: ({ dataDir }, role, log) => connectToApi(join(dataDir, 'pki', `${role}.kubeconfig`), log),
   },
-  /** One that is there already. Its API server does not ask our admission: what admission would do is not done. */
+  /** One that is there already. It does not ask our admission: defaults are filled in when objects are read. */
   cluster: {
     async open({ config, features }) {
       const client = connectToCluster(config);
@@ -61,5 +63,6 @@ export const namespacesOf = (features: readonly Feature[]): string[] =>
   features.flatMap((feature) => feature.config?.namespace ?? []);
 
 function connectToCluster({ kubeconfig }: Config): Client {
-  return httpClient(kubeconfig === undefined ? () => inCluster() : { kubeconfigPath: kubeconfig });
+  const client = httpClient(kubeconfig === undefined ? () => inCluster() : { kubeconfigPath: kubeconfig });
+  return defaultingClient(client, platformKinds);
 }
