@@ -9,7 +9,7 @@ export interface Reply {
 
 /** One request through the gateway to a service in `default`, by its public or else its cluster-local name. */
 export function fetchThroughGateway(
-  { addresses }: Pick<TestPlatform, 'addresses'>,
+  { addresses }: { addresses: Pick<TestPlatform['addresses'], 'gatewayUrl'> },
   service: string,
   path = '/',
   options: { method?: string; headers?: Record<string, string>; body?: string; host?: string } = {},
