@@ -46,8 +46,8 @@ function rootOf(schema: Schema): Schema {
 }
 
 /**
- * What a CustomResourceDefinition may say: strategic merge is for built-ins, and a list is keyed only by fields that all
- * its items have.
+ * What a CustomResourceDefinition may say: strategic merge is for built-ins, and a list is keyed only by fields that
+ * all its items have.
  */
 function forDefinitions(schema: Schema): Schema {
   const { 'x-kubernetes-patch-merge-key': _key, 'x-kubernetes-patch-strategy': _strategy, ...rest } = schema;
