@@ -150,7 +150,9 @@ describe('pods over a driver that knows no processes', linux, () => {
     assert.deepEqual(now?.status, stays.status);
     assert.deepEqual(sandboxOf(stays)?.containers, [container]);
     container.signal('SIGKILL');
-    await node.until('stays', 'restarted', (pod) => pod?.status?.containerStatuses?.[0]?.restartCount === 1);
+    const after = await node.until('stays', 'restarted', (p) => p?.status?.containerStatuses?.[0]?.restartCount === 1);
+    // It was followed: an end that nobody saw would be another.
+    assert.equal(after.status?.containerStatuses?.[0]?.lastState?.terminated?.signal, 9);
   });
 
   test('an agent that stops with its pods ends them, and the next one runs them again, where they were', async () => {

@@ -308,8 +308,11 @@ export function driverContract(
       assert.deepEqual(await open().recover(), []);
       const next = await sandboxOf(sandbox.podUid);
       assert.notEqual(next, sandbox);
+      const other = await startEcho(next);
       await sandbox.remove(); // It is not its successor's end.
       assert.equal(await sandboxOf(sandbox.podUid), next);
+      assert.deepEqual(next.containers, [other]);
+      assert.equal((await open().recover()).length, 1);
     });
   });
 }

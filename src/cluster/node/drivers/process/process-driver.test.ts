@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -15,8 +16,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
-import type { Pod } from '../../../../api/core/pod.ts';
+import { type Pod, portsAnnotation } from '../../../../api/core/pod.ts';
 import { systemClock } from '../../../../lib/clock.ts';
+import { processOf } from '../../../../lib/processes.ts';
 import { silentLogger } from '../../../../observe/log.ts';
 import type { ContainerOnNode, Driver, RunningContainer } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
@@ -299,6 +301,45 @@ describe('the process driver', () => {
     const running = run(container, ['sleep', '1000'], 60_000, aborted.signal);
     aborted.abort();
     assert.equal((await running).exitCode, 124);
+  });
+
+  test('a command whose time is over runs no longer, and its streams are cut, whoever holds them', async () => {
+    const container = await start(await imageOf('setInterval(() => {}, 1000)'));
+    const giveUp = new AbortController();
+    const late = run(container, ['/bin/sh', '-c', 'echo $$ >new; mv new late; exec sleep 1000'], 60_000, giveUp.signal);
+    const note = join(dir, 'pods/uid/c/root/app/late');
+    while (!existsSync(note)) await new Promise((resolve) => setTimeout(resolve, 5));
+    giveUp.abort();
+    assert.equal((await late).exitCode, 124);
+    const pid = Number(readFileSync(note, 'utf8'));
+    while (processOf(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+    const ending = new AbortController();
+    const command = ['/bin/sh', '-c', 'setsid sleep 1000 & echo up'];
+    const streams = await container.exec(command, { hasStdin: false, hasTerminal: false }, ending.signal);
+    await once(streams.stdout, 'data');
+    await streams.exited;
+    const closed = [streams.stdout, streams.stderr].map((stream) => stream && once(stream, 'close'));
+    ending.abort();
+    await Promise.all(closed);
+  });
+
+  test("ports of the host are one pod's until its sandbox is gone, also when that is found again", async () => {
+    const { ports } = (await driver.sandbox(podOf('uid'), never)).addresses;
+    const asking = (uid: string): Pod => {
+      const pod = podOf(uid);
+      const annotations = { [portsAnnotation]: JSON.stringify(ports) };
+      return { ...pod, metadata: { ...pod.metadata, annotations } };
+    };
+    const portsOf = async (of: Driver, uid: string) => (await of.sandbox(asking(uid), never)).addresses.ports;
+    assert.notDeepEqual(await portsOf(driver, 'second'), ports);
+    await start(await imageOf('setInterval(() => {}, 1000); console.log("up")'));
+    while (output() === '') await new Promise((resolve) => setTimeout(resolve, 5));
+    const other = processDriver({ ...shared, dataDir: dir });
+    const [found] = await other.recover();
+    assert.notDeepEqual(await portsOf(other, 'third'), ports);
+    await found?.remove();
+    assert.deepEqual(await portsOf(other, 'fourth'), ports);
+    await other.close();
   });
 
   for (const [what, command] of Object.entries<string[]>({
