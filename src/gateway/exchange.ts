@@ -14,14 +14,14 @@ import type { Downstream, ExchangeReply, ExchangeRequest, Upstream } from './sid
  * One request and its reply, between the two sides that know their protocols (sides.ts): its route, its slot, its
  * deadline, another try, what is counted and logged of it. One object may serve one request after another.
  *
- *     begin ──▶ waiting ──start──▶ connecting ──▶ sent ──reply──▶ replying ──▶ ended
- *       │        ▲  ▲ (no slot)      │   ▲         │ └──101──▶ tunnel ──────▶ ended
- *       │        │  └───────refused──┘   └──stale──┘
- *       ▼        │
- *    answered, no revision asked            any ──▶ failed: answered, or cut once the reply has begun ──▶ ended
+ *     begin ──▶ waiting ──▶ connecting ──▶ sent ──▶ replying ──▶ ended
+ *       │          ▲            │   ▲       │ └──101──▶ tunnel ──▶ ended
+ *       │          └───refused──┘   └─stale─┘
+ *       └──▶ answered: no backend was asked       any ──▶ failed: answered, or cut once the reply has begun
  *
- * Invariant: between `begin` and the end it is counted as active, and holds a slot (`#endpoint`), or a place in the
- * queue, but never both.
+ * Where a slot is free it waits no longer than a call, and where a connection is idle it connects no longer than that.
+ * Invariant: from its arrival at a backend to its end it is counted as active there, and holds a slot (`#endpoint`) or
+ * a place in the queue, never both.
  */
 export class Exchange implements Waiter {
   readonly downstream: Downstream;
@@ -45,7 +45,7 @@ export class Exchange implements Waiter {
   nextWaiter: Waiter | undefined;
   isQueued = false;
   readonly #context: GatewayContext;
-  /** Undefined before and after the request is at a revision. */
+  /** Undefined before and after the request is at one. */
   #backend: Backend | undefined;
   /** Where it holds a slot. */
   #endpoint: Endpoint | undefined;
