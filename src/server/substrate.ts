@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Kind } from '../api/kind.ts';
 import { platformKinds } from '../api/platform.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
@@ -45,8 +46,8 @@ const substrates = {
   /** One that is there already. It does not ask our admission: defaults are filled in when objects are read. */
   cluster: {
     async open({ config, features }) {
-      const client = connectToCluster(config);
       const kinds = features.flatMap((feature) => feature.kinds);
+      const client = connectToCluster(config, kinds);
       await install(client, kinds, namespacesOf(features));
       return { client, clientFor: () => client, controllers: [], stop: () => Promise.resolve() };
     },
@@ -62,7 +63,7 @@ export const substrateOf = ({ substrate }: Config): SubstrateKind => substrates[
 export const namespacesOf = (features: readonly Feature[]): string[] =>
   features.flatMap((feature) => feature.config?.namespace ?? []);
 
-function connectToCluster({ kubeconfig }: Config): Client {
+function connectToCluster({ kubeconfig }: Config, kinds: readonly Kind[] = platformKinds): Client {
   const client = httpClient(kubeconfig === undefined ? () => inCluster() : { kubeconfigPath: kubeconfig });
-  return defaultingClient(client, platformKinds);
+  return defaultingClient(client, kinds);
 }

@@ -4,9 +4,11 @@ import type { ListOptions } from '../client.ts';
 
 /** `/apis/apps/v1/namespaces/default/deployments`, or over all namespaces without `namespace`. */
 export function collectionPath(kind: Kind, namespace: string | undefined): string {
-  const root = kind.group === '' ? `/api/${kind.version}` : `/apis/${kind.group}/${kind.version}`;
+  // A kind may be what somebody's reference says: it stays within its part of the path.
+  const [group, version, plural] = [kind.group, kind.version, kind.plural].map(encodeURIComponent);
+  const root = kind.group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
   const scope = kind.isNamespaced && namespace !== undefined ? `/namespaces/${encodeURIComponent(namespace)}` : '';
-  return `${root}${scope}/${kind.plural}`;
+  return `${root}${scope}/${plural}`;
 }
 
 export function objectPath(kind: Kind, key: Key, subresource?: string): string {
