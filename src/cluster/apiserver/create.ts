@@ -3,6 +3,7 @@ import { type KubeObject, timestamp } from '../../api/meta.ts';
 import { ApiError, alreadyExists, badRequest } from '../../api/status.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate, ofPlugins } from './admit.ts';
+import { toStored } from './conversion.ts';
 import { contextOf, type Machinery, putOnDisk, storeKey } from './machinery.ts';
 import { requireLivingNamespace } from './namespace-lifecycle.ts';
 import { requireValid, setDefaults } from './objects/check.ts';
@@ -89,11 +90,11 @@ async function write(machinery: Machinery, request: RequestInfo, object: KubeObj
   const { store } = machinery;
   const table = store.table(request.resource.table);
   const key = storeKey(request, object.metadata.name);
+  const converting = toStored(request.resource, object);
+  const converted = converting instanceof Promise ? await converting : converting;
   if (store.latest(table, key)) throw alreadyExists(request.resource.kind, object.metadata.name);
   // Admission may have taken its time.
   requireRoom(machinery, request, object.metadata.name);
   if (request.dryRun) return new StoredObject(object, 0);
-  const asked = object.apiVersion;
-  object.apiVersion = request.resource.storedApiVersion;
-  return (await putOnDisk(store, table, key, object)).as(asked);
+  return (await putOnDisk(store, table, key, converted)).as(object.apiVersion);
 }

@@ -5,6 +5,7 @@ import type { DeleteOptions } from '../../kube/client.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit } from './admit.ts';
+import { toStored } from './conversion.ts';
 import { type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import type { NamedRequest } from './request-info.ts';
 import type { DeleteResult } from './resources.ts';
@@ -39,18 +40,27 @@ export async function remove(
       await admit(plugins, admissionRequest('DELETE', request, current.object, current.object));
       if (store.latest(table, key) !== latest) continue;
     }
-    return await end(machinery, request, current, ending, deletion);
+    const ended = await end(machinery, request, { latest, current, ending }, deletion);
+    if (ended) return ended;
   }
   throw conflict(resource.kind, name, 'the object changed again and again while it was to be deleted');
 }
 
+interface Found {
+  latest: StoredObject;
+  /** In the request's version. */
+  current: StoredObject;
+  /** How it looks while it is being deleted. */
+  ending: KubeObject;
+}
+
+/** Undefined when the object has changed while others took their time. */
 async function end(
   { store, clock }: Machinery,
   request: NamedRequest,
-  current: StoredObject,
-  ending: KubeObject,
+  { latest, current, ending }: Found,
   deletion: DeleteOptions,
-): Promise<DeleteResult> {
+): Promise<DeleteResult | undefined> {
   const { resource, name } = request;
   const table = store.table(resource.table);
   const key = storeKey(request, name);
@@ -70,10 +80,11 @@ async function end(
     return { stored: current, warnings: [], isGone: false };
   }
   if (request.dryRun) return { stored: new StoredObject(next, 0), warnings: [], isGone: false };
-  const asked = next.apiVersion;
-  next.apiVersion = resource.storedApiVersion;
-  const stored = await putOnDisk(store, table, key, next);
-  return { stored: stored.as(asked), warnings: [], isGone: false };
+  const converting = toStored(resource, next);
+  const converted = converting instanceof Promise ? await converting : converting;
+  if (store.latest(table, key) !== latest) return undefined;
+  const stored = await putOnDisk(store, table, key, converted);
+  return { stored: stored.as(next.apiVersion), warnings: [], isGone: false };
 }
 
 function requirePreconditions({ resource, name }: NamedRequest, object: KubeObject, { preconditions }: DeleteOptions) {

@@ -9,6 +9,7 @@ import type { Store } from '../store/store.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { Table } from '../store/table.ts';
 import type { Policy } from './authorize.ts';
+import type { Converted } from './conversion.ts';
 import type { RequestInfo, Target } from './request-info.ts';
 import type { ResourceRegistry } from './resource-registry.ts';
 
@@ -57,9 +58,10 @@ export function asApiError(error: unknown): unknown {
 }
 
 /** Writes the object, now, and resolves when it is on disk. */
-export async function putOnDisk(store: Store, table: Table, key: string, object: KubeObject): Promise<StoredObject> {
+export async function putOnDisk(store: Store, table: Table, key: string, converted: Converted): Promise<StoredObject> {
   try {
-    const { stored, durable } = store.put(table, key, object);
+    const { stored, durable } = store.put(table, key, converted.object);
+    for (const other of converted.others) stored.isShownAs(other);
     await durable;
     return stored;
   } catch (error) {

@@ -8,6 +8,7 @@ import type { Status } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { Policy } from './authorize.ts';
+import type { Convert } from './conversion.ts';
 import type { NamedRequest, RequestInfo, Verb } from './request-info.ts';
 import type { Strategy, Subresource } from './strategy.ts';
 
@@ -25,6 +26,8 @@ export interface ServedResource {
   table: string;
   /** The apiVersion that its objects have in the store. */
   storedApiVersion: string;
+  /** An object in all versions that are served or stored; absent where they differ in nothing but their name. */
+  convert?: Convert;
   /** Given to clients as a warning on each use. */
   deprecationWarning?: string;
 }

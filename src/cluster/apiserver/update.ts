@@ -6,6 +6,7 @@ import type { Admission, AdmissionRequest } from '../../kube/admission.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { admissionFor, admissionRequest, admit, mutate, ofPlugins } from './admit.ts';
+import { toStored } from './conversion.ts';
 import { contextOf, type Machinery, onDisk, putOnDisk, storeKey } from './machinery.ts';
 import { requireValid, requireValidField, setDefaults } from './objects/check.ts';
 import { type Decoded, decode } from './objects/decode.ts';
@@ -70,7 +71,9 @@ async function write(
     if (draft.plugins.length > 0) await admitDraft(request, part, draft);
     else finish(request, part, draft);
     const { next, warnings } = draft;
-    if (store.latest(table, key) !== latest) continue; // Written while admission took its time: decide again.
+    const converting = toStored(resource, next);
+    const converted = converting instanceof Promise ? await converting : converting;
+    if (store.latest(table, key) !== latest) continue; // Written while others took their time: decide again.
     const result = (stored: StoredObject): Result => ({ stored: asSeen(part, stored), warnings });
     if (isEndOfLife(request, next)) {
       if (request.dryRun) return result(new StoredObject(next, 0));
@@ -84,9 +87,7 @@ async function write(
       return result(current);
     }
     if (request.dryRun) return result(new StoredObject(next, 0));
-    const asked = next.apiVersion;
-    next.apiVersion = resource.storedApiVersion;
-    return result((await putOnDisk(store, table, key, next)).as(asked));
+    return result((await putOnDisk(store, table, key, converted)).as(next.apiVersion));
   }
   throw conflict(resource.kind, name, modifiedMeanwhile);
 }

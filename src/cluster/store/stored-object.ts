@@ -39,7 +39,14 @@ export class StoredObject<T extends KubeObject = KubeObject> {
     this.#json = undefined;
   }
 
-  /** The same object under another version of its kind (conversion strategy None: only `apiVersion` changes). */
+  /** Another version of its kind shows it like this: its fields, but not its metadata, differ. */
+  isShownAs(other: T): void {
+    this.#otherVersions ??= new Map();
+    const object = { ...other, metadata: this.object.metadata };
+    this.#otherVersions.set(other.apiVersion, new StoredObject<T>(object, this.revision));
+  }
+
+  /** The same object under another version of its kind: unless told otherwise, only `apiVersion` changes. */
   as(apiVersion: string): StoredObject<T> {
     if (this.object.apiVersion === apiVersion) return this;
     this.#otherVersions ??= new Map();

@@ -1,0 +1,37 @@
+import type { KubeObject } from '../../api/meta.ts';
+import { ApiError } from '../../api/status.ts';
+import type { ServedResource } from './resources.ts';
+
+/**
+ * Objects are converted when they are written, to the version that is stored and to all others that are served: reads
+ * find what they show, and never wait.
+ */
+export type Convert = (object: KubeObject) => Promise<readonly KubeObject[]>;
+
+/** An object as it goes into the store. */
+export interface Converted {
+  object: KubeObject;
+  /** As other versions show it, where that differs in more than the version's name. */
+  others: readonly KubeObject[];
+}
+
+/** Waits only where a resource converts: else (strategy None) versions differ in their name alone. */
+export function toStored(
+  { convert, storedApiVersion }: ServedResource,
+  object: KubeObject,
+): Converted | Promise<Converted> {
+  if (convert) return convertAll(convert, storedApiVersion, object);
+  const isSame = object.apiVersion === storedApiVersion;
+  return { object: isSame ? object : { ...object, apiVersion: storedApiVersion }, others: [] };
+}
+
+async function convertAll(convert: Convert, storedApiVersion: string, object: KubeObject): Promise<Converted> {
+  const all = await convert(object);
+  const stored = all.find(({ apiVersion }) => apiVersion === storedApiVersion);
+  if (!stored) {
+    const why = `conversion of ${object.kind} ${object.metadata.name} gave no ${storedApiVersion}, which is stored`;
+    throw new ApiError(500, 'InternalError', `Internal error occurred: ${why}`);
+  }
+  // Conversion has no say in metadata.
+  return { object: { ...stored, metadata: object.metadata }, others: all.filter((other) => other !== stored) };
+}
