@@ -82,6 +82,18 @@ describe('the demand reporter', () => {
     assert.equal(reports.length, 3);
   });
 
+  it('says of a revision whose Service went before its routes that it is idle, by its name', async () => {
+    const { router, clock, period } = await start((response) => response.writeHead(204).end());
+    router.apply(routesOf([8080]));
+    serve([...router.backends()][0], clock);
+    await period();
+    router.apply(routesOf([], { revision: undefined }));
+    assert.deepEqual(
+      (await period()).map(({ name, requestCount }) => [name, requestCount]),
+      [['hello-00001', 0]],
+    );
+  });
+
   it('does not pile up reports that an autoscaler leaves without an answer', async () => {
     const held: ServerResponse[] = [];
     let isAnswering = false;

@@ -31,7 +31,7 @@ export class DemandReporter {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: postsMax });
   readonly #urgent = new Set<Backend>();
   /** Had something to report the last time: one zero more tells that it has become idle, or is no longer routed to. */
-  #reported = new Set<Backend>();
+  #reported = new Map<Backend, string>();
   /** Arrivals that an urgent report has told already, to be left out of the period's. */
   readonly #toldEarly = new Map<Backend, number>();
   #cancelTick: (() => void) | undefined;
@@ -84,10 +84,11 @@ export class DemandReporter {
     const revisions: RevisionStats[] = [];
     for (const backend of this.#urgent) {
       // A request that is gone already, or has found its pod, needs nothing.
-      if (backend.queued === 0 || backend.hasReadyEndpoints || !canBeWoken(backend)) continue;
+      const { revision } = backend.target;
+      if (backend.queued === 0 || backend.hasReadyEndpoints || revision === undefined) continue;
       if (this.#toldEarly.has(backend)) continue;
       this.#toldEarly.set(backend, 1);
-      revisions.push(statsOf(backend, { averageConcurrency: 1, requestCount: 1 }));
+      revisions.push(statsOf(backend, revision, { averageConcurrency: 1, requestCount: 1 }));
     }
     this.#urgent.clear();
     if (revisions.length > 0) this.#post(revisions);
@@ -97,20 +98,23 @@ export class DemandReporter {
     const nowMs = this.#options.clock.monotonic();
     const revisions: RevisionStats[] = [];
     const before = this.#reported;
-    this.#reported = new Set();
+    this.#reported = new Map();
     for (const backend of this.#options.backends()) {
-      if (!canBeWoken(backend)) continue;
+      const { revision } = backend.target;
+      if (revision === undefined) continue;
       const cut = backend.counters.cut(nowMs);
       const requestCount = Math.max(0, cut.requestCount - (this.#toldEarly.get(backend) ?? 0));
       const isActive = cut.averageConcurrency > 0 || cut.requestCount > 0 || backend.queued > 0;
       // One with pods is reported idle too: the autoscaler reads silence as a gateway that is away.
-      const wasActive = before.delete(backend);
+      const wasActive = before.get(backend) === revision && before.delete(backend);
       if (!isActive && !backend.hasReadyEndpoints && !wasActive) continue;
-      if (isActive) this.#reported.add(backend);
-      revisions.push(statsOf(backend, { averageConcurrency: cut.averageConcurrency, requestCount }));
+      if (isActive) this.#reported.set(backend, revision);
+      revisions.push(statsOf(backend, revision, { averageConcurrency: cut.averageConcurrency, requestCount }));
     }
-    // What is left was reported and is gone.
-    for (const backend of before) revisions.push(statsOf(backend, { averageConcurrency: 0, requestCount: 0 }));
+    // What is left was reported and is gone, or its Service is.
+    for (const [backend, revision] of before) {
+      revisions.push(statsOf(backend, revision, { averageConcurrency: 0, requestCount: 0 }));
+    }
     this.#toldEarly.clear();
     if (revisions.length > 0) this.#post(revisions);
   }
@@ -176,10 +180,11 @@ export class DemandReporter {
   }
 }
 
-/** The autoscaler knows revisions; other Services have the pods that they have. */
-const canBeWoken = ({ target }: Backend): boolean => target.revision !== undefined;
-
-function statsOf(backend: Backend, counted: { averageConcurrency: number; requestCount: number }): RevisionStats {
-  const { namespace, revision = '' } = backend.target;
-  return { namespace, name: revision, ...counted, queued: backend.queued };
+/** By the name of the revision: the autoscaler knows of no other Services. */
+function statsOf(
+  { target: { namespace }, queued }: Backend,
+  name: string,
+  counted: { averageConcurrency: number; requestCount: number },
+): RevisionStats {
+  return { namespace, name, ...counted, queued };
 }
