@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import type { BuildSpec } from '../api/build/build.ts';
 import { formatReference, parseDigest, parseReference, RegistryClientError } from '../registry/index.ts';
 import { readJson, writeJson } from './caches.ts';
+import { carryOut } from './carry-out.ts';
 import type { BuildContext } from './context.ts';
 import { BuildFailure } from './failure.ts';
 import { type PushedImage, pushImage } from './image.ts';
 import type { Pack } from './packs/pack.ts';
-import { treeOfArtifact } from './source/artifact.ts';
-import { treeOfFiles } from './source/files.ts';
-import { resolveCommit, treeOfCommit } from './source/git.ts';
-import { type SourceTree, subTree, treeDigest } from './source/tree.ts';
+import { fetchArtifact } from './source/artifact.ts';
+import { fetchCommit, resolveCommit } from './source/git.ts';
+import { type SourceFolder, sourceDigest, subFolder } from './source/source.ts';
+import { writeInlineFiles } from './source/writer.ts';
 
 export interface BuildResult extends PushedImage {
   /** What the source was when it was built. */
@@ -20,7 +21,7 @@ export interface BuildResult extends PushedImage {
 /** A source whose content can no longer change, and how to get it. */
 interface ResolvedSource {
   identity: { commit?: string; digest?: string };
-  tree(): Promise<SourceTree>;
+  fetch(): Promise<SourceFolder>;
 }
 
 /**
@@ -33,40 +34,41 @@ export async function buildImage(spec: BuildSpec, packs: readonly Pack[], contex
   const key = buildKey(spec, source, packs);
   const known = await reuse(key, context);
   if (known) return { ...known, source: source.identity };
-  const tree = await source.tree();
-  const pack = packs.find((candidate) => candidate.detect(tree));
-  if (!pack) throw notDetected(tree, packs);
-  context.log.say(`${pack.name}: ${pack.detect(tree)?.because}`);
+  const folder = await source.fetch();
+  const { pack, because } = detect(folder, packs);
+  context.log.say(`${pack.name}: ${because}`);
   const env = Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name, value ?? '']));
-  const output = await pack.build(tree, { allowScripts: spec.allowScripts ?? false, env }, context);
-  const pushed = await pushImage(output, undefined, context);
+  const options = { allowScripts: spec.allowScripts ?? false, env, cacheDir: context.folders.npmCache };
+  const done = await carryOut(pack.plan(folder, options), pack, folder, context);
+  const pushed = await pushImage(done, undefined, context);
   await writeJson(join(context.folders.images, `${key}.json`), { digest: pushed.digest });
   return { ...pushed, source: source.identity };
 }
 
 async function resolveSource({ source }: BuildSpec, context: BuildContext): Promise<ResolvedSource> {
   const { git, ociArtifact, files, folder, subPath } = source;
+  const root = join(context.workDir, 'source');
   if (git) {
     context.progress(`resolving ${git.revision} of ${git.url}`);
     const commit = await resolveCommit(git, context);
     context.log.say(`${git.url}: ${git.revision} is commit ${commit}`);
-    const tree = () => {
+    const fetch = () => {
       context.progress(`fetching commit ${commit.slice(0, 12)}`);
-      return treeOfCommit(git, commit, subPath, context);
+      return fetchCommit(git, commit, subPath, root, context);
     };
-    return { identity: { commit }, tree };
+    return { identity: { commit }, fetch };
   }
   if (ociArtifact) {
     const { digest } = parseReference(ociArtifact.image);
-    const tree = async () => {
+    const fetch = async () => {
       context.progress('reading the uploaded folder');
-      return subTree(await treeOfArtifact(ociArtifact.image, context.registry, context.signal), subPath);
+      return subFolder(await fetchArtifact(ociArtifact.image, root, context.registry, context.signal), subPath);
     };
-    return { identity: digest === undefined ? {} : { digest }, tree };
+    return { identity: digest === undefined ? {} : { digest }, fetch };
   }
   if (files) {
-    const tree = subTree(treeOfFiles(files), subPath);
-    return { identity: { digest: treeDigest(tree) }, tree: async () => tree };
+    const written = subFolder(writeInlineFiles(files, root), subPath);
+    return { identity: { digest: sourceDigest(written) }, fetch: async () => written };
   }
   throw new BuildFailure(
     'FolderNotUploaded',
@@ -110,9 +112,14 @@ async function reuse(key: string, context: BuildContext): Promise<PushedImage | 
   return { image, digest: known.digest };
 }
 
-function notDetected(tree: SourceTree, packs: readonly Pack[]): BuildFailure {
-  const root = [...new Set([...tree.keys()].map((path) => path.split('/')[0]))].slice(0, 10).join(', ');
-  const message = `no language was found: the source has ${root}, and none of package.json, index.js, index.ts`;
+function detect(source: SourceFolder, packs: readonly Pack[]): { pack: Pack; because: string } {
+  for (const pack of packs) {
+    const detection = pack.detect(source);
+    if (detection) return { pack, because: detection.because };
+  }
+  const root = [...new Set([...source.entries.keys()].map((path) => path.split('/')[0]))].slice(0, 10).join(', ');
+  const wanted = packs.flatMap(({ looksFor }) => looksFor).join(', ');
   const remedy = `this version builds ${packs.map((pack) => pack.name).join(', ')}; is subPath missing?`;
-  return new BuildFailure('NotDetected', `${message}: ${remedy}`);
+  const message = `no language was found: the source has ${root}, and none of ${wanted}: ${remedy}`;
+  throw new BuildFailure('NotDetected', message);
 }

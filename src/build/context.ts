@@ -3,6 +3,7 @@ import type { RegistryClient } from '../registry/index.ts';
 import type { Locks } from './locks.ts';
 import type { Redact } from './redact.ts';
 import type { BuildLog } from './steps/log.ts';
+import type { StepRunner } from './steps/step-runner.ts';
 
 /** What every part of one build works with. */
 export interface BuildContext {
@@ -16,6 +17,8 @@ export interface BuildContext {
   /** The repository that the image goes to, for example `registry.localhost/default/orders`. */
   repository: string;
   locks: Locks;
+  /** Runs what packs plan. */
+  steps: StepRunner;
   /** Takes credentials out of what is said of this build. */
   redact: Redact;
   /** Says which step has begun, for whoever watches. */

@@ -6,8 +6,8 @@ import {
   mediaTypes,
   parseReference,
 } from '../registry/index.ts';
+import type { CarriedOut } from './carry-out.ts';
 import type { BuildContext } from './context.ts';
-import type { PackOutput } from './packs/pack.ts';
 
 /** Go's names, which images use. */
 const architectures: Record<string, string> = { x64: 'amd64', ia32: '386' };
@@ -20,16 +20,15 @@ export interface PushedImage {
 
 /** Puts the layers together and pushes the image. Nothing in it says when, where or by whom it was made. */
 export async function pushImage(
-  output: PackOutput,
+  { layers, start }: CarriedOut,
   tag: string | undefined,
   context: BuildContext,
 ): Promise<PushedImage> {
-  const { layers, entrypoint, workingDir, labels } = output;
   context.progress('pushing the image');
   const imageConfig: ImageConfig = {
     architecture: architectures[process.arch] ?? process.arch,
     os: process.platform,
-    config: { Entrypoint: entrypoint, WorkingDir: workingDir, Labels: labels },
+    config: { Entrypoint: start.entrypoint, WorkingDir: '/app', Labels: start.labels },
     rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.diffId) },
     history: layers.map(({ createdBy }) => ({ created_by: `kittiwake build: ${createdBy}` })),
   };

@@ -7,8 +7,10 @@ import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { extract } from 'tar-stream';
 import { digestOf } from '../../registry/index.ts';
-import { layerInFile, layerOf, treeEntries } from './layer.ts';
-import { type TarEntry, tarEnd, tarEntry } from './tar.ts';
+import { sourceDigest } from '../source/source.ts';
+import { withSource } from '../testing/source.ts';
+import { layerInFile, layerOf, sourceEntries } from './layer.ts';
+import { type TarEntry, tarOf } from './tar.ts';
 
 const segment = fc.oneof(
   fc.stringMatching(/^[a-zA-Z0-9._-]{1,40}$/),
@@ -46,26 +48,45 @@ test('what is written to an archive is read back by another reader', async () =>
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { maxLength: 6 }), async (entries) => {
       const plain = entries.map((item) => ({ ...item }));
-      assert.deepEqual(await read(Buffer.concat([...plain.map(tarEntry), tarEnd])), plain);
+      assert.deepEqual(await read(Buffer.concat([...tarOf(plain)])), plain);
     }),
     { numRuns: 200 },
   );
 });
 
-test('a layer has its folders before their files, whatever the order of the tree', async () => {
-  const file = (text: string) => ({ type: 'file' as const, content: Buffer.from(text), isExecutable: false });
-  const a = new Map([
-    ['b.js', file('1')],
-    ['lib/a.js', file('2')],
-    ['lib/deep/c.js', file('3')],
-  ]);
-  const b = new Map([...a].reverse());
-  const paths = treeEntries(a, 'app').map((item) => item.path);
-  assert.deepEqual(paths, ['app', 'app/b.js', 'app/lib', 'app/lib/a.js', 'app/lib/deep', 'app/lib/deep/c.js']);
-  assert.deepEqual(
-    (await layerOf(treeEntries(a, 'app'), 'x')).descriptor,
-    (await layerOf(treeEntries(b, 'app'), 'x')).descriptor,
-  );
+test('a layer has its folders before their files, whatever the order of the source', async () => {
+  const files = { 'b.js': '1', 'lib/a.js': '2', 'lib/deep/c.js': '3' };
+  const reversed = Object.fromEntries(Object.entries(files).reverse());
+  const layer = (order: Record<string, string>) =>
+    withSource(order, async (source) => {
+      const paths = sourceEntries(source, 'app').map((item) => item.path);
+      assert.deepEqual(paths, ['app', 'app/b.js', 'app/lib', 'app/lib/a.js', 'app/lib/deep', 'app/lib/deep/c.js']);
+      return (await layerOf(sourceEntries(source, 'app'), 'x')).descriptor;
+    });
+  assert.deepEqual(await layer(files), await layer(reversed));
+});
+
+test('the bytes of a layer are those that were always made of its source: caches stay good', async () => {
+  const files = {
+    'index.js': 'export const handle = () => 1;\n',
+    'bin/run': '#!/bin/sh\necho hi\n',
+    'empty.txt': '',
+    [`deep/${'long-name-'.repeat(12)}/${'x'.repeat(60)}.txt`]: 'a path for ustar and PAX',
+    'größe/ümlaut.js': 'beyond ASCII',
+    'data.bin': Array.from({ length: 40_000 }, (_, i) => (i * 2_654_435_761) % 4_294_967_296).join('\n'),
+  };
+  await withSource(files, async (source) => {
+    const entries = new Map([...source.entries, ['link.js', { type: 'symlink' as const, target: 'index.js' }]]);
+    const { root } = source;
+    const layer = await layerOf(sourceEntries({ root, entries }, 'app'), 'x');
+    assert.equal(layer.diffId, 'sha256:cf603e3ee76e4f94ca5db2a5ba745513f3bdd3c0b1536ccf37c39c3dbdf7d48e');
+    const filed = await layerInFile(sourceEntries({ root, entries }, 'app'), join(root, '..', 'layer'), 'x');
+    assert.deepEqual([filed.diffId, filed.descriptor], [layer.diffId, layer.descriptor]);
+    assert.equal(
+      sourceDigest({ root, entries }),
+      'sha256:6cdbc38b01b48016191f18d552a9780ac208f4752d51c3e421f7875db0c66ba4',
+    );
+  });
 });
 
 test('a layer made in memory and one made in a file have the same digests', async () => {
@@ -78,13 +99,7 @@ test('a layer made in memory and one made in a file have the same digests', asyn
       isExecutable: i % 2 === 0,
     }));
     const memory = await layerOf(entries, 'x');
-    const filed = await layerInFile(
-      (async function* () {
-        yield* entries;
-      })(),
-      join(dir, 'layer'),
-      'x',
-    );
+    const filed = await layerInFile(entries, join(dir, 'layer'), 'x');
     assert.deepEqual(filed.descriptor, memory.descriptor);
     assert.equal(filed.diffId, memory.diffId);
     assert.equal(digestOf(gunzipSync(memory.content as Buffer)), memory.diffId);
@@ -97,7 +112,7 @@ test('an error while entries are read is the error of the layer', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'kw-layer-'));
   try {
     // biome-ignore lint/correctness/useYield: it fails before it has anything to give
-    const broken = (async function* (): AsyncGenerator<TarEntry> {
+    const broken = (function* (): Generator<TarEntry> {
       throw new Error('unreadable');
     })();
     await assert.rejects(layerInFile(broken, join(dir, 'layer'), 'x'), /unreadable/);

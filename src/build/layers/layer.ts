@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { posix } from 'node:path';
+import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import { type BlobSource, type Descriptor, digestOf, mediaTypes } from '../../registry/index.ts';
-import { compareBytes, type SourceTree } from '../source/tree.ts';
-import { type TarEntry, tarEnd, tarEntry } from './tar.ts';
+import { compareBytes, type SourceFolder } from '../source/source.ts';
+import { type TarEntry, tarOf } from './tar.ts';
 
 /** A layer of an image: what is pushed, and the digest of its uncompressed bytes for the image's configuration. */
 export interface Layer {
@@ -25,14 +25,14 @@ const gzipAsync = promisify(gzip);
 
 /** A layer of few bytes, in memory. */
 export async function layerOf(entries: Iterable<TarEntry>, createdBy: string): Promise<Layer> {
-  const tar = Buffer.concat([...Array.from(entries, tarEntry), tarEnd]);
+  const tar = Buffer.concat([...tarOf(entries)]);
   const content = anonymous(await gzipAsync(tar, gzipOptions));
   const descriptor = { mediaType: mediaTypes.layerGzip, digest: digestOf(content), size: content.length };
   return { descriptor, diffId: digestOf(tar), createdBy, content };
 }
 
-/** The same for entries that do not fit in memory, by way of a new file at `path`. */
-export async function layerInFile(entries: AsyncIterable<TarEntry>, path: string, createdBy: string): Promise<Layer> {
+/** The same, for entries of any size, by way of a new file at `path`: what is packed goes through memory in pieces. */
+export async function layerInFile(entries: Iterable<TarEntry>, path: string, createdBy: string): Promise<Layer> {
   const diff = createHash('sha256');
   const compressed = createHash('sha256');
   const zip = createGzip(gzipOptions);
@@ -49,13 +49,11 @@ export async function layerInFile(entries: AsyncIterable<TarEntry>, path: string
     await once(file, 'finish');
   })();
   const feed = async () => {
-    for await (const entry of entries) await put(tarEntry(entry));
-    await put(tarEnd);
+    for (const chunk of inBatches(tarOf(entries))) {
+      diff.update(chunk);
+      if (!zip.write(chunk)) await once(zip, 'drain');
+    }
     zip.end();
-  };
-  const put = async (chunk: Buffer) => {
-    diff.update(chunk);
-    if (!zip.write(chunk)) await once(zip, 'drain');
   };
   try {
     await Promise.all([feed(), written]);
@@ -67,8 +65,8 @@ export async function layerInFile(entries: AsyncIterable<TarEntry>, path: string
   return { descriptor, diffId: `sha256:${diff.digest('hex')}`, createdBy, content: () => createReadStream(path) };
 }
 
-/** The entries of a layer that puts the tree at `root` (`app`), folders first, in the order of their bytes. */
-export function treeEntries(tree: SourceTree, root: string): TarEntry[] {
+/** The entries of a layer that puts the source at `root` (`app`), folders first, in the order of their bytes. */
+export function sourceEntries(source: SourceFolder, root: string): TarEntry[] {
   const entries = new Map<string, TarEntry>();
   const addFolders = (path: string): void => {
     if (path === '.' || entries.has(path)) return;
@@ -76,12 +74,33 @@ export function treeEntries(tree: SourceTree, root: string): TarEntry[] {
     entries.set(path, { type: 'folder', path });
   };
   addFolders(root);
-  for (const [inner, entry] of tree) {
+  for (const [inner, entry] of source.entries) {
     const path = `${root}/${inner}`;
     addFolders(posix.dirname(path));
-    entries.set(path, { path, ...entry });
+    if (entry.type === 'symlink') entries.set(path, { path, ...entry });
+    else {
+      const { type, sizeBytes, isExecutable } = entry;
+      entries.set(path, { type, path, content: { file: join(source.root, inner), sizeBytes }, isExecutable });
+    }
   }
   return [...entries.values()].sort((a, b) => compareBytes(a.path, b.path));
+}
+
+const batchBytes = 256 * 1024;
+
+/** Small pieces as one: compressing each by itself takes a turn of the event loop each. */
+function* inBatches(chunks: Iterable<Buffer>): Generator<Buffer, void> {
+  let batch: Buffer[] = [];
+  let sizeBytes = 0;
+  for (const chunk of chunks) {
+    batch.push(chunk);
+    sizeBytes += chunk.length;
+    if (sizeBytes < batchBytes) continue;
+    yield Buffer.concat(batch);
+    batch = [];
+    sizeBytes = 0;
+  }
+  if (batch.length > 0) yield Buffer.concat(batch);
 }
 
 /**

@@ -1,22 +1,50 @@
+import { type Chunks, chunksOf } from '../source/read-file.ts';
+
 /**
  * One entry of an archive; `path` has no leading slash. Owner, group and times are always those of nobody, at no
  * time.
  */
 export type TarEntry =
-  | { type: 'file'; path: string; content: Buffer; isExecutable: boolean }
+  | { type: 'file'; path: string; content: Buffer | ListedFile; isExecutable: boolean }
   | { type: 'symlink'; path: string; target: string }
   | { type: 'folder'; path: string };
+
+/** A file on disk, which must have at most so many bytes by now. */
+export interface ListedFile {
+  file: string;
+  sizeBytes: number;
+}
 
 const blockBytes = 512;
 const typeFlag = { file: '0', symlink: '2', folder: '5' } as const;
 
-/**
- * The bytes of one entry: POSIX ustar, with a PAX header only where ustar cannot say it. Equal entries, equal bytes.
- */
-export function tarEntry(entry: TarEntry): Buffer {
+/** The bytes of an archive, in pieces that are as large or small as they come. Equal entries, equal bytes. */
+export function* tarOf(entries: Iterable<TarEntry>): Generator<Buffer, void> {
+  for (const entry of entries) {
+    if (entry.type !== 'file') yield headOf(entry, 0);
+    else {
+      const { sizeBytes, chunks, close } = contentOf(entry.content);
+      try {
+        yield headOf(entry, sizeBytes);
+        yield* chunks;
+        yield padding(sizeBytes);
+      } finally {
+        close();
+      }
+    }
+  }
+  yield Buffer.alloc(2 * blockBytes);
+}
+
+function contentOf(content: Buffer | ListedFile): Chunks {
+  if (Buffer.isBuffer(content)) return { sizeBytes: content.length, chunks: [content], close() {} };
+  return chunksOf(content.file, content.sizeBytes);
+}
+
+/** What stands before an entry's content: POSIX ustar, with a PAX header only where ustar cannot say it. */
+function headOf(entry: TarEntry, size: number): Buffer {
   const path = entry.type === 'folder' ? `${entry.path}/` : entry.path;
   const target = entry.type === 'symlink' ? entry.target : '';
-  const content = entry.type === 'file' ? entry.content : undefined;
   const name = splitName(path);
   const records = [
     ...(name ? [] : [paxRecord('path', path)]),
@@ -32,17 +60,12 @@ export function tarEntry(entry: TarEntry): Buffer {
     );
   }
   const mode = entry.type === 'file' && !entry.isExecutable ? 0o644 : entry.type === 'symlink' ? 0o777 : 0o755;
-  const size = content?.length ?? 0;
   const linkname = fits(target, 100) ? target : '';
   parts.push(
     header({ ...(name ?? { name: 'long', prefix: '' }), mode, size, flag: typeFlag[entry.type], target: linkname }),
   );
-  if (content) parts.push(content, padding(size));
   return Buffer.concat(parts);
 }
-
-/** What ends an archive. */
-export const tarEnd: Buffer = Buffer.alloc(2 * blockBytes);
 
 interface Header {
   name: string;

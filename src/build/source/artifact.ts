@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -9,13 +12,15 @@ import {
   type Manifest,
   mediaTypes,
   parseReference,
+  type Reference,
   type RegistryClient,
   RegistryClientError,
 } from '../../registry/index.ts';
 import { BuildFailure } from '../failure.ts';
-import { layerOf, treeEntries } from '../layers/layer.ts';
-import { treeOfFolder } from './folder.ts';
-import { type SourceTree, TreeBuilder, type TreeLimits } from './tree.ts';
+import { type Layer, layerInFile, sourceEntries } from '../layers/layer.ts';
+import { localSource } from './folder.ts';
+import type { SourceFolder, SourceLimits } from './source.ts';
+import { SourceWriter } from './writer.ts';
 
 /** What an uploaded folder is, among the artifacts of a registry. */
 export const sourceArtifactType = 'application/vnd.kittiwake.source.v1';
@@ -35,7 +40,17 @@ export async function uploadFolder(options: {
 }): Promise<{ image: string; digest: string }> {
   const { folder, reference, registry, signal } = options;
   const { host, name } = parseReference(reference);
-  const layer = await layerOf(treeEntries(await treeOfFolder(folder), root), 'folder');
+  const source = await localSource(folder);
+  const temporary = await mkdtemp(join(tmpdir(), 'kittiwake-upload-'));
+  try {
+    const layer = await layerInFile(sourceEntries(source, root), join(temporary, 'layer'), 'folder');
+    return await pushArtifact(layer, { host, name }, registry, signal);
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+async function pushArtifact(layer: Layer, target: Reference, registry: RegistryClient, signal?: AbortSignal) {
   const config = { mediaType: mediaTypes.empty, digest: digestOf(emptyConfig), size: emptyConfig.length };
   const manifest: Manifest = {
     schemaVersion: 2,
@@ -48,28 +63,29 @@ export async function uploadFolder(options: {
     { descriptor: config, content: emptyConfig },
     { descriptor: layer.descriptor, content: layer.content },
   ];
-  const digest = await registry.push({ host, name }, { manifest, blobs }, signal);
-  return { image: formatReference({ host, name, digest }), digest };
+  const digest = await registry.push(target, { manifest, blobs }, signal);
+  return { image: formatReference({ ...target, digest }), digest };
 }
 
-/** The folder that `uploadFolder` packed. Any archive may come, so none of its paths is trusted. */
-export async function treeOfArtifact(
+/** Unpacks what `uploadFolder` packed into a new folder. Any archive may come, so none of its paths is trusted. */
+export async function fetchArtifact(
   image: string,
+  folder: string,
   registry: RegistryClient,
   signal: AbortSignal,
-  limits?: TreeLimits,
-): Promise<SourceTree> {
+  limits?: SourceLimits,
+): Promise<SourceFolder> {
   const { manifest } = await manifestOf(image, registry, signal);
   const layer = manifest.layers?.[0];
   if (manifest.layers?.length !== 1 || !layer) {
     throw new BuildFailure('SourceInvalid', `${image} is no uploaded folder: it must have one layer`);
   }
-  const builder = new TreeBuilder(limits);
+  const writer = new SourceWriter(folder, limits);
   const archive = tarExtract();
   const blob = await registry.blob(image, layer.digest, signal, layer.size);
-  const unpacked = readEntries(archive, builder);
+  const unpacked = readEntries(archive, writer);
   // Headers cost memory as well, as long as the archive says that they are.
-  const bounded = atMost(builder.totalBytesMax + builder.filesMax * entryBytes);
+  const bounded = atMost(writer.list.totalBytesMax + writer.list.filesMax * entryBytes);
   const fed = layer.mediaType.endsWith('+gzip')
     ? pipeline(blob, createGunzip(), bounded, archive, { signal })
     : pipeline(blob, bounded, archive, { signal });
@@ -82,7 +98,7 @@ export async function treeOfArtifact(
     const message = `${image} is no uploaded folder: ${messageOf(error)}`;
     throw new BuildFailure('SourceInvalid', message, { cause: error });
   }
-  return builder.finish();
+  return writer.finish();
 }
 
 /** Whether the bytes are no archive (zlib's codes, tar-stream's words), rather than the registry away. */
@@ -116,18 +132,21 @@ async function manifestOf(image: string, registry: RegistryClient, signal: Abort
   }
 }
 
-async function readEntries(archive: ReturnType<typeof tarExtract>, builder: TreeBuilder): Promise<void> {
+async function readEntries(archive: ReturnType<typeof tarExtract>, writer: SourceWriter): Promise<void> {
   for await (const entry of archive) {
     const { name, type, size, mode, linkname }: Header = entry.header;
     const path = name.replace(/^(\.\/)+/, '').replace(/^source\//, '');
     if (type === 'file') {
-      builder.reserve(path, size ?? 0);
-      const chunks: Buffer[] = [];
-      for await (const chunk of entry) chunks.push(chunk as Buffer);
-      builder.addFile(path, Buffer.concat(chunks), ((mode ?? 0) & 0o100) !== 0);
+      writer.list.reserve(path, size ?? 0);
+      const file = writer.file(path, size ?? 0, ((mode ?? 0) & 0o100) !== 0);
+      try {
+        for await (const chunk of entry) file.write(chunk as Buffer);
+      } finally {
+        file.end();
+      }
     } else {
       entry.resume();
-      if (type === 'symlink') builder.addSymlink(path, linkname ?? '');
+      if (type === 'symlink') writer.list.addSymlink(path, linkname ?? '');
       else if (type !== 'directory') {
         throw new BuildFailure('SourceInvalid', `the source has a ${type} at ${name}: only files, folders and links`);
       }

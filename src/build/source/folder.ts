@@ -1,23 +1,23 @@
 import { constants } from 'node:fs';
-import { open, readdir, readlink } from 'node:fs/promises';
+import { access, lstat, open, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
 import { BuildFailure } from '../failure.ts';
 import { ignoreFiles, ignoreRules } from './ignore.ts';
-import { compareBytes, type SourceTree, TreeBuilder, type TreeLimits } from './tree.ts';
+import { compareBytes, type SourceFolder, type SourceLimits, SourceList } from './source.ts';
 
 /** Rules of more bytes were not written by anybody. */
 const ignoreBytesMax = 1 << 20;
 
 /**
- * Reads a folder of this machine, without what its .dockerignore or .funcignore leaves out. Sockets, pipes and devices
+ * Lists a folder of this machine, without what its .dockerignore or .funcignore leaves out. Sockets, pipes and devices
  * are no source and are left out, too: nothing is waited for.
  */
-export async function treeOfFolder(folder: string, limits?: TreeLimits): Promise<SourceTree> {
+export async function localSource(folder: string, limits?: SourceLimits): Promise<SourceFolder> {
   const isIgnored = await readIgnoreRules(folder);
-  const builder = new TreeBuilder(limits);
+  const list = new SourceList(limits);
   const visit = async (inner: string): Promise<void> => {
-    const entries = await list(folder, inner);
+    const entries = await readEntries(folder, inner);
     for (const entry of entries.sort((a, b) => compareBytes(a.name, b.name))) {
       const path = inner === '' ? entry.name : `${inner}/${entry.name}`;
       const full = join(folder, path);
@@ -25,41 +25,19 @@ export async function treeOfFolder(folder: string, limits?: TreeLimits): Promise
       if (entry.isDirectory()) {
         if (!ignoreRules('')(path)) await visit(path);
       } else if (isIgnored(path)) continue;
-      else if (entry.isSymbolicLink()) builder.addSymlink(path, await readlink(full).catch(unreadable(path)));
+      else if (entry.isSymbolicLink()) list.addSymlink(path, await readlink(full).catch(unreadable(path)));
       else if (entry.isFile()) {
-        const reserve = (sizeBytes: number) => builder.reserve(path, sizeBytes);
-        const file = await readRegularFile(full, reserve).catch(unreadable(path));
-        if (file) builder.addFile(path, file.content, file.isExecutable);
+        await access(full, constants.R_OK).catch(unreadable(path));
+        const { size, mode } = await lstat(full).catch(unreadable(path));
+        list.reserve(path, size);
+        list.addFile(path, size, (mode & 0o100) !== 0);
       }
     }
   };
   await visit('');
-  const tree = builder.finish();
-  if (tree.size === 0) throw new BuildFailure('SourceNotFound', `the folder ${folder} has no files to build`);
-  return tree;
-}
-
-/**
- * The file as long as it was when it was opened: one that others go on writing, such as a log, has no end to wait for.
- * Undefined when it is no regular file any more. `reserve` is asked before anything is read.
- */
-async function readRegularFile(path: string, reserve: (sizeBytes: number) => void) {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-  try {
-    const stat = await file.stat();
-    if (!stat.isFile()) return undefined;
-    reserve(stat.size);
-    const content = Buffer.allocUnsafe(stat.size);
-    let length = 0;
-    while (length < content.length) {
-      const { bytesRead } = await file.read(content, length, content.length - length, length);
-      if (bytesRead === 0) break; // It is shorter by now.
-      length += bytesRead;
-    }
-    return { content: content.subarray(0, length), isExecutable: (stat.mode & 0o100) !== 0 };
-  } finally {
-    await file.close();
-  }
+  const entries = list.entries();
+  if (entries.size === 0) throw new BuildFailure('SourceNotFound', `the folder ${folder} has no files to build`);
+  return { root: folder, entries };
 }
 
 /** What the system says of a path that cannot be read, with what to do; what we refuse ourselves says it already. */
@@ -72,7 +50,7 @@ function unreadable(path: string): (error: unknown) => never {
   };
 }
 
-async function list(folder: string, inner: string) {
+async function readEntries(folder: string, inner: string) {
   try {
     return await readdir(join(folder, inner), { withFileTypes: true });
   } catch (error) {
@@ -85,15 +63,26 @@ async function list(folder: string, inner: string) {
 
 async function readIgnoreRules(folder: string): Promise<(path: string) => boolean> {
   for (const name of ignoreFiles) {
-    const reserve = (sizeBytes: number) => {
-      if (sizeBytes > ignoreBytesMax)
-        throw new BuildFailure('SourceInvalid', `${name} has ${sizeBytes} bytes: write fewer rules`);
-    };
-    const file = await readRegularFile(join(folder, name), reserve).catch((error) => {
+    const text = await readSmallFile(join(folder, name), name).catch((error) => {
       if (error instanceof BuildFailure) throw error;
       return undefined; // There is none that can be read.
     });
-    if (file) return ignoreRules(file.content.toString('utf8'));
+    if (text !== undefined) return ignoreRules(text);
   }
   return ignoreRules('');
+}
+
+/** Undefined when it is no regular file: nothing is waited for. */
+async function readSmallFile(path: string, name: string): Promise<string | undefined> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) return undefined;
+    if (stat.size > ignoreBytesMax) {
+      throw new BuildFailure('SourceInvalid', `${name} has ${stat.size} bytes: write fewer rules`);
+    }
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
 }

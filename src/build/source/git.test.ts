@@ -11,8 +11,8 @@ import type { BuildFailure } from '../failure.ts';
 import { redactFor } from '../redact.ts';
 import { type GitServer, startGitServer } from '../testing/git-server.ts';
 import { type BuildWorld, openBuildWorld } from '../testing/world.ts';
-import { resolveCommit, treeOfCommit } from './git.ts';
-import type { TreeLimits } from './tree.ts';
+import { fetchCommit, resolveCommit } from './git.ts';
+import type { SourceLimits } from './source.ts';
 
 describe('hostile repositories', () => {
   let world: BuildWorld;
@@ -42,11 +42,12 @@ describe('hostile repositories', () => {
     return true;
   };
 
-  async function fetch(revision: string, limits?: TreeLimits) {
+  async function fetch(revision: string, limits?: SourceLimits) {
     const location = { url: git.url, revision };
     const made = await context();
     const commit = await resolveCommit(location, made);
-    return { tree: await treeOfCommit(location, commit, undefined, made, limits), log: made.log.text() };
+    const source = await fetchCommit(location, commit, undefined, join(made.workDir, 'source'), made, limits);
+    return { source, log: made.log.text() };
   }
 
   /** A commit whose root has these entries, whatever git thinks of them. */
@@ -87,8 +88,8 @@ describe('hostile repositories', () => {
       'a'.repeat(40),
     ]);
     commitTree('bomb', [['100644', 'index.js', blob()], ...(entries as [string, string, string][])]);
-    const { tree, log } = await fetch('bomb');
-    assert.deepEqual([...tree.keys()], ['index.js']);
+    const { source, log } = await fetch('bomb');
+    assert.deepEqual([...source.entries.keys()], ['index.js']);
     assert.ok(log.split('\n').filter((line) => line.includes('submodule')).length <= 20);
   });
 

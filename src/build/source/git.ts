@@ -3,8 +3,10 @@ import type { BuildContext } from '../context.ts';
 import { BuildFailure } from '../failure.ts';
 import { networkEnvironment, stepEnvironment } from '../steps/environment.ts';
 import { BuildLog } from '../steps/log.ts';
-import { runStep } from '../steps/step.ts';
-import { type SourceTree, TreeBuilder, type TreeLimits } from './tree.ts';
+import { runProcess } from '../steps/process.ts';
+import { type GitBlob, GitBlobs } from './git-blobs.ts';
+import type { SourceFolder, SourceLimits } from './source.ts';
+import { SourceWriter } from './writer.ts';
 
 export interface GitLocation {
   url: string;
@@ -52,21 +54,22 @@ export async function resolveCommit({ url, revision }: GitLocation, context: Bui
   throw revisionNotFound(url, revision, hint);
 }
 
-/** The files of one commit, fetched without its history. */
-export async function treeOfCommit(
+/** The files of one commit, fetched without its history, in a new folder. */
+export async function fetchCommit(
   location: GitLocation,
   commit: string,
   subPath: string | undefined,
+  folder: string,
   context: BuildContext,
-  limits?: TreeLimits,
-): Promise<SourceTree> {
+  limits?: SourceLimits,
+): Promise<SourceFolder> {
   const repository = join(context.workDir, 'repository.git');
   await mustSucceed(['init', '--quiet', '--bare', '--template=', repository], context, context.workDir);
-  await fetchCommit(location, commit, repository, context);
-  return readCommit(repository, commit, subPath, context, limits);
+  await fetchObjects(location, commit, repository, context);
+  return checkOut(repository, commit, subPath, new SourceWriter(folder, limits), context);
 }
 
-async function fetchCommit(
+async function fetchObjects(
   { url, revision }: GitLocation,
   commit: string,
   repository: string,
@@ -87,22 +90,22 @@ async function fetchCommit(
   throw remoteFailure(url, direct.errors);
 }
 
-async function readCommit(
+async function checkOut(
   repository: string,
   commit: string,
   subPath: string | undefined,
+  writer: SourceWriter,
   context: BuildContext,
-  limits: TreeLimits | undefined,
-): Promise<SourceTree> {
+): Promise<SourceFolder> {
   const prefix = (subPath ?? '.').replace(/^\.\//, '').replace(/\/+$/, '');
   const treeish = prefix === '.' || prefix === '' ? commit : `${commit}:${prefix}`;
-  const builder = new TreeBuilder(limits);
-  const recordsMax = builder.filesMax + submodulesMax;
+  const { list } = writer;
+  const recordsMax = list.filesMax + submodulesMax;
   const listed = await git(['ls-tree', '-r', '-z', '-l', '--full-tree', treeish], context, repository, { recordsMax });
   if (listed.code !== 0) {
     throw new BuildFailure('SubPathNotFound', `commit ${commit} has no folder ${subPath}: check subPath`);
   }
-  const wanted: { path: string; mode: string; hash: string }[] = [];
+  const wanted: GitBlob[] = [];
   let submodules = 0;
   for (const line of listed.output.toString('utf8').split('\0')) {
     const match = /^(\d+) (\w+) ([0-9a-f]+) +(\d+|-)\t(.+)$/s.exec(line);
@@ -112,25 +115,22 @@ async function readCommit(
       if (submodules++ < submodulesSaidMax) context.log.say(`${path} is a submodule: left out`);
       continue;
     }
-    if (wanted.length >= builder.filesMax) builder.tooMany();
-    builder.reserve(path, Number(size));
+    if (wanted.length >= list.filesMax) list.tooMany();
+    list.reserve(path, Number(size));
     wanted.push({ path, mode, hash });
   }
   const stdin = wanted.map(({ hash }) => `${hash}\n`).join('');
   // Each file comes with a line of its own before it and a newline behind.
-  const outputBytesMax = builder.totalBytesMax + 200 * wanted.length;
-  const { output } = await mustSucceed(['cat-file', '--batch'], context, repository, { stdin, outputBytesMax });
-  let offset = 0;
-  for (const { path, mode, hash } of wanted) {
-    const end = output.indexOf(10, offset);
-    const [found, , size] = output.toString('latin1', offset, end).split(' ');
-    if (found !== hash || size === undefined) throw new Error(`git cat-file gave ${found} for ${hash}`);
-    const content = output.subarray(end + 1, end + 1 + Number(size));
-    if (mode === '120000') builder.addSymlink(path, content.toString('utf8'));
-    else builder.addFile(path, content, mode === '100755');
-    offset = end + 1 + Number(size) + 1;
+  const outputBytesMax = list.totalBytesMax + 200 * wanted.length;
+  const blobs = new GitBlobs(wanted, writer);
+  const onOutput = (chunk: Buffer) => blobs.read(chunk);
+  try {
+    await mustSucceed(['cat-file', '--batch'], context, repository, { stdin, outputBytesMax, onOutput });
+    blobs.finish();
+  } finally {
+    blobs.close();
   }
-  return builder.finish();
+  return writer.finish();
 }
 
 const submodulesMax = 1000;
@@ -159,13 +159,27 @@ async function git(
   args: string[],
   context: BuildContext,
   cwd: string,
-  more: { stdin?: string; outputBytesMax?: number; recordsMax?: number } = {},
+  more: {
+    stdin?: string;
+    outputBytesMax?: number;
+    recordsMax?: number;
+    /** Takes the output as it comes, which is then not kept. */
+    onOutput?: (chunk: Buffer) => void;
+  } = {},
 ): Promise<GitResult> {
   const { stdin, outputBytesMax = listBytesMax, recordsMax = Number.POSITIVE_INFINITY } = more;
   let records = 0;
   const chunks: Buffer[] = [];
   let sizeBytes = 0;
   const tooMuch = new AbortController();
+  const take = (chunk: Buffer) => {
+    try {
+      if (more.onOutput) more.onOutput(chunk);
+      else chunks.push(chunk);
+    } catch (error) {
+      tooMuch.abort(error); // Thrown here, it would end the process.
+    }
+  };
   const errors = new BuildLog(16 * 1024, context.redact);
   const env = stepEnvironment(context.workDir, {
     ...networkEnvironment(),
@@ -175,7 +189,7 @@ async function git(
     GIT_LFS_SKIP_SMUDGE: '1',
     GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15',
   });
-  const code = await runStep({
+  const code = await runProcess({
     command: '/bin/sh',
     args: [...boundedGit, ...safeOptions, ...args],
     cwd,
@@ -187,7 +201,8 @@ async function git(
       sizeBytes += chunk.length;
       if (more.recordsMax !== undefined) for (const byte of chunk) if (byte === 0) records++;
       const what = records > recordsMax ? `${recordsMax} files` : `${outputBytesMax} bytes`;
-      if (sizeBytes <= outputBytesMax && records <= recordsMax) chunks.push(chunk);
+      if (tooMuch.signal.aborted) return;
+      if (sizeBytes <= outputBytesMax && records <= recordsMax) take(chunk);
       else tooMuch.abort(new BuildFailure('SourceTooLarge', `git ${args[0]} gave more than ${what}: leave some out`));
     },
     ...(stdin === undefined ? {} : { stdin }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync } from 'node:fs';
-import { chmod, mkdir, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readlink, symlink, truncate, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -10,12 +10,14 @@ import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { digestOf, mediaTypes } from '../../registry/index.ts';
 import type { BuildFailure } from '../failure.ts';
+import { withSource } from '../testing/source.ts';
 import { type BuildWorld, openBuildWorld } from '../testing/world.ts';
-import { treeOfArtifact, uploadFolder } from './artifact.ts';
-import { treeOfFiles } from './files.ts';
-import { treeOfFolder } from './folder.ts';
+import { fetchArtifact, uploadFolder } from './artifact.ts';
+import { localSource } from './folder.ts';
 import { ignoreRules } from './ignore.ts';
-import { subTree, treeDigest } from './tree.ts';
+import { chunksOf } from './read-file.ts';
+import { sourceDigest, subFolder } from './source.ts';
+import { SourceWriter } from './writer.ts';
 
 let world: BuildWorld;
 const signal = new AbortController().signal;
@@ -46,12 +48,14 @@ describe('sources', () => {
     const { image, digest } = await upload(one);
     assert.equal((await upload(two)).digest, digest);
     assert.equal(image, `registry.localhost/test/source@${digest}`);
-    const tree = await treeOfArtifact(image, world.client, signal);
-    assert.deepEqual([...tree.keys()], ['bin/run', 'link.js', 'package.json', 'src/a.js']);
-    assert.deepEqual(tree.get('link.js'), { type: 'symlink', target: 'src/a.js' });
-    const run = tree.get('bin/run');
+    const source = await fetchArtifact(image, join(world.dir, 'unpacked'), world.client, signal);
+    const { entries } = source;
+    assert.deepEqual([...entries.keys()], ['bin/run', 'link.js', 'package.json', 'src/a.js']);
+    assert.deepEqual(entries.get('link.js'), { type: 'symlink', target: 'src/a.js' });
+    const run = entries.get('bin/run');
     assert.ok(run?.type === 'file' && run.isExecutable);
-    assert.equal(treeDigest(tree), treeDigest(await treeOfFolder(one)));
+    assert.equal(sourceDigest(source), sourceDigest(await localSource(one)));
+    assert.equal(await readlink(join(source.root, 'link.js')), 'src/a.js');
   });
 
   test('what .dockerignore names is not uploaded', async () => {
@@ -76,15 +80,15 @@ describe('sources', () => {
       'drafts/a.md': '',
       'drafts/keep.md': '',
     });
-    assert.deepEqual([...(await treeOfFolder(folder)).keys()], ['.dockerignore', 'a.js', 'drafts/keep.md']);
+    assert.deepEqual([...(await localSource(folder)).entries.keys()], ['.dockerignore', 'a.js', 'drafts/keep.md']);
   });
 
   test('a folder that is not there, a file, and an empty folder are said so', async () => {
     const folder = await world.folder({ 'a.js': '' });
-    await assert.rejects(treeOfFolder(join(folder, 'none')), fails('SourceNotFound', /there is no folder .*none/));
-    await assert.rejects(treeOfFolder(join(folder, 'a.js')), fails('SourceNotFound', /not a folder/));
+    await assert.rejects(localSource(join(folder, 'none')), fails('SourceNotFound', /there is no folder .*none/));
+    await assert.rejects(localSource(join(folder, 'a.js')), fails('SourceNotFound', /not a folder/));
     await assert.rejects(
-      treeOfFolder(await world.folder({ 'node_modules/x.js': '' })),
+      localSource(await world.folder({ 'node_modules/x.js': '' })),
       fails('SourceNotFound', /no files/),
     );
   });
@@ -92,13 +96,13 @@ describe('sources', () => {
   test('symbolic links out of the source and huge files are refused, with their path', async () => {
     const linked = await world.folder({ 'a.js': '' });
     await symlink('/etc/passwd', join(linked, 'passwd'));
-    await assert.rejects(treeOfFolder(linked), fails('SourceInvalid', /passwd is a symbolic link out of the source/));
+    await assert.rejects(localSource(linked), fails('SourceInvalid', /passwd is a symbolic link out of the source/));
     const climbing = await world.folder({ 'a/b.js': '' });
     await symlink('../../x', join(climbing, 'a/up'));
-    await assert.rejects(treeOfFolder(climbing), fails('SourceInvalid', /a\/up/));
+    await assert.rejects(localSource(climbing), fails('SourceInvalid', /a\/up/));
     const huge = await world.folder({ 'big.bin': '' });
     await truncate(join(huge, 'big.bin'), 10 * 1024 ** 3);
-    await assert.rejects(treeOfFolder(huge), fails('SourceTooLarge', /big\.bin has 10737418240 bytes.*\.dockerignore/));
+    await assert.rejects(localSource(huge), fails('SourceTooLarge', /big\.bin has 10737418240 bytes.*\.dockerignore/));
   });
 
   test('what is no file is left out, and nothing in a folder is waited for', { timeout: 20_000 }, async () => {
@@ -111,7 +115,7 @@ describe('sources', () => {
     await symlink('.', join(folder, 'deep/again'));
     try {
       const paths = ['a.js', 'deep/\u001b[2J.js', 'deep/again', 'line\nbreak.js', 'loop', 'to-pipe'];
-      assert.deepEqual([...(await treeOfFolder(folder)).keys()], paths);
+      assert.deepEqual([...(await localSource(folder)).entries.keys()], paths);
     } finally {
       socket.close();
     }
@@ -128,14 +132,21 @@ describe('sources', () => {
         return 100;
       },
     };
-    const entry = (await treeOfFolder(folder, limits)).get('app.log');
-    assert.equal(entry?.type === 'file' && entry.content.toString(), 'start');
+    const entry = (await localSource(folder, limits)).entries.get('app.log');
+    assert.ok(entry?.type === 'file');
+    const { chunks, close } = chunksOf(join(folder, 'app.log'), entry.sizeBytes);
+    assert.equal(Buffer.concat([...chunks]).toString(), 'start');
+    close();
+    await truncate(join(folder, 'app.log'), 2);
+    const shorter = chunksOf(join(folder, 'app.log'), entry.sizeBytes);
+    assert.deepEqual([shorter.sizeBytes, Buffer.concat([...shorter.chunks]).toString()], [2, 'st']);
+    shorter.close();
   });
 
   test('a folder of too many files is refused before they are read', async () => {
     const folder = await world.folder(Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`${i}.js`, 'x'])));
     const limits = { filesMax: 10, fileBytesMax: 100, totalBytesMax: 100 };
-    await assert.rejects(treeOfFolder(folder, limits), fails('SourceTooLarge', /more than 10 files.*\.dockerignore/));
+    await assert.rejects(localSource(folder, limits), fails('SourceTooLarge', /more than 10 files.*\.dockerignore/));
   });
 
   test('an artifact whose archive leaves its folder, links out of it or explodes is refused', async () => {
@@ -182,25 +193,57 @@ describe('sources', () => {
       ['SourceTooLarge', /zeros has 300 bytes/, [[{ name: 'source/zeros' }, '0'.repeat(300)]]],
     ];
     const limits = { filesMax: 10, fileBytesMax: 200, totalBytesMax: 1000 };
+    let count = 0;
     for (const [reason, message, entries] of table) {
       const image = await pushed(...entries);
-      await assert.rejects(treeOfArtifact(image, world.client, signal, limits), fails(reason, message));
+      const folder = join(world.dir, `refused-${count++}`);
+      await assert.rejects(fetchArtifact(image, folder, world.client, signal, limits), fails(reason, message));
     }
   });
 
   test('an artifact that the registry does not have is said so, with the remedy', async () => {
     const image = `registry.localhost/test/none@${digestOf('none')}`;
     await assert.rejects(
-      treeOfArtifact(image, world.client, signal),
+      fetchArtifact(image, join(world.dir, 'none'), world.client, signal),
       fails('SourceNotFound', /upload the folder again/),
     );
   });
 
   test('subPath makes a folder the root, and hides what is above it', () => {
-    const tree = treeOfFiles({ 'a/b/index.js': '1', 'a/c.js': '2', 'ab/d.js': '3' });
-    assert.deepEqual([...subTree(tree, './a/').keys()], ['b/index.js', 'c.js']);
-    assert.deepEqual([...subTree(tree, 'a/b').keys()], ['index.js']);
-    assert.equal(subTree(tree, '.'), tree);
-    assert.throws(() => subTree(tree, 'none'), fails('SubPathNotFound', /no folder none/));
+    withSource({ 'a/b/index.js': '1', 'a/c.js': '2', 'ab/d.js': '3' }, (source) => {
+      const paths = (subPath: string) => [...subFolder(source, subPath).entries.keys()];
+      assert.deepEqual(paths('./a/'), ['b/index.js', 'c.js']);
+      assert.deepEqual(paths('a/b'), ['index.js']);
+      assert.equal(subFolder(source, 'a').root, join(source.root, 'a/'));
+      assert.equal(subFolder(source, '.'), source);
+      for (const path of ['none', '../', '/', '..']) {
+        assert.throws(() => subFolder(source, path), fails('SubPathNotFound', /no folder/), path);
+      }
+    });
+  });
+
+  test('nothing is written through a link, and of two entries with one path the last one counts', async () => {
+    const outside = await world.folder({ 'kept.txt': 'kept' });
+    const root = join(world.dir, 'written');
+    const writer = new SourceWriter(root);
+    const text = (path: string, content: string) => writer.wholeFile(path, Buffer.from(content), false);
+    writer.list.addSymlink('link', 'a');
+    assert.throws(() => text('link/kept.txt', 'x'), fails('SourceInvalid', /lies under link, which is not a folder/));
+    text('a/b', '1');
+    assert.throws(() => text('a', 'x'), fails('SourceInvalid', /a\/b lies under a/));
+    assert.throws(() => text('x'.repeat(300), ''), fails('SourceInvalid', /this machine cannot have a file "x+/));
+    text('twice', 'a longer one');
+    text('twice', 'second');
+    text('becomes-link', 'x');
+    writer.list.addSymlink('becomes-link', 'a/b');
+    writer.list.addSymlink('becomes-file', 'a/b');
+    text('becomes-file', 'y');
+    const source = writer.finish();
+    assert.equal(await readFile(join(root, 'twice'), 'utf8'), 'second');
+    assert.equal(await readlink(join(root, 'becomes-link')), 'a/b');
+    assert.equal(await readFile(join(root, 'becomes-file'), 'utf8'), 'y');
+    assert.equal(await readFile(join(root, 'a/b'), 'utf8'), '1');
+    assert.equal(source.entries.get('becomes-file')?.type, 'file');
+    assert.equal(await readFile(join(outside, 'kept.txt'), 'utf8'), 'kept');
   });
 });

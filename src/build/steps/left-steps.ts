@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { endProgram, parseStat } from '../../lib/processes.ts';
+import { isRunning, type ProcessIdentity, startOf } from '../../lib/process-identity.ts';
+import { endProgram } from '../../lib/processes.ts';
 
 /** In the environment of a step and of all that it starts: those that leave its process group are found by it. */
 export const markVariable = 'KITTIWAKE_STEP';
@@ -10,10 +11,10 @@ export const newMark = (): string => randomUUID();
 
 /** Notes a step in a file named after its mark, so that it is found when whoever started it is gone. */
 export async function noteStep(pidDir: string, mark: string, pid: number): Promise<void> {
-  const startTime = await startTimeOf(pid);
-  if (startTime === undefined) return;
+  const startedAt = startOf(pid);
+  if (startedAt === undefined) return;
   await mkdir(pidDir, { recursive: true });
-  await writeFile(join(pidDir, mark), `${pid} ${startTime}`);
+  await writeFile(join(pidDir, mark), JSON.stringify({ pid, startedAt }));
 }
 
 export async function forgetStep(pidDir: string, mark: string): Promise<void> {
@@ -30,17 +31,21 @@ export async function endLeftSteps(pidDir: string): Promise<number> {
       continue;
     }
     const note = await readFile(path, 'utf8').catch(() => '' /* ended meanwhile */);
-    const [pid = '', startTime = ''] = note.split(' ');
-    const isThere = startTime !== '' && startTime === (await startTimeOf(Number(pid)));
+    const step = identityIn(note);
+    const isThere = step !== undefined && isRunning(step);
     if (isThere) killed++;
-    await endProgram({ group: isThere ? Number(pid) : undefined, mark: `${markVariable}=${entry.name}` });
+    await endProgram({ group: isThere ? step.pid : undefined, mark: `${markVariable}=${entry.name}` });
   }
   await rm(pidDir, { recursive: true, force: true });
   return killed;
 }
 
-/** With the pid it names a process for good. Undefined when it is gone, or without /proc. */
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '' /* gone */);
-  return parseStat(stat).startTicks;
+/** Undefined for a note that was cut short, or of another version. */
+function identityIn(note: string): ProcessIdentity | undefined {
+  try {
+    const { pid, startedAt }: Partial<ProcessIdentity> = JSON.parse(note);
+    return Number.isSafeInteger(pid) && typeof startedAt === 'string' ? { pid: Number(pid), startedAt } : undefined;
+  } catch {
+    return undefined;
+  }
 }

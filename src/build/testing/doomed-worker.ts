@@ -3,7 +3,7 @@
  * A source with the inline files `doom` (how) and `note` (a path) dooms each attempt, which is counted in the note.
  */
 import { appendFileSync, readFileSync } from 'node:fs';
-import type { ToWorker } from '../worker/protocol.ts';
+import type { FromWorker, ToWorker } from '../worker/protocol.ts';
 
 process.on('message', (message: ToWorker) => {
   if (message.type !== 'build') return;
@@ -13,12 +13,18 @@ process.on('message', (message: ToWorker) => {
   const attempts = readFileSync(note, 'utf8').trim().split('\n').length;
   if (doom === 'crash') void Promise.reject(new Error('planted: nobody catches this')); // Ends the process.
   if (doom === 'abort') process.abort();
-  if (doom === 'hang') for (;;);
+  if (doom === 'hang') hang();
   if (doom === 'memory') fillHeap();
   if (doom === 'killed once' && attempts === 1) process.kill(process.pid, 'SIGKILL');
 });
 
 await import('../worker/main.ts');
+
+/** It has been alive: it is no longer granted the time that a start takes. */
+function hang(): void {
+  process.send?.({ type: 'beat' } satisfies FromWorker);
+  for (;;);
+}
 
 function fillHeap(): void {
   const held: number[][] = [];

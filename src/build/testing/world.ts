@@ -8,6 +8,7 @@ import { type BuildContext, buildFolders } from '../context.ts';
 import { processLocks } from '../locks.ts';
 import { redactFor } from '../redact.ts';
 import { BuildLog } from '../steps/log.ts';
+import { processRunner } from '../steps/process-runner.ts';
 
 /** For tests of builds: a real registry in a folder of its own, and contexts for builds. */
 export interface BuildWorld {
@@ -44,6 +45,7 @@ export async function openBuildWorld(): Promise<BuildWorld> {
       repository: `registry.localhost/test/${name}`,
       redact: redactFor(undefined),
       locks,
+      steps: processRunner(buildFolders(join(dir, 'build')).pids),
       progress: () => {},
     }),
     async folder(files) {
@@ -57,7 +59,8 @@ export async function openBuildWorld(): Promise<BuildWorld> {
     async stop() {
       client.close();
       await registry.stop();
-      await rm(dir, { recursive: true, force: true });
+      // Processes of builds that end may still write.
+      await rm(dir, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }

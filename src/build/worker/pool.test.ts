@@ -87,7 +87,13 @@ describe('the processes of builds', () => {
   });
 
   test('a process that ends by its own doing says how, and one that was killed is told from it', async () => {
-    const pool = new WorkerPool({ program: doomed, checkMs: 20, silentChecksMax: 100, heapMb: 64 });
+    const pool = new WorkerPool({
+      program: doomed,
+      checkMs: 20,
+      silentChecksMax: 250,
+      silentChecksMaxAtStart: 5000,
+      heapMb: 64,
+    });
     const table: [string, boolean, RegExp][] = [
       ['crash', true, /ended \(exit code 1: .*planted: nobody catches this\)/],
       ['abort', true, /ended \(signal SIGABRT/],

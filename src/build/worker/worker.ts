@@ -34,6 +34,9 @@ export const workerDefaults: WorkerOptions = {
   heapMb: 512,
 };
 
+/** How long its end waits for what it printed. */
+const lastWordsMs = 500;
+
 /** What the control process waits for. */
 interface Attempt {
   onProgress: (message: string, log: string) => void;
@@ -71,9 +74,17 @@ export class BuildWorker {
     child.on('message', (message: FromWorker) => this.#hear(message));
     child.on('error', (error) => this.#onEnd(`it could not be started: ${error.message}`, false));
     child.once('exit', (code, signal) => {
-      const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      if (this.#hasHung) this.#onEnd('it did not answer', true);
-      else this.#onEnd(`${how}${this.#lastWords()}`, !isKill(signal));
+      const tell = () => {
+        clearTimeout(timer);
+        child.stderr?.destroy();
+        const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+        if (this.#hasHung) this.#onEnd('it did not answer', true);
+        else this.#onEnd(`${how}${this.#lastWords()}`, !isKill(signal));
+      };
+      // What it printed last may come after its end; what it started may hold the pipe open.
+      const timer = setTimeout(tell, lastWordsMs);
+      if (child.stderr?.readableEnded === false) child.stderr.once('close', tell);
+      else tell();
     });
   }
 
@@ -139,6 +150,7 @@ export class BuildWorker {
   }
 
   #onEnd(how: string, isOwnDoing: boolean): void {
+    if (!this.#isAlive) return;
     if (this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) return;
     this.#isAlive = false;
     this.#attempt?.reject(new BuilderDied(how, isOwnDoing));

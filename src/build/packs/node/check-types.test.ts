@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { treeOfFiles } from '../../source/files.ts';
+import { withSource } from '../../testing/source.ts';
 import { checkTypeScript } from './check-types.ts';
 import { TypeStripper } from './type-stripper.ts';
 
 const { signal } = new AbortController();
 const check = (files: Record<string, string>, stripper?: TypeStripper) =>
-  checkTypeScript(treeOfFiles(files), new Set(), signal, stripper);
+  withSource(files, (source) => checkTypeScript(source, new Set(), signal, stripper));
 
 test('a file that breaks the parser is the failure of that build: the next one is checked as ever', async () => {
   const deep = {

@@ -1,5 +1,5 @@
 import { BuildFailure } from '../../failure.ts';
-import type { SourceTree } from '../../source/tree.ts';
+import { type SourceFolder, textOf } from '../../source/source.ts';
 import { TypeStripper } from './type-stripper.ts';
 
 /** More than any file that a person wrote; what a tool generated is its own affair until it runs. */
@@ -7,19 +7,19 @@ const checkedBytesMax = 4 * 1024 * 1024;
 const errorsMax = 20;
 
 /**
- * Checks that Node can run each TypeScript file of the tree by taking its types away, which is what happens when the
+ * Checks that Node can run each TypeScript file of the source by taking its types away, which is what happens when the
  * service starts; the error names file and line. Tests and declarations are not part of what runs.
  */
 export async function checkTypeScript(
-  tree: SourceTree,
+  source: SourceFolder,
   checked: Set<string>,
   signal: AbortSignal,
   stripper = sharedStripper,
 ): Promise<void> {
   const errors: string[] = [];
-  for (const [path, entry] of tree) {
-    if (entry.type !== 'file' || !isRun(path) || entry.content.length > checkedBytesMax) continue;
-    const code = entry.content.toString('utf8');
+  for (const [path, entry] of source.entries) {
+    if (entry.type !== 'file' || !isRun(path) || entry.sizeBytes > checkedBytesMax) continue;
+    const code = textOf(source, path) ?? '';
     if (checked.has(code)) continue;
     signal.throwIfAborted();
     const { error } = await stripper.check(path, code);

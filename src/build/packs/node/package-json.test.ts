@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BuildFailure } from '../../failure.ts';
-import { treeOfFiles } from '../../source/files.ts';
-import { TreeBuilder } from '../../source/tree.ts';
+import { SourceList } from '../../source/source.ts';
+import { withSource } from '../../testing/source.ts';
 import { readPackageJson } from './package-json.ts';
-import { exportsHandle, planStart } from './start.ts';
+import { decideStart, exportsHandle } from './start.ts';
 
-const read = (text: string) => readPackageJson(treeOfFiles({ 'package.json': text }));
+const read = (text: string) => withSource({ 'package.json': text }, readPackageJson);
 
 const fails = (message: RegExp, reason = 'SourceInvalid') => {
   return (error: BuildFailure) => {
@@ -73,8 +73,8 @@ test('what npm and Node take is taken: a byte order mark, null for nothing, old 
 
 test('func.yaml of the wrong kind is said so', () => {
   const plan = (text: string) => {
-    const tree = treeOfFiles({ 'func.yaml': text, 'index.js': 'exports.handle = 1' });
-    return planStart(tree, readPackageJson(tree));
+    const files = { 'func.yaml': text, 'index.js': 'exports.handle = 1' };
+    return withSource(files, (source) => decideStart(source, readPackageJson(source)));
   };
   assert.throws(() => plan('[]'), fails(/func\.yaml is \[\]: it must be a map/));
   assert.throws(() => plan('text'), fails(/func\.yaml is "text"/));
@@ -88,8 +88,8 @@ test('func.yaml of the wrong kind is said so', () => {
 test('exports within exports end somewhere, and a text that opens without an end is read once', () => {
   let nested: unknown = './a.js';
   for (let i = 0; i < 1000; i++) nested = { import: nested };
-  const tree = treeOfFiles({ 'package.json': JSON.stringify({ exports: nested }), 'index.js': '' });
-  assert.deepEqual(planStart(tree, readPackageJson(tree)).kind, 'server');
+  const files = { 'package.json': JSON.stringify({ exports: nested }), 'index.js': '' };
+  assert.deepEqual(withSource(files, (source) => decideStart(source, readPackageJson(source))).kind, 'server');
   // Each of these took the square of its length: minutes at this size.
   const n = 400_000;
   for (const part of [
@@ -109,16 +109,16 @@ test('exports within exports end somewhere, and a text that opens without an end
 });
 
 test('paths are bounded in their length and their depth, links are counted as files', () => {
-  const add = (path: string) => new TreeBuilder().addFile(path, Buffer.alloc(0), false);
+  const add = (path: string) => new SourceList().addFile(path, 0, false);
   assert.throws(() => add('a/'.repeat(200).concat('b')), fails(/200 folders/));
   assert.throws(() => add('x'.repeat(5000)), fails(/5000 bytes/));
   for (const path of ['.git/config', '.GIT/config', 'a/../b', '/a', 'a//b', 'a\0b', '', '.', 'a/.']) {
     assert.throws(() => add(path), fails(/refused/), path);
   }
-  const builder = new TreeBuilder({ filesMax: 3, fileBytesMax: 10, totalBytesMax: 10 });
+  const list = new SourceList({ filesMax: 3, fileBytesMax: 10, totalBytesMax: 10 });
   assert.throws(
     () => {
-      for (let i = 0; i < 5; i++) builder.addSymlink(`link${i}`, 'a');
+      for (let i = 0; i < 5; i++) list.addSymlink(`link${i}`, 'a');
     },
     fails(/more than 3 files/, 'SourceTooLarge'),
   );

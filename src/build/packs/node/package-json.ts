@@ -1,6 +1,6 @@
 import { messageOf } from '../../../lib/errors.ts';
 import { BuildFailure } from '../../failure.ts';
-import { type SourceTree, textOf } from '../../source/tree.ts';
+import { type SourceFolder, textOf } from '../../source/source.ts';
 
 /** The fields of package.json that decide how a project is built and run. */
 export interface PackageJson {
@@ -26,16 +26,16 @@ const installFields = [
 const sizeBytesMax = 4 * 1024 * 1024;
 
 /**
- * Reads the tree's package.json; an empty one when there is none. Fields that somebody reads, we or npm or Node, have
+ * Reads the source's package.json; an empty one when there is none. Fields that somebody reads, we or npm or Node, have
  * the type that they must have; one that is null counts as left out.
  */
-export function readPackageJson(tree: SourceTree): PackageJson {
-  const entry = tree.get('package.json');
-  if (entry?.type === 'file' && entry.content.length > sizeBytesMax) {
-    const message = `package.json has ${entry.content.length} bytes, at most ${sizeBytesMax} are read`;
+export function readPackageJson(source: SourceFolder): PackageJson {
+  const entry = source.entries.get('package.json');
+  if (entry?.type === 'file' && entry.sizeBytes > sizeBytesMax) {
+    const message = `package.json has ${entry.sizeBytes} bytes, at most ${sizeBytesMax} are read`;
     throw new BuildFailure('SourceTooLarge', `${message}: is it the right file?`);
   }
-  const text = textOf(tree, 'package.json');
+  const text = textOf(source, 'package.json');
   if (text === undefined) return {};
   let value: unknown;
   try {

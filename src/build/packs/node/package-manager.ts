@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync, realpathSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { BuildFailure } from '../../failure.ts';
-import { type SourceTree, textOf } from '../../source/tree.ts';
+import { type SourceFolder, textOf } from '../../source/source.ts';
 
 /** A tool that installs what its lockfile says. */
 export interface PackageManager {
@@ -55,12 +55,12 @@ const installArguments: Record<Name, PackageManager['installArguments']> = {
   ],
 };
 
-/** The manager whose lockfile the tree has; undefined when it has none. Fails when the tool is not on this machine. */
-export function findPackageManager(tree: SourceTree): PackageManager | undefined {
-  const found = lockfiles.find(([file]) => tree.has(file));
+/** The manager whose lockfile the source has, if it has one. Fails when the tool is not on this machine. */
+export function findPackageManager(source: SourceFolder): PackageManager | undefined {
+  const found = lockfiles.find(([file]) => source.entries.has(file));
   if (!found) return undefined;
   const [lockfile, name] = found;
-  if (name === 'yarn' && /^__metadata:/m.test(textOf(tree, lockfile) ?? '')) {
+  if (name === 'yarn' && /^__metadata:/m.test(textOf(source, lockfile) ?? '')) {
     const remedy = 'this version installs with npm, pnpm and Yarn 1; add a package-lock.json (npm install)';
     throw new BuildFailure('PackageManagerMissing', `${lockfile} is of Yarn 2 or later: ${remedy}`);
   }

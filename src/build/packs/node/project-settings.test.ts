@@ -5,8 +5,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { buildImage } from '../../build-image.ts';
-import { treeOfFiles } from '../../source/files.ts';
-import { textOf } from '../../source/tree.ts';
+import { withSource } from '../../testing/source.ts';
 import { type BuildWorld, openBuildWorld } from '../../testing/world.ts';
 import { nodePack } from './index.ts';
 import { withoutMachineSettings } from './project-settings.ts';
@@ -23,15 +22,18 @@ test("of a project's .npmrc only what chooses packages and registries is left", 
     ...['modules-dir=/tmp/out', 'dir=/', 'location=global', 'global=true', 'yarn-path=./x.js', 'use-node-version=1'],
     ...['timing=true', '__proto__=x', '[section]', 'logs-max=0', 'browser=x', 'side-effects-cache=false'],
   ];
-  const { tree, leftOut } = withoutMachineSettings(treeOfFiles({ '.npmrc': npmrc.join('\r\n') }), false);
-  assert.deepEqual(textOf(tree, '.npmrc')?.trim().split('\n'), [
+  const settings = (text: string, allowScripts: boolean) =>
+    withSource({ '.npmrc': text }, (source) => withoutMachineSettings(source, ['.npmrc'], allowScripts));
+  const { paths, replaced, leftOut } = settings(npmrc.join('\r\n'), false);
+  assert.deepEqual(paths, ['.npmrc']);
+  assert.deepEqual(replaced['.npmrc']?.trim().split('\n'), [
     ...['registry=https://r.example', '@scope:registry = https://s.example', '//r.example/:_authToken=\u0024{TOKEN}'],
     ...['legacy-peer-deps=true', 'strict-peer-deps', 'omit[]=optional'],
   ]);
   assert.equal(leftOut.length, npmrc.length - 9);
   assert.match(leftOut[0] ?? '', /^\.npmrc: logs-dir is left out/);
-  const allowed = withoutMachineSettings(treeOfFiles({ '.npmrc': 'logs-dir=/tmp/out' }), true);
-  assert.equal(textOf(allowed.tree, '.npmrc'), '', 'scripts that are allowed do not let npm write elsewhere');
+  const allowed = settings('logs-dir=/tmp/out', true);
+  assert.equal(allowed.replaced['.npmrc'], '', 'scripts that are allowed do not let npm write elsewhere');
 });
 
 /** These install from npm's registry: pnpm, Yarn 1 and one small package without dependencies. */

@@ -1,7 +1,8 @@
 import { messageOf } from '../../../lib/errors.ts';
 import { parseYaml } from '../../../lib/yaml.ts';
 import { BuildFailure } from '../../failure.ts';
-import { type SourceTree, TreeBuilder, textOf } from '../../source/tree.ts';
+import type { SourcePart } from '../../source/copy.ts';
+import { type SourceFolder, textOf } from '../../source/source.ts';
 
 /**
  * What a project's .npmrc may say: where packages come from and how to prove who asks, how the network is used, and
@@ -44,48 +45,54 @@ const pnpmWorkspaceAllowed = new Set([
 const hookFiles =
   /^(\.pnpmfile\.[cm]?js|pnpmfile\.js|\.yarnrc(\.ya?ml)?|\.yarn|\.pnp\.[cm]?js|\.pnp\.loader\.mjs|\.corepack\.env)$/;
 
-export interface ProjectSettings {
-  /** The source as package managers may see it. */
-  tree: SourceTree;
+export interface ProjectSettings extends SourcePart {
   /** What was left out, each in a line for whoever wonders why it has no effect. */
   leftOut: string[];
 }
 
 /**
- * The tree without what would have a package manager write elsewhere or run something of the project's. With scripts
- * allowed, the project's hooks stay: they are scripts as well; where to write is still not its own to say.
+ * Of `paths`, what package managers may see: without what would have them write elsewhere or run something of the
+ * project's. With scripts allowed, the project's hooks stay: they are scripts as well; where to write is still not its
+ * own to say.
  */
-export function withoutMachineSettings(tree: SourceTree, allowScripts: boolean): ProjectSettings {
-  const builder = new TreeBuilder();
+export function withoutMachineSettings(
+  source: SourceFolder,
+  paths: readonly string[],
+  allowScripts: boolean,
+): ProjectSettings {
+  const kept: string[] = [];
+  const replaced: Record<string, string> = {};
   const leftOut: string[] = [];
-  for (const [path, entry] of tree) {
+  for (const path of paths) {
     const segments = path.split('/');
     const name = segments.at(-1) ?? '';
     const hook = segments.find((segment) => hookFiles.test(segment));
     if (hook !== undefined && !allowScripts && !segments.includes('node_modules')) {
       leftOut.push(`${path}: package managers run it, and scripts are off (spec.allowScripts)`);
-    } else if (entry.type === 'symlink') builder.addSymlink(path, entry.target);
-    else if (name === '.npmrc') builder.addFile(path, filteredNpmrc(entry.content, path, leftOut), false);
-    else if (path === 'pnpm-workspace.yaml' && !allowScripts) {
-      builder.addFile(path, filteredWorkspace(textOf(tree, path) ?? '', leftOut), false);
-    } else builder.addFile(path, entry.content, entry.isExecutable);
+      continue;
+    }
+    kept.push(path);
+    if (source.entries.get(path)?.type === 'symlink') continue;
+    const text = () => textOf(source, path) ?? '';
+    if (name === '.npmrc') replaced[path] = filteredNpmrc(text(), path, leftOut);
+    else if (path === 'pnpm-workspace.yaml' && !allowScripts) replaced[path] = filteredWorkspace(text(), leftOut);
   }
-  return { tree: builder.finish(), leftOut };
+  return { paths: kept, replaced, leftOut };
 }
 
-function filteredNpmrc(content: Buffer, path: string, leftOut: string[]): Buffer {
+function filteredNpmrc(content: string, path: string, leftOut: string[]): string {
   const kept: string[] = [];
-  for (const line of content.toString('utf8').split(/[\r\n]+/)) {
+  for (const line of content.split(/[\r\n]+/)) {
     const text = line.trim();
     if (text === '' || text.startsWith('#') || text.startsWith(';')) continue;
     const key = (text.split('=', 1)[0] ?? '').trim().replace(/\[\]$/, '');
     if (npmrcAllowed.has(key) || scopeRegistry.test(key) || registryLogin.test(key)) kept.push(text);
     else leftOut.push(`${path}: ${key.slice(0, 60)} is left out: it is the machine's to say, not the project's`);
   }
-  return Buffer.from(kept.map((line) => `${line}\n`).join(''));
+  return kept.map((line) => `${line}\n`).join('');
 }
 
-function filteredWorkspace(text: string, leftOut: string[]): Buffer {
+function filteredWorkspace(text: string, leftOut: string[]): string {
   const file = 'pnpm-workspace.yaml';
   if (text.length > 1024 * 1024) throw new BuildFailure('SourceTooLarge', `${file} has ${text.length} characters`);
   let value: unknown;
@@ -101,5 +108,5 @@ function filteredWorkspace(text: string, leftOut: string[]): Buffer {
     if (!pnpmWorkspaceAllowed.has(key)) leftOut.push(`${file}: ${key} is left out: scripts are off`);
     return pnpmWorkspaceAllowed.has(key);
   });
-  return Buffer.from(JSON.stringify(Object.fromEntries(kept))); // JSON is YAML.
+  return JSON.stringify(Object.fromEntries(kept)); // JSON is YAML.
 }

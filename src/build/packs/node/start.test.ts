@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { treeOfFiles } from '../../source/files.ts';
+import { withSource } from '../../testing/source.ts';
 import { readPackageJson } from './package-json.ts';
-import { exportsHandle, planStart } from './start.ts';
+import { decideStart, exportsHandle } from './start.ts';
 
 const plan = (files: Record<string, string>) => {
-  const tree = treeOfFiles(files);
-  const { because: _, ...decided } = planStart(tree, readPackageJson(tree));
+  const start = withSource(files, (source) => decideStart(source, readPackageJson(source)));
+  const { because: _, ...decided } = start;
   return decided;
 };
 const json = (value: object) => JSON.stringify(value);

@@ -2,7 +2,7 @@ import { posix } from 'node:path';
 import { messageOf } from '../../../lib/errors.ts';
 import { parseYaml } from '../../../lib/yaml.ts';
 import { BuildFailure } from '../../failure.ts';
-import { type SourceTree, textOf } from '../../source/tree.ts';
+import { type SourceFolder, textOf } from '../../source/source.ts';
 import { mainExport, type PackageJson } from './package-json.ts';
 
 /** How the image is started, and why so. */
@@ -17,26 +17,26 @@ const funcYamlCharsMax = 1024 * 1024;
 const indexFiles = ['index.ts', 'index.mts', 'index.js', 'index.mjs', 'index.cjs'];
 
 /** Whether there is anything here that this pack could start. */
-export function startsWithNode(tree: SourceTree): string | undefined {
-  return ['package.json', ...indexFiles].find((path) => tree.has(path));
+export function startsWithNode(source: SourceFolder): string | undefined {
+  return ['package.json', ...indexFiles].find((path) => source.entries.has(path));
 }
 
-/** Decides between function and server, from the tree as it will be in the image. */
-export function planStart(tree: SourceTree, packageJson: PackageJson): StartPlan {
-  const entry = findEntry(tree, packageJson);
-  const funcYaml = readFuncYaml(tree);
+/** Decides between function and server, from the folder as it will be in the image. */
+export function decideStart(source: SourceFolder, packageJson: PackageJson): StartPlan {
+  const entry = findEntry(source, packageJson);
+  const funcYaml = readFuncYaml(source);
   if (funcYaml) {
-    if (entry === undefined) throw entryNotFound(tree, packageJson, 'func.yaml says that this is a function');
+    if (entry === undefined) throw entryNotFound(source, packageJson, 'func.yaml says that this is a function');
     return { kind: 'function', entry, invoke: funcYaml.invoke, because: `func.yaml, invoke: ${funcYaml.invoke}` };
   }
-  if (entry !== undefined && exportsHandle(textOf(tree, entry) ?? '')) {
+  if (entry !== undefined && exportsHandle(textOf(source, entry) ?? '')) {
     return { kind: 'function', entry, invoke: 'auto', because: `${entry} exports handle` };
   }
   const script = packageJson.scripts?.start;
   if (script !== undefined && script.trim() !== '') {
-    return { kind: 'server', command: startCommand(tree, script.trim()), because: `scripts.start is "${script}"` };
+    return { kind: 'server', command: startCommand(source, script.trim()), because: `scripts.start is "${script}"` };
   }
-  if (entry === undefined) throw entryNotFound(tree, packageJson, 'this is a Node.js project');
+  if (entry === undefined) throw entryNotFound(source, packageJson, 'this is a Node.js project');
   return { kind: 'server', command: ['node', entry], because: `${entry} exports no handle` };
 }
 
@@ -67,21 +67,21 @@ function hasBlock(text: string, start: RegExp, content: RegExp): boolean {
   return false;
 }
 
-function findEntry(tree: SourceTree, packageJson: PackageJson): string | undefined {
+function findEntry(source: SourceFolder, packageJson: PackageJson): string | undefined {
   const named = mainExport(packageJson.exports) ?? packageJson.main;
   if (typeof named === 'string') {
     const path = posix.normalize(named).replace(/\/$/, '');
     const tries = [path, ...['.js', '.cjs', '.mjs', '.ts'].map((ext) => path + ext), `${path}/index.js`];
-    const found = tries.find((candidate) => tree.get(candidate)?.type === 'file');
+    const found = tries.find((candidate) => source.entries.get(candidate)?.type === 'file');
     if (found !== undefined) return found;
   }
-  return indexFiles.find((path) => tree.get(path)?.type === 'file');
+  return indexFiles.find((path) => source.entries.get(path)?.type === 'file');
 }
 
-function entryNotFound(tree: SourceTree, packageJson: PackageJson, what: string): BuildFailure {
+function entryNotFound(source: SourceFolder, packageJson: PackageJson, what: string): BuildFailure {
   const named = mainExport(packageJson.exports) ?? packageJson.main;
   const looked = named === undefined ? indexFiles.join(', ') : `${named} (from package.json), ${indexFiles.join(', ')}`;
-  const seen = [...tree.keys()].filter((path) => /^[^/]+$/.test(path)).slice(0, 10);
+  const seen = [...source.entries.keys()].filter((path) => /^[^/]+$/.test(path)).slice(0, 10);
   const message = `${what}, but there is no entry point: looked for ${looked}; the root has ${seen.join(', ')}`;
   const remedy = 'name the file in "main", or the command in scripts.start, of package.json';
   return new BuildFailure('EntryPointNotFound', `${message}: ${remedy}`);
@@ -91,12 +91,12 @@ function entryNotFound(tree: SourceTree, packageJson: PackageJson, what: string)
  * `node file.js …` is run as it is; anything else by the shell, as npm would, with the dependencies' commands in
  * PATH.
  */
-function startCommand(tree: SourceTree, script: string): string[] {
+function startCommand(source: SourceFolder, script: string): string[] {
   const isPlain = /^[\w@%+=:,./ -]+$/.test(script) && !/^\w+=/.test(script);
   const words = script.split(/\s+/);
   if (isPlain && words[0] === 'node') {
     const file = words.slice(1).find((word) => !word.startsWith('-'));
-    if (file !== undefined && !hasModule(tree, file)) {
+    if (file !== undefined && !hasModule(source, file)) {
       const remedy = 'add the file, or a scripts.build that makes it';
       throw new BuildFailure('EntryPointNotFound', `scripts.start is "${script}", but there is no ${file}: ${remedy}`);
     }
@@ -106,15 +106,15 @@ function startCommand(tree: SourceTree, script: string): string[] {
   return ['sh', '-c', `PATH="$PWD/node_modules/.bin:$PATH"; export PATH; ${run}`];
 }
 
-function hasModule(tree: SourceTree, file: string): boolean {
+function hasModule(source: SourceFolder, file: string): boolean {
   const path = posix.normalize(file).replace(/\/$/, '');
-  if (path === '.') return indexFiles.some((index) => tree.has(index));
+  if (path === '.') return indexFiles.some((index) => source.entries.has(index));
   if (path.startsWith('node_modules/')) return true;
-  return [path, `${path}.js`, `${path}.cjs`, `${path}/index.js`].some((candidate) => tree.has(candidate));
+  return [path, `${path}.js`, `${path}.cjs`, `${path}/index.js`].some((candidate) => source.entries.has(candidate));
 }
 
-function readFuncYaml(tree: SourceTree): { invoke: FunctionInvoke } | undefined {
-  const text = textOf(tree, 'func.yaml');
+function readFuncYaml(source: SourceFolder): { invoke: FunctionInvoke } | undefined {
+  const text = textOf(source, 'func.yaml');
   if (text === undefined) return undefined;
   if (text.length > funcYamlCharsMax) {
     throw new BuildFailure('SourceTooLarge', `func.yaml has ${text.length} characters, at most ${funcYamlCharsMax}`);

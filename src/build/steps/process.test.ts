@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { processOf } from '../../lib/processes.ts';
 import { stepEnvironment } from './environment.ts';
 import { BuildLog } from './log.ts';
-import { runStep } from './step.ts';
+import { runProcess } from './process.ts';
 
 describe('a build step', () => {
   let dir: string;
@@ -21,7 +21,7 @@ describe('a build step', () => {
     const { signal = new AbortController().signal, runsForeignCode = true } = more;
     const env = stepEnvironment(dir);
     const step = { command: '/bin/sh', args: ['-c', script], cwd: dir, env, pidDir: join(dir, 'pids') };
-    const code = await runStep({ ...step, log, signal, runsForeignCode });
+    const code = await runProcess({ ...step, log, signal, runsForeignCode });
     return { code, log };
   }
 
@@ -77,8 +77,8 @@ describe('a build step', () => {
   test('a program that cannot be started is the error of the step', async () => {
     const log = new BuildLog();
     const step = { args: [], env: {}, log, signal: new AbortController().signal, pidDir: join(dir, 'pids') };
-    await assert.rejects(runStep({ ...step, command: join(dir, 'none'), cwd: dir }), { code: 'ENOENT' });
-    await assert.rejects(runStep({ ...step, command: 'a\0b', cwd: dir }), /null bytes/);
-    await assert.rejects(runStep({ ...step, command: '/bin/sh', cwd: join(dir, 'none') }), { code: 'ENOENT' });
+    await assert.rejects(runProcess({ ...step, command: join(dir, 'none'), cwd: dir }), { code: 'ENOENT' });
+    await assert.rejects(runProcess({ ...step, command: 'a\0b', cwd: dir }), /null bytes/);
+    await assert.rejects(runProcess({ ...step, command: '/bin/sh', cwd: join(dir, 'none') }), { code: 'ENOENT' });
   });
 });

@@ -4,13 +4,13 @@ import { endProgram, signalGroup } from '../../lib/processes.ts';
 import { forgetStep, markVariable, newMark, noteStep } from './left-steps.ts';
 import type { BuildLog } from './log.ts';
 
-export interface Step {
+export interface ProcessStep {
   command: string;
   args: readonly string[];
   cwd: string;
   /** The whole environment: nothing of the platform's own reaches a step. */
   env: Record<string, string>;
-  log: BuildLog;
+  log: Pick<BuildLog, 'write'>;
   /** Kills the step with all that it started. */
   signal: AbortSignal;
   /** Where steps that run are noted, so that those of a crashed platform are found. */
@@ -30,7 +30,7 @@ const pipesMs = 1000;
  * with it, also what left the group (where there is /proc). Rejects with the signal's reason when that aborts, and when
  * the program cannot be started.
  */
-export async function runStep(step: Step): Promise<number> {
+export async function runProcess(step: ProcessStep): Promise<number> {
   step.signal.throwIfAborted();
   const mark = newMark();
   const env = { ...step.env, [markVariable]: mark };

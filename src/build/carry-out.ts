@@ -1,0 +1,153 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BuildContext } from './context.ts';
+import { BuildFailure } from './failure.ts';
+import { type Layer, layerInFile, sourceEntries } from './layers/layer.ts';
+import { cachedLayer } from './layers/layer-cache.ts';
+import { madeEntries } from './layers/made-entries.ts';
+import type { AppStart, BuildPlan, Compile, MadeLayer, Pack, Prepared, Step } from './packs/pack.ts';
+import { copySource, listFolder } from './source/copy.ts';
+import type { SourceFolder } from './source/source.ts';
+import { BuildLog } from './steps/log.ts';
+
+/** Workspaces that are kept; the one unused for longest goes first. */
+const workspacesMax = 8;
+const installedMark = '.installed';
+const notesMax = 20;
+
+export interface CarriedOut {
+  /** In the order in which they are applied: what changes least comes first. */
+  layers: Layer[];
+  start: AppStart;
+}
+
+/** Does what a pack has planned: runs the steps, and packs what comes of them. */
+export async function carryOut(
+  plan: BuildPlan,
+  pack: Pack,
+  source: SourceFolder,
+  context: BuildContext,
+): Promise<CarriedOut> {
+  for (const note of plan.notes) context.log.say(note);
+  const work = new Work(pack, source, context);
+  const app = plan.compile ? await work.compile(plan.compile) : source;
+  const start = await pack.start(app, source, context.signal);
+  context.log.say(start.because);
+  const dependencies = plan.dependencies ? [await work.layer(plan.dependencies)] : [];
+  context.progress('packing the app');
+  const packed = await layerInFile(sourceEntries(app, 'app'), join(context.workDir, 'app.tar.gz'), 'app');
+  return { layers: [...dependencies, ...start.layers, packed], start };
+}
+
+/** The steps of one build. */
+class Work {
+  readonly #pack: Pack;
+  readonly #source: SourceFolder;
+  readonly #context: BuildContext;
+
+  constructor(pack: Pack, source: SourceFolder, context: BuildContext) {
+    this.#pack = pack;
+    this.#source = source;
+    this.#context = context;
+  }
+
+  /** The layer that is remembered for its key, or made. */
+  layer(made: MadeLayer): Promise<Layer> {
+    const { workDir, progress } = this.#context;
+    const { createdBy, folder, at, leaveOut, step } = made;
+    return cachedLayer(made.key, createdBy, this.#context, async () => {
+      const root = join(workDir, 'install');
+      await this.#prepare(made, root);
+      progress(`packing ${createdBy}`);
+      const entries = madeEntries(root, { folder, at, leaveOut, reason: step.failure.reason });
+      return layerInFile(entries, join(workDir, `${createdBy}.tar.gz`), createdBy);
+    });
+  }
+
+  /**
+   * The source with what the step made of it. Its tools stay installed in a workspace for the next build with the same
+   * key; one build at a time uses it, and takes what it made out of it.
+   */
+  async compile(compile: Compile): Promise<SourceFolder> {
+    const { folders, locks, signal, workDir } = this.#context;
+    const { tools } = compile;
+    if (!tools) return this.#compileIn(join(workDir, 'compile'), compile);
+    const workspace = join(folders.workspaces, tools.key);
+    return locks.hold(workspace, signal, async () => {
+      const root = join(workspace, 'app');
+      if (!existsSync(join(workspace, installedMark))) {
+        await rm(workspace, { recursive: true, force: true });
+        await this.#removeOldest();
+        await this.#prepare(tools, root);
+        await mkdir(join(workspace, installedMark));
+      }
+      await utimes(workspace, new Date(), new Date());
+      await clear(root, compile);
+      const { entries } = await this.#compileIn(root, compile);
+      return { root: await moveOut(root, compile.leaveOut, join(workDir, 'compiled')), entries };
+    });
+  }
+
+  async #compileIn(root: string, { step, leaveOut }: Compile): Promise<SourceFolder> {
+    copySource(this.#source, root);
+    await this.#run(step, root);
+    return listFolder(root, leaveOut);
+  }
+
+  async #prepare({ input, notes, step }: Prepared, root: string): Promise<void> {
+    for (const note of notes.slice(0, notesMax)) this.#context.log.say(note);
+    copySource(this.#source, root, input);
+    await this.#run(step, root);
+  }
+
+  async #run(step: Step, folder: string): Promise<void> {
+    const { log, progress, signal, steps, workDir } = this.#context;
+    const home = join(workDir, 'home');
+    await mkdir(home, { recursive: true });
+    progress(step.progress);
+    log.say(`> ${step.shown}`);
+    const output = new BuildLog(64 * 1024);
+    const print = (text: string) => {
+      log.write(text);
+      output.write(text);
+    };
+    const { exitCode } = await steps.run(step, { folder, home, print }, signal);
+    if (exitCode === 0) return;
+    const lines = this.#pack.explain(step, output.text());
+    const { reason, message } = step.failure;
+    throw new BuildFailure(reason, `${message} (exit code ${exitCode}):\n${lines.join('\n')}`);
+  }
+
+  async #removeOldest(): Promise<void> {
+    const { folders, locks } = this.#context;
+    await mkdir(folders.workspaces, { recursive: true });
+    const names = await readdir(folders.workspaces);
+    const ages = await Promise.all(
+      names.map(async (name) => {
+        const path = join(folders.workspaces, name);
+        return { path, usedMs: (await stat(path)).mtimeMs };
+      }),
+    );
+    let tooMany = names.length - workspacesMax + 1;
+    for (const { path } of ages.sort((a, b) => a.usedMs - b.usedMs)) {
+      if (tooMany <= 0) return;
+      if (await locks.holdIfFree(path, () => rm(path, { recursive: true, force: true }))) tooMany--;
+    }
+  }
+}
+
+/** Leaves only tools, without their caches: a build sees its source and nothing of the one before. */
+async function clear(root: string, { leaveOut, caches }: Compile): Promise<void> {
+  const old = (await readdir(root)).filter((name) => !leaveOut.includes(name));
+  for (const path of [...old, ...caches]) await rm(join(root, path), { recursive: true, force: true });
+}
+
+/** What is in a folder that the next build uses is moved to one of this build. */
+async function moveOut(root: string, leaveOut: readonly string[], to: string): Promise<string> {
+  await mkdir(to);
+  for (const name of await readdir(root)) {
+    if (!leaveOut.includes(name)) await rename(join(root, name), join(to, name));
+  }
+  return to;
+}
