@@ -89,6 +89,20 @@ test('the generic code of the API server knows no resource by name: strategies d
   assert.deepEqual(naming, []);
 });
 
+test('what the API server has is reached through its door: over HTTP, or as a Client of its process', () => {
+  const ours = sources.filter((file) => file.startsWith('src/') && !isTest(file));
+  assert.deepEqual(
+    ours.filter((file) => /\bauthorize\(policy|\bauthorize\(pipeline/.test(read(file))),
+    [
+      'src/cluster/apiserver/client.ts',
+      'src/cluster/apiserver/http/router.ts',
+      'src/cluster/apiserver/authorize.ts',
+    ].sort(),
+  );
+  const around = ours.filter((file) => !file.startsWith('src/cluster/apiserver/') && /\.pipeline\b/.test(read(file)));
+  assert.deepEqual(around, []);
+});
+
 test('only the substrate that embeds a Kubernetes imports it into the server', () => {
   const above = sources.filter((file) => file.startsWith('src/server/') && !isTest(file));
   const importing = above.filter((file) => importsOf(file).some((s) => folderOf(file, s) === belowTheSeam.folder));
