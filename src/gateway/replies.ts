@@ -1,6 +1,6 @@
+import { gatewayErrors } from './errors.ts';
 /** The replies that the gateway gives by itself, all as text/plain with a remedy where there is one. */
 
-import { KittiwakeError } from '../lib/errors.ts';
 import { releaseCommand } from '../lib/quarantine.ts';
 
 export interface Reply {
@@ -46,7 +46,7 @@ export const internalError: Reply = {
 };
 
 export function setAside(work: string): Reply {
-  const { status, message } = new KittiwakeError('REQUEST_SET_ASIDE', { command: releaseCommand('gateway', work) });
+  const { status, message } = gatewayErrors.REQUEST_SET_ASIDE({ command: releaseCommand('gateway', work) });
   return { status, body: message };
 }
 

@@ -1,5 +1,5 @@
 import { type AddressInfo, isIPv6, type Server } from 'node:net';
-import { KittiwakeError } from '../lib/errors.ts';
+import { listenErrors } from './errors.ts';
 import type { Logger } from './log.ts';
 
 /** A bound socket that somebody else keeps open: whatever `net.Server.listen(handle)` takes. */
@@ -37,7 +37,7 @@ export function listen(server: Listening, options: ListenOptions): Promise<numbe
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException) => {
       const isTaken = error.code === 'EADDRINUSE';
-      reject(isTaken ? new KittiwakeError('PORT_IN_USE', { port, role, flag }, { cause: error }) : error);
+      reject(isTaken ? listenErrors.PORT_IN_USE({ port, role, flag }, { cause: error }) : error);
     };
     server.once('error', onError);
     const onListening = () => {

@@ -2,9 +2,10 @@ import { accessSync, chmodSync, constants, readdirSync, rmSync, statSync, writeF
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeFolder, replaceFile } from '../lib/durable.ts';
-import { isDiskFull, KittiwakeError, messageOf } from '../lib/errors.ts';
+import { commonErrors, isDiskFull, KittiwakeError, messageOf } from '../lib/errors.ts';
 import { processOf } from '../lib/processes.ts';
 import { removeAddresses } from './addresses.ts';
+import { dataDirErrors } from './errors.ts';
 import { holderOf, pidFileOf } from './holder.ts';
 import { readOwnFile } from './own-file.ts';
 
@@ -26,7 +27,7 @@ export function openDataDir(dataDir: string): { release(): void } {
 
 /** DISK_FULL for whatever says so; else the error itself. */
 export function inWords(dataDir: string, error: unknown): unknown {
-  return isDiskFull(error) ? new KittiwakeError('DISK_FULL', { path: dataDir }, { cause: error }) : error;
+  return isDiskFull(error) ? commonErrors.DISK_FULL({ path: dataDir }, { cause: error }) : error;
 }
 
 function open(dataDir: string): { release(): void } {
@@ -58,7 +59,7 @@ function checkOwn(dataDir: string): void {
   const names = readdirSync(dataDir);
   if (names.includes('version')) return;
   const name = names.find((each) => !ownNames.has(each) && !each.endsWith('.tmp'));
-  if (name !== undefined) throw new KittiwakeError('DATA_DIR_FOREIGN', { dataDir, name });
+  if (name !== undefined) throw dataDirErrors.DATA_DIR_FOREIGN({ dataDir, name });
 }
 
 function unusable(dataDir: string, cause: unknown): Error {
@@ -73,7 +74,7 @@ function checkFormat(dataDir: string): void {
   const found = readOwnFile(file)?.trim();
   if (found === undefined) replaceFile(file, `${formatVersion}\n`);
   else if (!(Number(found) <= formatVersion)) {
-    throw new KittiwakeError('DATA_DIR_TOO_NEW', { dataDir, found: found.slice(0, 40), known: formatVersion });
+    throw dataDirErrors.DATA_DIR_TOO_NEW({ dataDir, found: found.slice(0, 40), known: formatVersion });
   }
 }
 
@@ -107,9 +108,9 @@ const isLockedError = (error: unknown) => /database is locked/.test(String(error
 function inUse(dataDir: string, cause?: unknown): KittiwakeError {
   const holder = holderOf(dataDir);
   const lockFile = lockFileOf(dataDir);
-  if (!holder) return new KittiwakeError('DATA_DIR_LOCKED', { dataDir, lockFile }, { cause });
+  if (!holder) return dataDirErrors.DATA_DIR_LOCKED({ dataDir, lockFile }, { cause });
   const state = holder.isStopped ? `, which is stopped ('kill -CONT ${holder.pid}' lets it go on)` : '';
-  return new KittiwakeError('DATA_DIR_IN_USE', { dataDir, pid: `${holder.pid}${state}` }, { cause });
+  return dataDirErrors.DATA_DIR_IN_USE({ dataDir, pid: `${holder.pid}${state}` }, { cause });
 }
 
 /** Throws DATA_DIR_IN_USE when a platform runs on the folder, DATA_DIR_LOCKED when another program has its lock. */

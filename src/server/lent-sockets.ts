@@ -1,6 +1,6 @@
 import * as net from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { KittiwakeError } from '../lib/errors.ts';
+import { listenErrors } from '../observe/errors.ts';
 import { loopback } from '../observe/listen.ts';
 
 /** A bound socket, to be lent to one process after another. */
@@ -42,6 +42,6 @@ export function bindSocket(port: number, role: string, flag: string, host = loop
 
 function socketError(errno: number, port: number, role: string, flag: string): Error {
   const code = getSystemErrorName(errno);
-  if (code === 'EADDRINUSE') return new KittiwakeError('PORT_IN_USE', { port, role, flag });
+  if (code === 'EADDRINUSE') return listenErrors.PORT_IN_USE({ port, role, flag });
   return new Error(`port ${port} for the ${role} cannot be used (${code}): choose another with ${flag}`);
 }

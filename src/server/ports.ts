@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { KittiwakeError } from '../lib/errors.ts';
+import { listenErrors } from '../observe/errors.ts';
 import { loopback } from '../observe/listen.ts';
 import { type PortName, type Ports, portDefinitions, portsBy } from './config.ts';
 
@@ -21,7 +21,7 @@ function probe(host: string, port: number, role: string, flag: string): Promise<
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new KittiwakeError('PORT_IN_USE', { port, role, flag }) : error),
+      reject(error.code === 'EADDRINUSE' ? listenErrors.PORT_IN_USE({ port, role, flag }) : error),
     );
     server.listen(port, host, () => {
       const address = server.address();

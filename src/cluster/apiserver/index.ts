@@ -6,11 +6,11 @@ import type { Client } from '../../kube/client.ts';
 import { install } from '../../kube/install.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { makeFolder, replaceFile, syncFolder } from '../../lib/durable.ts';
-import { KittiwakeError } from '../../lib/errors.ts';
 import type { ListenHandle } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
+import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { allowAuthenticated, type Policy } from './authorize.ts';
 import { inProcessClient } from './client.ts';
@@ -76,7 +76,7 @@ export interface ApiServer {
 
 /**
  * Opens the embedded cluster's API over the store in `dataDir`. When it resolves, `client` works and all of `kinds` is
- * served. Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL.
+ * served. Errors: STORE_IN_USE, STORE_TOO_NEW, DISK_FULL.
  */
 export async function openApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const {
@@ -153,7 +153,7 @@ const noteOf = (file: string) => `${file}.made`;
 function requireStore(file: string): void {
   if (existsSync(file) || !existsSync(noteOf(file))) return;
   const why = 'it is missing: put it back, or remove the whole data folder to begin anew';
-  throw new KittiwakeError('STORE_FAILED', { file, why });
+  throw storeErrors.STORE_FAILED({ file, why });
 }
 
 /** Notes, once the store is there for good, that it has been made. */

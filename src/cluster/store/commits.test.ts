@@ -80,7 +80,7 @@ describe('a store that opens', () => {
   const refusals: [why: OpenFailure, code: string, text: RegExp][] = [
     [{ kind: 'in-use' }, 'STORE_IN_USE', /store\.db/],
     [{ kind: 'disk-full' }, 'DISK_FULL', /store\.db/],
-    [{ kind: 'too-new', found: 9, known: 1 }, 'DATA_DIR_TOO_NEW', /format 9, this version reads up to 1/],
+    [{ kind: 'too-new', found: 9, known: 1 }, 'STORE_TOO_NEW', /format 9, this version reads up to 1/],
     [{ kind: 'other', message: 'it is broken' }, 'STORE_FAILED', /it is broken/],
   ];
   for (const [why, code, text] of refusals) {

@@ -193,7 +193,7 @@ test('a store that a newer version wrote is refused, and left as it is', async (
   newer.exec('PRAGMA user_version = 99; CREATE TABLE future (x)');
   newer.close();
   await assert.rejects(open(t, file), (error: unknown) => {
-    assert.ok(hasCode('DATA_DIR_TOO_NEW')(error));
+    assert.ok(hasCode('STORE_TOO_NEW')(error));
     assert.match(String(error), /has format 99, this version reads up to 1/);
     return true;
   });

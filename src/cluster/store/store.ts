@@ -3,10 +3,11 @@ import { getHeapStatistics } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import type { KubeObject } from '../../api/meta.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { assert, KittiwakeError, messageOf } from '../../lib/errors.ts';
+import { assert, commonErrors, messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { deepFreeze } from './deep-freeze.ts';
+import { storeErrors } from './errors.ts';
 import type { Durability, FromWriter, OpenFailure, Row, RowChange, ToWriter, WriterOptions } from './protocol.ts';
 import { StoredObject } from './stored-object.ts';
 import { type StoreEvent, Table } from './table.ts';
@@ -95,7 +96,7 @@ export class Store {
     this.#measure = commitMetrics(options.metrics);
   }
 
-  /** Errors: STORE_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL. */
+  /** Errors: STORE_IN_USE, STORE_TOO_NEW, DISK_FULL. */
   static open(options: StoreOptions): Promise<Store> {
     const workerData: WriterOptions = { file: options.file, pagesMax: options.pagesMax };
     const worker = (options.startWriter ?? startThread)(workerData);
@@ -167,8 +168,7 @@ export class Store {
     const stored = new StoredObject(deepFreeze(object), revision);
     // Here, so that what cannot be made text is a failure of this write and of no other.
     const sizeBytes = stored.keepJson().length;
-    if (sizeBytes > objectBytesMax)
-      throw new KittiwakeError('OBJECT_TOO_LARGE', { sizeBytes, limitBytes: objectBytesMax });
+    if (sizeBytes > objectBytesMax) throw storeErrors.OBJECT_TOO_LARGE({ sizeBytes, limitBytes: objectBytesMax });
     this.#refuseWhenFull(stored, this.latest(table, key));
     return { stored, durable: this.#stage(table, key, revision, stored) };
   }
@@ -203,7 +203,7 @@ export class Store {
   #refuseWhenBusy(): void {
     if (this.#ended) throw this.#ended;
     if (this.#waiting.length >= pendingMax || this.#pendingBytes >= pendingBytesMax)
-      throw new KittiwakeError('STORE_BUSY', { waiting: this.#waiting.length });
+      throw storeErrors.STORE_BUSY({ waiting: this.#waiting.length });
   }
 
   /** All objects are in memory: what adds to them is refused before it is more than the process can hold. */
@@ -214,7 +214,7 @@ export class Store {
     const roomBytes =
       this.#heldBytes < this.heldBytesMax * heldReserve ? Number.POSITIVE_INFINITY : isMark ? markBytes : 0;
     if (current && next.weight - current.weight <= roomBytes) return;
-    throw new KittiwakeError('STORE_FULL', { heldBytes: this.#heldBytes, limitBytes: this.heldBytesMax });
+    throw storeErrors.STORE_FULL({ heldBytes: this.#heldBytes, limitBytes: this.heldBytesMax });
   }
 
   #stage(table: Table, key: string, revision: number, next: StoredObject | undefined): Promise<void> {
@@ -285,8 +285,8 @@ export class Store {
     this.#committing = [];
     this.#waiting = [];
     const error = isDiskFull
-      ? new KittiwakeError('DISK_FULL', { path: file }, { cause: new Error(why) })
-      : new KittiwakeError('STORE_FAILED', { file, why });
+      ? commonErrors.DISK_FULL({ path: file }, { cause: new Error(why) })
+      : storeErrors.STORE_FAILED({ file, why });
     log.error({ file, why, writes: failed.length }, 'the store could not write');
     for (const pending of failed) {
       this.#forgetPending(pending);
@@ -335,7 +335,7 @@ export class Store {
     const onEnd = (error: Error) => {
       if (this.#ended) return;
       this.#onFailed(false, error.message);
-      this.#ended = new KittiwakeError('STORE_FAILED', { file: this.#options.file, why: error.message });
+      this.#ended = storeErrors.STORE_FAILED({ file: this.#options.file, why: error.message });
     };
     this.#worker.on('error', onEnd);
     this.#worker.on('exit', (code) => onEnd(new Error(`the store's writer ended with code ${code}`)));
@@ -388,15 +388,15 @@ function objectOf({ json, key, table }: Row, file: string): KubeObject {
   try {
     return JSON.parse(json) as KubeObject;
   } catch (error) {
-    throw new KittiwakeError('STORE_FAILED', { file, why: `${table} ${key} is damaged: ${messageOf(error)}` });
+    throw storeErrors.STORE_FAILED({ file, why: `${table} ${key} is damaged: ${messageOf(error)}` });
   }
 }
 
 function openError(why: OpenFailure, file: string): Error {
-  if (why.kind === 'in-use') return new KittiwakeError('STORE_IN_USE', { file });
-  if (why.kind === 'disk-full') return new KittiwakeError('DISK_FULL', { path: file });
+  if (why.kind === 'in-use') return storeErrors.STORE_IN_USE({ file });
+  if (why.kind === 'disk-full') return commonErrors.DISK_FULL({ path: file });
   if (why.kind === 'too-new') {
-    return new KittiwakeError('DATA_DIR_TOO_NEW', { dataDir: file, found: why.found, known: why.known });
+    return storeErrors.STORE_TOO_NEW({ file, found: why.found, known: why.known });
   }
-  return new KittiwakeError('STORE_FAILED', { file, why: why.message });
+  return storeErrors.STORE_FAILED({ file, why: why.message });
 }

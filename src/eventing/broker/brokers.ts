@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
 import { makeFolder } from '../../lib/durable.ts';
-import { KittiwakeError, messageOf } from '../../lib/errors.ts';
+import { type KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { LogBackend, LogName } from '../backends/event-log.ts';
+import { eventErrors } from '../errors.ts';
 import type { Poster } from '../http-client.ts';
 import { Absences } from './absences.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
@@ -99,11 +100,11 @@ export class Brokers {
     const runtime = this.#runtimes.get(key);
     if (runtime) return runtime;
     const error = this.#errors.get(key);
-    if (error !== undefined) return new KittiwakeError('BROKER_NOT_READY', { broker: key, why: error });
+    if (error !== undefined) return eventErrors.BROKER_NOT_READY({ broker: key, why: error });
     if (!this.#isComplete) {
-      return new KittiwakeError('BROKER_NOT_READY', { broker: key, why: 'the broker is starting' });
+      return eventErrors.BROKER_NOT_READY({ broker: key, why: 'the broker is starting' });
     }
-    return new KittiwakeError('BROKER_NOT_FOUND', { namespace, name });
+    return eventErrors.BROKER_NOT_FOUND({ namespace, name });
   }
 
   /** Whether this broker (of this uid) accepts events, or why not; undefined when that is not known yet. */

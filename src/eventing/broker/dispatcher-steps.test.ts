@@ -1,7 +1,7 @@
 /** The dispatcher step by step: the test says what the log holds, how each attempt ends, and what time it is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { KittiwakeError } from '../../lib/errors.ts';
+import { commonErrors } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import type { StoredEvent } from '../backends/sqlite/stored-event.ts';
 import { NoReplyError, UnsendableError } from '../http-client.ts';
@@ -247,7 +247,7 @@ describe('a dispatcher', () => {
   });
 
   for (const [error, code] of [
-    [new KittiwakeError('DISK_FULL', { path: 'log.db' }), '507'],
+    [commonErrors.DISK_FULL({ path: 'log.db' }), '507'],
     [new TypeError('a mistake'), '503'],
   ] as const) {
     test(`says ${code} of a reply that could not be stored: ${error.message}`, async () => {

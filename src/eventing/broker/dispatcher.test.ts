@@ -3,7 +3,7 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { KittiwakeError } from '../../lib/errors.ts';
+import { commonErrors } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
@@ -78,7 +78,7 @@ const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r',
 
 test('a reply that cannot be stored is a failed delivery: the event is not done, and is delivered again', async () => {
   const worker = await startSubscriber(() => ({ headers: replyHeaders }));
-  const disk = new KittiwakeError('DISK_FULL', { path: 'log.db' });
+  const disk = commonErrors.DISK_FULL({ path: 'log.db' });
   let failures = 2;
   const seen: boolean[] = [];
   const stored: unknown[] = [];

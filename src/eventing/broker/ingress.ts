@@ -1,13 +1,14 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
-import { KittiwakeError } from '../../lib/errors.ts';
+import { commonErrors, KittiwakeError } from '../../lib/errors.ts';
 import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
 import { ByteBudget } from '../byte-budget.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { invalidEvent } from '../cloudevents/event.ts';
 import { decodeHttp } from '../cloudevents/http.ts';
+import { eventErrors } from '../errors.ts';
 import { GrowingBuffer } from '../growing-buffer.ts';
 import type { BrokerMetrics } from './metrics.ts';
 import { passThrough } from './pass-through.ts';
@@ -67,7 +68,7 @@ class Ingress {
     try {
       if (isCrossSite(request.headers)) {
         const { origin = 'another site', host = '' } = request.headers;
-        throw new KittiwakeError('CROSS_SITE', { origin, host });
+        throw commonErrors.CROSS_SITE({ origin, host });
       } else if (request.method === 'OPTIONS') {
         answerHandshake(response);
       } else if (request.method !== 'POST') {
@@ -141,12 +142,12 @@ class Ingress {
         release();
         reject(error);
       };
-      const tooLarge = () => new KittiwakeError('EVENT_TOO_LARGE', { limitBytes });
+      const tooLarge = () => eventErrors.EVENT_TOO_LARGE({ limitBytes });
       if (Number(request.headers['content-length'] ?? 0) > limitBytes) return reject(tooLarge());
       if (mustContinue) response.writeContinue();
       request.on('data', (chunk: Buffer) => {
         if (!this.#bodies.tryTake(chunk.length)) {
-          return giveUp(new KittiwakeError('BROKER_BUSY', { heldBytes: this.#bodies.held }));
+          return giveUp(eventErrors.BROKER_BUSY({ heldBytes: this.#bodies.held }));
         }
         taken += chunk.length;
         if (bytes.length + chunk.length > limitBytes) return giveUp(tooLarge());

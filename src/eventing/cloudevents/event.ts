@@ -1,4 +1,5 @@
-import { KittiwakeError } from '../../lib/errors.ts';
+import type { KittiwakeError } from '../../lib/errors.ts';
+import { eventErrors } from '../errors.ts';
 
 /** Integers are within int32; Binary, URI and Timestamp are strings in their canonical form. */
 export type AttributeValue = string | number | boolean;
@@ -32,7 +33,7 @@ export const shown = (value: unknown): string => (typeof value === 'object' ? 'a
 const cut = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
 
 /** An error 400 that says why something is not an event. */
-export const invalidEvent = (why: string): KittiwakeError => new KittiwakeError('EVENT_INVALID', { why });
+export const invalidEvent = (why: string): KittiwakeError => eventErrors.EVENT_INVALID({ why });
 
 /** Whether `name` may be an attribute's name (CloudEvents 1.0.2, "Attribute Naming Convention"). */
 export const isAttributeName = (name: string): boolean => /^[a-z0-9]+$/.test(name) && name !== 'data';

@@ -1,4 +1,4 @@
-import { KittiwakeError } from '../../lib/errors.ts';
+import { eventErrors } from '../errors.ts';
 import { type Attributes, badName, type CloudEvent, checkAttributes, invalidEvent, isAttributeName } from './event.ts';
 import { decodeHeaderValue, encodeHeaderValue } from './header-value.ts';
 import { decodeJson, encodeJson } from './json.ts';
@@ -36,7 +36,7 @@ export function decodeHttp(rawHeaders: readonly string[], body: Buffer): CloudEv
   const mode = contentModeOf(contentType);
   if (mode === 'binary') return decodeBinary(rawHeaders, contentType, body);
   if (mode === 'structured') return decodeJson(body);
-  throw new KittiwakeError('EVENT_MODE_UNSUPPORTED', { contentType: contentType ?? '' });
+  throw eventErrors.EVENT_MODE_UNSUPPORTED({ contentType: contentType ?? '' });
 }
 
 /**

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { ApiError, type Status } from '../../api/status.ts';
-import { KittiwakeError, messageOf } from '../../lib/errors.ts';
+import { type KittiwakeError, messageOf } from '../../lib/errors.ts';
 import { sameJson } from '../../lib/same-json.ts';
+import { kubeErrors } from '../errors.ts';
 import type { Connection } from './connection.ts';
 import {
   closeIdle,
@@ -127,7 +128,7 @@ export class Transport {
     this.#forget();
     const cause = error instanceof StaleConnection || error instanceof NoConnection ? error.cause : error;
     const reason = messageOf(cause) || String((cause as NodeJS.ErrnoException).code);
-    return new KittiwakeError('API_UNREACHABLE', { server: this.#server, reason }, { cause });
+    return kubeErrors.API_UNREACHABLE({ server: this.#server, reason }, { cause });
   }
 
   /** Asks `connect` before the next request. What is under way on the old connections goes on. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
-import { KittiwakeError } from '../../lib/errors.ts';
+import { commonErrors } from '../../lib/errors.ts';
 import { inTurn } from '../../lib/in-turn.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
@@ -202,7 +202,7 @@ function discard(request: IncomingMessage, maxBytes: number): void {
 function asRegistryError(dir: string, error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   if (isDiskFull(error)) {
-    const { message, status } = new KittiwakeError('DISK_FULL', { path: dir }, { cause: error });
+    const { message, status } = commonErrors.DISK_FULL({ path: dir }, { cause: error });
     return new RegistryError('UNKNOWN', message, { status });
   }
   if (hasCode(error, 'ENAMETOOLONG')) return new RegistryError('NAME_INVALID', 'the name is too long');

@@ -94,13 +94,13 @@ export const servingAndEventing: readonly Survivor[] = [
   },
   {
     file: 'src/eventing/backends/sqlite/sqlite-backend.ts',
-    before: "if (existsSync(wal)) throw new KittiwakeError('DISK_FULL', { path: old });",
-    after: "if (false) throw new KittiwakeError('DISK_FULL', { path: old });",
+    before: 'if (existsSync(wal)) throw commonErrors.DISK_FULL({ path: old });',
+    after: 'if (false) throw commonErrors.DISK_FULL({ path: old });',
     why: 'only a disk that has no room at the moment of closing leaves a write-ahead log behind',
   },
   {
     file: 'src/eventing/backends/sqlite/sqlite-backend.ts',
-    before: "if (existsSync(wal)) throw new KittiwakeError('DISK_FULL', { path: old });",
+    before: 'if (existsSync(wal)) throw commonErrors.DISK_FULL({ path: old });',
     after: 'if (existsSync(wal)) ;',
     why: 'only a disk that has no room at the moment of closing leaves a write-ahead log behind',
   },

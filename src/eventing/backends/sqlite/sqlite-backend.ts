@@ -2,7 +2,7 @@ import { existsSync, readdirSync, renameSync, rmdirSync, rmSync, statSync } from
 import { dirname, join } from 'node:path';
 import type { Clock } from '../../../lib/clock.ts';
 import { makeFolder, syncFolder } from '../../../lib/durable.ts';
-import { KittiwakeError } from '../../../lib/errors.ts';
+import { commonErrors } from '../../../lib/errors.ts';
 import type { LogBackend, LogName, OpenOptions } from '../event-log.ts';
 import { type Flush, SqliteFile } from './sqlite-file.ts';
 import { type LogLimits, SqliteLog } from './sqlite-log.ts';
@@ -91,7 +91,7 @@ function takeOver({ path: old, uid }: OldFile, path: string, { namespace }: LogN
   }
   // Closing has moved it all into the file itself, unless the disk had no room for that.
   const wal = `${old}-wal`;
-  if (existsSync(wal)) throw new KittiwakeError('DISK_FULL', { path: old });
+  if (existsSync(wal)) throw commonErrors.DISK_FULL({ path: old });
   makeFolder(dirname(path));
   renameSync(old, path);
   syncFolder(dirname(path));

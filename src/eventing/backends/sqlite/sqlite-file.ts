@@ -2,8 +2,9 @@ import { closeSync, fdatasync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { makeFolder, syncFolder } from '../../../lib/durable.ts';
-import { assert, KittiwakeError, messageOf } from '../../../lib/errors.ts';
+import { assert, commonErrors, KittiwakeError, messageOf } from '../../../lib/errors.ts';
 import type { Attributes } from '../../cloudevents/event.ts';
+import { eventErrors } from '../../errors.ts';
 import type { NewEvent } from '../event-log.ts';
 import type { CursorRow } from './log-cursor.ts';
 import { Progress } from './progress.ts';
@@ -223,7 +224,7 @@ export class SqliteFile {
 
 function prepare(db: DatabaseSync, path: string): void {
   const found = Number(db.prepare('PRAGMA user_version').get()?.user_version);
-  if (found > format) throw new KittiwakeError('EVENT_LOG_TOO_NEW', { path, found, known: format });
+  if (found > format) throw eventErrors.EVENT_LOG_TOO_NEW({ path, found, known: format });
   db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL');
   db.exec('PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA journal_size_limit = 33554432');
   // A checkpoint flushes the file while everything waits: one for each 32 MiB keeps that out of the 99th percentile.
@@ -285,11 +286,11 @@ function errorOf(error: unknown, path: string): KittiwakeError {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
   // SQLite's primary code is the low byte of an extended one.
   const primary = Number(errcode) & 0xff;
-  if (primary === sqliteFull || code === 'ENOSPC') return new KittiwakeError('DISK_FULL', { path }, { cause: error });
-  if (primary === sqliteBusy) return new KittiwakeError('EVENT_LOG_IN_USE', { path }, { cause: error });
+  if (primary === sqliteFull || code === 'ENOSPC') return commonErrors.DISK_FULL({ path }, { cause: error });
+  if (primary === sqliteBusy) return eventErrors.EVENT_LOG_IN_USE({ path }, { cause: error });
   return failureOf(error, path);
 }
 
 function failureOf(error: unknown, path: string): KittiwakeError {
-  return new KittiwakeError('EVENT_LOG_FAILED', { path, why: messageOf(error) }, { cause: error });
+  return eventErrors.EVENT_LOG_FAILED({ path, why: messageOf(error) }, { cause: error });
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../lib/clock.ts';
 import { KittiwakeError } from '../../../lib/errors.ts';
 import type { Logger } from '../../../observe/log.ts';
+import { eventErrors } from '../../errors.ts';
 import type { Consumer, EventLog, NewEvent, Subscription } from '../event-log.ts';
 import { type CursorRow, LogCursor } from './log-cursor.ts';
 import { Progress } from './progress.ts';
@@ -199,12 +200,12 @@ export class SqliteLog implements EventLog {
     const { broker, limits } = this.#options;
     if (this.#state !== 'open') return this.#closedError();
     if (this.#queuedBytes + bytes > queueBytesMax) {
-      return new KittiwakeError('BROKER_BUSY', { heldBytes: this.#queuedBytes });
+      return eventErrors.BROKER_BUSY({ heldBytes: this.#queuedBytes });
     }
     const limitBytes = (limits?.bytesMax ?? 2 ** 30) * (isReply ? 1 : 0.9);
     const heldBytes = this.#heldBytes + this.#queuedBytes;
     if (heldBytes + bytes <= limitBytes) return undefined;
-    return new KittiwakeError('EVENT_LOG_FULL', { broker, heldBytes, limitBytes, slowest: this.#slowest() });
+    return eventErrors.EVENT_LOG_FULL({ broker, heldBytes, limitBytes, slowest: this.#slowest() });
   }
 
   #slowest(): string {
@@ -214,7 +215,7 @@ export class SqliteLog implements EventLog {
   }
 
   #closedError(): KittiwakeError {
-    return new KittiwakeError('BROKER_NOT_READY', { broker: this.#options.broker, why: 'its event log is closed' });
+    return eventErrors.BROKER_NOT_READY({ broker: this.#options.broker, why: 'its event log is closed' });
   }
 
   #wake(): void {

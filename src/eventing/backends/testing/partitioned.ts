@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../../lib/clock.ts';
-import { KittiwakeError } from '../../../lib/errors.ts';
+import { eventErrors } from '../../errors.ts';
 import type {
   Consumer,
   Delivery,
@@ -87,12 +87,12 @@ class PartitionedLog implements EventLog {
   async append(events: readonly NewEvent[], { isReply } = { isReply: false }): Promise<void> {
     await turn();
     const broker = `${this.kept.name.namespace}/${this.kept.name.name}`;
-    if (this.#isClosed) throw new KittiwakeError('BROKER_NOT_READY', { broker, why: 'its event log is closed' });
+    if (this.#isClosed) throw eventErrors.BROKER_NOT_READY({ broker, why: 'its event log is closed' });
     this.#removeDone();
     const heldBytes = this.kept.partitions.flat().length * eventBytes;
     const limitBytes = this.#bytesMax * (isReply ? 1 : 0.9);
     if (heldBytes + events.length * eventBytes > limitBytes) {
-      throw new KittiwakeError('EVENT_LOG_FULL', { broker, heldBytes, limitBytes, slowest: 'somebody' });
+      throw eventErrors.EVENT_LOG_FULL({ broker, heldBytes, limitBytes, slowest: 'somebody' });
     }
     for (const event of events) this.#appendOne(event);
     for (const subscription of this.subscriptions) subscription.tell();

@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
-import { KittiwakeError, messageOf } from '../../../../lib/errors.ts';
+import { messageOf } from '../../../../lib/errors.ts';
 import { isRunning, type ProcessIdentity } from '../../../../lib/process-identity.ts';
 import { endProgram, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerExit, ContainerId, RunningContainer, Streams, StreamsWanted } from '../../driver.ts';
+import { nodeErrors } from '../../errors.ts';
 import { runBeside } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
 
@@ -62,7 +63,7 @@ export class ProcessContainer implements RunningContainer {
 
   attach(): Promise<Streams> {
     const what = "attach to a program: it writes straight into its log and has no input; 'kubectl logs -f' shows it";
-    return Promise.reject(new KittiwakeError('STREAM_UNSUPPORTED', { driver: 'process', what }));
+    return Promise.reject(nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what }));
   }
 
   /** Whatever goes wrong after the end is said, and is no reason for the end not to be known. */

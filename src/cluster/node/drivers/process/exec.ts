@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import { KittiwakeError } from '../../../../lib/errors.ts';
 import { signalGroup } from '../../../../lib/processes.ts';
 import type { Streams, StreamsWanted } from '../../driver.ts';
+import { nodeErrors } from '../../errors.ts';
 import { resolveCommand } from './executable.ts';
 
 export interface ExecOptions extends StreamsWanted {
@@ -17,7 +17,7 @@ export async function runBeside(command: readonly string[], options: ExecOptions
   const { environment, cwd, hasStdin, hasTerminal, signal } = options;
   if (hasTerminal) {
     const what = 'give a command a terminal: run it without one (-i without -t)';
-    throw new KittiwakeError('STREAM_UNSUPPORTED', { driver: 'process', what });
+    throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what });
   }
   signal.throwIfAborted();
   const search = { root: environment.KITTIWAKE_ROOT ?? cwd, cwd, path: undefined };

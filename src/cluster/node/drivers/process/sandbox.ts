@@ -7,12 +7,13 @@ import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
-import { KittiwakeError, messageOf } from '../../../../lib/errors.ts';
+import { messageOf } from '../../../../lib/errors.ts';
 import { isRunning } from '../../../../lib/process-identity.ts';
 import { endProgram } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { ContainerOnNode, PodAddresses, PortMap, RunningContainer, Sandbox } from '../../driver.ts';
 import { StartError } from '../../driver.ts';
+import { nodeErrors } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
 import { drained } from './connections.ts';
 import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
@@ -111,7 +112,7 @@ export class ProcessSandbox implements Sandbox {
     const { ips, ports } = this.addresses;
     const hostPort = ports[port];
     // Any other port of the host may be anybody's.
-    if (hostPort === undefined) throw new KittiwakeError('POD_PORT_UNKNOWN', { port, pod: this.podUid });
+    if (hostPort === undefined) throw nodeErrors.POD_PORT_UNKNOWN({ port, pod: this.podUid });
     const socket = connect({ host: ips[0], port: hostPort, allowHalfOpen: true });
     await once(socket, 'connect');
     return socket;
