@@ -182,6 +182,7 @@ describe('the router', () => {
     old?.counters.arrive(0);
     router.apply(without('old'));
     router.apply(routesOf({ h: [route('/', [split('old')])] }, []));
+    assert.deepEqual([...router.backends()], [old], 'once');
     old?.counters.end(0, 0, 0);
     router.apply(without('other'));
     assert.deepEqual([...router.backends()], [old]);

@@ -28,15 +28,17 @@ export class Router {
   readonly #options: BackendOptions;
   readonly #backends = new Map<string, Backend>();
   /** No route names them any more: they go when their last request has ended. */
-  readonly #leaving = new Set<string>();
+  readonly #leaving = new Map<string, Backend>();
   readonly #hosts = new Map<string, readonly BoundRoute[]>();
 
   constructor(options: BackendOptions) {
     this.#options = options;
   }
 
-  backends(): IterableIterator<Backend> {
-    return this.#backends.values();
+  /** Also those that finish their last requests. */
+  *backends(): Generator<Backend> {
+    yield* this.#backends.values();
+    yield* this.#leaving.values();
   }
 
   /** The routes of a Host header's value, whatever its case and port; undefined for a host that nobody has. */
@@ -59,11 +61,11 @@ export class Router {
       this.#hosts.set(host, bound);
     }
     for (const [key, target] of change.targets) if (target === undefined) this.#leave(key);
-    for (const key of this.#leaving) this.#forgetDrained(key);
+    for (const [key, { counters }] of this.#leaving) if (counters.active === 0) this.#leaving.delete(key);
   }
 
   close(): void {
-    for (const backend of this.#backends.values()) backend.close();
+    for (const backend of this.backends()) backend.close();
   }
 
   #bind(route: PathRoute): BoundRoute {
@@ -78,24 +80,19 @@ export class Router {
   }
 
   #backendOf(key: string): Backend {
+    const known = this.#backends.get(key) ?? this.#leaving.get(key);
+    const backend = known ?? new Backend(unknownTarget(key), this.#options);
     this.#leaving.delete(key);
-    const known = this.#backends.get(key);
-    if (known !== undefined) return known;
-    const backend = new Backend(unknownTarget(key), this.#options);
     this.#backends.set(key, backend);
     return backend;
   }
 
   #leave(key: string): void {
     const backend = this.#backends.get(key);
-    backend?.update({ ...backend.target, endpoints: [] });
-    this.#leaving.add(key);
-  }
-
-  #forgetDrained(key: string): void {
-    if ((this.#backends.get(key)?.counters.active ?? 0) > 0) return;
+    if (backend === undefined) return;
+    backend.update({ ...backend.target, endpoints: [] });
     this.#backends.delete(key);
-    this.#leaving.delete(key);
+    this.#leaving.set(key, backend);
   }
 }
 
