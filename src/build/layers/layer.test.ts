@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -106,6 +106,21 @@ test('a layer made in memory and one made in a file have the same digests', asyn
   } finally {
     await rm(dir, { recursive: true });
   }
+});
+
+test('a file of any size goes through memory in small pieces', async () => {
+  await withSource({ 'big.bin': '' }, async ({ root }) => {
+    const sizeBytes = 64 * 1024 * 1024;
+    await truncate(join(root, 'big.bin'), sizeBytes);
+    const entries = new Map([['big.bin', { type: 'file' as const, sizeBytes, isExecutable: false }]]);
+    let totalBytes = 0;
+    for (const chunk of tarOf(sourceEntries({ root, entries }, 'app'))) {
+      assert.ok(chunk.length <= 256 * 1024, `${chunk.length}`);
+      totalBytes += chunk.length;
+    }
+    // Two heads, the content, and the end of the archive.
+    assert.equal(totalBytes, sizeBytes + 4 * 512);
+  });
 });
 
 test('an error while entries are read is the error of the layer', async () => {
