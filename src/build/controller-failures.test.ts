@@ -13,6 +13,7 @@ import { ApiError, conflict } from '../api/status.ts';
 import type { Client } from '../kube/client.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
+import { processOf } from '../lib/processes.ts';
 import { Quarantine } from '../lib/quarantine.ts';
 import { silentLogger } from '../observe/log.ts';
 import { readJson, writeJson } from './caches.ts';
@@ -144,6 +145,23 @@ describe('what goes wrong with one Build', () => {
     assert.ok(quarantine.isSetAside(name));
     assert.equal(attempts('killed once'), 2);
     assert.match(killed?.status?.log ?? '', /ended \(signal SIGKILL\): trying again/);
+  });
+
+  test('the steps of a build whose process was killed are ended before it is tried again', async () => {
+    const note = join(kit.dir, 'step-of-the-killed');
+    const script = `[ -e ${note} ] && exit 0; echo "$$ $PPID" > ${note}.new; mv ${note}.new ${note}; exec sleep 300`;
+    const files = { ...good, 'package.json': JSON.stringify({ type: 'module', scripts: { build: script } }) };
+    const running = run([inline(files)], { retryDelaysMs: [0] });
+    for (let i = 0; !existsSync(note); i++) {
+      assert.ok(i < 10_000, 'the step has begun');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const [step = 0, worker = 0] = readFileSync(note, 'utf8').trim().split(' ').map(Number);
+    assert.ok(pool.pids.includes(worker) && processOf(step), 'a step of the process that builds');
+    process.kill(worker, 'SIGKILL');
+    const [build] = await running;
+    assert.equal(succeeded(build)?.status, 'True', succeeded(build)?.message);
+    assert.equal(processOf(step), undefined);
   });
 
   test('builds of one key at once all succeed with one digest', async () => {
