@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { request } from 'node:http';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import {
   eventually,
@@ -225,6 +226,36 @@ describe('a body', () => {
     origin.close();
   });
 
+  it('goes where its own request goes, whatever connection the last one of its client had', async () => {
+    for (const framing of ['Content-Length: 6\r\n', 'Transfer-Encoding: chunked\r\n']) {
+      const bodies: string[] = [];
+      const origin = await startHttpOrigin(async (incoming, response) => {
+        let body = '';
+        for await (const bytes of incoming) body += bytes;
+        bodies.push(body);
+        response.writeHead(200, { connection: 'close', 'content-length': 2 }).end('ok');
+      });
+      const gateway = await startTestGateway(routesOf([origin.port]));
+      const client = new RawClient(gateway.port);
+      const pieces = framing.startsWith('C') ? ['abc', 'def'] : ['3\r\nabc\r\n', '3\r\ndef\r\n0\r\n\r\n'];
+      const post = (more = '') => client.send(requestText('POST /', framing + more, pieces[0]));
+      post();
+      await gateway.report(({ averageConcurrency }) => averageConcurrency > 0);
+      client.send(pieces[1] ?? '');
+      await client.untilHas('ok');
+      gateway.publish(routesOf([]));
+      post('Connection: close\r\n');
+      await gateway.report(({ queued }) => queued === 1);
+      client.send(pieces[1] ?? '');
+      await new Promise((resolve) => setImmediate(resolve));
+      gateway.publish(routesOf([origin.port]));
+      assert.equal((await client.ended()).split('200 OK').length, 3);
+      assert.deepEqual(bodies, ['abcdef', 'abcdef']);
+      await gateway.stop();
+      origin.close();
+    }
+  });
+
   it('over the limit is answered 413, by its length or as soon as it is too long', async () => {
     const origin = await startRawOrigin(() => {});
     const gateway = await startTestGateway(routesOf([origin.port]), { limits: { bodyBytes: 10 } });
@@ -380,11 +411,32 @@ describe('a reply', () => {
     origin.close();
   });
 
+  it('in chunks is passed on as it came, not cut anew', async () => {
+    let socket: Socket | undefined;
+    const origin = await startRawOrigin((one) =>
+      onHeads(one, () => {
+        socket = one;
+        one.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel');
+      }),
+    );
+    const gateway = await startTestGateway(routesOf([origin.port]));
+    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    await client.untilHas('hel');
+    socket?.write('lo\r\n0\r\n\r\n');
+    assert.match(await client.untilHas('0\r\n\r\n'), /\r\n\r\n5\r\nhello\r\n0\r\n\r\n$/);
+    client.close();
+    await gateway.stop();
+    origin.close();
+  });
+
   it('that comes before the request has ended closes the connection after it', async () => {
     const origin = await startReplyOrigin('HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno');
     const gateway = await startTestGateway(routesOf([origin.port]));
     const text = await exchange(gateway.port, requestText('POST /', 'Content-Length: 1000\r\n', 'abc'));
     assert.match(text, /^HTTP\/1.1 413 Too Large[\s\S]*no$/);
+    // What is left of the request must not be taken from the next one's bytes.
+    await exchange(gateway.port, requestText('GET /', 'Connection: close\r\n'));
+    assert.equal(origin.accepted, 2);
     await eventually(() => isLeft(origin));
     await gateway.stop();
     origin.close();
