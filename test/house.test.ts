@@ -178,6 +178,15 @@ test('of the gateway, only limits, demand and the informers know of Serving', ()
   ]);
 });
 
+test('a language of builds is known to one file only: packs/list.ts', () => {
+  const inside = /^src\/build\/packs\/[^/]+\//;
+  const others = sources.filter((file) => file.startsWith('src/') && !isTest(file) && !inside.test(file));
+  const knowing = others.filter((file) =>
+    importsOf(file).some((s) => s.startsWith('.') && inside.test(new URL(s, `file:///${file}`).pathname.slice(1))),
+  );
+  assert.deepEqual(knowing, ['src/build/packs/list.ts']);
+});
+
 test('every folder of src/ has its place in the order of imports', () => {
   assert.deepEqual(
     readdirSync(`${root}src`).filter((folder) => !floors.includes(folder)),
