@@ -168,7 +168,7 @@ describe('an idle connection that upstream closes just as a request goes out', (
       const gateway = await startTestGateway(routesOf([origin.port]), { clock });
       const client = new RawClient(gateway.port).send(requestText('GET /1'));
       await client.untilHas('ok');
-      await clock.shift(2_000);
+      await clock.shift(1_500);
       client.send(request);
       await eventually(() => heads.length === 2);
       client.send(rest);

@@ -69,8 +69,7 @@ export const targets: readonly Target[] = [
   beside('src/gateway/backend.ts'),
   beside('src/gateway/policies.ts'),
   beside('src/gateway/endpoint.ts'),
-  beside('src/gateway/http1/idle-connections.ts'),
-  beside('src/gateway/idempotent.ts'),
+  beside('src/gateway/http1/idle-connections.ts', 'src/gateway/upstream-faults.test.ts'),
   beside('src/gateway/router.ts'),
   // What finds the culprit
   beside('src/lib/quarantine.ts'),

@@ -8,7 +8,7 @@ import type { ChunkedSink } from './chunked.ts';
 export class ChunkedDecoder implements ChunkedSink {
   readonly #sink: BodySink;
   #size = 0;
-  /** Bytes of the chunk's data that are to come, and then of the CRLF behind it. */
+  /** Bytes of the chunk's data that are to come. */
   #left = 0;
 
   constructor(sink: BodySink) {
@@ -17,14 +17,11 @@ export class ChunkedDecoder implements ChunkedSink {
 
   onChunked(bytes: Buffer, start: number, end: number): void {
     for (let at = start; at < end; ) {
-      if (this.#left > 2) {
-        const length = Math.min(this.#left - 2, end - at);
+      if (this.#left > 0) {
+        const length = Math.min(this.#left, end - at);
         this.#sink.write(bytes.subarray(at, at + length));
         this.#left -= length;
         at += length;
-      } else if (this.#left > 0) {
-        this.#left--;
-        at++;
       } else {
         this.#readSize(bytes[at++] ?? 0);
       }
@@ -36,12 +33,14 @@ export class ChunkedDecoder implements ChunkedSink {
     this.#sink.end(tail.slice(0, -2));
   }
 
+  /** The line's end behind a chunk's data reads like one without digits: a size of nothing. */
   #readSize(byte: number): void {
     if (byte === lineFeed) {
-      this.#left = this.#size === 0 ? 0 : this.#size + 2;
+      this.#left = this.#size;
       this.#size = 0;
     } else if (byte !== carriageReturn) {
-      this.#size = this.#size * 16 + Number.parseInt(String.fromCharCode(byte), 16);
+      // Digits are 0x30 to 0x39, letters of either case have the bit 0x40 and count from 1.
+      this.#size = this.#size * 16 + (byte & 0x0f) + ((byte & 0x40) === 0 ? 0 : 9);
     }
   }
 }
