@@ -27,6 +27,9 @@ export interface OwnerReference {
   blockOwnerDeletion?: boolean;
 }
 
+/** Where `kubectl apply` keeps what it applied last. */
+export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+
 /** What every object has. */
 export interface KubeObject {
   apiVersion: string;

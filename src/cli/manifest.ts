@@ -9,6 +9,7 @@ import { ApiError } from '../api/status.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
 import type { Client } from '../kube/client.ts';
 import { messageOf } from '../lib/errors.ts';
+import { isJsonObject } from '../lib/json-object.ts';
 import { parseYaml, type YamlDocument } from '../lib/yaml.ts';
 import { embeddedRegistryHost, type RegistryClient } from '../registry/index.ts';
 import { checkIsThere, readInput } from './read-input.ts';
@@ -76,9 +77,10 @@ async function toEntry(
   client: Client,
 ): Promise<ManifestEntry> {
   const at = (path: string) => `${file}:${lineOf(path)}`;
-  if (!isMap(value)) throw new Error(`${at('')}: this is ${shown(value)}: an object has apiVersion, kind and metadata`);
+  if (!isJsonObject(value))
+    throw new Error(`${at('')}: this is ${shown(value)}: an object has apiVersion, kind and metadata`);
   const metadata = value.metadata ?? {};
-  if (!isMap(metadata))
+  if (!isJsonObject(metadata))
     throw new Error(`${at('metadata')}: metadata is ${shown(metadata)}: it holds fields, with a name`);
   const apiVersion = text(value, 'apiVersion', '', at);
   const kindName = text(value, 'kind', '', at);
@@ -98,9 +100,6 @@ function text(holder: Record<string, unknown>, field: string, prefix: string, at
     throw new Error(`${at(path)}: ${path} is missing: every object says what it is`);
   throw new Error(`${at(path)}: ${path} is ${shown(value)}: it must be text (in quotes, when it looks like a number)`);
 }
-
-const isMap = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function shown(value: unknown): string {
   const json = JSON.stringify(value) ?? String(value);

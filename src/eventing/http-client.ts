@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest, Agent as TlsAgent } from 'node:https';
+import { timerMaxMs } from '../lib/clock.ts';
 import { Agent, request as httpRequest } from '../lib/node-http.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import { GrowingBuffer } from './growing-buffer.ts';
@@ -177,7 +178,7 @@ class Watch {
         this.isTimedOut = true;
         request.destroy(new Error('timeout'));
       },
-      Math.min(options.timeoutMs, 2 ** 31 - 1),
+      Math.min(options.timeoutMs, timerMaxMs),
     );
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (options.signal?.aborted) this.#onAbort();

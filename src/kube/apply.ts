@@ -1,11 +1,11 @@
 import type { Kind } from '../api/kind.ts';
-import { type KubeObject, keyOf } from '../api/meta.ts';
+import { type KubeObject, keyOf, lastAppliedAnnotation } from '../api/meta.ts';
 import { isAlreadyExists } from '../api/status.ts';
+import { isJsonObject } from '../lib/json-object.ts';
 import { sameJson } from '../lib/same-json.ts';
 import type { Client } from './client.ts';
 
 /** Where kubectl, kn and we remember what was last applied: what is taken out of the manifest leaves the object. */
-const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
 export type Applied<T> = { object: T; outcome: 'created' | 'configured' | 'unchanged' };
 
@@ -49,13 +49,14 @@ function isSameRequest(before: KubeObject, after: KubeObject): boolean {
  * Example: last {a: 1, b: 1}, desired {a: 2}, live {a: 1, b: 1, c: 1} gives {a: 2, b: null}.
  */
 export function threeWayMergePatch(last: unknown, desired: unknown, live: unknown): unknown {
-  if (!isMap(desired) || !isMap(live)) return sameJson(desired, live) ? undefined : desired;
+  if (!isJsonObject(desired) || !isJsonObject(live)) return sameJson(desired, live) ? undefined : desired;
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(desired)) {
-    const change = key in live ? threeWayMergePatch(isMap(last) ? last[key] : undefined, value, live[key]) : value;
+    const change =
+      key in live ? threeWayMergePatch(isJsonObject(last) ? last[key] : undefined, value, live[key]) : value;
     if (change !== undefined) patch[key] = change;
   }
-  for (const key of Object.keys(isMap(last) ? last : {})) {
+  for (const key of Object.keys(isJsonObject(last) ? last : {})) {
     if (!(key in desired) && key in live) patch[key] = null;
   }
   return Object.keys(patch).length === 0 ? undefined : patch;
@@ -74,8 +75,4 @@ function lastApplied(live: KubeObject): unknown {
   } catch {
     return undefined; // Written by hand: nothing is known to have been applied, so nothing is removed.
   }
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

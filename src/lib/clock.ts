@@ -8,12 +8,14 @@ export interface Clock {
   after(delayMs: number, task: () => void): () => void;
 }
 
+/** Node fires at once, with a warning, for delays that are longer than this (24 days): cap them. */
+export const timerMaxMs = 2 ** 31 - 1;
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delayMs, task) {
-    // Node fires at once, with a warning, for delays past 2^31-1 ms: cap them (24 days).
-    const timer = setTimeout(task, Math.min(delayMs, 2 ** 31 - 1));
+    const timer = setTimeout(task, Math.min(delayMs, timerMaxMs));
     timer.unref();
     return () => clearTimeout(timer);
   },

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../lib/json-object.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 
 /** Deeper than this is no schema of anything. */
@@ -30,7 +31,7 @@ interface Place {
 }
 
 function check(schema: unknown, path: string, errors: FieldError[], place: Place): void {
-  if (!isObject(schema)) {
+  if (!isJsonObject(schema)) {
     errors.push(fieldInvalid(path, schema, 'must be a schema: an object'));
     return;
   }
@@ -106,10 +107,10 @@ function checkListKeys(schema: Fields, path: string, errors: FieldError[]): void
     );
     return;
   }
-  const { properties, required } = isObject(schema.items) ? schema.items : {};
+  const { properties, required } = isJsonObject(schema.items) ? schema.items : {};
   for (const key of keys.map(String)) {
-    const field = isObject(properties) && Object.hasOwn(properties, key) ? properties[key] : undefined;
-    if (!isObject(field)) {
+    const field = isJsonObject(properties) && Object.hasOwn(properties, key) ? properties[key] : undefined;
+    if (!isJsonObject(field)) {
       const remedy = 'entries must all be names of item properties';
       errors.push(fieldInvalid(`${path}.x-kubernetes-list-map-keys`, key, remedy));
     } else if (field.default === undefined && !(Array.isArray(required) && required.includes(key))) {
@@ -126,7 +127,7 @@ function checkListKeys(schema: Fields, path: string, errors: FieldError[]): void
 function checkChildren(schema: Fields, path: string, errors: FieldError[], { isStructural, depth }: Place): void {
   const inside: Place = { isStructural, depth: depth + 1 };
   const { properties, additionalProperties, items, not } = schema;
-  if (properties !== undefined && !isObject(properties)) {
+  if (properties !== undefined && !isJsonObject(properties)) {
     errors.push(fieldInvalid(`${path}.properties`, properties, 'must be a map from names to schemas'));
   } else if (properties !== undefined) {
     for (const [name, child] of Object.entries(properties)) {
@@ -153,8 +154,5 @@ function checkChildren(schema: Fields, path: string, errors: FieldError[], { isS
 }
 
 type Fields = Record<string, unknown>;
-
-const isObject = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const preserves = (schema: Fields) => schema['x-kubernetes-preserve-unknown-fields'] === true;

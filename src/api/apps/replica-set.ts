@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { sameJson } from '../../lib/same-json.ts';
 import { podTemplateSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldInvalid } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
@@ -74,6 +74,6 @@ export function validateReplicas(count: number | undefined, at: string): FieldEr
 
 /** The selector of an apps/v1 object stays as it was made. */
 export function immutableSelector(now: LabelSelector, old: LabelSelector | undefined): FieldError[] {
-  if (!old || isDeepStrictEqual(now, old)) return [];
+  if (!old || sameJson(now, old)) return [];
   return [fieldInvalid('spec.selector', now, 'field is immutable')];
 }

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import { conditionsSchema, type KubeObject } from '../meta.ts';
@@ -127,7 +127,7 @@ function validateUpdate(pod: Pod, old: Pod): FieldError[] {
     containers: spec.containers?.map((c) => ({ ...c, image: '' })),
     initContainers: spec.initContainers?.map((c) => ({ ...c, image: '' })),
   });
-  if (isDeepStrictEqual(fixed(pod.spec, old.spec), fixed(old.spec, old.spec))) return [];
+  if (sameJson(fixed(pod.spec, old.spec), fixed(old.spec, old.spec))) return [];
   return [
     fieldForbidden(
       'spec',

@@ -1,5 +1,5 @@
 import { sameJson } from '../../lib/same-json.ts';
-import { podSpecSchema } from '../core/pod-spec.ts';
+import { type Container, podSpecSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
@@ -112,6 +112,13 @@ export const RevisionKind = defineKind<Revision>({
     return errors;
   },
 });
+
+/** The container that has the port, or the first one; undefined in a spec that has none yet. */
+export function servingContainerOf(spec: Pick<RevisionSpec, 'containers'> | undefined): Container | undefined {
+  const containers = spec?.containers;
+  if (!Array.isArray(containers)) return undefined;
+  return containers.find((container) => container.ports?.length) ?? containers[0];
+}
 
 /** A label that names the owner must agree with the owner references. */
 export function validateOwnerLabel(object: KubeObject, label: string, ownerKind: string): FieldError[] {

@@ -7,7 +7,7 @@ import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations, buildOutputImage } from './names.ts';
 import { validateObjectName } from './object-name.ts';
-import type { RevisionTemplate } from './revision.ts';
+import { type RevisionTemplate, servingContainerOf } from './revision.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
 
@@ -33,7 +33,7 @@ export function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined)
   if (
     spec.build === undefined &&
     old?.build &&
-    !servingContainer(spec)?.image?.match(/^(?!build:\/\/|registry\.localhost\/)/)
+    !servingContainerOf(spec.template?.spec)?.image?.match(/^(?!build:\/\/|registry\.localhost\/)/)
   ) {
     spec.build = structuredClone(old.build);
   }
@@ -43,16 +43,9 @@ export function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined)
   spec.template.spec ??= { containers: [] };
   spec.template.spec.containers ??= [];
   if (spec.template.spec.containers.length === 0) spec.template.spec.containers.push({ name: '' });
-  const container = servingContainer(spec);
+  const container = servingContainerOf(spec.template?.spec);
   // `kn service update` writes the digest of the last revision into the template: that is still "what the build makes".
   if (container?.image?.startsWith(builtImagePrefix)) container.image = buildOutputImage;
-}
-
-/** The container that has the port, or the only one. */
-export function servingContainer(spec: TemplateHolder) {
-  const containers = spec.template?.spec?.containers;
-  if (!Array.isArray(containers)) return undefined;
-  return containers.find((container) => container.ports?.length) ?? containers[0];
 }
 
 export function setTemplateDefaults(spec: TemplateHolder, old: TemplateHolder | undefined): void {

@@ -1,5 +1,5 @@
 import { badRequest } from '../../api/status.ts';
-import { isJsonObject } from './schema/json.ts';
+import { isJsonObject } from '../../lib/json-object.ts';
 
 /** Where the next page of a list begins: behind the key `after`, in the state at `revision` (0: whatever is newest). */
 export interface ContinueToken {

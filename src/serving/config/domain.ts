@@ -1,4 +1,5 @@
 import { load } from 'js-yaml';
+import { isJsonObject } from '../../lib/json-object.ts';
 import { type ConfigReader, configReader } from './config-map.ts';
 
 export const domainConfigName = 'config-domain';
@@ -33,8 +34,8 @@ export function domainFor(config: DomainConfig, labels: Record<string, string> |
 
 function parseSelector(domain: string, text: string): Record<string, string> {
   const value: unknown = text.trim() === '' ? {} : load(text);
-  const selector = isRecord(value) ? (value.selector ?? {}) : undefined;
-  if (!isRecord(selector)) throw new Error(`${domain}: expected nothing, or "selector" with labels`);
+  const selector = isJsonObject(value) ? (value.selector ?? {}) : undefined;
+  if (!isJsonObject(selector)) throw new Error(`${domain}: expected nothing, or "selector" with labels`);
   return Object.fromEntries(Object.entries(selector).map(([key, label]) => [key, labelOf(domain, key, label)]));
 }
 
@@ -43,6 +44,3 @@ function labelOf(domain: string, key: string, value: unknown): string {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return String(value);
   throw new Error(`${domain}: the label ${key} of "selector" must be a text`);
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

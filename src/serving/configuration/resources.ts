@@ -2,8 +2,8 @@ import { type Build, BuildKind } from '../../api/build/build.ts';
 import { apiVersionOf } from '../../api/kind.ts';
 import type { Configuration } from '../../api/serving/configuration.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
-import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
-import { servingContainer } from '../../api/serving/template.ts';
+import { type Revision, RevisionKind, servingContainerOf } from '../../api/serving/revision.ts';
+
 import { childName } from '../child-name.ts';
 
 /** `<configuration>-00001`: the name of what a generation makes, its Revision and its Build. */
@@ -33,7 +33,7 @@ export function makeBuild(configuration: Configuration): Build {
 /** The Revision of this generation, with `image` (what the build made) in the serving container. */
 export function makeRevision(configuration: Configuration, image: string | undefined, now: string): Revision {
   const template = structuredClone(configuration.spec.template);
-  const container = servingContainer({ template });
+  const container = servingContainerOf(template.spec);
   if (container && image !== undefined) container.image = image;
   const updater = configuration.metadata.annotations?.[annotations.lastModifier];
   return {

@@ -1,4 +1,5 @@
 import { messageOf } from '../../../lib/errors.ts';
+import { isJsonObject } from '../../../lib/json-object.ts';
 import { BuildFailure } from '../../failure.ts';
 import { type SourceFolder, textOf } from '../../source/source.ts';
 
@@ -46,7 +47,8 @@ export function readPackageJson(source: SourceFolder): PackageJson {
     const message = `package.json is not JSON: ${messageOf(error)} (line ${lineOfJsonError(text, error)})`;
     throw new BuildFailure('SourceInvalid', message, { cause: error });
   }
-  if (!isObject(value)) throw invalid(`package.json is ${shown(value)}: it must be a JSON object, as in {"main": "…"}`);
+  if (!isJsonObject(value))
+    throw invalid(`package.json is ${shown(value)}: it must be a JSON object, as in {"main": "…"}`);
   const fields = Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
   for (const [field, check] of Object.entries(checks)) {
     if (Object.hasOwn(fields, field)) check(fields[field], field);
@@ -56,9 +58,6 @@ export function readPackageJson(source: SourceFolder): PackageJson {
 
 type Check = (value: unknown, at: string) => void;
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
 const text: Check = (value, at) => {
   if (typeof value !== 'string') throw wrong(at, value, 'must be a text in quotes');
   if (value.includes('\0')) throw wrong(at, value, 'must not hold a NUL');
@@ -67,7 +66,7 @@ const text: Check = (value, at) => {
 const mapOfTexts =
   (example: string): Check =>
   (value, at) => {
-    if (!isObject(value)) throw wrong(at, value, `must be an object, as in ${example}`);
+    if (!isJsonObject(value)) throw wrong(at, value, `must be an object, as in ${example}`);
     for (const [name, inner] of Object.entries(value)) text(inner, `${at}${pathPart(name)}`);
   };
 
@@ -108,7 +107,7 @@ const checks: Record<string, Check> = {
     }
   },
   workspaces: (value, at) => {
-    if (isObject(value)) textsOr((inner) => inner === undefined, '')(value.packages, `${at}.packages`);
+    if (isJsonObject(value)) textsOr((inner) => inner === undefined, '')(value.packages, `${at}.packages`);
     else textsOr(() => false, ', as in ["packages/*"]')(value, at);
   },
   bundleDependencies: textsOr((value) => typeof value === 'boolean', ' or true'),

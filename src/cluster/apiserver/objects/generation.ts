@@ -1,7 +1,7 @@
 import type { KubeObject } from '../../../api/meta.ts';
+import type { JsonObject } from '../../../lib/json-object.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import type { ServedResource } from '../resources.ts';
-import type { JsonObject } from '../schema/json.ts';
 
 /** Whether objects of the resource count their generations: custom ones do, and built-ins that have spec and status. */
 export function hasGeneration({ isBuiltin, kind }: ServedResource): boolean {

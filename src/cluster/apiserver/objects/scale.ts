@@ -4,7 +4,8 @@ import type { KubeObject, LabelSelector } from '../../../api/meta.ts';
 import { integer, object, string } from '../../../api/schema.ts';
 import { selectorText } from '../../../api/selector.ts';
 import { badRequest, invalid } from '../../../api/status.ts';
-import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
+import { copyJson, field, setField } from '../schema/json.ts';
 import type { View } from '../strategy.ts';
 
 /** autoscaling/v1 Scale: the one shape in which the number of replicas of any kind is read and written. */

@@ -1,7 +1,7 @@
 import { ApiError, badRequest } from '../../../api/status.ts';
 import type { Patch } from '../../../kube/client.ts';
+import { isJsonObject } from '../../../lib/json-object.ts';
 import type { ServedResource } from '../resources.ts';
-import { isJsonObject } from '../schema/json.ts';
 import { rootSchema } from '../schema/root-schema.ts';
 import { applyJsonPatch } from './json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';

@@ -1,7 +1,8 @@
 import { ApiError } from '../../../api/status.ts';
 import type { JsonPatchOperation } from '../../../kube/client.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
 import { sameJson } from '../../../lib/same-json.ts';
-import { copyJson, depthMax, isJsonObject, type JsonObject, measureJson, setField } from '../schema/json.ts';
+import { copyJson, depthMax, measureJson, setField } from '../schema/json.ts';
 
 /** As in Kubernetes: longer patches are refused, and copies may not make an object explode. */
 const operationsMax = 10_000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { isJsonObject } from '../schema/json.ts';
+import { isJsonObject } from '../../../lib/json-object.ts';
 import { applyMergePatch } from './merge-patch.ts';
 
 /** RFC 7386, appendix A. */

@@ -1,4 +1,5 @@
-import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
+import { copyJson, field, setField } from '../schema/json.ts';
 
 /** A JSON Merge Patch (RFC 7386): objects merge, null deletes, all else (lists too) replaces. Changes neither. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {

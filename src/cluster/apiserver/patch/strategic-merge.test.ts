@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { array, map, mapList, object, type Schema, string } from '../../../api/schema.ts';
-import type { JsonObject } from '../schema/json.ts';
+import type { JsonObject } from '../../../lib/json-object.ts';
 import { applyStrategicMergePatch } from './strategic-merge.ts';
 
 const schema = object({

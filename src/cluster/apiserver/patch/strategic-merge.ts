@@ -1,7 +1,8 @@
 import type { Schema } from '../../../api/schema.ts';
 import { badRequest } from '../../../api/status.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
 import { jsonIdentity } from '../../../lib/same-json.ts';
-import { copyJson, field, isJsonObject, type JsonObject, setField } from '../schema/json.ts';
+import { copyJson, field, setField } from '../schema/json.ts';
 
 const deleteFromPrimitives = '$deleteFromPrimitiveList/';
 const setElementOrder = '$setElementOrder/';

@@ -1,8 +1,4 @@
-export type JsonObject = Record<string, unknown>;
-
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
 
 /** A copy that shares nothing, without fields that are undefined. */
 export function copyJson<T>(value: T): T {

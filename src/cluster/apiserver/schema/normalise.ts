@@ -1,5 +1,6 @@
 import type { Schema } from '../../../api/schema.ts';
-import { childPath, copyJson, field, isJsonObject, type JsonObject, setField } from './json.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
+import { childPath, copyJson, field, setField } from './json.ts';
 import { embeddedProperties } from './root-schema.ts';
 
 /**

@@ -1,8 +1,9 @@
 import type { FieldError } from '../../../api/field-error.ts';
 import type { Schema } from '../../../api/schema.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
 import { jsonIdentity, sameJson } from '../../../lib/same-json.ts';
 import { formatError } from './formats.ts';
-import { childPath, isJsonObject, type JsonObject, measureJson } from './json.ts';
+import { childPath, measureJson } from './json.ts';
 import { matchPattern, PatternBudget } from './pattern.ts';
 
 /** What `schema` says against `value`, in the words of Kubernetes' API server. Unknown fields are no matter here. */

@@ -1,7 +1,7 @@
 import type { KubeObject } from '../../../api/meta.ts';
 import { badRequest } from '../../../api/status.ts';
+import { isJsonObject } from '../../../lib/json-object.ts';
 import type { ServedResource } from '../resources.ts';
-import { isJsonObject } from '../schema/json.ts';
 
 export type FieldMatcher = (object: KubeObject) => boolean;
 

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import { isPodReady, type Pod, PodKind, portsAnnotation } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
 import { keyOf, keyText } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
+import { sameJson } from '../../../lib/same-json.ts';
 import type { RunningContainer, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
@@ -339,7 +339,7 @@ export class PodRunner {
       this.#isDirty = false;
       const view = { ...this.#views(), startedAtMs: this.#firstSeenMs, addresses, failure: this.#failure };
       const status = podStatusOf(this.#pod, view, clock.now(), host);
-      if (!isDeepStrictEqual(status, this.#pod.status)) {
+      if (!sameJson(status, this.#pod.status)) {
         const written = await client.update(PodKind, { ...this.#pod, status }, 'status');
         this.update(written);
       }

@@ -1,3 +1,4 @@
+import { timerMaxMs } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { RunningContainer, Streams } from '../driver.ts';
 
@@ -11,8 +12,6 @@ const keptBytesMax = 64 * 1024;
 const readBytesMax = 16 * 1024 * 1024;
 /** After its end: what it has written may still be in the pipe, and a child that it left behind may keep it open. */
 const lingerMs = 100;
-/** Timers take no more (24 days). */
-const timeoutMaxMs = 2 ** 31 - 1;
 
 /**
  * Runs a command in a container to its end (probes, hooks) and returns what became of it: never rejects, and never
@@ -39,7 +38,7 @@ export function runCommand(
     const onAbort = () => finish(124, 'the command was ended');
     const timer = setTimeout(
       () => finish(124, `command timed out after ${timeoutMs} ms`),
-      Math.min(timeoutMs, timeoutMaxMs),
+      Math.min(timeoutMs, timerMaxMs),
     );
     signal?.addEventListener('abort', onAbort, { once: true });
     const follow = async ({ stdout, stderr, exited }: Streams) => {

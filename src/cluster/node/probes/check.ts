@@ -3,6 +3,7 @@ import { request as requestTls } from 'node:https';
 import { connect } from 'node:net';
 import type { HttpGetAction } from '../../../api/core/container.ts';
 import type { Container, Probe } from '../../../api/core/pod-spec.ts';
+import { timerMaxMs } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { request } from '../../../lib/node-http.ts';
 import { type PodAddresses, portAt, type RunningContainer } from '../driver.ts';
@@ -22,8 +23,6 @@ export interface CheckOptions {
 const success: ProbeResult = { isSuccess: true };
 const failure = (message: string): ProbeResult => ({ isSuccess: false, message });
 
-/** Timers take no more (24 days): a longer timeout would fire at once. */
-const timeoutMaxMs = 2 ** 31 - 1;
 /** An answer may announce itself this often (1xx) before it comes. */
 const interimMax = 100;
 
@@ -40,7 +39,7 @@ export function checkOf(options: CheckOptions): Check {
 }
 
 async function check({ probe, container, running, addresses }: CheckOptions): Promise<ProbeResult> {
-  const timeoutMs = Math.min((probe.timeoutSeconds || 1) * 1000, timeoutMaxMs);
+  const timeoutMs = Math.min((probe.timeoutSeconds || 1) * 1000, timerMaxMs);
   const { exec, httpGet, tcpSocket, grpc } = probe;
   if (httpGet) {
     const port = portOf(httpGet.port, container, addresses);
@@ -112,7 +111,7 @@ export function getHttp({
       resolve(result);
     };
     const fail = (why: string) => finish({ failure: `Get "${path}": ${why}` });
-    const timer = setTimeout(() => fail(`no answer within ${timeoutMs} ms`), Math.min(timeoutMs, timeoutMaxMs));
+    const timer = setTimeout(() => fail(`no answer within ${timeoutMs} ms`), Math.min(timeoutMs, timerMaxMs));
     let interim = 0;
     outgoing.on('information', () => {
       if (++interim > interimMax) fail(`more than ${interimMax} interim answers (1xx)`);

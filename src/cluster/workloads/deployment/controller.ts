@@ -3,7 +3,7 @@ import { type ReplicaSet, ReplicaSetKind } from '../../../api/apps/replica-set.t
 import { isPodTerminal, PodKind } from '../../../api/core/pod.ts';
 import type { PodTemplateSpec } from '../../../api/core/pod-spec.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
-import { controllerReference, type Key, keyOf } from '../../../api/meta.ts';
+import { controllerReference, type Key, keyOf, lastAppliedAnnotation } from '../../../api/meta.ts';
 import type { Cache, Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
 import { owned } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
@@ -18,7 +18,7 @@ const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const desiredAnnotation = 'deployment.kubernetes.io/desired-replicas';
 const maxAnnotation = 'deployment.kubernetes.io/max-replicas';
 /** Annotations of the Deployment that its ReplicaSets do not take over. */
-const ownAnnotations = ['kubectl.kubernetes.io/last-applied-configuration', revisionAnnotation];
+const ownAnnotations = [lastAppliedAnnotation, revisionAnnotation];
 
 /** Rolls a Deployment out over ReplicaSets, one for each template that it has had. */
 export function deploymentController(): Controller<Deployment> {

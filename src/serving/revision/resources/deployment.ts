@@ -2,7 +2,7 @@ import { type Deployment, DeploymentKind } from '../../../api/apps/deployment.ts
 import type { Container, EnvVar, PodSpec, Probe } from '../../../api/core/pod-spec.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
 import { annotations, labels } from '../../../api/serving/names.ts';
-import type { Revision } from '../../../api/serving/revision.ts';
+import { type Revision, servingContainerOf } from '../../../api/serving/revision.ts';
 import { parseGoDurationMs } from '../../../lib/go-duration.ts';
 import { childLabels, podAnnotations, podSelector } from './metadata.ts';
 import { deploymentName } from './names.ts';
@@ -46,11 +46,7 @@ export function progressDeadlineMs(revision: Revision): number {
 
 /** The port that the serving container listens on. */
 export function userPort(revision: Revision): number {
-  return servingContainerOf(revision)?.ports?.[0]?.containerPort || defaultPort;
-}
-
-function servingContainerOf({ spec }: Revision): Container | undefined {
-  return spec.containers.find((container) => container.ports?.length) ?? spec.containers[0];
+  return servingContainerOf(revision.spec)?.ports?.[0]?.containerPort || defaultPort;
 }
 
 function podSpec(revision: Revision): PodSpec {
@@ -61,7 +57,7 @@ function podSpec(revision: Revision): PodSpec {
     idleTimeoutSeconds: _idle,
     ...pod
   } = revision.spec;
-  const serving = servingContainerOf(revision);
+  const serving = servingContainerOf(revision.spec);
   return {
     ...pod,
     containers: revision.spec.containers.map((container, i) =>

@@ -1,4 +1,5 @@
 import { apiVersionOf } from '../../../api/kind.ts';
+import { lastAppliedAnnotation } from '../../../api/meta.ts';
 import {
   type Ingress,
   IngressKind,
@@ -15,12 +16,10 @@ import { serviceName, servicePort } from '../../revision/resources/names.ts';
 import { hostsOf } from '../domains.ts';
 import type { ResolvedTarget } from '../traffic.ts';
 
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-
 /** What the gateway must serve for a Route: its own hosts by percent, and each tag's hosts whole. */
 export function makeIngress(route: Route, targets: readonly ResolvedTarget[], domains: DomainConfig): Ingress {
   const { name, namespace } = route.metadata;
-  const { [lastApplied]: _, ...annotations } = route.metadata.annotations ?? {};
+  const { [lastAppliedAnnotation]: _, ...annotations } = route.metadata.annotations ?? {};
   return {
     apiVersion: apiVersionOf(IngressKind),
     kind: IngressKind.kind,

@@ -1,5 +1,6 @@
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
+import { lastAppliedAnnotation } from '../../../api/meta.ts';
 import { labels } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
 import { systemNamespace } from '../../config/config-map.ts';
@@ -8,15 +9,13 @@ import { clusterDomain } from '../domains.ts';
 /** The name of the gateway inside the cluster. */
 export const gatewayHost = `kittiwake-gateway.${systemNamespace}.${clusterDomain}`;
 
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-
 export const placeholderName = ({ metadata: { name } }: Route, tag: string | undefined): string =>
   tag === undefined ? name : `${tag}-${name}`;
 
 /** The core Service that gives a Route's cluster-local name to DNS: it points to the gateway. */
 export function makePlaceholderService(route: Route, tag: string | undefined): CoreService {
   const { name, namespace } = route.metadata;
-  const { [lastApplied]: _, ...annotations } = route.metadata.annotations ?? {};
+  const { [lastAppliedAnnotation]: _, ...annotations } = route.metadata.annotations ?? {};
   return {
     apiVersion: apiVersionOf(CoreServiceKind),
     kind: CoreServiceKind.kind,

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../../../lib/json-object.ts';
 /** Evaluates a compiled path on an object: all values that it leads to, in document order. */
 export type JsonPath = (object: unknown) => unknown[];
 
@@ -62,21 +63,19 @@ function stepOf(match: RegExpExecArray, path: string): Step {
 }
 
 const present = (value: unknown): unknown[] => (value === undefined || value === null ? [] : [value]);
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const fieldStep =
   (name: string): Step =>
   (values) =>
-    values.flatMap((value) => (isRecord(value) && Object.hasOwn(value, name) ? present(value[name]) : []));
+    values.flatMap((value) => (isJsonObject(value) && Object.hasOwn(value, name) ? present(value[name]) : []));
 
 function children(value: unknown): unknown[] {
   if (Array.isArray(value)) return value;
-  return isRecord(value) ? Object.values(value) : [];
+  return isJsonObject(value) ? Object.values(value) : [];
 }
 
 function descendants(value: unknown, name: string): unknown[] {
-  const here = isRecord(value) && Object.hasOwn(value, name) ? present(value[name]) : [];
+  const here = isJsonObject(value) && Object.hasOwn(value, name) ? present(value[name]) : [];
   return [...here, ...children(value).flatMap((child) => descendants(child, name))];
 }
 
