@@ -183,4 +183,14 @@ describe('what a request head says', () => {
     why(`/${'a'.repeat(80)}`, `/${'a'.repeat(79)}…`);
     why('\xe9\x9b', '??');
   });
+
+  it('says how long its body is, or that only its end will tell', () => {
+    const bodyBytes = (fields: string) => {
+      const head = new RequestHead();
+      readRequestHead(`POST / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`, head, defaultMessageLimits);
+      return head.bodyBytes;
+    };
+    const known = ['', 'Content-Length: 0\r\n', 'Content-Length: 7\r\n', 'Transfer-Encoding: chunked\r\n'];
+    assert.deepEqual(known.map(bodyBytes), [0, 0, 7, -1]);
+  });
 });

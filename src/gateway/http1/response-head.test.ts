@@ -148,6 +148,20 @@ describe('the response head parser', () => {
     });
   }
 
+  it('says how long the body behind it is, or that only its end will tell', () => {
+    const bodyBytes = (fields: string, method = 'GET') => {
+      const head = new ResponseHead();
+      readResponseHead(`HTTP/1.1 200 OK\r\n${fields}\r\n`, method, head, defaultMessageLimits);
+      return head.bodyBytes;
+    };
+    const known = ['Content-Length: 0\r\n', 'Content-Length: 7\r\n', 'Transfer-Encoding: chunked\r\n', ''];
+    assert.deepEqual(
+      known.map((fields) => bodyBytes(fields)),
+      [0, 7, -1, -1],
+    );
+    assert.equal(bodyBytes('Content-Length: 7\r\n', 'HEAD'), 0);
+  });
+
   it('says nothing before it is read, and nothing of the reply before', () => {
     const none = { keepAliveSeconds: -1, hasDate: false, upgrade: '', fields: '', framing: 'none', contentLength: 0 };
     assert.deepEqual({ ...new ResponseHead() }, { ...none, status: 0, reason: '', isKeepAlive: true });
