@@ -1,6 +1,6 @@
 import { type Build, BuildKind } from '../api/build/build.ts';
 import { keyOf } from '../api/meta.ts';
-import { type Controller, phases, type ReconcileContext } from '../kube/reconciler.ts';
+import type { Controller, ReconcileContext } from '../kube/reconciler.ts';
 import { buildRetentionController } from './retention/controller.ts';
 import { type BuildOptions, BuildRuns } from './runs.ts';
 import { isFinished } from './status.ts';
@@ -16,19 +16,22 @@ export function buildControllers(options: BuildOptions): Controller[] {
   const controller: Controller<Build> = {
     name: 'build',
     kind: BuildKind,
-    reconcile: phases(cancelAnother, start),
+    async reconcile(build, context) {
+      cancelAnother(build);
+      start(build, context);
+    },
     onGone: (key) => runs.cancel(key),
   };
   return [controller, buildRetentionController()];
 
   /** The build of a Build that had this name before, or of this one when it is being deleted. */
-  async function cancelAnother(build: Build): Promise<void> {
+  function cancelAnother(build: Build): void {
     const isWanted = build.metadata.deletionTimestamp === undefined;
     if (!isWanted || !runs.isAtWork(build)) runs.cancel(keyOf(build));
   }
 
   /** The run writes the Build's status itself: a build takes longer than a reconcile should. */
-  async function start(build: Build, context: ReconcileContext): Promise<void> {
+  function start(build: Build, context: ReconcileContext): void {
     if (isFinished(build) || build.metadata.deletionTimestamp !== undefined) return;
     if (!runs.isAtWork(build)) runs.start(build, context);
   }

@@ -81,3 +81,35 @@ test('a condition that was stored without a time has one from now on', () => {
   manager.markTrue('A');
   assert.equal(manager.get('A')?.lastTransitionTime, now);
 });
+
+test('without dependents the happy condition is what it is marked as', () => {
+  const alone = conditionSet<'Ready' | 'Built'>({ happy: 'Ready', dependents: [] });
+  const manager = alone.manage(undefined, now);
+  assert.equal(manager.get('Ready')?.status, 'Unknown');
+  manager.markFalse('Built', 'X', 'x');
+  assert.equal(manager.get('Ready')?.status, 'Unknown');
+  manager.markTrue('Ready');
+  assert.equal(alone.manage(manager.conditions, now).isTrue('Ready'), true);
+});
+
+test('a condition that is cleared is gone, and does not count as True', () => {
+  const manager = set.manage(undefined, now);
+  manager.markTrue('A');
+  manager.markTrue('B');
+  manager.clear('B');
+  assert.deepEqual(
+    manager.conditions.map(({ type, status }) => `${type}=${status}`),
+    ['A=True', 'Ready=Unknown'],
+  );
+});
+
+test('what was found to be False is told apart from what was stored as False', () => {
+  const manager = set.manage([{ type: 'A', status: 'False' }], now);
+  assert.equal(manager.foundFalse, false);
+  manager.markFalse('Info', 'X', 'x');
+  assert.equal(manager.foundFalse, false);
+  manager.markFalse('B', 'Y', 'y');
+  assert.equal(manager.foundFalse, true);
+  manager.markTrue('B');
+  assert.equal(manager.foundFalse, false);
+});

@@ -2,9 +2,11 @@ import type { Condition } from '../api/meta.ts';
 
 /**
  * Knative's living condition set: the happy condition is True when all dependents are, False when one is, else Unknown.
- * Informational conditions are recorded with severity Info and do not count.
+ * Informational conditions are recorded with severity Info and do not count. Without dependents the happy condition is
+ * what it is marked as.
  */
 export interface ConditionSet<T extends string> {
+  readonly happy: T;
   /**
    * Starts from `conditions` as stored; `now` (RFC 3339) is when a status that changes here has changed. What is marked
    * on the way and ends as it was stored has not changed.
@@ -16,8 +18,12 @@ export interface ConditionManager<T extends string> {
   markTrue(type: T, reason?: string, message?: string): void;
   markFalse(type: T, reason: string, message: string): void;
   markUnknown(type: T, reason: string, message: string): void;
+  /** Takes the condition away: it does not apply. */
+  clear(type: T): void;
   isTrue(type: T): boolean;
   get(type: T): Condition | undefined;
+  /** Whether something that counts was marked False here and still is, rather than stored as False. */
+  readonly foundFalse: boolean;
   /** All conditions, sorted by type as Knative does, with the happy one up to date. */
   readonly conditions: Condition[];
 }
@@ -29,7 +35,9 @@ export function conditionSet<T extends string>(types: {
 }): ConditionSet<T> {
   const { happy, dependents, informational = [] } = types;
   return {
+    happy,
     manage(stored, now) {
+      const marked = new Set<T>();
       const byType = new Map<string, Condition>((stored ?? []).map((c) => [c.type, c]));
 
       const set = (type: T, status: Condition['status'], reason?: string, message?: string) => {
@@ -48,17 +56,30 @@ export function conditionSet<T extends string>(types: {
           found.find((c) => c?.status === 'False') ?? found.find((c) => c !== undefined && c.status !== 'True');
         if (worst) set(happy, worst.status, worst.reason, worst.message);
         else if (found.includes(undefined)) set(happy, 'Unknown');
-        else set(happy, 'True');
+        else if (dependents.length > 0) set(happy, 'True');
+        else if (!byType.has(happy)) set(happy, 'Unknown');
+      };
+
+      const mark = (type: T, status: Condition['status'], reason?: string, message?: string) => {
+        marked.add(type);
+        set(type, status, reason, message);
       };
 
       for (const type of dependents) if (!byType.has(type)) set(type, 'Unknown');
       summarize();
       return {
-        markTrue: (type, reason, message) => set(type, 'True', reason, message),
-        markFalse: (type, reason, message) => set(type, 'False', reason, message),
-        markUnknown: (type, reason, message) => set(type, 'Unknown', reason, message),
+        markTrue: (type, reason, message) => mark(type, 'True', reason, message),
+        markFalse: (type, reason, message) => mark(type, 'False', reason, message),
+        markUnknown: (type, reason, message) => mark(type, 'Unknown', reason, message),
+        clear(type) {
+          byType.delete(type);
+          if (type !== happy) summarize();
+        },
         isTrue: (type) => byType.get(type)?.status === 'True',
         get: (type) => byType.get(type),
+        get foundFalse() {
+          return [happy, ...dependents].some((type) => marked.has(type) && byType.get(type)?.status === 'False');
+        },
         get conditions() {
           return [...byType.values()].sort((a, b) => (a.type < b.type ? -1 : 1));
         },

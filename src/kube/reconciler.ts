@@ -125,15 +125,3 @@ export function ownedByName<T extends KubeObject>(
     },
   };
 }
-
-/** Runs the phases in order, stopping at the first that throws; the shortest requeue wins. */
-export function phases<T extends KubeObject>(...list: Reconcile<T>[]): Reconcile<T> {
-  return async (object, context) => {
-    let requeue: Requeue | undefined;
-    for (const phase of list) {
-      const asked = await phase(object, context);
-      if (asked && (!requeue || asked.requeueAfterMs < requeue.requeueAfterMs)) requeue = asked;
-    }
-    return requeue;
-  };
-}

@@ -1,23 +1,38 @@
 import { type Build, BuildKind } from '../../api/build/build.ts';
-import { type Condition, type Key, timestamp } from '../../api/meta.ts';
-import { type Configuration, ConfigurationKind, type ConfigurationStatus } from '../../api/serving/configuration.ts';
+import { type Key, timestamp } from '../../api/meta.ts';
+import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { ApiError, isAlreadyExists } from '../../api/status.ts';
-import { transitionTime } from '../../kube/conditions.ts';
+import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import { type Controller, ownedByName, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
-import { updateStatus } from '../../kube/update-status.ts';
+import { type Run, reconcileInPhases } from '../../kube/phases.ts';
+import { type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { conditionOf, isReady, readyConditionOf } from '../ready.ts';
 import { generationName, makeBuild, makeRevision, revisionNameOf } from './resources.ts';
+
+type ConditionType = 'Ready' | 'BuildSucceeded';
+/** Ready has no dependents here, as in Knative: it speaks of the newest revision, which the phases judge. */
+const conditions = conditionSet<ConditionType>({ happy: 'Ready', dependents: [] });
+
+interface Made {
+  /** By digest, with `spec.build`. */
+  image?: string;
+  /** The newest. */
+  revision?: Revision;
+}
+type ConfigurationRun = Run<Configuration, ConditionType> & Made;
 
 /** Configuration → (Build →) Revision for each generation; which revision is the newest, and the newest ready one. */
 export function configurationController(): Controller<Configuration> {
   return {
     name: 'configuration',
     kind: ConfigurationKind,
-    reconcile: reconcileConfiguration,
+    reconcile: reconcileInPhases<Configuration, ConditionType, Made>({
+      conditions,
+      phases: [awaitBuild, ensureRevision, reportRevision],
+    }),
     watches: [
       ownedByName(RevisionKind, ConfigurationKind, (configuration) => [revisionNameOf(configuration)]),
       ownedByName(BuildKind, ConfigurationKind, (configuration) => [generationName(configuration)]),
@@ -25,40 +40,39 @@ export function configurationController(): Controller<Configuration> {
   };
 }
 
-/** What a phase says of the newest generation; the first that is not settled ends the reconcile. */
-type Progress = { image: string | undefined } | Verdict;
+/** What is said of the newest generation before it has its revision. */
 interface Verdict {
-  status: Condition['status'];
+  status: 'False' | 'Unknown';
   reason: string;
   message: string;
 }
 
-export const reconcileConfiguration: Reconcile<Configuration> = async (configuration, context) => {
-  if (configuration.metadata.deletionTimestamp) return;
-  const status: ConfigurationStatus = {
-    ...configuration.status,
-    observedGeneration: configuration.metadata.generation ?? 1,
-  };
+async function awaitBuild(run: ConfigurationRun, context: ReconcileContext): Promise<void> {
+  const { object: configuration, conditions } = run;
+  if (!configuration.spec.build) {
+    conditions.clear('BuildSucceeded');
+    return;
+  }
   const built = await buildImage(configuration, context);
   if ('status' in built) {
-    setReady(configuration, status, built, context);
+    mark(run, 'BuildSucceeded', built);
+    mark(run, 'Ready', built);
     // The newest revision is of an older generation: whatever it does now, it is not what was asked for.
-    findLatestReady(configuration, status, context);
-  } else {
-    const made = await ensureRevision(configuration, built.image, context);
-    if ('failure' in made) setReady(configuration, status, made.failure, context);
-    else reportRevision(configuration, made.revision, status, context);
+    findLatestReady(run, context);
+    run.isBlocked = true;
+    return;
   }
-  reportBuild(configuration, built, status, context);
-  await updateStatus(context, configuration, status);
-};
+  conditions.markTrue('BuildSucceeded');
+  if (built.image !== undefined) run.image = built.image;
+}
 
-/** With `spec.build`, the image that the Build of this generation made, by digest. */
-async function buildImage(configuration: Configuration, context: ReconcileContext): Promise<Progress> {
-  if (!configuration.spec.build) return { image: undefined };
+/** The image that the Build of this generation made, by digest; none where it is not needed any more. */
+async function buildImage(
+  configuration: Configuration,
+  context: ReconcileContext,
+): Promise<Pick<Made, 'image'> | Verdict> {
   // A generation that has its revision needs no build any more, even when the Build is long gone.
-  const revision = existingRevision(configuration, context);
-  if (revision) return { image: undefined };
+  if (existingRevision(configuration, context)) return {};
   try {
     const update = (current: Build) => current;
     return verdictOf(await ensure(context, BuildKind, makeBuild(configuration), { owner: configuration, update }));
@@ -69,7 +83,7 @@ async function buildImage(configuration: Configuration, context: ReconcileContex
   }
 }
 
-function verdictOf(build: Build): Progress {
+function verdictOf(build: Build): { image: string } | Verdict {
   const succeeded = conditionOf(build, 'Succeeded');
   const image = build.status?.output?.image;
   if (succeeded?.status === 'True' && image) return { image };
@@ -84,42 +98,37 @@ function verdictOf(build: Build): Progress {
   };
 }
 
-async function ensureRevision(
-  configuration: Configuration,
-  image: string | undefined,
-  context: ReconcileContext,
-): Promise<{ revision: Revision } | { failure: Verdict }> {
+async function ensureRevision(run: ConfigurationRun, context: ReconcileContext): Promise<void> {
+  const { object: configuration } = run;
   const existing = existingRevision(configuration, context);
-  if (existing) return { revision: existing };
+  if (existing) {
+    run.revision = existing;
+    return;
+  }
   const name = revisionNameOf(configuration);
-  const desired = makeRevision(configuration, image, timestamp(context.clock.now()));
+  const desired = makeRevision(configuration, run.image, timestamp(context.clock.now()));
   try {
     const revision = await ensure(context, RevisionKind, desired, {
       owner: configuration,
       update: (current) => current,
     });
-    return isOfThisGeneration(revision, configuration) || sameJson(revision.spec, desired.spec)
-      ? { revision }
-      : creationFailed(`revisions.serving.knative.dev "${name}" already exists`);
+    if (isOfThisGeneration(revision, configuration) || sameJson(revision.spec, desired.spec)) run.revision = revision;
+    else creationFailed(run, `revisions.serving.knative.dev "${name}" already exists`);
   } catch (error) {
     if (error instanceof NotOwnedError || isAlreadyExists(error)) {
-      return creationFailed(`revisions.serving.knative.dev "${name}" already exists`);
+      creationFailed(run, `revisions.serving.knative.dev "${name}" already exists`);
     }
     // What the API server refuses it will refuse again: the condition says why.
-    if (error instanceof ApiError && error.code >= 400 && error.code < 500 && error.code !== 409) {
-      return creationFailed(error.message);
-    }
-    throw error;
+    else if (error instanceof ApiError && error.code >= 400 && error.code < 500 && error.code !== 409) {
+      creationFailed(run, error.message);
+    } else throw error;
   }
 }
 
-const creationFailed = (message: string): { failure: Verdict } => ({
-  failure: {
-    status: 'False',
-    reason: 'RevisionFailed',
-    message: `Revision creation failed with message: ${message}.`,
-  },
-});
+function creationFailed(run: ConfigurationRun, why: string): void {
+  run.conditions.markFalse('Ready', 'RevisionFailed', `Revision creation failed with message: ${why}.`);
+  run.isBlocked = true;
+}
 
 /** The Revision of this generation; with a name of one's own, it may be of an earlier one with the same spec. */
 function existingRevision(configuration: Configuration, context: ReconcileContext): Revision | undefined {
@@ -131,37 +140,25 @@ function existingRevision(configuration: Configuration, context: ReconcileContex
 const isOfThisGeneration = (revision: Revision, configuration: Configuration): boolean =>
   revision.metadata.labels?.[labels.configurationGeneration] === String(configuration.metadata.generation ?? 1);
 
-function reportRevision(
-  configuration: Configuration,
-  revision: Revision,
-  status: ConfigurationStatus,
-  context: ReconcileContext,
-): void {
-  const name = revision.metadata.name;
+function reportRevision(run: ConfigurationRun, context: ReconcileContext): void {
+  const { revision, status, conditions } = run;
+  if (!revision) return;
+  const { name } = revision.metadata;
   status.latestCreatedRevisionName = name;
+  findLatestReady(run, context);
   const ready = readyConditionOf(revision);
   if (ready?.status === 'False') {
     const message = `Revision "${name}" failed with message: ${ready.message ?? ''}.`;
-    setReady(configuration, status, { status: 'False', reason: 'RevisionFailed', message }, context);
-  } else if (status.latestReadyRevisionName !== name) {
-    setReady(
-      configuration,
-      status,
-      { status: 'Unknown', reason: ready?.reason ?? '', message: ready?.message ?? '' },
-      context,
-    );
-  }
-  findLatestReady(configuration, status, context);
-  if (status.latestReadyRevisionName === name && ready?.status !== 'False') {
-    setReady(configuration, status, { status: 'True', reason: '', message: '' }, context);
-  }
+    conditions.markFalse('Ready', 'RevisionFailed', message);
+  } else if (status.latestReadyRevisionName === name) conditions.markTrue('Ready');
+  else conditions.markUnknown('Ready', ready?.reason ?? '', ready?.message ?? '');
 }
 
 /**
  * The ready revision of the highest generation. It never goes back: when the latest ready revision fails, traffic is
  * not silently given to an older one.
  */
-function findLatestReady(configuration: Configuration, status: ConfigurationStatus, context: ReconcileContext): void {
+function findLatestReady({ object: configuration, status }: ConfigurationRun, context: ReconcileContext): void {
   const ownName = configuration.spec.template.metadata?.name;
   const generation = (revision: Revision) =>
     revision.metadata.name === ownName
@@ -176,48 +173,9 @@ function findLatestReady(configuration: Configuration, status: ConfigurationStat
   if (latest) status.latestReadyRevisionName = latest.metadata.name;
 }
 
-/** Only a Configuration that builds has the condition BuildSucceeded. */
-function reportBuild(
-  configuration: Configuration,
-  built: Progress,
-  status: ConfigurationStatus,
-  context: ReconcileContext,
-): void {
-  if (!configuration.spec.build) {
-    status.conditions = (status.conditions ?? []).filter((condition) => condition.type !== 'BuildSucceeded');
-    return;
-  }
-  const verdict: Verdict = 'status' in built ? built : { status: 'True', reason: '', message: '' };
-  setCondition(configuration, status, 'BuildSucceeded', verdict, context);
-}
-
-function setReady(
-  configuration: Configuration,
-  status: ConfigurationStatus,
-  verdict: Verdict,
-  context: ReconcileContext,
-): void {
-  setCondition(configuration, status, 'Ready', verdict, context);
-}
-
-/** Ready has no dependents here, as in Knative: it speaks of the newest revision, which the phases judge. */
-function setCondition(
-  configuration: Configuration,
-  status: ConfigurationStatus,
-  type: string,
-  verdict: Verdict,
-  context: ReconcileContext,
-): void {
-  const others = (status.conditions ?? []).filter((condition) => condition.type !== type);
-  const now = timestamp(context.clock.now());
-  const condition: Condition = {
-    type,
-    status: verdict.status,
-    lastTransitionTime: transitionTime(configuration.status?.conditions, type, verdict.status, now),
-    ...(verdict.reason ? { reason: verdict.reason } : {}),
-    ...(verdict.message ? { message: verdict.message } : {}),
-  };
-  status.conditions = [...others, condition].sort((a, b) => (a.type < b.type ? -1 : 1));
+function mark({ conditions }: ConfigurationRun, type: ConditionType, { status, reason, message }: Verdict): void {
+  if (status === 'False') conditions.markFalse(type, reason, message);
+  else conditions.markUnknown(type, reason, message);
 }
 
 function keyIn(configuration: Configuration, name: string): Key {

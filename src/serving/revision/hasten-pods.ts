@@ -13,7 +13,8 @@ const graceSeconds = 10;
  * A pod that ends has as long as its longest request may take. One of a revision that failed and never came up has no
  * requests: it is given seconds, or one that spins, and does not hear that it should end, would do so for minutes more.
  */
-export async function hastenPods({ revision, conditions, deployment }: RevisionRun, context: ReconcileContext) {
+export async function hastenPods(run: RevisionRun, context: ReconcileContext): Promise<void> {
+  const { object: revision, conditions, deployment } = run;
   if (deployment?.spec.replicas !== 0 || conditions.get('ContainerHealthy')?.status !== 'False') return;
   const autoscaler = context.cache.get(PodAutoscalerKind, keyOf(revision));
   if (!autoscaler || conditionOf(autoscaler, 'ScaleTargetInitialized')?.status === 'True') return;

@@ -34,7 +34,7 @@ export class ImagePins {
   }
 
   async pin(run: RevisionRun, context: ReconcileContext): Promise<void> {
-    const { revision, status } = run;
+    const { object: revision, status } = run;
     const key = keyText(keyOf(revision));
     if (status.containerStatuses?.length === revision.spec.containers.length) {
       this.#pins.delete(key);

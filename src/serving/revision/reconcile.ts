@@ -6,18 +6,12 @@ import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
 import { ConfigurationKind } from '../../api/serving/configuration.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
-import { type Revision, RevisionKind, type RevisionStatus } from '../../api/serving/revision.ts';
+import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import {
-  type Cache,
-  type Controller,
-  ownedByName,
-  type ReconcileContext,
-  type Requeue,
-} from '../../kube/reconciler.ts';
-import { updateStatus } from '../../kube/update-status.ts';
+import { type Run, reconcileInPhases } from '../../kube/phases.ts';
+import { type Cache, type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
 import type { DigestResolver } from './digest-queue.ts';
@@ -31,26 +25,16 @@ import { deploymentName, podAutoscalerName, serviceName } from './resources/name
 import { makePodAutoscaler, reachabilityOf } from './resources/pod-autoscaler.ts';
 import { makeService } from './resources/service.ts';
 
-const conditions = conditionSet({
+type ConditionType = 'Ready' | 'ResourcesAvailable' | 'ContainerHealthy' | 'Active';
+const conditions = conditionSet<ConditionType>({
   happy: 'Ready',
   dependents: ['ResourcesAvailable', 'ContainerHealthy'],
   informational: ['Active'],
 });
-export type RevisionConditions = ReturnType<typeof conditions.manage>;
 
-/** One look at a revision: what the phases find out, until it is written as its status. */
-export interface RevisionRun {
-  /** As stored; phases that change its metadata put the newer one here. */
-  revision: Revision;
-  status: RevisionStatus;
-  conditions: RevisionConditions;
+export interface RevisionRun extends Run<Revision, ConditionType> {
   deployment?: Deployment;
-  /** A phase that sets this ends the run: what comes after it has nothing to work with. */
-  isBlocked: boolean;
-  requeue?: Requeue;
 }
-
-type Phase = (run: RevisionRun, context: ReconcileContext) => Promise<void> | void;
 
 export interface RevisionControllerOptions {
   registry: DigestResolver;
@@ -60,19 +44,21 @@ export interface RevisionControllerOptions {
 export function revisionController(options: RevisionControllerOptions): Controller<Revision> {
   const readConfig = autoscalerConfigReader();
   const pins = new ImagePins(options.registry);
-  const list: Phase[] = [
-    recordRouting,
-    (run, context) => pins.pin(run, context),
-    (run, context) => ensureDeployment(run, context, readConfig(context.cache, context.log)),
-    ensureService,
-    examinePods,
-    hastenPods,
-    ensureAutoscaler,
-  ];
   return {
     name: 'revision',
     kind: RevisionKind,
-    reconcile: (revision, context) => reconcileRevision(list, revision, context),
+    reconcile: reconcileInPhases<Revision, ConditionType, Pick<RevisionRun, 'deployment'>>({
+      conditions,
+      phases: [
+        recordRouting,
+        (run, context) => pins.pin(run, context),
+        (run, context) => ensureDeployment(run, context, readConfig(context.cache, context.log)),
+        ensureService,
+        examinePods,
+        hastenPods,
+        ensureAutoscaler,
+      ],
+    }),
     onGone: (key) => pins.forget(key),
     watches: [
       ownedByName(DeploymentKind, RevisionKind, (revision) => [deploymentName(revision)]),
@@ -85,33 +71,9 @@ export function revisionController(options: RevisionControllerOptions): Controll
   };
 }
 
-async function reconcileRevision(
-  list: Phase[],
-  revision: Revision,
-  context: ReconcileContext,
-): Promise<Requeue | void> {
-  if (revision.metadata.deletionTimestamp) return;
-  const run: RevisionRun = {
-    revision,
-    status: { ...revision.status, observedGeneration: revision.metadata.generation ?? 1 },
-    conditions: conditions.manage(revision.status?.conditions, timestamp(context.clock.now())),
-    isBlocked: false,
-  };
-  try {
-    for (const phase of list) {
-      await phase(run, context);
-      if (run.isBlocked) break;
-    }
-  } finally {
-    run.status.conditions = run.conditions.conditions;
-    await updateStatus(context, run.revision, run.status);
-  }
-  return run.requeue;
-}
-
 /** `active` while some Route sends to the revision, else `reserve`; with the names of the Routes. */
 async function recordRouting(run: RevisionRun, context: ReconcileContext): Promise<void> {
-  const { revision } = run;
+  const { object: revision } = run;
   const routes = context.cache
     .list(RouteKind, inNamespaceOf(revision))
     .filter((route) => !route.metadata.deletionTimestamp && sendsTo(route, revision.metadata.name))
@@ -131,11 +93,11 @@ async function recordRouting(run: RevisionRun, context: ReconcileContext): Promi
       },
     },
   };
-  run.revision = await context.client.patch(RevisionKind, keyOf(revision), { type: 'merge', patch });
+  run.object = await context.client.patch(RevisionKind, keyOf(revision), { type: 'merge', patch });
 }
 
 async function ensureDeployment(run: RevisionRun, context: ReconcileContext, config: AutoscalerConfig): Promise<void> {
-  const { revision, status } = run;
+  const { object: revision, status } = run;
   const scale = firstScaleOf(revision.metadata.annotations, config);
   const pinned: Revision = { ...revision, status };
   const deployment = await owning('Deployment', run, () =>
@@ -168,7 +130,7 @@ function keepReplicas(current: Deployment, desired: Deployment): Deployment {
 }
 
 async function ensureService(run: RevisionRun, context: ReconcileContext): Promise<void> {
-  const { revision } = run;
+  const { object: revision } = run;
   const { metadata } = await owning('Service', run, () =>
     ensure(context, CoreServiceKind, makeService(revision), {
       owner: revision,
@@ -185,7 +147,7 @@ async function ensureService(run: RevisionRun, context: ReconcileContext): Promi
 
 /** Why wanted pods are not there; and that they are, once one is ready. */
 function examinePods(run: RevisionRun, context: ReconcileContext): void {
-  const { deployment, revision } = run;
+  const { deployment, object: revision } = run;
   if (!deployment) return;
   if ((deployment.status?.readyReplicas ?? 0) > 0) {
     run.conditions.markTrue('ContainerHealthy');
@@ -207,7 +169,7 @@ function examinePods(run: RevisionRun, context: ReconcileContext): void {
 }
 
 async function ensureAutoscaler(run: RevisionRun, context: ReconcileContext): Promise<void> {
-  const { revision } = run;
+  const { object: revision } = run;
   const desired = makePodAutoscaler(revision, reachabilityOf(revision));
   const autoscaler = await owning('PodAutoscaler', run, () =>
     ensure(context, PodAutoscalerKind, desired, { owner: revision, update: replaceScaling }),

@@ -1,14 +1,14 @@
 import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
-import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
+import { type Key, type KubeObject, keyOf } from '../../api/meta.ts';
 import { type Ingress, IngressKind } from '../../api/networking/ingress.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
-import { type Route, RouteKind, type RouteStatus } from '../../api/serving/route.ts';
+import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
+import { type Phase, type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Cache, type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
-import { updateStatus } from '../../kube/update-status.ts';
 import { configWatch } from '../config/config-map.ts';
 import { type DomainConfig, domainConfigName, domainConfigReader } from '../config/domain.ts';
 import { exactMetadata } from '../exact-metadata.ts';
@@ -18,21 +18,17 @@ import { makeIngress } from './resources/ingress.ts';
 import { makePlaceholderService, placeholderName } from './resources/placeholder-service.ts';
 import { type ResolvedTarget, resolveTraffic } from './traffic.ts';
 
-const conditions = conditionSet({
+type ConditionType = 'Ready' | 'AllTrafficAssigned' | 'IngressReady' | 'CertificateProvisioned';
+const conditions = conditionSet<ConditionType>({
   happy: 'Ready',
   dependents: ['AllTrafficAssigned', 'IngressReady', 'CertificateProvisioned'],
 });
 
-interface RouteRun {
-  route: Route;
-  status: RouteStatus;
-  conditions: ReturnType<typeof conditions.manage>;
+interface RouteRun extends Run<Route, ConditionType> {
   domains: DomainConfig;
   /** Absent when traffic cannot be assigned: what was assigned before stays. */
   targets?: ResolvedTarget[];
 }
-
-type Phase = (run: RouteRun, context: ReconcileContext) => Promise<void> | void;
 
 export interface RouteControllerOptions {
   /** Under which Services are reached from outside, while no `config-domain` says otherwise. */
@@ -44,31 +40,20 @@ export interface RouteControllerOptions {
 /** Route → Ingress and placeholder Services; which revision gets which share, and the URLs. */
 export function routeController(options: RouteControllerOptions): Controller<Route> {
   const readDomains = domainConfigReader(options.domain);
-  const list: Phase[] = [
-    reportUrls(options.gatewayPort),
-    assignTraffic,
-    ensurePlaceholders,
-    ensureIngress,
-    reportTraffic(options.gatewayPort),
-  ];
   return {
     name: 'route',
     kind: RouteKind,
-    async reconcile(route, context) {
-      if (route.metadata.deletionTimestamp) return;
-      const run: RouteRun = {
-        route,
-        status: { ...route.status, observedGeneration: route.metadata.generation ?? 1 },
-        conditions: conditions.manage(route.status?.conditions, timestamp(context.clock.now())),
-        domains: readDomains(context.cache, context.log),
-      };
-      try {
-        for (const phase of list) await phase(run, context);
-      } finally {
-        run.status.conditions = run.conditions.conditions;
-        await updateStatus(context, route, run.status);
-      }
-    },
+    reconcile: reconcileInPhases<Route, ConditionType, Pick<RouteRun, 'domains' | 'targets'>>({
+      conditions,
+      begin: (_, context) => ({ domains: readDomains(context.cache, context.log) }),
+      phases: [
+        reportUrls(options.gatewayPort),
+        assignTraffic,
+        ensurePlaceholders,
+        ensureIngress,
+        reportTraffic(options.gatewayPort),
+      ],
+    }),
     watches: [
       ownedByName(IngressKind, RouteKind, (route) => [route.metadata.name]),
       ownedByName(CoreServiceKind, RouteKind, placeholderNames),
@@ -79,8 +64,8 @@ export function routeController(options: RouteControllerOptions): Controller<Rou
   };
 }
 
-function reportUrls(gatewayPort: number): Phase {
-  return ({ route, status, domains, conditions }) => {
+function reportUrls(gatewayPort: number): Phase<RouteRun> {
+  return ({ object: route, status, domains, conditions }) => {
     const hosts = hostsOf(route, undefined, domains);
     status.url = urlOf(hosts, gatewayPort);
     status.address = { url: internalUrlOf(hosts) };
@@ -90,9 +75,9 @@ function reportUrls(gatewayPort: number): Phase {
 
 function assignTraffic(run: RouteRun, context: ReconcileContext): void {
   const { cache } = context;
-  const resolved = resolveTraffic(run.route, {
-    configuration: (name): Configuration | undefined => cache.get(ConfigurationKind, keyIn(run.route, name)),
-    revision: (name): Revision | undefined => cache.get(RevisionKind, keyIn(run.route, name)),
+  const resolved = resolveTraffic(run.object, {
+    configuration: (name): Configuration | undefined => cache.get(ConfigurationKind, keyIn(run.object, name)),
+    revision: (name): Revision | undefined => cache.get(RevisionKind, keyIn(run.object, name)),
   });
   if ('problem' in resolved) {
     const { status, reason, message } = resolved.problem;
@@ -106,7 +91,7 @@ function assignTraffic(run: RouteRun, context: ReconcileContext): void {
 
 /** A core Service for the Route and for each tag; those of tags that are gone go too. */
 async function ensurePlaceholders(run: RouteRun, context: ReconcileContext): Promise<void> {
-  const { route } = run;
+  const { object: route } = run;
   const wanted = new Set(placeholderNames(route));
   for (const tag of placeholderTags(route)) {
     const desired = makePlaceholderService(route, tag);
@@ -143,7 +128,7 @@ const replaceMetadata = (current: CoreService, desired: CoreService): CoreServic
 });
 
 async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<void> {
-  const { route, targets, domains } = run;
+  const { object: route, targets, domains } = run;
   const make = (assigned: ResolvedTarget[]) => {
     const desired = makeIngress(route, assigned, domains);
     return owning(`Ingress "${desired.metadata.name}"`, run, () =>
@@ -167,8 +152,8 @@ const replaceIngress = (current: Ingress, desired: Ingress): Ingress => ({
 });
 
 /** The shares as the gateway has them: they change only once the Ingress is written. */
-function reportTraffic(gatewayPort: number): Phase {
-  return ({ route, targets, status, domains }) => {
+function reportTraffic(gatewayPort: number): Phase<RouteRun> {
+  return ({ object: route, targets, status, domains }) => {
     if (!targets) return;
     status.traffic = targets.map(({ tag, revisionName, latestRevision, percent }) => ({
       ...(tag === undefined ? {} : { tag, url: urlOf(hostsOf(route, tag, domains), gatewayPort) }),

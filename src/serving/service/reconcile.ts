@@ -1,72 +1,67 @@
-import { timestamp } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { type Service, ServiceKind, type ServiceStatus } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
-import { conditionSet } from '../../kube/conditions.ts';
+import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
-import { type Controller, ownedByName, type Reconcile, type ReconcileContext } from '../../kube/reconciler.ts';
-import { updateStatus } from '../../kube/update-status.ts';
+import { type Run, reconcileInPhases } from '../../kube/phases.ts';
+import { type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { makeConfiguration, makeRoute } from './resources.ts';
 
-const conditions = conditionSet({ happy: 'Ready', dependents: ['ConfigurationsReady', 'RoutesReady'] });
-type Conditions = ReturnType<typeof conditions.manage>;
+type ConditionType = 'Ready' | 'ConfigurationsReady' | 'RoutesReady';
+const conditions = conditionSet<ConditionType>({
+  happy: 'Ready',
+  dependents: ['ConfigurationsReady', 'RoutesReady'],
+});
+
+interface Children {
+  configuration?: Configuration;
+}
+type ServiceRun = Run<Service, ConditionType> & Children;
 
 /** Service → Configuration and Route of the same name; their statuses become the Service's. */
 export function serviceController(): Controller<Service> {
   return {
     name: 'service',
     kind: ServiceKind,
-    reconcile: reconcileService,
+    reconcile: reconcileInPhases<Service, ConditionType, Children>({
+      conditions,
+      phases: [ensureConfiguration, awaitOwnRevision, ensureRoute],
+    }),
     watches: [ownedByName(ConfigurationKind, ServiceKind, ownName), ownedByName(RouteKind, ServiceKind, ownName)],
   };
 }
 
 const ownName = ({ metadata }: Service) => [metadata.name];
 
-export const reconcileService: Reconcile<Service> = async (service, context) => {
-  if (service.metadata.deletionTimestamp) return;
-  const now = timestamp(context.clock.now());
-  const managed = conditions.manage(service.status?.conditions, now);
-  const status: ServiceStatus = { ...service.status, observedGeneration: service.metadata.generation ?? 1 };
-
-  try {
-    const configuration = await ensureConfiguration(service, context, managed);
-    const isNameTaken = reportConfiguration(service, configuration, context, status, managed);
-    if (!isNameTaken) {
-      const route = await ensureRoute(service, context, managed);
-      reportRoute(configuration, route, status, managed);
-    }
-  } finally {
-    status.conditions = managed.conditions;
-    await updateStatus(context, service, status);
-  }
-};
-
-async function ensureConfiguration(service: Service, context: ReconcileContext, managed: Conditions) {
-  try {
-    return await ensure(context, ConfigurationKind, makeConfiguration(service), { owner: service, update: replace });
-  } catch (error) {
-    if (error instanceof NotOwnedError) {
-      const message = `There is an existing Configuration "${service.metadata.name}" that we do not own.`;
-      managed.markFalse('ConfigurationsReady', 'NotOwned', message);
-    }
-    throw error;
-  }
+async function ensureConfiguration(run: ServiceRun, context: ReconcileContext): Promise<void> {
+  const { object: service } = run;
+  run.configuration = await owning('Configuration', run, () =>
+    ensure(context, ConfigurationKind, makeConfiguration(service), { owner: service, update: replace }),
+  );
+  reportConfiguration(run, run.configuration);
 }
 
-async function ensureRoute(service: Service, context: ReconcileContext, managed: Conditions) {
+async function ensureRoute(run: ServiceRun, context: ReconcileContext): Promise<void> {
+  const { object: service } = run;
+  const route = await owning('Route', run, () =>
+    ensure(context, RouteKind, makeRoute(service), { owner: service, update: replace }),
+  );
+  reportRoute(run, route);
+}
+
+async function owning<T>(child: 'Configuration' | 'Route', run: ServiceRun, act: () => Promise<T>): Promise<T> {
   try {
-    return await ensure(context, RouteKind, makeRoute(service), { owner: service, update: replace });
+    return await act();
   } catch (error) {
     if (error instanceof NotOwnedError) {
-      const message = `There is an existing Route "${service.metadata.name}" that we do not own.`;
-      managed.markFalse('RoutesReady', 'NotOwned', message);
+      const message = `There is an existing ${child} "${run.object.metadata.name}" that we do not own.`;
+      run.conditions.markFalse(`${child}sReady`, 'NotOwned', message);
     }
     throw error;
   }
@@ -87,57 +82,61 @@ function withoutBuild<T extends Configuration | Route>(current: T, desired: T): 
   return spec;
 }
 
-/** Whether the revision name that the template brings belongs to somebody else: then traffic stays where it is. */
-function reportConfiguration(
-  service: Service,
-  configuration: Configuration,
-  context: ReconcileContext,
-  status: ServiceStatus,
-  managed: Conditions,
-): boolean {
-  if (!configuration.status || configuration.metadata.generation !== configuration.status.observedGeneration) {
-    managed.markUnknown(
-      'ConfigurationsReady',
-      'OutOfDate',
-      'The Configuration is still working to reflect the latest desired specification.',
-    );
-    // A name of one's own may turn out to be taken: wait, rather than send traffic to a stranger's revision.
-    if (service.spec.template.metadata?.name) return true;
-  } else {
-    copy(status, 'latestCreatedRevisionName', configuration.status.latestCreatedRevisionName);
-    copy(status, 'latestReadyRevisionName', configuration.status.latestReadyRevisionName);
-    propagate(managed, 'ConfigurationsReady', configuration);
-  }
+/** Blocked when the revision name that the template brings belongs to somebody else: then traffic stays where it is. */
+function awaitOwnRevision(run: ServiceRun, { cache }: ReconcileContext): void {
+  const { object: service, configuration } = run;
   const name = service.spec.template.metadata?.name;
-  if (!name) return false;
+  if (!name || !configuration) return;
+  if (!isUpToDate(configuration)) {
+    // It may turn out to be taken: wait, rather than send traffic to a stranger's revision.
+    run.isBlocked = true;
+    return;
+  }
   const { namespace } = service.metadata;
-  const revision = context.cache.get(RevisionKind, namespace === undefined ? { name } : { namespace, name });
-  if (!revision || revision.metadata.labels?.[labels.configuration] === configuration.metadata.name) return false;
-  managed.markFalse(
+  const revision = cache.get(RevisionKind, namespace === undefined ? { name } : { namespace, name });
+  if (!revision || revision.metadata.labels?.[labels.configuration] === configuration.metadata.name) return;
+  run.conditions.markFalse(
     'RoutesReady',
     'RevisionNameTaken',
     `The revision name "${name}" is taken by a conflicting Revision, so traffic will not be migrated`,
   );
-  return true;
+  run.isBlocked = true;
 }
 
-function reportRoute(configuration: Configuration, route: Route, status: ServiceStatus, managed: Conditions): void {
-  if (!route.status || route.metadata.generation !== route.status.observedGeneration) {
-    managed.markUnknown(
+function reportConfiguration({ status, conditions }: ServiceRun, configuration: Configuration): void {
+  if (!isUpToDate(configuration)) {
+    conditions.markUnknown(
+      'ConfigurationsReady',
+      'OutOfDate',
+      'The Configuration is still working to reflect the latest desired specification.',
+    );
+    return;
+  }
+  copy(status, 'latestCreatedRevisionName', configuration.status?.latestCreatedRevisionName);
+  copy(status, 'latestReadyRevisionName', configuration.status?.latestReadyRevisionName);
+  propagate(conditions, 'ConfigurationsReady', configuration);
+}
+
+function reportRoute({ configuration, status, conditions }: ServiceRun, route: Route): void {
+  if (!isUpToDate(route)) {
+    conditions.markUnknown(
       'RoutesReady',
       'OutOfDate',
       'The Route is still working to reflect the latest desired specification.',
     );
     return;
   }
-  copy(status, 'url', route.status.url);
-  copy(status, 'address', route.status.address);
-  copy(status, 'traffic', route.status.traffic);
-  propagate(managed, 'RoutesReady', route);
-  if (managed.isTrue('RoutesReady') && !isMigrated(configuration, route)) {
-    managed.markUnknown('RoutesReady', 'TrafficNotMigrated', 'Traffic is not yet migrated to the latest revision.');
+  copy(status, 'url', route.status?.url);
+  copy(status, 'address', route.status?.address);
+  copy(status, 'traffic', route.status?.traffic);
+  propagate(conditions, 'RoutesReady', route);
+  if (conditions.isTrue('RoutesReady') && configuration && !isMigrated(configuration, route)) {
+    conditions.markUnknown('RoutesReady', 'TrafficNotMigrated', 'Traffic is not yet migrated to the latest revision.');
   }
 }
+
+const isUpToDate = ({ metadata, status }: Configuration | Route): boolean =>
+  status !== undefined && metadata.generation === status.observedGeneration;
 
 /** Whether the Route's traffic is what its spec asks for, with the newest ready revision of the Configuration. */
 function isMigrated(configuration: Configuration, route: Route): boolean {
@@ -150,12 +149,16 @@ function isMigrated(configuration: Configuration, route: Route): boolean {
   return sameJson(wanted, (route.status?.traffic ?? []).map(shape));
 }
 
-function propagate(managed: Conditions, type: 'ConfigurationsReady' | 'RoutesReady', child: Configuration | Route) {
+function propagate(
+  conditions: ConditionManager<ConditionType>,
+  type: 'ConfigurationsReady' | 'RoutesReady',
+  child: Configuration | Route,
+) {
   const ready = readyConditionOf(child);
   if (!ready) return;
-  if (ready.status === 'True') managed.markTrue(type);
-  else if (ready.status === 'False') managed.markFalse(type, ready.reason ?? '', ready.message ?? '');
-  else managed.markUnknown(type, ready.reason ?? '', ready.message ?? '');
+  if (ready.status === 'True') conditions.markTrue(type);
+  else if (ready.status === 'False') conditions.markFalse(type, ready.reason ?? '', ready.message ?? '');
+  else conditions.markUnknown(type, ready.reason ?? '', ready.message ?? '');
 }
 
 function copy<K extends keyof ServiceStatus>(status: ServiceStatus, field: K, value: ServiceStatus[K] | undefined) {
