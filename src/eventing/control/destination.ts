@@ -7,6 +7,8 @@ import type { Key, KubeObject } from '../../api/meta.ts';
 import { platformKinds } from '../../api/platform.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
+import type { ConditionManager } from '../../kube/conditions.ts';
+import { setOrDrop } from '../../lib/set-or-drop.ts';
 
 export interface ControlOptions {
   /** The broker's base URL, for example `http://127.0.0.1:8081`. */
@@ -45,6 +47,38 @@ export async function resolveDestination(
   if (uri === undefined) return resolved(base.address.uri, ca);
   const joined = URL.parse(uri, base.address.uri);
   return joined ? resolved(joined.href, ca) : not('InvalidUri', `${JSON.stringify(uri)} is not a relative URI`);
+}
+
+/** Makes the condition `type` say whether the destination was found, and returns where it is. */
+export async function reportDestination<C extends string>(
+  { object, conditions, resolver }: { object: KubeObject; conditions: ConditionManager<C>; resolver: Resolver },
+  type: C,
+  destination: Destination,
+): Promise<ResolvedAddress | undefined> {
+  const found = await resolveDestination(destination, object.metadata.namespace ?? '', resolver);
+  if (found.is === 'not') {
+    conditions.markFalse(type, found.reason, found.message);
+    return undefined;
+  }
+  conditions.markTrue(type);
+  return found.address;
+}
+
+interface DeadLetterSinkStatus {
+  deadLetterSinkUri?: string;
+  deadLetterSinkCACerts?: string;
+}
+
+/** The same of the dead letter sink of a broker or trigger, which need not have one. */
+export async function reportDeadLetterSink<C extends string>(
+  run: { object: KubeObject; status: DeadLetterSinkStatus; conditions: ConditionManager<C>; resolver: Resolver },
+  type: C & 'DeadLetterSinkResolved',
+  sink: Destination | undefined,
+): Promise<void> {
+  const address = sink && (await reportDestination(run, type, sink));
+  if (!sink) run.conditions.markTrue(type, 'DeadLetterSinkNotConfigured', 'no dead letter sink is configured');
+  setOrDrop(run.status, 'deadLetterSinkUri', address?.uri);
+  setOrDrop(run.status, 'deadLetterSinkCACerts', address?.ca);
 }
 
 /** Where the ingress takes the events of a broker. */

@@ -1,4 +1,5 @@
 import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
+import { setOrDrop } from '../../lib/set-or-drop.ts';
 import { conditionOf, readyConditionOf } from '../ready.ts';
 import type { RevisionRun } from './reconcile.ts';
 
@@ -38,9 +39,4 @@ export function reportAutoscaler({ status, conditions }: RevisionRun, autoscaler
     }
     conditions.markFalse('Active', ready.reason ?? '', ready.message ?? '');
   }
-}
-
-function setOrDrop<T extends object, K extends keyof T>(target: T, field: K, value: T[K] | undefined): void {
-  if (value === undefined) delete target[field];
-  else target[field] = value;
 }

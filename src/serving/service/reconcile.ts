@@ -2,13 +2,14 @@ import { type Configuration, ConfigurationKind } from '../../api/serving/configu
 import { labels } from '../../api/serving/names.ts';
 import { RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
-import { type Service, ServiceKind, type ServiceStatus } from '../../api/serving/service.ts';
+import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { sameJson } from '../../lib/same-json.ts';
+import { setOrDrop } from '../../lib/set-or-drop.ts';
 import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { makeConfiguration, makeRoute } from './resources.ts';
@@ -112,8 +113,8 @@ function reportConfiguration({ status, conditions }: ServiceRun, configuration: 
     );
     return;
   }
-  copy(status, 'latestCreatedRevisionName', configuration.status?.latestCreatedRevisionName);
-  copy(status, 'latestReadyRevisionName', configuration.status?.latestReadyRevisionName);
+  setOrDrop(status, 'latestCreatedRevisionName', configuration.status?.latestCreatedRevisionName);
+  setOrDrop(status, 'latestReadyRevisionName', configuration.status?.latestReadyRevisionName);
   propagate(conditions, 'ConfigurationsReady', configuration);
 }
 
@@ -126,9 +127,9 @@ function reportRoute({ configuration, status, conditions }: ServiceRun, route: R
     );
     return;
   }
-  copy(status, 'url', route.status?.url);
-  copy(status, 'address', route.status?.address);
-  copy(status, 'traffic', route.status?.traffic);
+  setOrDrop(status, 'url', route.status?.url);
+  setOrDrop(status, 'address', route.status?.address);
+  setOrDrop(status, 'traffic', route.status?.traffic);
   propagate(conditions, 'RoutesReady', route);
   if (conditions.isTrue('RoutesReady') && configuration && !isMigrated(configuration, route)) {
     conditions.markUnknown('RoutesReady', 'TrafficNotMigrated', 'Traffic is not yet migrated to the latest revision.');
@@ -159,9 +160,4 @@ function propagate(
   if (ready.status === 'True') conditions.markTrue(type);
   else if (ready.status === 'False') conditions.markFalse(type, ready.reason ?? '', ready.message ?? '');
   else conditions.markUnknown(type, ready.reason ?? '', ready.message ?? '');
-}
-
-function copy<K extends keyof ServiceStatus>(status: ServiceStatus, field: K, value: ServiceStatus[K] | undefined) {
-  if (value === undefined) delete status[field];
-  else status[field] = value;
 }

@@ -1,16 +1,26 @@
-import { type KubeObject, keyOf, keyText, timestamp } from '../../../api/meta.ts';
+import { keyOf, keyText } from '../../../api/meta.ts';
 import { type PingSource, PingSourceKind, pingEventType } from '../../../api/sources/ping-source.ts';
-import type { SourceStatus } from '../../../api/sources/source.ts';
 import { conditionSet } from '../../../kube/conditions.ts';
+import { type Run, reconcileInPhases } from '../../../kube/phases.ts';
 import type { Controller, ReconcileContext } from '../../../kube/reconciler.ts';
-import { updateStatus } from '../../../kube/update-status.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import { type ControlOptions, resolveDestination } from '../../control/destination.ts';
+import { setOrDrop } from '../../../lib/set-or-drop.ts';
+import { type ControlOptions, type Resolver, reportDestination } from '../../control/destination.ts';
 import { Poster } from '../../http-client.ts';
 import { sendWith } from '../../send.ts';
 import { PingSchedule, pingSourceOf } from './schedule.ts';
 
-const conditions = conditionSet({ happy: 'Ready', dependents: ['SinkProvided', 'Deployed', 'OIDCIdentityCreated'] });
+type ConditionType = 'Ready' | 'SinkProvided' | 'Deployed' | 'OIDCIdentityCreated';
+const conditions = conditionSet<ConditionType>({
+  happy: 'Ready',
+  dependents: ['SinkProvided', 'Deployed', 'OIDCIdentityCreated'],
+});
+
+interface Needs {
+  resolver: Resolver;
+  schedule: PingSchedule;
+}
+type PingRun = Run<PingSource, ConditionType> & Needs;
 
 export interface PingOptions extends ControlOptions {
   /** Dialled for sinks under `.svc.cluster.local`. */
@@ -23,10 +33,15 @@ export function pingSourceController(options: PingOptions): Controller<PingSourc
   return {
     name: 'ping-source',
     kind: PingSourceKind,
-    reconcile(source, context) {
-      schedule ??= startSchedule(context, options);
-      return reconcile(source, context, options, schedule);
-    },
+    reconcile: reconcileInPhases<PingSource, ConditionType, Needs>({
+      conditions,
+      begin(_, context) {
+        schedule ??= startSchedule(context, options);
+        return { schedule, resolver: { look: context.look, ingressUrl: options.ingressUrl } };
+      },
+      phases: [reportIdentity, provideSink, deploy],
+      finalize: (source) => schedule?.remove(keyText(keyOf(source))),
+    }),
     onGone: (key) => schedule?.remove(keyText(key)),
   };
 }
@@ -47,41 +62,30 @@ function startSchedule({ clock, log, signal }: ReconcileContext, { gatewayUrl }:
   return schedule;
 }
 
-async function reconcile(
-  source: PingSource,
-  context: ReconcileContext,
-  { ingressUrl }: PingOptions,
-  schedule: PingSchedule,
-): Promise<void> {
-  const key = keyText(keyOf(source));
-  if (source.metadata.deletionTimestamp !== undefined) {
-    schedule.remove(key);
+function reportIdentity({ conditions }: PingRun): void {
+  conditions.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
+}
+
+async function provideSink(run: PingRun): Promise<void> {
+  const { name, namespace = '' } = run.object.metadata;
+  run.status.ceAttributes = [{ type: pingEventType, source: pingSourceOf(namespace, name) }];
+  const address = await reportDestination(run, 'SinkProvided', run.object.spec.sink);
+  setOrDrop(run.status, 'sinkUri', address?.uri);
+  delete run.status.sinkCACerts;
+}
+
+function deploy({ object: source, status: { sinkUri }, conditions, schedule }: PingRun): void {
+  const { name, namespace = '', uid = '' } = source.metadata;
+  if (sinkUri === undefined) {
+    schedule.remove(keyText(keyOf(source)));
+    conditions.markUnknown('Deployed', 'NoSink', 'nothing is scheduled while there is no sink');
     return;
   }
-  const { name, namespace = '', uid = '' } = source.metadata;
-  const manager = conditions.manage(source.status?.conditions, timestamp(context.clock.now()));
-  const { sinkUri: _, sinkCACerts: __, ...kept } = source.status ?? {};
-  const status: SourceStatus = {
-    ...kept,
-    observedGeneration: source.metadata.generation ?? 0,
-    ceAttributes: [{ type: pingEventType, source: pingSourceOf(namespace, name) }],
-  };
-  manager.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
-  const found = await resolveDestination(source.spec.sink, namespace, { look: context.look, ingressUrl });
-  if (found.is === 'not') {
-    schedule.remove(key);
-    manager.markFalse('SinkProvided', found.reason, found.message);
-    manager.markUnknown('Deployed', 'NoSink', 'nothing is scheduled while there is no sink');
-  } else {
-    status.sinkUri = found.address.uri;
-    manager.markTrue('SinkProvided');
-    try {
-      schedule.set({ namespace, name, uid, sinkUri: found.address.uri, spec: source.spec });
-      manager.markTrue('Deployed');
-    } catch (error) {
-      manager.markFalse('Deployed', 'InvalidSchedule', `spec.schedule is ${source.spec.schedule}: ${messageOf(error)}`);
-    }
+  try {
+    schedule.set({ namespace, name, uid, sinkUri, spec: source.spec });
+    conditions.markTrue('Deployed');
+  } catch (error) {
+    const message = `spec.schedule is ${source.spec.schedule}: ${messageOf(error)}`;
+    conditions.markFalse('Deployed', 'InvalidSchedule', message);
   }
-  status.conditions = manager.conditions;
-  await updateStatus<PingSource & KubeObject>(context, source, status);
 }
