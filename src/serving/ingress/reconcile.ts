@@ -1,5 +1,5 @@
 import { LeaseKind } from '../../api/coordination/lease.ts';
-import { type Key, keyOf, keyText, timestamp } from '../../api/meta.ts';
+import { type Key, keyOf, keyText } from '../../api/meta.ts';
 import { gatewayLeaseNamespace, versionOf } from '../../api/networking/gateway-lease.ts';
 import {
   type Ingress,
@@ -9,13 +9,22 @@ import {
   type LoadBalancerStatus,
 } from '../../api/networking/ingress.ts';
 import { conditionSet } from '../../kube/conditions.ts';
-import type { Controller, ReconcileContext } from '../../kube/reconciler.ts';
-import { updateStatus } from '../../kube/update-status.ts';
+import { type Run, reconcileInPhases } from '../../kube/phases.ts';
+import type { Controller } from '../../kube/reconciler.ts';
 import { isReady } from '../ready.ts';
 import { gatewayHost } from '../route/resources/placeholder-service.ts';
 import { type Gateways, gatewaysFor } from './gateways.ts';
 
-const conditions = conditionSet({ happy: 'Ready', dependents: ['NetworkConfigured', 'LoadBalancerReady'] });
+type ConditionType = 'Ready' | 'NetworkConfigured' | 'LoadBalancerReady';
+const conditions = conditionSet<ConditionType>({
+  happy: 'Ready',
+  dependents: ['NetworkConfigured', 'LoadBalancerReady'],
+});
+
+interface Seen {
+  gateways: Gateways;
+}
+type IngressRun = Run<Ingress, ConditionType> & Seen;
 
 /** A generation that gateways have yet to load, since when, and the version at which it was first seen. */
 interface Awaited {
@@ -38,25 +47,28 @@ export function ingressController(): Controller<Ingress> {
   return {
     name: 'ingress',
     kind: IngressKind,
-    async reconcile(ingress, context) {
-      const key = keyText(keyOf(ingress));
-      const ingressClass = ingress.metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass;
-      if (ingress.metadata.deletionTimestamp || ingressClass !== kittiwakeIngressClass || isReady(ingress)) {
-        awaited.delete(key);
-        return;
-      }
-      const nowMs = context.clock.now();
-      const wait = waitOf(ingress, awaited.get(key), nowMs);
-      const gateways = gatewaysFor(wait.version, context.cache, nowMs);
-      if (gateways.behind.length === 0) {
-        awaited.delete(key);
-        await report(ingress, gateways, context);
-        return;
-      }
-      awaited.set(key, wait);
-      if (nowMs - wait.sinceMs >= quietMs) await report(ingress, gateways, context);
-      return { requeueAfterMs: quietMs };
-    },
+    reconcile: reconcileInPhases<Ingress, ConditionType, Seen>({
+      conditions,
+      begin(ingress, { cache, clock }) {
+        const key = keyText(keyOf(ingress));
+        const ingressClass = ingress.metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass;
+        if (ingressClass !== kittiwakeIngressClass || isReady(ingress)) {
+          awaited.delete(key);
+          return undefined;
+        }
+        const nowMs = clock.now();
+        const wait = waitOf(ingress, awaited.get(key), nowMs);
+        const gateways = gatewaysFor(wait.version, cache, nowMs);
+        if (gateways.behind.length === 0) {
+          awaited.delete(key);
+          return { gateways };
+        }
+        awaited.set(key, wait);
+        return nowMs - wait.sinceMs >= quietMs ? { gateways } : { requeueAfterMs: quietMs };
+      },
+      phases: [reportNetwork, reportLoadBalancer],
+      finalize: (ingress) => void awaited.delete(keyText(keyOf(ingress))),
+    }),
     watches: [
       {
         kind: LeaseKind,
@@ -78,23 +90,24 @@ function waitOf({ metadata }: Ingress, before: Awaited | undefined, nowMs: numbe
   return { key: { namespace, name }, generation, version: versionOf(resourceVersion), sinceMs: nowMs };
 }
 
-async function report(ingress: Ingress, { behind, down, upCount }: Gateways, context: ReconcileContext): Promise<void> {
+function reportNetwork({ conditions }: IngressRun): void {
+  conditions.markTrue('NetworkConfigured');
+}
+
+function reportLoadBalancer(run: IngressRun): void {
+  const { status, conditions, gateways } = run;
+  const { behind, down, upCount } = gateways;
   const loadBalancer: LoadBalancerStatus = { ingress: [{ domainInternal: gatewayHost }] };
-  const managed = conditions.manage(ingress.status?.conditions, timestamp(context.clock.now()));
-  managed.markTrue('NetworkConfigured');
+  status.publicLoadBalancer = loadBalancer;
+  status.privateLoadBalancer = loadBalancer;
   if (behind.length > 0) {
-    managed.markUnknown('LoadBalancerReady', 'GatewaysBehind', `waiting for ${behind.join(', ')} to load the routes`);
+    run.requeue = { requeueAfterMs: quietMs };
+    const message = `waiting for ${behind.join(', ')} to load the routes`;
+    conditions.markUnknown('LoadBalancerReady', 'GatewaysBehind', message);
   } else if (upCount === 0) {
-    managed.markTrue('LoadBalancerReady', 'NoGateway', 'no gateway was up: one that starts loads all routes first');
+    conditions.markTrue('LoadBalancerReady', 'NoGateway', 'no gateway was up: one that starts loads all routes first');
   } else if (down.length > 0) {
     const message = `${down.join(', ')} was not heard of: it loads all routes before it listens again`;
-    managed.markTrue('LoadBalancerReady', 'GatewayDown', message);
-  } else managed.markTrue('LoadBalancerReady');
-  await updateStatus(context, ingress, {
-    ...ingress.status,
-    observedGeneration: ingress.metadata.generation ?? 1,
-    publicLoadBalancer: loadBalancer,
-    privateLoadBalancer: loadBalancer,
-    conditions: managed.conditions,
-  });
+    conditions.markTrue('LoadBalancerReady', 'GatewayDown', message);
+  } else conditions.markTrue('LoadBalancerReady');
 }

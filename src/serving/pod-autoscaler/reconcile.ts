@@ -1,18 +1,27 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
-import { type Key, type KubeObject, keyOf, keyText, timestamp } from '../../api/meta.ts';
+import { type Key, type KubeObject, keyOf, keyText } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
-import { conditionSet } from '../../kube/conditions.ts';
+import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
+import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import type { Controller } from '../../kube/reconciler.ts';
-import { updateStatus } from '../../kube/update-status.ts';
 import { scalingConfigOf } from '../autoscaler/scaling-config.ts';
 import { autoscalerConfigName, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { configWatch } from '../config/config-map.ts';
 import { conditionOf } from '../ready.ts';
 import { serviceName } from '../revision/resources/names.ts';
 
-const conditions = conditionSet({ happy: 'Ready', dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'] });
-type Conditions = ReturnType<typeof conditions.manage>;
+type ConditionType = 'Ready' | 'Active' | 'ScaleTargetInitialized' | 'SKSReady';
+const conditions = conditionSet<ConditionType>({
+  happy: 'Ready',
+  dependents: ['Active', 'ScaleTargetInitialized', 'SKSReady'],
+});
+
+interface Seen {
+  scale: Scale;
+  bounds: { minScale: number; initialScale: number };
+}
+type AutoscalerRun = Run<PodAutoscaler, ConditionType> & Seen;
 
 /**
  * The status of a PodAutoscaler, from its Deployment alone: what the autoscaler wanted is the Deployment's replicas, so
@@ -25,34 +34,24 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
   return {
     name: 'pod-autoscaler',
     kind: PodAutoscalerKind,
-    async reconcile(autoscaler, context) {
-      if (autoscaler.metadata.deletionTimestamp) return;
-      const deployment = context.cache.get(DeploymentKind, targetKey(autoscaler));
-      if (!deployment) return;
-      const key = keyText(keyOf(autoscaler));
-      if (isWaking(autoscaler, scaleOf(deployment))) {
-        const nowMs = context.clock.now();
-        const sinceMs = wakingSince.get(key) ?? nowMs;
-        wakingSince.set(key, sinceMs);
-        const leftMs = sinceMs + wakeQuietMs - nowMs;
-        if (leftMs > 0) return { requeueAfterMs: leftMs };
-      } else wakingSince.delete(key);
-      const { minScale, initialScale } = scalingConfigOf(autoscaler, readConfig(context.cache, context.log));
-      const managed = conditions.manage(autoscaler.status?.conditions, timestamp(context.clock.now()));
-      // Gateways take the place of Knative's ServerlessService: there is nothing to wait for.
-      managed.markTrue('SKSReady');
-      reportScale(managed, scaleOf(deployment), { minScale, initialScale });
-      const service = serviceName(autoscaler);
-      await updateStatus(context, autoscaler, {
-        ...autoscaler.status,
-        observedGeneration: autoscaler.metadata.generation ?? 1,
-        serviceName: service,
-        metricsServiceName: service,
-        desiredScale: scaleOf(deployment).want,
-        actualScale: scaleOf(deployment).ready,
-        conditions: managed.conditions,
-      });
-    },
+    reconcile: reconcileInPhases<PodAutoscaler, ConditionType, Seen>({
+      conditions,
+      begin(autoscaler, { cache, clock, log }) {
+        const deployment = cache.get(DeploymentKind, targetKey(autoscaler));
+        if (!deployment) return undefined;
+        const scale = scaleOf(deployment);
+        const key = keyText(keyOf(autoscaler));
+        if (isWaking(autoscaler, scale)) {
+          const nowMs = clock.now();
+          const sinceMs = wakingSince.get(key) ?? nowMs;
+          wakingSince.set(key, sinceMs);
+          const leftMs = sinceMs + wakeQuietMs - nowMs;
+          if (leftMs > 0) return { requeueAfterMs: leftMs };
+        } else wakingSince.delete(key);
+        return { scale, bounds: scalingConfigOf(autoscaler, readConfig(cache, log)) };
+      },
+      phases: [reportServices, ({ conditions, scale, bounds }) => reportScale(conditions, scale, bounds)],
+    }),
     onGone(key) {
       wakingSince.delete(keyText(key));
     },
@@ -61,6 +60,15 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
       configWatch(autoscalerConfigName, PodAutoscalerKind),
     ],
   };
+}
+
+/** Gateways take the place of Knative's ServerlessService: there is nothing to wait for. */
+function reportServices({ object, status, conditions, scale }: AutoscalerRun): void {
+  conditions.markTrue('SKSReady');
+  status.serviceName = serviceName(object);
+  status.metricsServiceName = status.serviceName;
+  status.desiredScale = scale.want;
+  status.actualScale = scale.ready;
 }
 
 /**
@@ -91,22 +99,25 @@ export interface Scale {
  * The minimum is the initial scale until that was reached once (ScaleTargetInitialized), then 1.
  */
 export function reportScale(
-  managed: Conditions,
+  conditions: ConditionManager<ConditionType>,
   { want, ready }: Scale,
   { minScale, initialScale }: { minScale: number; initialScale: number },
 ): void {
-  const threshold = managed.isTrue('ScaleTargetInitialized') ? Math.max(minScale, 1) : Math.max(minScale, initialScale);
-  if (ready >= threshold) managed.markTrue('ScaleTargetInitialized');
+  const threshold = conditions.isTrue('ScaleTargetInitialized')
+    ? Math.max(minScale, 1)
+    : Math.max(minScale, initialScale);
+  if (ready >= threshold) conditions.markTrue('ScaleTargetInitialized');
   if (want === 0 || threshold === 0) {
-    const wasActivating = managed.get('Active')?.status === 'Unknown' && managed.get('Active')?.reason === 'Queued';
-    const isStill = managed.get('Active')?.reason === 'TimedOut';
-    if (threshold > 0 && !managed.isTrue('ScaleTargetInitialized') && (wasActivating || isStill)) {
-      managed.markFalse('Active', 'TimedOut', 'The target could not be activated.');
-    } else managed.markFalse('Active', 'NoTraffic', 'The target is not receiving traffic.');
+    const wasActivating =
+      conditions.get('Active')?.status === 'Unknown' && conditions.get('Active')?.reason === 'Queued';
+    const isStill = conditions.get('Active')?.reason === 'TimedOut';
+    if (threshold > 0 && !conditions.isTrue('ScaleTargetInitialized') && (wasActivating || isStill)) {
+      conditions.markFalse('Active', 'TimedOut', 'The target could not be activated.');
+    } else conditions.markFalse('Active', 'NoTraffic', 'The target is not receiving traffic.');
   } else if (ready < threshold) {
     const message = 'Requests to the target are being buffered as resources are provisioned.';
-    managed.markUnknown('Active', 'Queued', message);
-  } else managed.markTrue('Active');
+    conditions.markUnknown('Active', 'Queued', message);
+  } else conditions.markTrue('Active');
 }
 
 function scaleOf(deployment: Deployment): Scale {
