@@ -158,6 +158,20 @@ function loadedBy(file: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
+test('kinds with living conditions are reconciled in phases, and conditions keep their own times', () => {
+  const product = sources.filter((file) => file.startsWith('src/') && !isTest(file));
+  assert.deepEqual(
+    product.filter((file) => /\bconditions\.manage\(/.test(read(file))),
+    // A build takes longer than a reconcile should, and writes its status itself.
+    ['src/build/status.ts', 'src/kube/phases.ts'],
+  );
+  assert.deepEqual(
+    product.filter((file) => /\blastTransitionTime: (?!string\()/.test(read(file))),
+    // What a node says of itself begins with its process.
+    ['src/cluster/node/node-object.ts', 'src/kube/conditions.ts'],
+  );
+});
+
 test('what builds is not even loaded by the control process: it cannot pack, whatever comes', () => {
   const building = /^src\/build\/(build-image|packs\/|layers\/|source\/)/;
   assert.deepEqual(

@@ -1,7 +1,10 @@
 import type { Build, BuildStatus } from '../api/build/build.ts';
 import { type Condition, timestamp } from '../api/meta.ts';
-import { transitionTime } from '../kube/conditions.ts';
+import { type ConditionManager, conditionSet } from '../kube/conditions.ts';
 import type { BuildResult } from './build-image.ts';
+
+/** It has no dependents: a build is one piece of work. */
+const conditions = conditionSet<'Succeeded'>({ happy: 'Succeeded', dependents: [] });
 
 /** How much of a build's log its status keeps. */
 export const statusLogBytes = 16 * 1024;
@@ -18,7 +21,7 @@ export function runningStatus(
   return {
     observedGeneration: build.metadata.generation ?? 0,
     startTime: build.status?.startTime ?? timestamp(nowMs),
-    conditions: [condition(build, 'Unknown', nowMs, reason, message)],
+    conditions: conditionsOf(build, nowMs, (managed) => managed.markUnknown('Succeeded', reason, message)),
   };
 }
 
@@ -28,12 +31,15 @@ export function succeededStatus(build: Build, result: BuildResult, log: string, 
     ...ended(build, log, nowMs),
     source,
     output: { image, digest },
-    conditions: [condition(build, 'True', nowMs)],
+    conditions: conditionsOf(build, nowMs, (managed) => managed.markTrue('Succeeded')),
   };
 }
 
 export function failedStatus(build: Build, reason: string, message: string, log: string, nowMs: number): BuildStatus {
-  return { ...ended(build, log, nowMs), conditions: [condition(build, 'False', nowMs, reason, message)] };
+  return {
+    ...ended(build, log, nowMs),
+    conditions: conditionsOf(build, nowMs, (managed) => managed.markFalse('Succeeded', reason, message)),
+  };
 }
 
 function ended(build: Build, log: string, nowMs: number): BuildStatus {
@@ -45,21 +51,15 @@ function ended(build: Build, log: string, nowMs: number): BuildStatus {
   };
 }
 
-function condition(
-  build: Build,
-  status: Condition['status'],
+function conditionsOf(
+  { status }: Build,
   nowMs: number,
-  reason?: string,
-  message?: string,
-): Condition {
-  const type = 'Succeeded';
-  return {
-    type,
-    status,
-    ...(reason === undefined ? {} : { reason }),
-    ...(message === undefined ? {} : { message }),
-    lastTransitionTime: transitionTime(build.status?.conditions, type, status, timestamp(nowMs)),
-  };
+  mark: (managed: ConditionManager<'Succeeded'>) => void,
+): Condition[] {
+  const stored = succeeded(status);
+  const managed = conditions.manage(stored && [stored], timestamp(nowMs));
+  mark(managed);
+  return managed.conditions;
 }
 
 function succeeded(status: BuildStatus | undefined): Condition | undefined {

@@ -41,7 +41,7 @@ export function conditionSet<T extends string>(types: {
       const byType = new Map<string, Condition>((stored ?? []).map((c) => [c.type, c]));
 
       const set = (type: T, status: Condition['status'], reason?: string, message?: string) => {
-        const next: Condition = { type, status, lastTransitionTime: transitionTime(stored, type, status, now) };
+        const next = dated<Condition>({ type, status }, stored, now);
         if (reason) next.reason = reason;
         if (message) next.message = message;
         if (informational.includes(type)) next.severity = 'Info';
@@ -88,13 +88,11 @@ export function conditionSet<T extends string>(types: {
   };
 }
 
-/** Since when the condition `type` has the status that it has now, given what is stored. */
-export function transitionTime(
-  stored: readonly Condition[] | undefined,
-  type: string,
-  status: Condition['status'],
-  now: string,
-): string {
-  const before = stored?.find((condition) => condition.type === type);
-  return (before?.status === status && before.lastTransitionTime) || now;
+/**
+ * `next` with the time since when it has its status, given what is stored. Of itself it is for kinds that have no happy
+ * condition, such as Kubernetes' own.
+ */
+export function dated<C extends Condition>(next: C, stored: readonly Condition[] | undefined, now: string): C {
+  const before = stored?.find((condition) => condition.type === next.type);
+  return { ...next, lastTransitionTime: (before?.status === next.status && before.lastTransitionTime) || now };
 }

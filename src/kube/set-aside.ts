@@ -8,7 +8,7 @@ import { messageOf } from '../lib/errors.ts';
 import { type Quarantine, releaseCommand } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
-import { transitionTime } from './conditions.ts';
+import { dated } from './conditions.ts';
 
 type WithConditions = KubeObject & { status?: Conditioned };
 
@@ -64,15 +64,9 @@ export class SetAsideNotices {
   async #writeCondition(kind: Kind, object: WithConditions, message: string): Promise<void> {
     const old = object.status?.conditions;
     if (old?.find(isNotice)?.message === message) return;
-    const lastTransitionTime = transitionTime(old, conditionType, 'False', timestamp(this.#clock.now()));
-    const notice: Condition = {
-      type: conditionType,
-      status: 'False',
-      reason: conditionReason,
-      message,
-      lastTransitionTime,
-    };
-    await this.#writeStatus(kind, object, [...others(object), notice]);
+    const notice: Condition = { type: conditionType, status: 'False', reason: conditionReason, message };
+    const now = timestamp(this.#clock.now());
+    await this.#writeStatus(kind, object, [...others(object), dated(notice, old, now)]);
   }
 
   async #writeStatus(kind: Kind, object: WithConditions, conditions: Condition[]): Promise<void> {

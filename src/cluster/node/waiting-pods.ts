@@ -2,6 +2,7 @@ import { type Pod, PodKind } from '../../api/core/pod.ts';
 import { timestamp } from '../../api/meta.ts';
 import { isConflict, isNotFound } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
+import { dated } from '../../kube/conditions.ts';
 import { WorkQueue } from '../../kube/work-queue.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -58,13 +59,8 @@ export class WaitingPods {
     const { conditions = [] } = pod.status ?? {};
     const told = conditions.find(({ type }) => type === 'PodScheduled');
     if (told?.status === 'False' && told.message === this.#message) return this.#queue.forget(uid);
-    const condition = {
-      type: 'PodScheduled',
-      status: 'False' as const,
-      reason: 'Unschedulable',
-      message: this.#message,
-      lastTransitionTime: timestamp(this.#clock.now()),
-    };
+    const wanted = { type: 'PodScheduled', status: 'False' as const, reason: 'Unschedulable', message: this.#message };
+    const condition = dated(wanted, conditions, timestamp(this.#clock.now()));
     const others = conditions.filter(({ type }) => type !== 'PodScheduled');
     const status = { ...pod.status, phase: 'Pending' as const, conditions: [...others, condition] };
     try {

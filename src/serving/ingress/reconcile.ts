@@ -67,7 +67,9 @@ export function ingressController(): Controller<Ingress> {
         return nowMs - wait.sinceMs >= quietMs ? { gateways } : { requeueAfterMs: quietMs };
       },
       phases: [reportNetwork, reportLoadBalancer],
-      finalize: (ingress) => void awaited.delete(keyText(keyOf(ingress))),
+      finalize(ingress) {
+        awaited.delete(keyText(keyOf(ingress)));
+      },
     }),
     watches: [
       {

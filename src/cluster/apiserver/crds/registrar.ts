@@ -2,6 +2,7 @@ import type { CustomResourceDefinition } from '../../../api/apiextensions/custom
 import type { Kind } from '../../../api/kind.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
+import { dated } from '../../../kube/conditions.ts';
 import { WorkQueue } from '../../../kube/work-queue.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import type { StoreEvent } from '../../store/table.ts';
@@ -130,17 +131,14 @@ export class DefinitionRegistrar {
     const now = timestamp(clock.now());
     const isFree = conflict === undefined;
     const wanted: Condition[] = [
-      condition('NamesAccepted', isFree, isFree ? 'NoConflicts' : 'Conflict', conflict ?? 'no conflicts found', now),
+      condition('NamesAccepted', isFree, isFree ? 'NoConflicts' : 'Conflict', conflict ?? 'no conflicts found'),
       isFree
-        ? condition('Established', true, 'InitialNamesAccepted', 'the initial names have been accepted', now)
-        : condition('Established', false, 'NotAccepted', 'not all names are accepted', now),
+        ? condition('Established', true, 'InitialNamesAccepted', 'the initial names have been accepted')
+        : condition('Established', false, 'NotAccepted', 'not all names are accepted'),
     ];
     const storage = spec.versions.find((version) => version.storage)?.name;
     const next = {
-      conditions: wanted.map((c) => {
-        const old = status?.conditions?.find((o) => o.type === c.type);
-        return old?.status === c.status ? old : c;
-      }),
+      conditions: wanted.map((c) => dated(c, status?.conditions, now)),
       acceptedNames: isFree ? spec.names : (status?.acceptedNames ?? { plural: '', kind: '' }),
       storedVersions: [...new Set([...(status?.storedVersions ?? []), ...(storage === undefined ? [] : [storage])])],
     };
@@ -150,6 +148,6 @@ export class DefinitionRegistrar {
   }
 }
 
-function condition(type: string, isTrue: boolean, reason: string, message: string, now: string): Condition {
-  return { type, status: isTrue ? 'True' : 'False', reason, message, lastTransitionTime: now };
+function condition(type: string, isTrue: boolean, reason: string, message: string): Condition {
+  return { type, status: isTrue ? 'True' : 'False', reason, message };
 }

@@ -4,7 +4,7 @@ import {
 } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { type Condition, parseKeyText, timestamp } from '../../../api/meta.ts';
 import { forbidden, isNotFound } from '../../../api/status.ts';
-import { transitionTime } from '../../../kube/conditions.ts';
+import { dated } from '../../../kube/conditions.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { Machinery } from '../machinery.ts';
 import { apiServerUser, type NamedRequest, type Target } from '../request-info.ts';
@@ -103,9 +103,9 @@ async function report(
   const conditions = current.status?.conditions ?? [];
   const old = conditions.find((c) => c.type === 'Terminating');
   if (old?.status === 'True' && old.reason === reason && old.message === message) return;
-  const lastTransitionTime = transitionTime(conditions, 'Terminating', 'True', timestamp(machinery.clock.now()));
-  const next: Condition = { type: 'Terminating', status: 'True', reason, message, lastTransitionTime };
-  const patch = { status: { conditions: [...conditions.filter((c) => c !== old), next] } };
+  const next: Condition = { type: 'Terminating', status: 'True', reason, message };
+  const now = timestamp(machinery.clock.now());
+  const patch = { status: { conditions: [...conditions.filter((c) => c !== old), dated(next, conditions, now)] } };
   await pipeline.patch(aboutDefinition(machinery, 'patch', name, 'status'), { type: 'merge', patch }, {});
 }
 

@@ -8,7 +8,7 @@ import {
 } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
-import { transitionTime } from '../../../kube/conditions.ts';
+import { dated } from '../../../kube/conditions.ts';
 import type { PodAddresses } from '../driver.ts';
 import type { Host } from './environment.ts';
 
@@ -142,8 +142,7 @@ function withConditions(
   set: readonly [type: string, isTrue: boolean, why?: { reason: string; message: string }][],
 ): Condition[] {
   const ours = set.map(([type, isTrue, why]): Condition => {
-    const status = isTrue ? 'True' : 'False';
-    const condition: Condition = { type, status, lastTransitionTime: transitionTime(old, type, status, now) };
+    const condition = dated<Condition>({ type, status: isTrue ? 'True' : 'False' }, old, now);
     if (!isTrue && why) {
       condition.reason = why.reason;
       if (why.message !== '') condition.message = why.message;

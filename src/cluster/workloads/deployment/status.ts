@@ -1,7 +1,7 @@
 import type { Deployment, DeploymentStatus } from '../../../api/apps/deployment.ts';
 import type { ReplicaSet } from '../../../api/apps/replica-set.ts';
 import { timestamp } from '../../../api/meta.ts';
-import { transitionTime } from '../../../kube/conditions.ts';
+import { dated } from '../../../kube/conditions.ts';
 import { limitsOf } from './rollout.ts';
 
 type DeploymentCondition = NonNullable<DeploymentStatus['conditions']>[number];
@@ -102,11 +102,8 @@ function expired(deployment: Deployment, status: DeploymentStatus, nowMs: number
     if (c.type !== 'Progressing') return c;
     const message = (c.message ?? '').replace('is progressing', 'has timed out progressing');
     const time = timestamp(nowMs);
-    return {
-      ...condition('Progressing', 'False', 'ProgressDeadlineExceeded', message),
-      lastUpdateTime: time,
-      lastTransitionTime: time,
-    };
+    const next = condition('Progressing', 'False', 'ProgressDeadlineExceeded', message);
+    return dated({ ...next, lastUpdateTime: time }, status.conditions, time);
   });
   return { ...status, conditions };
 }
@@ -123,9 +120,5 @@ function settled(
   const now = timestamp(nowMs);
   const old = stored?.find((c) => c.type === next.type);
   const isSame = old?.status === next.status && old.reason === next.reason && next.lastUpdateTime !== '';
-  return {
-    ...next,
-    lastUpdateTime: (isSame && old.lastUpdateTime) || now,
-    lastTransitionTime: transitionTime(stored, next.type, next.status, now),
-  };
+  return dated({ ...next, lastUpdateTime: (isSame && old.lastUpdateTime) || now }, stored, now);
 }

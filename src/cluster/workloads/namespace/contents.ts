@@ -3,7 +3,7 @@ import { PodKind } from '../../../api/core/pod.ts';
 import { apiVersionOf, type Kind } from '../../../api/kind.ts';
 import { type Condition, type Key, keyOf, timestamp } from '../../../api/meta.ts';
 import { isNotFound } from '../../../api/status.ts';
-import { transitionTime } from '../../../kube/conditions.ts';
+import { dated } from '../../../kube/conditions.ts';
 import type { ReconcileContext } from '../../../kube/reconciler.ts';
 import { messageOf } from '../../../lib/errors.ts';
 
@@ -69,7 +69,7 @@ export function terminatingConditions(
       .sort()
       .map(([name, count]) => `${name} ${what} ${count} resource instances`)
       .join(', ');
-  const wanted: Omit<Condition, 'lastTransitionTime'>[] = [
+  const wanted: Condition[] = [
     errors.length > 0
       ? is('NamespaceDeletionContentFailure', 'ContentDeletionFailed', errors.join('; '))
       : isNot('NamespaceDeletionContentFailure', 'ContentDeleted', 'All content successfully deleted'),
@@ -85,10 +85,7 @@ export function terminatingConditions(
       : isNot('NamespaceFinalizersRemaining', 'ContentHasNoFinalizers', 'All content-preserving finalizers finished'),
   ];
   const now = timestamp(nowMs);
-  return wanted.map((next) => ({
-    ...next,
-    lastTransitionTime: transitionTime(status?.conditions, next.type, next.status, now),
-  }));
+  return wanted.map((next) => dated(next, status?.conditions, now));
 }
 
 const is = (type: string, reason: string, message: string) => ({ type, status: 'True' as const, reason, message });

@@ -1,7 +1,7 @@
 import type { ReplicaSet, ReplicaSetStatus } from '../../../api/apps/replica-set.ts';
 import { isPodReady, type Pod } from '../../../api/core/pod.ts';
 import { type Condition, timestamp } from '../../../api/meta.ts';
-import { transitionTime } from '../../../kube/conditions.ts';
+import { dated } from '../../../kube/conditions.ts';
 
 export interface Availability {
   isAvailable: boolean;
@@ -38,15 +38,9 @@ export function statusOf(
   };
   // Kubernetes leaves zero counts out.
   for (const [name, count] of Object.entries(counts)) if (count > 0) Object.assign(status, { [name]: count });
-  if (failure) status.conditions = [failureCondition(old?.conditions, failure, nowMs)];
+  if (failure) {
+    const condition: Condition = { type: 'ReplicaFailure', status: 'True', ...failure };
+    status.conditions = [dated(condition, old?.conditions, timestamp(nowMs))];
+  }
   return status;
-}
-
-function failureCondition(
-  old: readonly Condition[] | undefined,
-  failure: { reason: string; message: string },
-  nowMs: number,
-): Condition {
-  const lastTransitionTime = transitionTime(old, 'ReplicaFailure', 'True', timestamp(nowMs));
-  return { type: 'ReplicaFailure', status: 'True', ...failure, lastTransitionTime };
 }
