@@ -92,6 +92,21 @@ test('without dependents the happy condition is what it is marked as', () => {
   assert.equal(alone.manage(manager.conditions, now).isTrue('Ready'), true);
 });
 
+test('what is copied keeps its reason unless it is True', () => {
+  const manager = set.manage(undefined, now);
+  manager.copy('A', { status: 'False', reason: 'X', message: 'x' });
+  assert.deepEqual(manager.get('A'), {
+    type: 'A',
+    status: 'False',
+    reason: 'X',
+    message: 'x',
+    lastTransitionTime: now,
+  });
+  assert.equal(manager.foundFalse, true);
+  manager.copy('A', { status: 'True', reason: 'Y', message: 'y' });
+  assert.deepEqual(manager.get('A'), { type: 'A', status: 'True', lastTransitionTime: now });
+});
+
 test('a condition that is cleared is gone, and does not count as True', () => {
   const manager = set.manage(undefined, now);
   manager.markTrue('A');

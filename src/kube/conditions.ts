@@ -18,6 +18,8 @@ export interface ConditionManager<T extends string> {
   markTrue(type: T, reason?: string, message?: string): void;
   markFalse(type: T, reason: string, message: string): void;
   markUnknown(type: T, reason: string, message: string): void;
+  /** Makes `type` say what was found elsewhere, such as in a condition of a child. What is True needs no reason. */
+  copy(type: T, found: Pick<Condition, 'status' | 'reason' | 'message'>): void;
   /** Takes the condition away: it does not apply. */
   clear(type: T): void;
   isTrue(type: T): boolean;
@@ -71,6 +73,10 @@ export function conditionSet<T extends string>(types: {
         markTrue: (type, reason, message) => mark(type, 'True', reason, message),
         markFalse: (type, reason, message) => mark(type, 'False', reason, message),
         markUnknown: (type, reason, message) => mark(type, 'Unknown', reason, message),
+        copy(type, { status, reason, message }) {
+          if (status === 'True') mark(type, status);
+          else mark(type, status, reason, message);
+        },
         clear(type) {
           byType.delete(type);
           if (type !== happy) summarize();

@@ -55,8 +55,8 @@ async function awaitBuild(run: ConfigurationRun, context: ReconcileContext): Pro
   }
   const built = await buildImage(configuration, context);
   if ('status' in built) {
-    mark(run, 'BuildSucceeded', built);
-    mark(run, 'Ready', built);
+    conditions.copy('BuildSucceeded', built);
+    conditions.copy('Ready', built);
     // The newest revision is of an older generation: whatever it does now, it is not what was asked for.
     findLatestReady(run, context);
     run.isBlocked = true;
@@ -171,11 +171,6 @@ function findLatestReady({ object: configuration, status }: ConfigurationRun, co
     if (isReady(revision) && (!latest || generation(revision) > generation(latest))) latest = revision;
   }
   if (latest) status.latestReadyRevisionName = latest.metadata.name;
-}
-
-function mark({ conditions }: ConfigurationRun, type: ConditionType, { status, reason, message }: Verdict): void {
-  if (status === 'False') conditions.markFalse(type, reason, message);
-  else conditions.markUnknown(type, reason, message);
 }
 
 function keyIn(configuration: Configuration, name: string): Key {

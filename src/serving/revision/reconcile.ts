@@ -109,10 +109,7 @@ async function ensureDeployment(run: RevisionRun, context: ReconcileContext, con
     if (!run.conditions.isTrue('ContainerHealthy')) run.conditions.markUnknown('ContainerHealthy', 'Deploying', '');
     return;
   }
-  const { status: state, reason, message } = deploymentCondition(deployment);
-  if (state === 'False') run.conditions.markFalse('ResourcesAvailable', reason ?? '', message ?? '');
-  else if (state === 'Unknown') run.conditions.markUnknown('ResourcesAvailable', reason ?? '', message ?? '');
-  else run.conditions.markTrue('ResourcesAvailable');
+  run.conditions.copy('ResourcesAvailable', deploymentCondition(deployment));
 }
 
 /** The Deployment of an immutable revision changes only in scale, which is the autoscaler's. */

@@ -30,13 +30,9 @@ export function reportAutoscaler({ status, conditions }: RevisionRun, autoscaler
     const isTold = status === 'Unknown' && message !== undefined;
     conditions.markUnknown('ResourcesAvailable', (isTold && reason) || 'Deploying', (isTold && message) || '');
   }
-  if (ready.status === 'True') conditions.markTrue('Active');
-  else if (ready.status === 'Unknown') conditions.markUnknown('Active', ready.reason ?? '', ready.message ?? '');
-  else {
-    // Scaled to zero without ever having been up: it was given up on.
-    if (!isInitialized && !isFailed) {
-      conditions.markFalse('ResourcesAvailable', 'ProgressDeadlineExceeded', 'Initial scale was never achieved');
-    }
-    conditions.markFalse('Active', ready.reason ?? '', ready.message ?? '');
+  // Scaled to zero without ever having been up: it was given up on.
+  if (ready.status === 'False' && !isInitialized && !isFailed) {
+    conditions.markFalse('ResourcesAvailable', 'ProgressDeadlineExceeded', 'Initial scale was never achieved');
   }
+  conditions.copy('Active', ready);
 }

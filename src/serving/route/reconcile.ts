@@ -80,9 +80,7 @@ function assignTraffic(run: RouteRun, context: ReconcileContext): void {
     revision: (name): Revision | undefined => cache.get(RevisionKind, keyIn(run.object, name)),
   });
   if ('problem' in resolved) {
-    const { status, reason, message } = resolved.problem;
-    if (status === 'False') run.conditions.markFalse('AllTrafficAssigned', reason, message);
-    else run.conditions.markUnknown('AllTrafficAssigned', reason, message);
+    run.conditions.copy('AllTrafficAssigned', resolved.problem);
     return;
   }
   run.targets = resolved.targets;
@@ -139,10 +137,7 @@ async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<
   const ready = ingress && readyConditionOf(ingress);
   if (!ingress || !ready || ingress.status?.observedGeneration !== ingress.metadata.generation) {
     run.conditions.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');
-  } else if (ready.status === 'True') run.conditions.markTrue('IngressReady');
-  else if (ready.status === 'False') {
-    run.conditions.markFalse('IngressReady', ready.reason ?? '', ready.message ?? '');
-  } else run.conditions.markUnknown('IngressReady', ready.reason ?? '', ready.message ?? '');
+  } else run.conditions.copy('IngressReady', ready);
 }
 
 const replaceIngress = (current: Ingress, desired: Ingress): Ingress => ({

@@ -4,7 +4,7 @@ import { RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
-import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
+import { conditionSet } from '../../kube/conditions.ts';
 import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
@@ -115,7 +115,8 @@ function reportConfiguration({ status, conditions }: ServiceRun, configuration: 
   }
   setOrDrop(status, 'latestCreatedRevisionName', configuration.status?.latestCreatedRevisionName);
   setOrDrop(status, 'latestReadyRevisionName', configuration.status?.latestReadyRevisionName);
-  propagate(conditions, 'ConfigurationsReady', configuration);
+  const ready = readyConditionOf(configuration);
+  if (ready) conditions.copy('ConfigurationsReady', ready);
 }
 
 function reportRoute({ configuration, status, conditions }: ServiceRun, route: Route): void {
@@ -130,7 +131,8 @@ function reportRoute({ configuration, status, conditions }: ServiceRun, route: R
   setOrDrop(status, 'url', route.status?.url);
   setOrDrop(status, 'address', route.status?.address);
   setOrDrop(status, 'traffic', route.status?.traffic);
-  propagate(conditions, 'RoutesReady', route);
+  const ready = readyConditionOf(route);
+  if (ready) conditions.copy('RoutesReady', ready);
   if (conditions.isTrue('RoutesReady') && configuration && !isMigrated(configuration, route)) {
     conditions.markUnknown('RoutesReady', 'TrafficNotMigrated', 'Traffic is not yet migrated to the latest revision.');
   }
@@ -148,16 +150,4 @@ function isMigrated(configuration: Configuration, route: Route): boolean {
       : shape(target),
   );
   return sameJson(wanted, (route.status?.traffic ?? []).map(shape));
-}
-
-function propagate(
-  conditions: ConditionManager<ConditionType>,
-  type: 'ConfigurationsReady' | 'RoutesReady',
-  child: Configuration | Route,
-) {
-  const ready = readyConditionOf(child);
-  if (!ready) return;
-  if (ready.status === 'True') conditions.markTrue(type);
-  else if (ready.status === 'False') conditions.markFalse(type, ready.reason ?? '', ready.message ?? '');
-  else conditions.markUnknown(type, ready.reason ?? '', ready.message ?? '');
 }
