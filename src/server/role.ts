@@ -100,8 +100,10 @@ function inherit({ setAside, suspects, isCareful }: Inheritance): Quarantine {
   const some = (names: string[]) => ({ count: names.length, names: names.slice(0, namesShown) });
   if (suspects.length > 0) log.warn(some(suspects), 'what was under way at the last end runs alone');
   if (setAside.length > 0) log.warn(some(setAside), 'set aside: it ended this role twice');
-  const keepBooks = (work: string, reason: string) =>
+  const keepBooks = (work: string, reason: string) => {
     writeSetAside(config.dataDir, { role: name, name: work, reason, times: 2, since: new Date().toISOString() });
+    tellParent({ type: 'set aside', name: work });
+  };
   quarantine = new Quarantine({ setAside, suspects, isCareful, board, keepBooks });
   return quarantine;
 }

@@ -68,6 +68,7 @@ export class SupervisedRole {
   readonly #check: NodeJS.Timeout;
   #child: ChildProcess | undefined;
   #suspects: string[] = [];
+  /** What the role knows to be set aside. */
   #setAside: string[] = [];
   #isCareful = false;
   #attempt = 0;
@@ -112,6 +113,8 @@ export class SupervisedRole {
       } else if (message.type === 'ready') {
         this.#isReady = true;
         this.#settle()?.resolve();
+      } else if (message.type === 'set aside') {
+        this.#setAside = [...this.#setAside, message.name];
       }
     });
     // A channel that broke: `exit` or the missing beats tell the rest.

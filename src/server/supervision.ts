@@ -25,7 +25,12 @@ export type ToRole =
   /** What is set aside has changed. */
   | { type: 'quarantine'; setAside: string[] };
 
-export type FromRole = { type: 'ready' } | { type: 'failed'; message: string } | { type: 'beat' };
+export type FromRole =
+  | { type: 'ready' }
+  | { type: 'failed'; message: string }
+  | { type: 'beat' }
+  /** It has set this aside by itself, and is to hear when it is released. */
+  | { type: 'set aside'; name: string };
 
 /** How often a role says that its event loop turns. */
 export const beatMs = 500;
