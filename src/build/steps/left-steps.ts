@@ -9,11 +9,19 @@ export const markVariable = 'KITTIWAKE_STEP';
 
 export const newMark = (): string => randomUUID();
 
-/** Notes a step in a file named after its mark, so that it is found when whoever started it is gone. */
+/**
+ * Notes a step that is about to start in a file named after its mark, so that it is found when whoever started it is
+ * gone, be it in the next moment.
+ */
+export async function announceStep(pidDir: string, mark: string): Promise<void> {
+  await mkdir(pidDir, { recursive: true });
+  await writeFile(join(pidDir, mark), '');
+}
+
+/** Adds to the note which process it is: where there is no /proc, its group is all that can be found. */
 export async function noteStep(pidDir: string, mark: string, pid: number): Promise<void> {
   const startedAt = startOf(pid);
   if (startedAt === undefined) return;
-  await mkdir(pidDir, { recursive: true });
   await writeFile(join(pidDir, mark), JSON.stringify({ pid, startedAt }));
 }
 
@@ -40,7 +48,7 @@ export async function endLeftSteps(pidDir: string): Promise<number> {
   return killed;
 }
 
-/** Undefined for a note that was cut short, or of another version. */
+/** Undefined for a note of a step that was about to start, one that was cut short, or of another version. */
 function identityIn(note: string): ProcessIdentity | undefined {
   try {
     const { pid, startedAt }: Partial<ProcessIdentity> = JSON.parse(note);

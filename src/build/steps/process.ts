@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { stripVTControlCharacters } from 'node:util';
 import { endProgram, signalGroup } from '../../lib/processes.ts';
-import { forgetStep, markVariable, newMark, noteStep } from './left-steps.ts';
+import { announceStep, forgetStep, markVariable, newMark, noteStep } from './left-steps.ts';
 import type { BuildLog } from './log.ts';
 
 export interface ProcessStep {
@@ -33,6 +33,8 @@ const pipesMs = 1000;
 export async function runProcess(step: ProcessStep): Promise<number> {
   step.signal.throwIfAborted();
   const mark = newMark();
+  await announceStep(step.pidDir, mark);
+  step.signal.throwIfAborted();
   const env = { ...step.env, [markVariable]: mark };
   const child = spawn(step.command, step.args, { cwd: step.cwd, env, detached: true, stdio: 'pipe' });
   const { pid } = child;
