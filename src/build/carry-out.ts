@@ -3,7 +3,7 @@ import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BuildContext } from './context.ts';
 import { BuildFailure } from './failure.ts';
-import { type Layer, layerInFile, sourceEntries } from './layers/layer.ts';
+import { type Layer, layerBy, layerInFile, sourceEntries } from './layers/layer.ts';
 import { cachedLayer } from './layers/layer-cache.ts';
 import { madeEntries } from './layers/made-entries.ts';
 import type { AppStart, BuildPlan, Compile, MadeLayer, Pack, Prepared, Step } from './packs/pack.ts';
@@ -36,7 +36,7 @@ export async function carryOut(
   context.log.say(start.because);
   const dependencies = plan.dependencies ? [await work.layer(plan.dependencies)] : [];
   context.progress('packing the app');
-  const packed = await layerInFile(sourceEntries(app, 'app'), join(context.workDir, 'app.tar.gz'), 'app');
+  const packed = await layerBy(sourceEntries(app, 'app'), join(context.workDir, 'app.tar.gz'), 'app');
   return { layers: [...dependencies, ...start.layers, packed], start };
 }
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
 import { type BlobSource, type Descriptor, digestOf, mediaTypes } from '../../registry/index.ts';
 import { compareBytes, type SourceFolder } from '../source/source.ts';
-import { type TarEntry, tarOf } from './tar.ts';
+import { type ListedFile, type TarEntry, tarOf } from './tar.ts';
 
 /** A layer of an image: what is pushed, and the digest of its uncompressed bytes for the image's configuration. */
 export interface Layer {
@@ -22,6 +22,17 @@ export interface Layer {
 /** Pinned, with the library that is Node's own: there is no canonical gzip, and equal trees must give equal digests. */
 const gzipOptions = { level: 6 };
 const gzipAsync = promisify(gzip);
+
+/** So many bytes are packed in memory: a file takes longer than they do. */
+const inMemoryMaxBytes = 1024 * 1024;
+
+/** A layer of these entries, which goes through the new file at `path` when they are large. */
+export function layerBy(entries: readonly TarEntry[], path: string, createdBy: string): Promise<Layer> {
+  const sizeBytes = entries.reduce((sum, entry) => sum + (entry.type === 'file' ? sizeOf(entry.content) : 0), 0);
+  return sizeBytes <= inMemoryMaxBytes ? layerOf(entries, createdBy) : layerInFile(entries, path, createdBy);
+}
+
+const sizeOf = (content: Buffer | ListedFile) => (Buffer.isBuffer(content) ? content.length : content.sizeBytes);
 
 /** A layer of few bytes, in memory. */
 export async function layerOf(entries: Iterable<TarEntry>, createdBy: string): Promise<Layer> {

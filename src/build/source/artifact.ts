@@ -17,7 +17,7 @@ import {
   RegistryClientError,
 } from '../../registry/index.ts';
 import { BuildFailure } from '../failure.ts';
-import { type Layer, layerInFile, sourceEntries } from '../layers/layer.ts';
+import { type Layer, layerBy, sourceEntries } from '../layers/layer.ts';
 import { localSource } from './folder.ts';
 import type { SourceFolder, SourceLimits } from './source.ts';
 import { SourceWriter } from './writer.ts';
@@ -43,7 +43,7 @@ export async function uploadFolder(options: {
   const source = await localSource(folder);
   const temporary = await mkdtemp(join(tmpdir(), 'kittiwake-upload-'));
   try {
-    const layer = await layerInFile(sourceEntries(source, root), join(temporary, 'layer'), 'folder');
+    const layer = await layerBy(sourceEntries(source, root), join(temporary, 'layer'), 'folder');
     return await pushArtifact(layer, { host, name }, registry, signal);
   } finally {
     await rm(temporary, { recursive: true, force: true });
