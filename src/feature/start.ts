@@ -1,3 +1,4 @@
+import type { Configuration } from '../api/kind.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Client } from '../kube/client.ts';
 import type { Cache, Controller } from '../kube/reconciler.ts';
@@ -8,6 +9,8 @@ export interface SharedDeps extends FeatureDeps {
   /** What features share: the watches. */
   client: Client;
   clientFor(user: UserInfo): Client;
+  /** What kinds are configured with, at this moment; nothing unless given. */
+  config?: () => Configuration;
 }
 
 export interface RunningFeatures {

@@ -3,8 +3,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
 import { NamespaceKind } from '../api/core/namespace.ts';
 import { platformKinds } from '../api/platform.ts';
+import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { ApiError } from '../api/status.ts';
 import { type Greeting, GreetingKind, greetings } from '../feature/testing/greetings.ts';
 import { httpClient } from '../kube/http/index.ts';
@@ -24,7 +26,7 @@ const greeting = (name: string, to: string): Greeting => ({
   spec: { to },
 });
 
-test('a feature in the list has its kinds served, its admission asked and its controllers run', async (t) => {
+test('a feature in the list has its kinds served, and its admission, controllers and ConfigMaps', async (t) => {
   const dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-control-'));
   mkdirSync(join(dataDir, 'run'));
   // Linux has all of 127/8.
@@ -52,6 +54,29 @@ test('a feature in the list has its kinds served, its admission asked and its co
   assert.equal(text, 'Hello, Ada!');
   const refusal = (error: unknown) => error instanceof ApiError && error.message.includes('somebody must be greeted');
   await assert.rejects(client.create(GreetingKind, greeting('nobody', ' ')), refusal);
+
+  const service = (name: string): Service => ({
+    apiVersion: 'serving.knative.dev/v1',
+    kind: 'Service',
+    metadata: { name, namespace: 'default' },
+    spec: { template: { spec: { containers: [{ name: '', image: 'example.com/web' }] } } },
+  });
+  const timeoutOf = async (name: string) =>
+    (await client.create(ServiceKind, service(name))).spec.template?.spec?.timeoutSeconds;
+  assert.equal(await timeoutOf('before'), 300);
+  const metadata = { name: 'config-defaults', namespace: 'knative-serving' };
+  const defaults = (seconds: string): ConfigMap => ({
+    ...{ apiVersion: 'v1', kind: 'ConfigMap' as const, metadata },
+    data: { 'revision-timeout-seconds': seconds },
+  });
+  await assert.rejects(
+    client.create(ConfigMapKind, defaults('soon')),
+    /revision-timeout-seconds is "soon": expected a/,
+  );
+  await client.create(ConfigMapKind, defaults('120'));
+  for (let i = 0; (await timeoutOf(`after-${i}`)) !== 120; i++) signal.throwIfAborted();
+  const before = await client.get(ServiceKind, { name: 'before', namespace: 'default' });
+  assert.equal(before?.spec.template?.spec?.timeoutSeconds, 300, 'what is there stays as it is');
 
   const digest = `sha256:${'e'.repeat(64)}`;
   await client.create(GreetingKind, greeting('image', `example.com/web@${digest}`));

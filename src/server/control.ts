@@ -66,8 +66,9 @@ async function startParts(context: RoleContext, features: readonly Feature[], st
   const parts = { clock, metrics, registry, settings: settingsOf(config), folder };
   const substrate = await substrateOf(config).open({ ...context, ...parts, features });
   started.defer(() => substrate.stop());
-  const { client, clientFor, controllers } = substrate;
-  const running = await startFeatures(features, { client, clientFor, log, quarantine, ...parts }, controllers);
+  const { client, clientFor, controllers, config: configuration } = substrate;
+  const shared = { client, clientFor, config: configuration, log, quarantine, ...parts };
+  const running = await startFeatures(features, shared, controllers);
   started.defer(() => running.stop());
   notReady = undefined;
   started.defer(() => {

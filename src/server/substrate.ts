@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import type { Kind } from '../api/kind.ts';
+import type { Configuration, Kind } from '../api/kind.ts';
 import { platformKinds } from '../api/platform.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
 import type { Client } from '../kube/client.ts';
+import { followConfiguration } from '../kube/configuration.ts';
 import { defaultingClient } from '../kube/defaulting-client.ts';
 import { httpClient, inCluster } from '../kube/http/index.ts';
 import { install } from '../kube/install.ts';
@@ -21,6 +22,8 @@ export interface Substrate {
   clientFor(user: UserInfo): Client;
   /** What it lacks of a Kubernetes' own controllers: to be run with the features'. */
   controllers: readonly Controller[];
+  /** What kinds are configured with: the ConfigMaps of the features, at this moment. */
+  config(): Configuration;
   stop(): Promise<void>;
 }
 
@@ -45,11 +48,12 @@ const substrates = {
   },
   /** One that is there already. It does not ask our admission: defaults are filled in when objects are read. */
   cluster: {
-    async open({ config, features }) {
+    async open({ clock, config, features, log }) {
       const kinds = features.flatMap((feature) => feature.kinds);
       const client = connectToCluster(config, kinds);
       await install(client, kinds, namespacesOf(features));
-      return { client, clientFor: () => client, controllers: [], stop: () => Promise.resolve() };
+      const { current, stop } = await followConfiguration(client, namespacesOf(features), { clock, log });
+      return { client, clientFor: () => client, controllers: [], config: current, stop };
     },
     connect: (config) => Promise.resolve(connectToCluster(config)),
   },

@@ -1,7 +1,9 @@
 import { servingKinds } from '../api/platform.ts';
 import { serviceAccount } from '../api/user.ts';
 import type { Feature } from '../feature/feature.ts';
+import type { Admission } from '../kube/admission.ts';
 import { startAutoscaler } from './autoscaler/index.ts';
+import { configAdmission } from './config/admission.ts';
 import { systemNamespace } from './config/config-map.ts';
 import { servingControllers } from './index.ts';
 
@@ -11,6 +13,7 @@ export const serving: Feature = {
   user: serviceAccount('knative-serving', 'controller'),
   kinds: servingKinds,
   config: { namespace: systemNamespace },
+  admission: () => [configAdmission as Admission],
   controllers: ({ registry, settings: { domain, gatewayPort } }) =>
     servingControllers({ registry, domain, gatewayPort }),
   beside: ({ client, cache, clock, log, metrics, settings }) =>

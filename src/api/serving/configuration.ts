@@ -60,7 +60,7 @@ export const ConfigurationKind = defineKind<Configuration>({
 
   setDefaults(configuration, context) {
     configuration.spec ??= {} as ConfigurationSpec;
-    setTemplateDefaults(configuration.spec, context.old?.spec);
+    setTemplateDefaults(configuration.spec, context.old?.spec, context.config);
     setAuthorship(configuration, context);
   },
 
@@ -68,7 +68,7 @@ export const ConfigurationKind = defineKind<Configuration>({
     return [
       ...validateNoAutoscalingAnnotations(configuration.metadata.annotations),
       ...validateOwnerLabel(configuration, labels.service, 'Service'),
-      ...validateTemplate(configuration),
+      ...validateTemplate(configuration, context),
       ...(context.old ? validateNameChange(configuration.spec, context.old.spec) : []),
       ...validateAuthorship(configuration, context),
     ];

@@ -1,24 +1,67 @@
 import type { Container } from '../core/pod-spec.ts';
+import type { Configuration } from '../kind.ts';
 import type { RevisionSpec } from './revision.ts';
 
-/** What an operator may choose in the ConfigMap `config-defaults`; these are Knative's own. */
-export const revisionDefaults = {
-  timeoutSeconds: 300,
-  maxTimeoutSeconds: 600,
-  containerConcurrency: 0,
-  maxContainerConcurrency: 1000,
-  containerName: 'user-container',
-  initContainerName: 'init-container',
-} as const;
+const containerName = 'user-container';
+const initContainerName = 'init-container';
+
+/** What an operator chooses in the ConfigMap `config-defaults`. */
+export interface RevisionDefaults {
+  timeoutSeconds: number;
+  maxTimeoutSeconds: number;
+  containerConcurrency: number;
+  maxContainerConcurrency: number;
+  isZeroConcurrencyAllowed: boolean;
+  enableServiceLinks: boolean;
+}
+
+/** Those of Knative where `data` says nothing. Throws an Error that names the key when a value is not one. */
+export function parseRevisionDefaults(data: Readonly<Record<string, string>>): RevisionDefaults {
+  const whole = (key: string, fallback: number): number => {
+    const text = data[key] ?? String(fallback);
+    if (/^\d{1,9}$/.test(text)) return Number(text);
+    throw new Error(`${key} is ${JSON.stringify(text)}: expected a whole number`);
+  };
+  const isTrue = (key: string, fallback: boolean) => (data[key] ?? String(fallback)).toLowerCase() === 'true';
+  const defaults: RevisionDefaults = {
+    timeoutSeconds: whole('revision-timeout-seconds', 300),
+    maxTimeoutSeconds: whole('max-revision-timeout-seconds', 600),
+    containerConcurrency: whole('container-concurrency', 0),
+    maxContainerConcurrency: whole('container-concurrency-max-limit', 1000),
+    isZeroConcurrencyAllowed: isTrue('allow-container-concurrency-zero', true),
+    enableServiceLinks: isTrue('enable-service-links', false),
+  };
+  const { timeoutSeconds, maxTimeoutSeconds, containerConcurrency, maxContainerConcurrency } = defaults;
+  if (timeoutSeconds > maxTimeoutSeconds) {
+    throw new Error(
+      `revision-timeout-seconds is ${timeoutSeconds}: max-revision-timeout-seconds is ${maxTimeoutSeconds}`,
+    );
+  }
+  if (containerConcurrency > maxContainerConcurrency) {
+    const max = `container-concurrency-max-limit is ${maxContainerConcurrency}`;
+    throw new Error(`container-concurrency is ${containerConcurrency}: ${max}`);
+  }
+  return defaults;
+}
+
+/** What is in force: Knative's own while the ConfigMap is wrong, which it can only be where nobody refused it. */
+export function revisionDefaultsOf(config: Configuration): RevisionDefaults {
+  try {
+    return parseRevisionDefaults(config['knative-serving/config-defaults'] ?? {});
+  } catch {
+    return parseRevisionDefaults({}); // A write of something else is no place to tell of it.
+  }
+}
 
 /** Fills what a revision's spec leaves out, as Knative's webhook does; changes `spec`. */
-export function setRevisionSpecDefaults(spec: RevisionSpec): void {
-  if (!spec.timeoutSeconds) spec.timeoutSeconds = revisionDefaults.timeoutSeconds;
-  spec.containerConcurrency ??= revisionDefaults.containerConcurrency;
+export function setRevisionSpecDefaults(spec: RevisionSpec, config: Configuration): void {
+  const defaults = revisionDefaultsOf(config);
+  if (!spec.timeoutSeconds) spec.timeoutSeconds = defaults.timeoutSeconds;
+  spec.containerConcurrency ??= defaults.containerConcurrency;
   if (!Array.isArray(spec.containers)) return;
-  spec.enableServiceLinks ??= false;
-  setContainerNames(spec.containers, revisionDefaults.containerName);
-  setContainerNames(spec.initContainers ?? [], revisionDefaults.initContainerName);
+  spec.enableServiceLinks ??= defaults.enableServiceLinks;
+  setContainerNames(spec.containers, containerName);
+  setContainerNames(spec.initContainers ?? [], initContainerName);
   const writable = new Set(
     (spec.volumes ?? []).filter((v) => v.emptyDir || v.persistentVolumeClaim || v.ephemeral).map((v) => v.name),
   );

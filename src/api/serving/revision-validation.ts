@@ -1,10 +1,11 @@
 import { posix } from 'node:path';
 import type { Container, ContainerPort, Probe, Volume } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
+import type { Configuration } from '../kind.ts';
 import { dnsSubdomainFaults } from '../names.ts';
 import { buildOutputImage } from './names.ts';
 import type { RevisionSpec } from './revision.ts';
-import { revisionDefaults } from './revision-defaults.ts';
+import { type RevisionDefaults, revisionDefaultsOf } from './revision-defaults.ts';
 
 /** Ports and names that Knative's queue-proxy uses: kept free so that manifests move to a cluster unchanged. */
 const reservedPorts = new Set([8008, 8012, 8013, 8022, 9090, 9091]);
@@ -47,12 +48,16 @@ const containerFields = new Set([
 ]);
 
 /** Knative's rules for what a revision runs; with a build, the image of the serving container is the build's. */
-export function validateRevisionSpec(spec: RevisionSpec, path: string, options: { hasBuild: boolean }): FieldError[] {
+export function validateRevisionSpec(
+  spec: RevisionSpec,
+  path: string,
+  options: { hasBuild: boolean; config: Configuration },
+): FieldError[] {
   if (!spec) return [fieldRequired(`${path}.containers`, 'missing field(s)')];
   const containers = spec.containers ?? [];
   return [
     ...onlyFields(spec, podFields, path),
-    ...validateBounds(spec, path),
+    ...validateBounds(spec, path, revisionDefaultsOf(options.config)),
     ...validateVolumes(spec, path),
     ...(containers.length === 0 ? [fieldRequired(`${path}.containers`, 'missing field(s)')] : []),
     ...validatePortCount(containers, path),
@@ -78,18 +83,18 @@ function validateServiceAccountName(name: string | undefined, field: string): Fi
   }));
 }
 
-function validateBounds(spec: RevisionSpec, path: string): FieldError[] {
+function validateBounds(spec: RevisionSpec, path: string, defaults: RevisionDefaults): FieldError[] {
   const errors: FieldError[] = [];
-  const bounded = (field: keyof RevisionSpec, max: number) => {
+  const bounded = (field: keyof RevisionSpec, max: number, min = 0) => {
     const value = spec[field];
-    if (typeof value === 'number' && (value < 0 || value > max)) {
-      errors.push(fieldInvalid(`${path}.${field}`, value, `expected 0 <= ${value} <= ${max}`));
+    if (typeof value === 'number' && (value < min || value > max)) {
+      errors.push(fieldInvalid(`${path}.${field}`, value, `expected ${min} <= ${value} <= ${max}`));
     }
   };
-  bounded('timeoutSeconds', revisionDefaults.maxTimeoutSeconds);
-  bounded('responseStartTimeoutSeconds', spec.timeoutSeconds ?? revisionDefaults.maxTimeoutSeconds);
-  bounded('idleTimeoutSeconds', spec.timeoutSeconds ?? revisionDefaults.maxTimeoutSeconds);
-  bounded('containerConcurrency', revisionDefaults.maxContainerConcurrency);
+  bounded('timeoutSeconds', defaults.maxTimeoutSeconds);
+  bounded('responseStartTimeoutSeconds', spec.timeoutSeconds ?? defaults.maxTimeoutSeconds);
+  bounded('idleTimeoutSeconds', spec.timeoutSeconds ?? defaults.maxTimeoutSeconds);
+  bounded('containerConcurrency', defaults.maxContainerConcurrency, defaults.isZeroConcurrencyAllowed ? 0 : 1);
   return errors;
 }
 

@@ -93,17 +93,19 @@ export const RevisionKind = defineKind<Revision>({
     { name: 'Desired Replicas', type: 'integer', jsonPath: '.status.desiredReplicas' },
   ],
 
-  setDefaults(revision, { old }) {
+  setDefaults(revision, { old, config }) {
     // An existing revision is immutable: defaults that changed since must not change it.
-    if (old === undefined && revision.spec) setRevisionSpecDefaults(revision.spec);
+    if (old === undefined && revision.spec) setRevisionSpecDefaults(revision.spec, config);
   },
 
-  validate(revision, { old }) {
+  validate(revision, { old, config }) {
     const errors: FieldError[] = [
       ...validateAutoscalingAnnotations(revision.metadata.annotations, 'metadata.annotations'),
       ...validateOwnerLabel(revision, labels.configuration, 'Configuration'),
     ];
-    if (old === undefined) return [...errors, ...validateRevisionSpec(revision.spec, 'spec', { hasBuild: false })];
+    if (old === undefined) {
+      return [...errors, ...validateRevisionSpec(revision.spec, 'spec', { hasBuild: false, config })];
+    }
     if (!sameJson(old.spec, revision.spec)) {
       errors.push(
         fieldForbidden('spec', 'Immutable fields changed: a revision never changes, update its Configuration instead'),

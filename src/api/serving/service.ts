@@ -58,7 +58,7 @@ export const ServiceKind = defineKind<Service>({
 
   setDefaults(service, context) {
     service.spec ??= {} as ServiceSpec;
-    setTemplateDefaults(service.spec, context.old?.spec);
+    setTemplateDefaults(service.spec, context.old?.spec, context.config);
     service.spec.traffic = setTrafficDefaults(service.spec.traffic, true);
     setAuthorship(service, context);
   },
@@ -67,7 +67,7 @@ export const ServiceKind = defineKind<Service>({
     return [
       ...validateNoAutoscalingAnnotations(service.metadata.annotations),
       ...validateWholeSeconds(service.metadata.annotations, annotations.rolloutDuration, 'metadata.annotations'),
-      ...validateTemplate(service),
+      ...validateTemplate(service, context),
       ...validateTraffic(service.spec.traffic ?? [], 'spec.traffic', true),
       ...(context.old ? validateNameChange(service.spec, context.old.spec) : []),
       ...validateAuthorship(service, context),

@@ -1,6 +1,7 @@
 import { sameJson } from '../../lib/same-json.ts';
 import { type BuildSpec, validateBuildSpec } from '../build/build.ts';
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
+import type { Configuration, KindContext } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { dnsLabel1035Rule, isDnsLabel1035 } from '../names.ts';
 import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
@@ -48,23 +49,31 @@ export function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined)
   if (container?.image?.startsWith(builtImagePrefix)) container.image = buildOutputImage;
 }
 
-export function setTemplateDefaults(spec: TemplateHolder, old: TemplateHolder | undefined): void {
+export function setTemplateDefaults(
+  spec: TemplateHolder,
+  old: TemplateHolder | undefined,
+  config: Configuration,
+): void {
   keepBuild(spec, old);
   const name = spec.template?.metadata?.name;
   // A named revision that keeps its name must stay the same: new defaults would look like a change of it.
   if (name && name === old?.template?.metadata?.name) return;
-  if (spec.template?.spec) setRevisionSpecDefaults(spec.template.spec);
+  if (spec.template?.spec) setRevisionSpecDefaults(spec.template.spec, config);
 }
 
 /** Knative's rules for the name and `spec.template` of `owner`, and those of `spec.build`. */
-export function validateTemplate(owner: KubeObject & { spec: TemplateHolder }): FieldError[] {
+export function validateTemplate(
+  owner: KubeObject & { spec: TemplateHolder },
+  { config }: Pick<KindContext, 'config'>,
+): FieldError[] {
   const { build, template } = owner.spec;
   const path = 'spec.template';
   const metadata = template?.metadata;
+  const revision = template?.spec ?? { containers: [] };
   return [
     ...validateObjectName(owner),
     ...(build ? validateBuildSpec(build, 'spec.build') : []),
-    ...validateRevisionSpec(template?.spec ?? { containers: [] }, `${path}.spec`, { hasBuild: Boolean(build) }),
+    ...validateRevisionSpec(revision, `${path}.spec`, { hasBuild: Boolean(build), config }),
     ...validateAutoscalingAnnotations(metadata?.annotations, `${path}.metadata.annotations`),
     ...validateWholeSeconds(metadata?.annotations, annotations.progressDeadline, `${path}.metadata.annotations`),
     ...validateRevisionName(owner, metadata, `${path}.metadata`),

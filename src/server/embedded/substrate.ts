@@ -1,12 +1,14 @@
 /** The embedded Kubernetes: API server, node agent and workload controllers in this process. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { noConfiguration } from '../../api/kind.ts';
 import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
 import { controllerManagerUser } from '../../cluster/workloads/users.ts';
 import type { Admission } from '../../kube/admission.ts';
+import { type FollowedConfiguration, followConfiguration } from '../../kube/configuration.ts';
 import { loopback } from '../../observe/listen.ts';
 import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrate.ts';
 
@@ -22,6 +24,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   const { clock, config, features, folder, log, metrics, quarantine, registry, settings, sockets } = options;
   const { bindAddress, dataDir, ports } = config;
   let plugins: readonly Admission[] = [];
+  let configuration: FollowedConfiguration | undefined;
   const api = await openApiServer({
     dataDir,
     clock,
@@ -30,12 +33,15 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     kinds: features.flatMap((feature) => feature.kinds),
     namespaces: namespacesOf(features),
     admission: () => plugins,
+    config: () => configuration?.current() ?? noConfiguration,
     podLogs: { read: (pod, selection) => node.podLogs.read(pod, selection) },
   });
   plugins = features.flatMap(({ admission, user }) => {
     const client = api.clientFor(user);
     return admission?.({ client: () => client, settings }) ?? [];
   });
+  const followed = await followConfiguration(api.client, namespacesOf(features), { clock, log });
+  configuration = followed;
   const nodeDir = folder('node');
   const node = await startNodeAgent({
     client: api.clientFor(nodeUser(nodeName)),
@@ -54,7 +60,9 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     client: api.clientFor(controllerManagerUser),
     clientFor: api.clientFor,
     controllers: workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
+    config: followed.current,
     async stop() {
+      await followed.stop();
       await node.stop({ stopPods: true });
       await api.stop();
     },

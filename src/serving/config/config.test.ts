@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConfigMap } from '../../api/core/config-map.ts';
+import type { FieldError } from '../../api/field-error.ts';
+import type { AdmissionRequest } from '../../kube/admission.ts';
 import type { Cache } from '../../kube/reconciler.ts';
 import { silentLogger } from '../../observe/log.ts';
+import { configAdmission } from './admission.ts';
 import { autoscalerConfigReader, parseAutoscalerConfig } from './autoscaler.ts';
 import { domainFor, parseDomainConfig } from './domain.ts';
 
@@ -54,6 +57,29 @@ test('an invalid ConfigMap leaves the last good one in force', () => {
   assert.equal(read(cache, silentLogger).stableWindowMs, 20_000);
   stored = undefined;
   assert.equal(read(cache, silentLogger).stableWindowMs, 60_000);
+});
+
+test('a ConfigMap of the operator that cannot mean what it says is refused, but may go', () => {
+  const errorsOf = (name: string, data: Record<string, string>, more: Partial<AdmissionRequest<ConfigMap>> = {}) => {
+    const object: ConfigMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data };
+    const request = { operation: 'UPDATE' as const, namespace: 'knative-serving', object, ...more };
+    return configAdmission.validate?.(request as AdmissionRequest<ConfigMap>);
+  };
+  const wrong: [name: string, data: Record<string, string>][] = [
+    ['config-autoscaler', { 'stable-window': '5s' }],
+    ['config-gc', { 'min-non-active-revisions': 'some' }],
+    ['config-domain', { 'a.b': 'selector: 7' }],
+    ['config-defaults', { 'container-concurrency': 'two' }],
+  ];
+  for (const [name, data] of wrong) {
+    assert.deepEqual(errorsOf(name, {}), []);
+    const [error, ...others] = (errorsOf(name, data) ?? []) as FieldError[];
+    assert.match(error?.message ?? '', new RegExp(Object.keys(data)[0] ?? ''), name);
+    assert.deepEqual(others, []);
+    assert.deepEqual(errorsOf(name, data, { operation: 'DELETE' }), []);
+    assert.deepEqual(errorsOf(name, data, { namespace: 'default' }), []);
+  }
+  assert.deepEqual(errorsOf('config-else', { anything: 'at all' }), []);
 });
 
 test('a Route is under the domain whose labels it has most of', () => {
