@@ -9,11 +9,11 @@ import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-aut
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { conditionSet } from '../../kube/conditions.ts';
-import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Cache, type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
+import { ensureChild } from '../ensure-child.ts';
 import type { DigestResolver } from './digest-queue.ts';
 import { hastenPods } from './hasten-pods.ts';
 import { deploymentCondition, diagnose } from './health.ts';
@@ -96,13 +96,14 @@ async function recordRouting(run: RevisionRun, context: ReconcileContext): Promi
   run.object = await context.client.patch(RevisionKind, keyOf(revision), { type: 'merge', patch });
 }
 
+const child = { condition: 'ResourcesAvailable' } as const;
+
 async function ensureDeployment(run: RevisionRun, context: ReconcileContext, config: AutoscalerConfig): Promise<void> {
   const { object: revision, status } = run;
   const scale = firstScaleOf(revision.metadata.annotations, config);
   const pinned: Revision = { ...revision, status };
-  const deployment = await owning('Deployment', run, () =>
-    ensure(context, DeploymentKind, makeDeployment(pinned, scale), { owner: revision, update: keepReplicas }),
-  );
+  const desired = makeDeployment(pinned, scale);
+  const deployment = await ensureChild(run, context, DeploymentKind, desired, { ...child, update: keepReplicas });
   run.deployment = deployment;
   if (deployment.status === undefined || deployment.status.observedGeneration === undefined) {
     run.conditions.markUnknown('ResourcesAvailable', 'Deploying', '');
@@ -128,13 +129,11 @@ function keepReplicas(current: Deployment, desired: Deployment): Deployment {
 
 async function ensureService(run: RevisionRun, context: ReconcileContext): Promise<void> {
   const { object: revision } = run;
-  const { metadata } = await owning('Service', run, () =>
-    ensure(context, CoreServiceKind, makeService(revision), {
-      owner: revision,
-      // Selector and port follow from the uid and the immutable spec; addresses are the server's.
-      update: (current) => current,
-    }),
-  );
+  const { metadata } = await ensureChild(run, context, CoreServiceKind, makeService(revision), {
+    ...child,
+    // Selector and port follow from the uid and the immutable spec; addresses are the server's.
+    update: (current) => current,
+  });
   // It had another name before Ingresses named it.
   const former = context.cache
     .ownedBy(CoreServiceKind, revision)
@@ -168,9 +167,7 @@ function examinePods(run: RevisionRun, context: ReconcileContext): void {
 async function ensureAutoscaler(run: RevisionRun, context: ReconcileContext): Promise<void> {
   const { object: revision } = run;
   const desired = makePodAutoscaler(revision, reachabilityOf(revision));
-  const autoscaler = await owning('PodAutoscaler', run, () =>
-    ensure(context, PodAutoscalerKind, desired, { owner: revision, update: replaceScaling }),
-  );
+  const autoscaler = await ensureChild(run, context, PodAutoscalerKind, desired, { ...child, update: replaceScaling });
   reportAutoscaler(run, autoscaler);
 }
 
@@ -179,21 +176,6 @@ const replaceScaling = (current: PodAutoscaler, desired: PodAutoscaler): PodAuto
   metadata: { ...current.metadata, annotations: { ...current.metadata.annotations, ...desired.metadata.annotations } },
   spec: desired.spec,
 });
-
-async function owning<T>(kind: string, run: RevisionRun, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof NotOwnedError) {
-      run.conditions.markFalse(
-        'ResourcesAvailable',
-        'NotOwned',
-        `There is an existing ${kind} that we do not own: ${error.message}`,
-      );
-    }
-    throw error;
-  }
-}
 
 const sendsTo = (route: Route, name: string): boolean =>
   [...(route.status?.traffic ?? []), ...(route.spec.traffic ?? [])].some((target) => target.revisionName === name);

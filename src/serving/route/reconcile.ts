@@ -6,11 +6,11 @@ import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { conditionSet } from '../../kube/conditions.ts';
-import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Phase, type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Cache, type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { configWatch } from '../config/config-map.ts';
 import { type DomainConfig, domainConfigName, domainConfigReader } from '../config/domain.ts';
+import { ensureChild } from '../ensure-child.ts';
 import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { hostsOf, internalUrlOf, urlOf } from './domains.ts';
@@ -93,9 +93,11 @@ async function ensurePlaceholders(run: RouteRun, context: ReconcileContext): Pro
   const wanted = new Set(placeholderNames(route));
   for (const tag of placeholderTags(route)) {
     const desired = makePlaceholderService(route, tag);
-    await owning(`placeholder Service "${desired.metadata.name}"`, run, () =>
-      ensure(context, CoreServiceKind, desired, { owner: route, update: replaceMetadata }),
-    );
+    await ensureChild(run, context, CoreServiceKind, desired, {
+      condition: 'IngressReady',
+      what: 'placeholder Service',
+      update: replaceMetadata,
+    });
   }
   for (const service of context.cache.ownedBy(CoreServiceKind, route)) {
     if (!wanted.has(service.metadata.name)) await context.client.delete(CoreServiceKind, keyOf(service));
@@ -109,17 +111,6 @@ const placeholderTags = ({ spec }: Route) => [
 
 const placeholderNames = (route: Route) => placeholderTags(route).map((tag) => placeholderName(route, tag));
 
-async function owning<T>(what: string, run: RouteRun, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof NotOwnedError) {
-      run.conditions.markFalse('IngressReady', 'NotOwned', `There is an existing ${what} that we do not own.`);
-    }
-    throw error;
-  }
-}
-
 const replaceMetadata = (current: CoreService, desired: CoreService): CoreService => ({
   ...current,
   metadata: exactMetadata(current, desired),
@@ -127,13 +118,12 @@ const replaceMetadata = (current: CoreService, desired: CoreService): CoreServic
 
 async function ensureIngress(run: RouteRun, context: ReconcileContext): Promise<void> {
   const { object: route, targets, domains } = run;
-  const make = (assigned: ResolvedTarget[]) => {
-    const desired = makeIngress(route, assigned, domains);
-    return owning(`Ingress "${desired.metadata.name}"`, run, () =>
-      ensure(context, IngressKind, desired, { owner: route, update: replaceIngress }),
-    );
-  };
-  const ingress = targets ? await make(targets) : context.cache.get(IngressKind, keyOf(route));
+  const ingress = targets
+    ? await ensureChild(run, context, IngressKind, makeIngress(route, targets, domains), {
+        condition: 'IngressReady',
+        update: replaceIngress,
+      })
+    : context.cache.get(IngressKind, keyOf(route));
   const ready = ingress && readyConditionOf(ingress);
   if (!ingress || !ready || ingress.status?.observedGeneration !== ingress.metadata.generation) {
     run.conditions.markUnknown('IngressReady', 'IngressNotConfigured', 'Ingress has not yet been reconciled.');

@@ -5,11 +5,11 @@ import { type Route, RouteKind } from '../../api/serving/route.ts';
 import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
 import { conditionSet } from '../../kube/conditions.ts';
-import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { setOrDrop } from '../../lib/set-or-drop.ts';
+import { ensureChild } from '../ensure-child.ts';
 import { exactMetadata } from '../exact-metadata.ts';
 import { readyConditionOf } from '../ready.ts';
 import { makeConfiguration, makeRoute } from './resources.ts';
@@ -42,30 +42,20 @@ const ownName = ({ metadata }: Service) => [metadata.name];
 
 async function ensureConfiguration(run: ServiceRun, context: ReconcileContext): Promise<void> {
   const { object: service } = run;
-  run.configuration = await owning('Configuration', run, () =>
-    ensure(context, ConfigurationKind, makeConfiguration(service), { owner: service, update: replace }),
-  );
+  run.configuration = await ensureChild(run, context, ConfigurationKind, makeConfiguration(service), {
+    condition: 'ConfigurationsReady',
+    update: replace,
+  });
   reportConfiguration(run, run.configuration);
 }
 
 async function ensureRoute(run: ServiceRun, context: ReconcileContext): Promise<void> {
   const { object: service } = run;
-  const route = await owning('Route', run, () =>
-    ensure(context, RouteKind, makeRoute(service), { owner: service, update: replace }),
-  );
+  const route = await ensureChild(run, context, RouteKind, makeRoute(service), {
+    condition: 'RoutesReady',
+    update: replace,
+  });
   reportRoute(run, route);
-}
-
-async function owning<T>(child: 'Configuration' | 'Route', run: ServiceRun, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof NotOwnedError) {
-      const message = `There is an existing ${child} "${run.object.metadata.name}" that we do not own.`;
-      run.conditions.markFalse(`${child}sReady`, 'NotOwned', message);
-    }
-    throw error;
-  }
 }
 
 /** The child's spec, labels and annotations are the Service's, whatever was edited there. */
