@@ -41,6 +41,12 @@ export class ApiError extends Error {
   }
 }
 
+/** The error that a Status tells of. Throws TypeError when `status` is not one. */
+export function apiErrorOf(status: Status, code = status?.code ?? 500): ApiError {
+  if (status?.kind !== 'Status') throw new TypeError('not a Status');
+  return new ApiError(code, status.reason ?? 'Unknown', status.message ?? `status ${code}`, status.details ?? {});
+}
+
 interface Named {
   group: string;
   plural: string;

@@ -1,6 +1,6 @@
 import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import type { Key, KubeObject } from '../../api/meta.ts';
-import { ApiError, isNotFound } from '../../api/status.ts';
+import { ApiError, apiErrorOf, isNotFound, type Status } from '../../api/status.ts';
 import type {
   Client,
   DeleteOptions,
@@ -111,10 +111,7 @@ async function* watch<T extends KubeObject>(
 }
 
 function watchEvent<T extends KubeObject>({ type, object }: ServedEvent): WatchEvent<T> {
-  if (type === 'ERROR') {
-    const { code = 500, reason = 'InternalError', message = '', details } = object as ReturnType<ApiError['toStatus']>;
-    throw new ApiError(code, reason, message, details);
-  }
+  if (type === 'ERROR') throw apiErrorOf(object as Status);
   const known = object as T;
   if (type !== 'BOOKMARK') return { type, object: known };
   const { resourceVersion = '', annotations } = known.metadata;

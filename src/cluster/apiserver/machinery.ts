@@ -3,7 +3,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { KittiwakeError } from '../../lib/errors.ts';
+import { KittiwakeError, messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredObject } from '../store/stored-object.ts';
@@ -48,14 +48,22 @@ const reasons: Partial<Record<string, string>> = {
   OBJECT_TOO_LARGE: 'RequestEntityTooLarge',
 };
 
-/** The store's own failures as the API says them; others pass as they are. */
-export function asApiError(error: unknown): unknown {
-  if (!(error instanceof KittiwakeError)) return error;
+/** What a failure is to clients: an ApiError, a catalogued error in the API's words, or else an InternalError. */
+export function asApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (!(error instanceof KittiwakeError)) {
+    return new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more', {
+      causes: [{ message: messageOf(error) }],
+    });
+  }
   const details = error.code === 'STORE_BUSY' ? { retryAfterSeconds: 1 } : {};
   const status = new ApiError(error.status, reasons[error.code] ?? 'InternalError', error.message, details);
   status.cause = error;
   return status;
 }
+
+/** What nobody foresaw stays what it is until it reaches a client: on the way there it is logged. */
+const ofStore = (error: unknown): unknown => (error instanceof KittiwakeError ? asApiError(error) : error);
 
 /** Writes the object, now, and resolves when it is on disk. */
 export async function putOnDisk(store: Store, table: Table, key: string, converted: Converted): Promise<StoredObject> {
@@ -65,7 +73,7 @@ export async function putOnDisk(store: Store, table: Table, key: string, convert
     await durable;
     return stored;
   } catch (error) {
-    throw asApiError(error);
+    throw ofStore(error);
   }
 }
 
@@ -74,6 +82,6 @@ export async function onDisk(durable: Promise<void>): Promise<void> {
   try {
     await durable;
   } catch (error) {
-    throw asApiError(error);
+    throw ofStore(error);
   }
 }

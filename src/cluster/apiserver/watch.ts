@@ -2,7 +2,7 @@ import { parseKeyText } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { StoredObject } from '../store/stored-object.ts';
 import type { StoreEvent, Table } from '../store/table.ts';
-import { type Machinery, storeKey, storePrefix } from './machinery.ts';
+import { asApiError, type Machinery, storeKey, storePrefix } from './machinery.ts';
 import { compileSelectors, parseRevision } from './read.ts';
 import type { ServedEvent, WatchRequest, WatchStream } from './resources.ts';
 import { bookmark, errorEvent, expiredError, initialEvent, objectEvent } from './served-event.ts';
@@ -124,7 +124,7 @@ class Watcher implements WatchStream, AsyncIterator<readonly ServedEvent[]> {
       return work();
     } catch (error) {
       this.#machinery.log.error({ err: error, resource: this.#table.name }, 'a watch failed over an event');
-      this.#fail(new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more'));
+      this.#fail(asApiError(error));
       return undefined;
     }
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { ApiError, type Status } from '../../api/status.ts';
+import { ApiError, apiErrorOf, type Status } from '../../api/status.ts';
 import { type KittiwakeError, messageOf } from '../../lib/errors.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { kubeErrors } from '../errors.ts';
@@ -175,10 +175,4 @@ async function errorOf(response: IncomingMessage): Promise<ApiError> {
     // Not a Status: a proxy's page, say. Its text is the best message there is.
     return new ApiError(code, 'Unknown', text.slice(0, 1024).trim() || `the server answered ${code}`);
   }
-}
-
-/** The error that a Status tells of. Throws TypeError when `status` is not one. */
-export function apiErrorOf(status: Status, code = status?.code ?? 500): ApiError {
-  if (status?.kind !== 'Status') throw new TypeError('not a Status');
-  return new ApiError(code, status.reason ?? 'Unknown', status.message ?? `status ${code}`, status.details ?? {});
 }

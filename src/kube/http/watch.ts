@@ -1,10 +1,10 @@
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { ApiError, type Status } from '../../api/status.ts';
+import { ApiError, apiErrorOf, type Status } from '../../api/status.ts';
 import type { ListResult, WatchEvent, WatchOptions } from '../client.ts';
 import { lines } from './lines.ts';
 import { collectionPath, withQuery } from './paths.ts';
-import { apiErrorOf, type Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 /** A watch is asked anew after five to ten minutes, as client-go does: a connection that died unseen does not stay. */
 const timeoutMinSeconds = 300;

@@ -4,8 +4,6 @@ import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
-import { ApiError } from '../../../api/status.ts';
-import { messageOf } from '../../../lib/errors.ts';
 import { toYaml } from '../../../lib/yaml.ts';
 import { asApiError } from '../machinery.ts';
 import { type Exchange, isGone } from './exchange.ts';
@@ -129,23 +127,15 @@ function asCompressed(headers: Headers): void {
   headers.vary = headers.vary ? `${headers.vary}, Accept-Encoding` : 'Accept-Encoding';
 }
 
-/** Answers with the Status of what went wrong; anything but an ApiError or a catalogued error is an InternalError. */
+/** Answers with the Status of what went wrong. */
 export function sendError(exchange: Exchange, error: unknown): Promise<void> {
-  const failure = failureOf(error);
+  const failure = asApiError(error);
   const status = failure.toStatus();
   const retryAfter = status.details?.retryAfterSeconds;
   const headers = retryAfter === undefined ? {} : { 'retry-after': `${retryAfter}` };
   return sendText(exchange, `${JSON.stringify(status)}\n`, {
     code: failure.code,
     headers: { 'content-type': 'application/json', ...headers },
-  });
-}
-
-function failureOf(error: unknown): ApiError {
-  const known = asApiError(error);
-  if (known instanceof ApiError) return known;
-  return new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more', {
-    causes: [{ message: messageOf(error) }],
   });
 }
 
@@ -193,11 +183,13 @@ function warningHeaders(warnings: readonly string[]): string[] {
 }
 
 /** Tells why, on a connection that was to be upgraded, and ends it. */
-export function refuseUpgrade(error: ApiError, socket: TLSSocket, { requestMs }: Limits): void {
-  const body = `${JSON.stringify(error.toStatus())}\n`;
+export function refuseUpgrade(error: unknown, socket: TLSSocket, { requestMs }: Limits): void {
+  const failure = asApiError(error);
+  const { code } = failure;
+  const body = `${JSON.stringify(failure.toStatus())}\n`;
   socket.setTimeout(requestMs, () => socket.destroy());
   socket.end(
-    `HTTP/1.1 ${error.code} ${STATUS_CODES[error.code]}\r\nContent-Type: application/json\r\nConnection: close\r\n` +
+    `HTTP/1.1 ${code} ${STATUS_CODES[code]}\r\nContent-Type: application/json\r\nConnection: close\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     () => socket.destroy(),
   );

@@ -69,7 +69,7 @@ export class Door {
       if (socket.destroyed) return; // The client has broken off, or the server stops.
       if (!(error instanceof ApiError)) log.error({ err: error, path: request.url }, 'an upgraded connection failed');
       if (socket.bytesWritten > before) socket.destroy();
-      else refuseUpgrade(error instanceof ApiError ? error : internalError(), socket, limits);
+      else refuseUpgrade(error, socket, limits);
     });
   }
 
@@ -195,9 +195,6 @@ export class Door {
 }
 
 const unauthorized = () => new ApiError(401, 'Unauthorized', 'Unauthorized');
-
-const internalError = () =>
-  new ApiError(500, 'InternalError', 'Internal error occurred: the log of the API server says more');
 
 const tooMany = (what: string) =>
   new ApiError(429, 'TooManyRequests', `the server is at ${what}, which is all it serves at once: try again later`, {
