@@ -172,6 +172,18 @@ test('kinds with living conditions are reconciled in phases, and conditions keep
   );
 });
 
+test('our JSON files are read and written in one way', () => {
+  const byHand = /JSON\.parse\((await )?readFile|\breplaceFile(Async)?\([^;]*JSON\.stringify/;
+  const product = sources.filter((file) => file.startsWith('src/') && !isTest(file) && byHand.test(read(file)));
+  assert.deepEqual(product, [
+    'src/build/caches.ts',
+    'src/build/packs/node/package-manager.ts',
+    // One that is there and damaged is not taken for none.
+    'src/eventing/broker/known.ts',
+    'src/lib/json-file.ts',
+  ]);
+});
+
 test('what builds is not even loaded by the control process: it cannot pack, whatever comes', () => {
   const building = /^src\/build\/(build-image|packs\/|layers\/|source\/)/;
   assert.deepEqual(

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { replaceFile } from '../lib/durable.ts';
+import { writeJsonFile } from '../lib/json-file.ts';
 import { holderOf } from './holder.ts';
 import { readOwnFile } from './own-file.ts';
 
@@ -20,7 +20,7 @@ export interface Addresses {
 const fileOf = (dataDir: string) => join(dataDir, 'run', 'addresses.json');
 
 export function writeAddresses(dataDir: string, addresses: Addresses): void {
-  replaceFile(fileOf(dataDir), JSON.stringify(addresses, undefined, 2), { mustLast: false });
+  writeJsonFile(fileOf(dataDir), addresses, { mustLast: false });
 }
 
 export function removeAddresses(dataDir: string): void {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { makeFolder, replaceFile } from '../lib/durable.ts';
+import { makeFolder } from '../lib/durable.ts';
+import { readJsonFile, writeJsonFile } from '../lib/json-file.ts';
 import { type RoleName, roleNames } from './roles.ts';
 
 /** One piece of work that ended its role's process twice, and is left alone since. */
@@ -24,8 +25,7 @@ const fileOf = (dataDir: string, role: RoleName, name: string) =>
 
 export function setAside(dataDir: string, entry: SetAside): void {
   makeFolder(folderOf(dataDir, entry.role));
-  const text = `${JSON.stringify(entry, undefined, 2)}\n`;
-  replaceFile(fileOf(dataDir, entry.role, entry.name), text, { mode: 0o600 });
+  writeJsonFile(fileOf(dataDir, entry.role, entry.name), entry, { mode: 0o600 });
 }
 
 /** What is set aside, the oldest first; of one role, or of all. A file that cannot be read as an entry is none. */
@@ -54,11 +54,7 @@ function filesIn(folder: string): string[] {
 }
 
 function entryOf(file: string): SetAside | undefined {
-  try {
-    const entry: Partial<SetAside> | null = JSON.parse(readFileSync(file, 'utf8'));
-    if (typeof entry?.name !== 'string' || typeof entry.role !== 'string') return undefined;
-    return { reason: '', times: 2, since: '', ...entry } as SetAside;
-  } catch {
-    return undefined; // Removed meanwhile, or not written by us.
-  }
+  const entry = readJsonFile(file) as Partial<SetAside> | null | undefined;
+  if (typeof entry?.name !== 'string' || typeof entry.role !== 'string') return undefined;
+  return { reason: '', times: 2, since: '', ...entry } as SetAside;
 }

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { replaceFile } from '../lib/durable.ts';
+import { readJsonFile, writeJsonFile } from '../lib/json-file.ts';
 import type { RoleName } from './roles.ts';
 
 /** One time that a role's process ended by itself, or was ended because it did not answer. */
@@ -20,15 +19,11 @@ const fileOf = (dataDir: string) => join(dataDir, 'run', 'restarts.json');
 /** Remembers a restart, for `kittiwake status`; the newest are kept. */
 export function recordRestart(dataDir: string, restart: Restart): void {
   const kept = [...listRestarts(dataDir), restart].slice(-keptCountMax);
-  replaceFile(fileOf(dataDir), JSON.stringify(kept), { mode: 0o600 });
+  writeJsonFile(fileOf(dataDir), kept, { mode: 0o600 });
 }
 
 /** The last restarts, the newest last. */
 export function listRestarts(dataDir: string): Restart[] {
-  try {
-    const found: unknown = JSON.parse(readFileSync(fileOf(dataDir), 'utf8'));
-    return Array.isArray(found) ? found : [];
-  } catch {
-    return []; // None yet.
-  }
+  const found = readJsonFile(fileOf(dataDir));
+  return Array.isArray(found) ? found : [];
 }

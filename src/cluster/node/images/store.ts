@@ -1,13 +1,14 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream, existsSync, renameSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { bootId } from '../../../lib/boot-id.ts';
 import type { Clock } from '../../../lib/clock.ts';
-import { replaceFileAsync, syncFolderAsync } from '../../../lib/durable.ts';
+import { syncFolderAsync } from '../../../lib/durable.ts';
 import { messageOf } from '../../../lib/errors.ts';
+import { readJsonFileAsync, writeJsonFileAsync } from '../../../lib/json-file.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { digestOf, parseDigest } from '../../../registry/digest.ts';
 import { parseImageConfig, type ReadImageConfig } from '../../../registry/image-config.ts';
@@ -171,7 +172,7 @@ export class ImageStore {
     await mkdir(join(dir, 'layers'), { recursive: true });
     for (const name of await readdir(join(dir, 'layers'))) {
       const folder = join(dir, 'layers', name);
-      const layer = readStoredLayer(await readJson(join(folder, 'layer.json')), name);
+      const layer = readStoredLayer(await readJsonFileAsync(join(folder, 'layer.json')), name);
       const isSynced = layer !== undefined && existsSync(join(folder, syncedMark));
       if (layer && (isSynced || layer.bootId === bootId())) {
         const { bootId: _, ...stored } = layer;
@@ -184,7 +185,7 @@ export class ImageStore {
     }
     for (const name of await readdir(dir)) {
       if (!name.endsWith('.json')) continue;
-      const stored = readStoredImage(await readJson(join(dir, name)), name.slice(0, -'.json'.length));
+      const stored = readStoredImage(await readJsonFileAsync(join(dir, name)), name.slice(0, -'.json'.length));
       const layers = stored?.layers.map((digest) => this.#layers.get(digest)) ?? [undefined];
       if (stored && layers.every((layer) => layer !== undefined)) {
         const { digest, config } = stored;
@@ -215,7 +216,7 @@ export class ImageStore {
       const layers = await this.#allLayers(reference, descriptors, diffIds);
       const image: Image = { digest, config: configOf(oci), layers };
       const stored: StoredImage = { digest, config: image.config, layers: layers.map((layer) => layer.digest) };
-      await replaceFileAsync(join(dir, `${hexOf(digest)}.json`), JSON.stringify(stored), { mustLast: false });
+      await writeJsonFileAsync(join(dir, `${hexOf(digest)}.json`), stored, { mustLast: false });
       this.#images.set(digest, { image, lastUsedMs: clock.now() });
       return image;
     } finally {
@@ -305,7 +306,7 @@ export class ImageStore {
       await rm(blobPath);
       const stored = { digest, ...unpacked };
       const record: StoredLayer = { ...stored, bootId: bootId() };
-      await replaceFileAsync(join(work, 'layer.json'), JSON.stringify(record), { mustLast: false });
+      await writeJsonFileAsync(join(work, 'layer.json'), record, { mustLast: false });
       await files.remove(place);
       await rename(work, place);
       const layer: UnpackedLayer = { ...stored, path: join(place, 'root') };
@@ -387,12 +388,4 @@ function hexOf(digest: string): string {
   const parsed = parseDigest(digest);
   if (!parsed) throw new Error(`${JSON.stringify(digest)} is not a digest`);
   return parsed.hex;
-}
-
-async function readJson(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8'));
-  } catch {
-    return undefined; // Half written, or not there: the caller starts afresh.
-  }
 }

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { replaceFile } from '../../../../lib/durable.ts';
+import { readJsonFile, writeJsonFile } from '../../../../lib/json-file.ts';
 import { startFromStat, startOf } from '../../../../lib/process-identity.ts';
 import { parseDigest } from '../../../../registry/digest.ts';
 import type { ContainerId, PortMap } from '../../driver.ts';
@@ -39,7 +39,7 @@ export function writeRecord(podDir: string, record: ContainerRecord): void {
   rmSync(pidPath(podDir, record.id), { force: true });
   // Secrets may be in the environment: for the owner only. It need not last: a machine that goes down ends the
   // processes too, and what is found after that, torn, old or not at all, is of another boot or is no record.
-  replaceFile(recordPath(podDir, record.id.container), JSON.stringify(record), { mode: 0o600, mustLast: false });
+  writeJsonFile(recordPath(podDir, record.id.container), record, { mode: 0o600, mustLast: false });
 }
 
 /**
@@ -47,12 +47,8 @@ export function writeRecord(podDir: string, record: ContainerRecord): void {
  * was half written, or damaged. Then nothing can be adopted by it.
  */
 export function readRecord(podDir: string, podUid: string, container: string): ContainerRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(recordPath(podDir, container), 'utf8'));
-    return isRecord(value) && value.id.podUid === podUid && value.id.container === container ? value : undefined;
-  } catch {
-    return undefined; // Not there, or no JSON.
-  }
+  const value = readJsonFile(recordPath(podDir, container));
+  return isRecord(value) && value.id.podUid === podUid && value.id.container === container ? value : undefined;
 }
 
 /** Paths are made of what is in it, and processes signalled: each field is what it should be. */
