@@ -5,7 +5,7 @@ import {
 import { definitionOfKind } from '../api/apiextensions/definition-of-kind.ts';
 import { type Namespace, NamespaceKind } from '../api/core/namespace.ts';
 import type { Kind } from '../api/kind.ts';
-import { isAlreadyExists } from '../api/status.ts';
+import { isAlreadyExists, isConflict } from '../api/status.ts';
 import { sameJson } from '../lib/same-json.ts';
 import type { Client } from './client.ts';
 
@@ -32,8 +32,13 @@ async function installNamespace(client: Client, name: string): Promise<void> {
 
 async function installDefinition(client: Client, wanted: CustomResourceDefinition): Promise<void> {
   const current = await client.get(CustomResourceDefinitionKind, { name: wanted.metadata.name });
-  if (!current) await client.create(CustomResourceDefinitionKind, wanted);
-  else if (!sameJson(current.spec, wanted.spec)) {
-    await client.update(CustomResourceDefinitionKind, { ...current, spec: wanted.spec });
+  try {
+    if (!current) await client.create(CustomResourceDefinitionKind, wanted);
+    else if (!sameJson(current.spec, wanted.spec)) {
+      await client.update(CustomResourceDefinitionKind, { ...current, spec: wanted.spec });
+    }
+  } catch (error) {
+    if (!isAlreadyExists(error) && !isConflict(error)) throw error;
+    await installDefinition(client, wanted); // Somebody else was quicker, maybe with the same.
   }
 }

@@ -60,13 +60,15 @@ export function electLeader(options: LeaderElectionOptions): LeaderElection {
   };
 }
 
+const notOurs = { monotonicMs: -Infinity, nowMs: -Infinity };
+
 class Candidate {
   readonly abort = new AbortController();
   readonly #options: Required<LeaderElectionOptions>;
   /** The record as it was last seen to change, and when. */
   #observed: { version: string | undefined; atMs: number } | undefined;
   /** Until when the lease is ours, by either clock; one may stand still while the machine sleeps. */
-  #ours = { monotonicMs: -Infinity, nowMs: -Infinity };
+  #ours = notOurs;
   #isTermOver = true;
 
   constructor(options: LeaderElectionOptions) {
@@ -175,7 +177,10 @@ class Candidate {
     const { holderIdentity, leaseDurationSeconds = 0, leaseTransitions = 0 } = found.spec ?? {};
     const isOurs = holderIdentity === identity;
     const isOver = clock.monotonic() - (this.#observed?.atMs ?? 0) >= leaseDurationSeconds * 1000;
-    if (!isOurs && holderIdentity && !isOver) return false;
+    if (!isOurs && holderIdentity && !isOver) {
+      this.#ours = notOurs; // Whatever our clocks say.
+      return false;
+    }
     const taken = isOurs ? {} : { acquireTime: renewTime, leaseTransitions: leaseTransitions + 1 };
     await client.update(LeaseKind, { ...found, spec: { ...found.spec, ...spec, ...taken } });
     return true;

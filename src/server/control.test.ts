@@ -32,7 +32,7 @@ test('a feature in the list has its kinds served, and its admission, controllers
   // Linux has all of 127/8.
   const bindAddress = process.platform === 'linux' ? '127.0.0.2' : loopback;
   const config = { ...defaultConfig(), dataDir, ports: portsBy(() => 0), bindAddress };
-  const context = { config, log: silentLogger, quarantine: new Quarantine(), sockets: {} };
+  const context = { config, log: silentLogger, quarantine: new Quarantine(), sockets: {}, end: assert.fail };
   const role = await startControlPlane(context, [...features, greetings]);
   t.after(async () => {
     await role.stop();

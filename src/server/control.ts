@@ -66,9 +66,10 @@ async function startParts(context: RoleContext, features: readonly Feature[], st
   const parts = { clock, metrics, registry, settings: settingsOf(config), folder };
   const substrate = await substrateOf(config).open({ ...context, ...parts, features });
   started.defer(() => substrate.stop());
-  const { client, clientFor, controllers, config: configuration } = substrate;
-  const shared = { client, clientFor, config: configuration, log, quarantine, ...parts };
-  const running = await startFeatures(features, shared, controllers);
+  const shared = { config: substrate.config, log, quarantine, ...parts };
+  const running = await substrate.lead((clients) =>
+    startFeatures(features, { ...shared, ...clients }, substrate.controllers),
+  );
   started.defer(() => running.stop());
   notReady = undefined;
   started.defer(() => {

@@ -24,6 +24,8 @@ export interface RoleContext {
   quarantine: Quarantine;
   /** Listening sockets that the supervisor holds: connections wait in them while a role is started again. */
   sockets: Partial<Record<PortName, ListenHandle>>;
+  /** Ends this process, for it cannot go on; the supervisor starts another, and blames no work. */
+  end(why: string): void;
 }
 
 /** What a role's assembly gives back: how to end it within 1.5 s. */
@@ -62,7 +64,7 @@ process.on('uncaughtExceptionMonitor', (error: unknown) => {
 let isReady = false;
 let isStopping = false;
 const starting = Promise.all([roles[name].load(), begun.promise]).then(([assembly, quarantine]) =>
-  assembly.start({ config, log, quarantine, sockets }),
+  assembly.start({ config, log, quarantine, sockets, end }),
 );
 
 starting.then(
@@ -72,10 +74,15 @@ starting.then(
   },
   (error) => {
     log.error({ err: error }, 'the role cannot start');
-    tellParent({ type: 'failed', message: error.message });
-    process.exit(1);
+    end(error.message);
   },
 );
+
+function end(why: string): void {
+  if (isReady) log.error({ why }, 'the role ends');
+  tellParent({ type: 'failed', message: why });
+  process.exit(1);
+}
 
 process.on('SIGINT', () => {}); // Ctrl-C reaches the whole foreground group; the supervisor says when to stop.
 process.on('SIGTERM', stop);

@@ -1,29 +1,33 @@
 import { join } from 'node:path';
-import type { Configuration, Kind } from '../api/kind.ts';
-import { platformKinds } from '../api/platform.ts';
+import type { Configuration } from '../api/kind.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
 import type { Client } from '../kube/client.ts';
-import { followConfiguration } from '../kube/configuration.ts';
-import { defaultingClient } from '../kube/defaulting-client.ts';
-import { httpClient, inCluster } from '../kube/http/index.ts';
-import { install } from '../kube/install.ts';
 import type { Controller } from '../kube/reconciler.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Config } from './config.ts';
 import { connectToApi } from './connect.ts';
 import type { RoleContext } from './role.ts';
 
-/** The Kubernetes that features run on: all of it that they see are clients. */
-export interface Substrate {
+export interface Clients {
   /** For what is shared. */
   client: Client;
   /** A client that acts as `user`, where the substrate lets its clients choose. */
   clientFor(user: UserInfo): Client;
+}
+
+/** The Kubernetes that features run on: all of it that they see are clients. */
+export interface Substrate {
+  clientFor: Clients['clientFor'];
   /** What it lacks of a Kubernetes' own controllers: to be run with the features'. */
   controllers: readonly Controller[];
   /** What kinds are configured with: the ConfigMaps of the features, at this moment. */
   config(): Configuration;
+  /**
+   * Starts what may run once only, as soon and as long as nobody else does: with clients that write only then. Where
+   * others compete for it, it resolves before it is our turn, and the process ends with its term.
+   */
+  lead(start: (clients: Clients) => Promise<{ stop(): Promise<void> }>): Promise<{ stop(): Promise<void> }>;
   stop(): Promise<void>;
 }
 
@@ -46,16 +50,10 @@ const substrates = {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
     connect: ({ dataDir }, role, log) => connectToApi(join(dataDir, 'pki', `${role}.kubeconfig`), log),
   },
-  /** One that is there already. It does not ask our admission: defaults are filled in when objects are read. */
+  /** One that is there already. */
   cluster: {
-    async open({ clock, config, features, log }) {
-      const kinds = features.flatMap((feature) => feature.kinds);
-      const client = connectToCluster(config, kinds);
-      await install(client, kinds, namespacesOf(features));
-      const { current, stop } = await followConfiguration(client, namespacesOf(features), { clock, log });
-      return { client, clientFor: () => client, controllers: [], config: current, stop };
-    },
-    connect: (config) => Promise.resolve(connectToCluster(config)),
+    open: async (options) => (await import('./cluster/substrate.ts')).open(options),
+    connect: async (config) => (await import('./cluster/substrate.ts')).connect(config),
   },
 } satisfies Record<string, SubstrateKind>;
 
@@ -66,8 +64,3 @@ export const substrateOf = ({ substrate }: Config): SubstrateKind => substrates[
 /** Where the ConfigMaps of the features stand. */
 export const namespacesOf = (features: readonly Feature[]): string[] =>
   features.flatMap((feature) => feature.config?.namespace ?? []);
-
-function connectToCluster({ kubeconfig }: Config, kinds: readonly Kind[] = platformKinds): Client {
-  const client = httpClient(kubeconfig === undefined ? () => inCluster() : { kubeconfigPath: kubeconfig });
-  return defaultingClient(client, kinds);
-}

@@ -108,7 +108,7 @@ export class SupervisedRole {
     child.on('message', (message: FromRole) => {
       this.#silentChecks = 0;
       if (message.type === 'failed') {
-        death = { kind: 'failed' };
+        death = { kind: 'failed', why: message.message };
         this.#settle()?.reject(new Error(message.message));
       } else if (message.type === 'ready') {
         this.#isReady = true;
@@ -190,7 +190,7 @@ export class SupervisedRole {
   #inWords(death: Death): string {
     if (death.kind === 'unborn') return `its process could not be made: ${death.why}`;
     if (death.kind === 'hung') return `it did not answer for ${(this.#silentMax() * this.#limits.checkMs) / 1000} s`;
-    if (death.kind === 'failed') return 'it could not start';
+    if (death.kind === 'failed') return death.why;
     const how = death.signal === null ? `exit code ${death.code}` : `signal ${death.signal}`;
     const last = lastError(crashFile(this.#options.config.dataDir, this.#options.role));
     return last === undefined ? how : `${how}: ${last}`;

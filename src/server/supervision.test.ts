@@ -14,7 +14,12 @@ for (const [what, death, found, expected] of [
   ['asked to end by somebody', exit(null, 'SIGTERM'), underWay, { suspects: [], setAside: [] }],
   ['interrupted', exit(null, 'SIGINT'), underWay, { suspects: [], setAside: [] }],
   ['with its terminal', exit(null, 'SIGHUP'), underWay, { suspects: [], setAside: [] }],
-  ['because it could not start', { kind: 'failed' }, underWay, { suspects: [], setAside: [] }],
+  [
+    'because it could not start, or go on',
+    { kind: 'failed', why: 'a reason' },
+    underWay,
+    { suspects: [], setAside: [] },
+  ],
 ] as const) {
   test(`who is to blame for a role that ended ${what}`, () => {
     assert.deepEqual(blame(death, { suspects: [...found.suspects], others: [...found.others] }), expected);

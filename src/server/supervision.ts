@@ -40,8 +40,8 @@ export const crashFile = (dataDir: string, role: RoleName) => join(dataDir, 'run
 
 /** How a role's process came to its end. */
 export type Death =
-  /** It said why it cannot start. */
-  | { kind: 'failed' }
+  /** It said why it cannot start, or go on. */
+  | { kind: 'failed'; why: string }
   /** There was none: the system could not make it. */
   | { kind: 'unborn'; why: string }
   /** The event loop did not turn, and the supervisor ended it. */
@@ -50,7 +50,7 @@ export type Death =
 
 /**
  * Whose work ended the process. What ran alone, being suspect already, is set aside; otherwise everything under way is
- * suspect. A process that somebody killed (SIGKILL, SIGTERM) or that could not start was not ended by its work.
+ * suspect. A process that somebody killed (SIGKILL, SIGTERM) or that ended itself was not ended by its work.
  */
 export function blame(death: Death, underWay: UnderWay): { suspects: string[]; setAside: string[] } {
   if (!isOwnDoing(death)) return { suspects: [], setAside: [] };
@@ -58,7 +58,7 @@ export function blame(death: Death, underWay: UnderWay): { suspects: string[]; s
   return { suspects: underWay.others, setAside: [] };
 }
 
-/** Not killed by somebody, and not a start that failed. */
+/** Not killed by somebody, and not ended by itself. */
 export function isOwnDoing(death: Death): boolean {
   return death.kind === 'hung' || (death.kind === 'exit' && !isKill(death.signal));
 }

@@ -43,6 +43,7 @@ describe('on a real Kubernetes', { skip: whyNot() ?? false }, () => {
       log: createLogger(name, 'warn'),
       quarantine: new Quarantine(),
       sockets: {},
+      end: assert.fail,
     });
     roles.push(await startControlPlane(context('control'), features));
     roles.push(await startGateway(context('gateway')));

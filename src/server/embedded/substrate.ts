@@ -56,9 +56,10 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     quarantine,
   });
   await api.listen({ host: bindAddress, port: ports.api, handle: sockets.api });
+  const client = api.clientFor(controllerManagerUser);
   return {
-    client: api.clientFor(controllerManagerUser),
     clientFor: api.clientFor,
+    lead: (start) => start({ client, clientFor: api.clientFor }),
     controllers: workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
     config: followed.current,
     async stop() {
