@@ -5,7 +5,6 @@ import {
   exchange,
   host,
   type Origin,
-  RawClient,
   requestText,
   routesOf,
   startReplyOrigin,
@@ -19,8 +18,8 @@ describe('a request that is not HTTP/1.1 to the letter', () => {
   let gateway: TestGateway;
   before(async () => {
     // It never answers: whatever comes back is the gateway's own.
-    origin = await startReplyOrigin('');
-    gateway = await startTestGateway(routesOf([origin.port]));
+    origin = await startReplyOrigin(undefined, '');
+    gateway = await startTestGateway(undefined, routesOf([origin.port]));
   });
   after(async () => {
     await gateway.stop();
@@ -45,14 +44,13 @@ describe('a request that is not HTTP/1.1 to the letter', () => {
   });
 
   it('is refused before its head is complete, when the fault is plain', async () => {
-    const client = new RawClient(gateway.port).send('GET / HTTP/1.1\n');
+    const client = gateway.connect().send('GET / HTTP/1.1\n');
     assert.equal(statusOf(await client.ended()), 400);
   });
 
-  it('is answered 408 when its head does not arrive in time', async () => {
-    const slow = await startTestGateway(routesOf([origin.port]), { limits: { headTimeoutMs: 150 } });
+  it('is answered 408 when its head does not arrive in time', async (t) => {
+    const slow = await startTestGateway(t, routesOf([origin.port]), { limits: { headTimeoutMs: 150 } });
     const text = await exchange(slow.port, 'GET / HTTP/1.1\r\nHost');
     assert.equal(statusOf(text), 408);
-    await slow.stop();
   });
 });

@@ -9,9 +9,11 @@ import { Metrics } from '../observe/metrics.ts';
 import { startGateway } from './index.ts';
 import type { RouteChange } from './routes/change.ts';
 import {
+  closing,
   eventually,
   exchange,
   isLeft,
+  ok,
   onHeads,
   RawClient,
   requestText,
@@ -23,12 +25,11 @@ import {
   statusOf,
 } from './testing/fixture.ts';
 
-const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const upgrade = 'Connection: Upgrade\r\nUpgrade: echo\r\n';
 
 describe('an upgrade', () => {
-  it('joins the two connections both ways, with what was sent early, until both have ended', async () => {
-    const origin = await startRawOrigin((socket) => {
+  it('joins the two connections both ways, with what was sent early, until both have ended', async (t) => {
+    const origin = await startRawOrigin(t, (socket) => {
       let isSwitched = false;
       socket.on('data', (bytes) => {
         if (isSwitched) {
@@ -44,22 +45,20 @@ describe('an upgrade', () => {
       });
       socket.on('end', () => socket.end(' bye'));
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /', upgrade, 'early '));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /', upgrade, 'early ');
     await client.untilHas('welcome early ');
     assert.match(client.text, /^HTTP\/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n/);
     client.send('hello');
     await client.untilHas('hello');
     client.socket.end();
     assert.match(await client.ended(), /welcome early hello bye$/);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('carries a WebSocket', async () => {
-    const origin = await startHttpOrigin(() => {});
+  it('carries a WebSocket', async (t) => {
+    const origin = await startHttpOrigin(t, () => {});
     origin.close();
-    const server = await startRawOrigin((socket) =>
+    const server = await startRawOrigin(t, (socket) =>
       onHeads(socket, (head) => {
         const key = /Sec-WebSocket-Key: (.*)\r\n/i.exec(head)?.[1];
         const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
@@ -68,7 +67,7 @@ describe('an upgrade', () => {
         socket.write(Buffer.from([0x81, 2, 0x68, 0x69]));
       }),
     );
-    const gateway = await startTestGateway(routesOf([server.port]));
+    const gateway = await startTestGateway(t, routesOf([server.port]));
     const snapshot = routesOf([server.port]);
     const [routes] = snapshot.hosts.values();
     gateway.publish({ ...snapshot, hosts: new Map([['127.0.0.1', routes ?? []]]) });
@@ -79,43 +78,33 @@ describe('an upgrade', () => {
     });
     assert.equal(data, 'hi');
     await gateway.stop({ graceMs: 0 });
-    server.close();
   });
 
-  it('that is declined leaves an ordinary connection', async () => {
-    const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /', upgrade));
+  it('that is declined leaves an ordinary connection', async (t) => {
+    const origin = await startReplyOrigin(t);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /', upgrade);
     await client.untilHas('ok');
-    client.send(requestText('GET /', 'Connection: close\r\n'));
+    client.request('GET /', closing);
     assert.equal((await client.ended()).split('200 OK').length, 3);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('to h2c, or with a body, is not offered upstream', async () => {
-    const heads: string[] = [];
-    const origin = await startRawOrigin((socket) =>
-      onHeads(socket, (head) => {
-        heads.push(head);
-        socket.write(ok);
-      }),
-    );
-    const gateway = await startTestGateway(routesOf([origin.port]));
+  it('to h2c, or with a body, is not offered upstream', async (t) => {
+    const origin = await startReplyOrigin(t);
+    const { heads } = origin;
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const h2c = 'Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
-    await exchange(gateway.port, requestText('GET /', h2c));
-    await exchange(gateway.port, requestText('POST /', `${upgrade}Content-Length: 1\r\nConnection: close\r\n`, 'a'));
+    await gateway.exchange('GET /', h2c);
+    await gateway.exchange('POST /', `${upgrade}Content-Length: 1\r\nConnection: close\r\n`, 'a');
     for (const head of heads) assert.doesNotMatch(head, /Upgrade|HTTP2-Settings/i);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('counts as one that was answered 1xx, whichever side ends it', async () => {
-    const origin = await startReplyOrigin('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
+  it('counts as one that was answered 1xx, whichever side ends it', async (t) => {
+    const origin = await startReplyOrigin(t, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
     const metrics = new Metrics('gateway');
-    const gateway = await startTestGateway(routesOf([origin.port]), { metrics });
-    const [leaves, isLeftAlone] = [new RawClient(gateway.port), new RawClient(gateway.port)];
-    for (const client of [leaves, isLeftAlone]) await client.send(requestText('GET /', upgrade)).untilHas('101');
+    const gateway = await startTestGateway(t, routesOf([origin.port]), { metrics });
+    const [leaves, isLeftAlone] = [gateway.connect(), gateway.connect()];
+    for (const client of [leaves, isLeftAlone]) await client.request('GET /', upgrade).untilHas('101');
     leaves.socket.resetAndDestroy();
     await eventually(() => [...origin.sockets].some(({ readableEnded }) => readableEnded));
     for (const socket of origin.sockets) socket.resetAndDestroy();
@@ -123,58 +112,52 @@ describe('an upgrade', () => {
     const text = await metrics.text();
     assert.match(text, /requests_total\{[^}]*code_class="1xx"[^}]*\} 2\n/);
     assert.match(text, /bad_replies_total\{[^}]*\} 0\n/);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('ends upstream when the client is gone', async () => {
-    const origin = await startReplyOrigin('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /', upgrade));
+  it('ends upstream when the client is gone', async (t) => {
+    const origin = await startReplyOrigin(t, 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\n\r\n');
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /', upgrade);
     await client.untilHas('101');
     client.socket.resetAndDestroy();
     await eventually(() => isLeft(origin));
-    await gateway.stop();
-    origin.close();
   });
 });
 
 describe('the gateway', () => {
-  it('turns away a connection over the limit with 503', async () => {
-    const gateway = await startTestGateway(routesOf([]), { limits: { connections: 1 } });
-    const first = new RawClient(gateway.port).send(requestText('GET /'));
+  it('turns away a connection over the limit with 503', async (t) => {
+    const gateway = await startTestGateway(t, routesOf([]), { limits: { connections: 1 } });
+    const first = gateway.request('GET /');
     await gateway.report(({ queued }) => queued === 1);
-    const text = await new RawClient(gateway.port).ended();
+    const text = await gateway.connect().ended();
     assert.equal(statusOf(text), 503);
     first.close();
-    await gateway.stop();
   });
 
-  it('lets requests under way end when it stops, accepts no more, and closes idle connections', async () => {
+  it('lets requests under way end when it stops, accepts no more, and closes idle connections', async (t) => {
     let answer: (() => void) | undefined;
-    const origin = await startRawOrigin((socket) =>
+    const origin = await startRawOrigin(t, (socket) =>
       onHeads(socket, (head) => {
         if (head.startsWith('GET /slow')) answer = () => socket.write(ok);
         else socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const idle = new RawClient(gateway.port).send(requestText('GET /'));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const idle = gateway.request('GET /');
     await idle.untilHas('ok');
-    const slow = new RawClient(gateway.port).send(requestText('GET /slow'));
+    const slow = gateway.request('GET /slow');
     await eventually(() => answer !== undefined);
     const stopped = gateway.stop({ graceMs: 5_000 });
     await idle.ended();
-    const late = new RawClient(gateway.port);
+    const late = gateway.connect();
     assert.equal(await late.ended(), '');
     answer?.();
     assert.match(await slow.ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
     await stopped;
-    origin.close();
   });
 
-  it('follows its routes while it drains: a request that waits for a pod is sent when there is one', async () => {
-    const origin = await startReplyOrigin(ok);
+  it('follows its routes while it drains: a request that waits for a pod is sent when there is one', async (t) => {
+    const origin = await startReplyOrigin(t);
     let publish: ((change: RouteChange) => void) | undefined;
     const source = {
       async start(onChange: (change: RouteChange) => void) {
@@ -188,7 +171,7 @@ describe('the gateway', () => {
     const metrics = new Metrics('gateway');
     const options = { port: 0, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b', metrics };
     const gateway = await startGateway({ ...options, source, clock: systemClock, log: silentLogger });
-    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    const client = new RawClient(gateway.port).request('GET /');
     while (!/requests_active\{.*\} 1/.test(await metrics.text())) await new Promise((resolve) => setImmediate(resolve));
     const stopped = gateway.stop({ graceMs: 600_000 });
     // By now what is to stop at once has stopped.
@@ -197,32 +180,30 @@ describe('the gateway', () => {
     assert.match(await client.ended(), /200 OK/);
     await stopped;
     assert.equal(publish, undefined);
-    origin.close();
   });
 
-  it('lets a client ask that had connected and said nothing yet, but not for long', async () => {
-    const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(routesOf([origin.port]), { limits: { lingerMs: 300 } });
-    const [asks, never] = [new RawClient(gateway.port), new RawClient(gateway.port)];
+  it('lets a client ask that had connected and said nothing yet, but not for long', async (t) => {
+    const origin = await startReplyOrigin(t);
+    const gateway = await startTestGateway(t, routesOf([origin.port]), { limits: { lingerMs: 300 } });
+    const [asks, never] = [gateway.connect(), gateway.connect()];
     // Its reply shows that those before it have been accepted.
-    await exchange(gateway.port, requestText('GET /', 'Connection: close\r\n'));
+    await gateway.exchange('GET /', closing);
     const stopped = gateway.stop({ graceMs: 600_000 });
-    assert.match(await asks.send(requestText('GET /')).ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
+    assert.match(await asks.request('GET /').ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
     assert.equal(await never.ended(), '');
     await stopped;
-    origin.close();
   });
 
-  it('cuts what is left when the grace is over', async () => {
-    const gateway = await startTestGateway(routesOf([]));
-    const client = new RawClient(gateway.port).send(requestText('GET /'));
+  it('cuts what is left when the grace is over', async (t) => {
+    const gateway = await startTestGateway(t, routesOf([]));
+    const client = gateway.request('GET /');
     await gateway.report(({ queued }) => queued === 1);
     await gateway.stop({ graceMs: 10 });
     assert.equal(await client.ended(), '');
   });
 
-  it('logs every n-th request when asked to', async () => {
-    const origin = await startReplyOrigin(ok);
+  it('logs every n-th request when asked to', async (t) => {
+    const origin = await startReplyOrigin(t);
     const lines: object[] = [];
     const log = {
       ...silentLogger,
@@ -237,18 +218,17 @@ describe('the gateway', () => {
     const options = { port: 0, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b', accessLogEvery: 2 };
     const gateway = await startGateway({ ...options, source, clock: systemClock, log });
     for (const path of ['/1', '/2', '/3']) {
-      await exchange(gateway.port, requestText(`GET ${path}`, 'Connection: close\r\n'));
+      await exchange(gateway.port, requestText(`GET ${path}`, closing));
     }
     assert.deepEqual(
       lines.map((line) => 'path' in line && line.path),
       ['/1', '/3'],
     );
     await gateway.stop();
-    origin.close();
   });
 
-  it('says which port is in use', async () => {
-    const gateway = await startTestGateway(routesOf([]));
+  it('says which port is in use', async (t) => {
+    const gateway = await startTestGateway(t, routesOf([]));
     const options = { port: gateway.port, autoscaler: { url: 'http://127.0.0.1:1' }, id: 'b' };
     const source = { start: async () => {}, stop() {} };
     const second = startGateway({ ...options, source, clock: systemClock, log: silentLogger });
@@ -257,6 +237,5 @@ describe('the gateway', () => {
       (error) =>
         error instanceof KittiwakeError && error.code === 'PORT_IN_USE' && error.message.includes(`${gateway.port}`),
     );
-    await gateway.stop();
   });
 });

@@ -5,7 +5,6 @@ import type { Target } from './routes/change.ts';
 import { type Call, type Client, connectClient, type Origin, type Protocol, startOrigin } from './testing/ends.ts';
 import {
   eventually,
-  exchange,
   routesOf,
   startTestGateway,
   statusOf,
@@ -53,7 +52,7 @@ for (const [down, up] of pairs) {
     const origin = await startOrigin[up](() => {});
     const endpoints = [{ host: '127.0.0.1', port: origin.port, protocol: up }];
     const routes = routesOf([], { endpoints, ...target });
-    const gateway = await startTestGateway(routes, { protocols: withFrames, ...options });
+    const gateway = await startTestGateway(undefined, routes, { protocols: withFrames, ...options });
     const client = connectClient[down](gateway.port);
     const call = async (number: number) => {
       await eventually(() => origin.calls.length >= number);
@@ -322,8 +321,7 @@ for (const [down, up] of pairs) {
   });
 }
 
-it('a client that announces a protocol which is not there is none of HTTP/1', async () => {
-  const gateway = await startTestGateway(routesOf([]));
-  assert.equal(statusOf(await exchange(gateway.port, `${preface}\r\n\r\n`)), 400);
-  await gateway.stop();
+it('a client that announces a protocol which is not there is none of HTTP/1', async (t) => {
+  const gateway = await startTestGateway(t, routesOf([]));
+  assert.equal(statusOf(await gateway.connect().send(`${preface}\r\n\r\n`).ended()), 400);
 });

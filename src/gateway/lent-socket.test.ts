@@ -7,8 +7,10 @@ import { silentLogger } from '../observe/log.ts';
 import { startGateway } from './index.ts';
 import { startChildGateway } from './testing/child-gateway.ts';
 import {
+  closing,
   eventually,
   exchange,
+  ok,
   onHeads,
   RawClient,
   requestText,
@@ -19,9 +21,6 @@ import {
   statusOf,
 } from './testing/fixture.ts';
 
-const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
-const closing = 'Connection: close\r\n';
-
 /** A socket that is bound and nothing more, as a supervisor has it; undocumented, and what node:cluster lends. */
 function boundHandle(): { close(): void } {
   const create = (net as unknown as { _createServerHandle(host: string, port: number, type: 4): { close(): void } })
@@ -30,17 +29,17 @@ function boundHandle(): { close(): void } {
 }
 
 describe('a gateway on a lent socket', () => {
-  it('is succeeded by another while it drains: nobody is refused, and what it has begun it ends', async () => {
+  it('is succeeded by another while it drains: nobody is refused, and what it has begun it ends', async (t) => {
     let answer: (() => void) | undefined;
-    const origin = await startRawOrigin((socket) =>
+    const origin = await startRawOrigin(t, (socket) =>
       onHeads(socket, (head) => {
         if (head.startsWith('GET /slow')) answer = () => socket.write(ok);
         else socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(routesOf([origin.port]));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const { port } = gateway;
-    const slow = new RawClient(port).send(requestText('GET /slow'));
+    const slow = new RawClient(port).request('GET /slow');
     const silent = new RawClient(port);
     await eventually(() => answer !== undefined);
     const replies: string[] = [];
@@ -60,23 +59,22 @@ describe('a gateway on a lent socket', () => {
     isOver = true;
     await Promise.all(asking);
     assert.deepEqual([...new Set(replies.map(statusOf))], [200]);
-    assert.match(await silent.send(requestText('GET /')).ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
+    assert.match(await silent.request('GET /').ended(), /200 OK[\s\S]*\r\nConnection: close\r\n/);
     assert.equal(hasStopped, false);
     answer?.();
     assert.equal(statusOf(await slow.ended()), 200);
     await stopped;
     assert.equal(statusOf(await exchange(port, requestText('GET /', closing))), 200);
     await successor.kill();
-    origin.close();
   });
 
-  it('leaves connections waiting there when it is killed, and the next gateway answers them', async () => {
-    const origin = await startReplyOrigin(ok);
+  it('leaves connections waiting there when it is killed, and the next gateway answers them', async (t) => {
+    const origin = await startReplyOrigin(t);
     const handle = boundHandle();
     const first = await startChildGateway([origin.port], { handle });
     assert.equal(statusOf(await exchange(first.port, requestText('GET /', closing))), 200);
     await first.kill();
-    const clients = Array.from({ length: 50 }, () => new RawClient(first.port).send(requestText('GET /', closing)));
+    const clients = Array.from({ length: 50 }, () => new RawClient(first.port).request('GET /', closing));
     await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
     assert.ok(clients.every(({ text, isEnded }) => text === '' && !isEnded));
     const second = await startChildGateway([origin.port], { handle });
@@ -84,11 +82,10 @@ describe('a gateway on a lent socket', () => {
     for (const client of clients) assert.equal(statusOf(await client.ended()), 200);
     await second.kill();
     handle.close();
-    origin.close();
   });
 
-  it('closes only its own hold of it when it stops', async () => {
-    const origin = await startReplyOrigin(ok);
+  it('closes only its own hold of it when it stops', async (t) => {
+    const origin = await startReplyOrigin(t);
     const handle = boundHandle();
     const other = await startChildGateway([origin.port], { handle });
     const gateway = await startGateway({
@@ -104,11 +101,10 @@ describe('a gateway on a lent socket', () => {
     await gateway.stop();
     assert.equal(statusOf(await exchange(other.port, requestText('GET /', closing))), 200);
     await other.kill();
-    origin.close();
   });
 
-  it('takes a server that listens already, too', async () => {
-    const origin = await startReplyOrigin(ok);
+  it('takes a server that listens already, too', async (t) => {
+    const origin = await startReplyOrigin(t);
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const gateway = await startGateway({
@@ -122,6 +118,5 @@ describe('a gateway on a lent socket', () => {
     });
     assert.equal(statusOf(await exchange(gateway.port, requestText('GET /', closing))), 200);
     await gateway.stop();
-    origin.close();
   });
 });

@@ -41,7 +41,7 @@ describe('the memory of the gateway', () => {
   }
 
   async function start(onConnection: (socket: Socket) => void): Promise<ChildGateway> {
-    origin = await startRawOrigin(onConnection);
+    origin = await startRawOrigin(undefined, onConnection);
     gateway = await startChildGateway([origin.port]);
     return gateway;
   }
@@ -97,7 +97,7 @@ describe('the memory of the gateway', () => {
     const child = await start((socket) =>
       onHeads(socket, () => socket.write(times('HTTP/1.1 102 Processing\r\n\r\n', mebibyte))),
     );
-    const client = new RawClient(child.port).send(requestText('GET /'));
+    const client = new RawClient(child.port).request('GET /');
     const text = await client.ended();
     const final = text.slice(text.lastIndexOf('HTTP/1.1 '));
     assert.equal(statusOf(final), 502, final);
@@ -129,7 +129,7 @@ describe('the memory of the gateway', () => {
         socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n');
       });
     });
-    const client = new RawClient(child.port).send(requestText('GET /', 'Connection: upgrade\r\nUpgrade: x\r\n'));
+    const client = new RawClient(child.port).request('GET /', 'Connection: upgrade\r\nUpgrade: x\r\n');
     open.push(client.socket);
     await client.untilHas('101 Switching');
     assert.ok((await flood(child, [client.socket], times('x', 64 * 1024), bytesMax)) < marginBytes);

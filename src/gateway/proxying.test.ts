@@ -5,12 +5,13 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import {
+  closing,
   eventually,
   exchange,
   host,
   isLeft,
   onHeads,
-  RawClient,
+  type RawClient,
   requestText,
   routesOf,
   startHttpOrigin,
@@ -23,21 +24,16 @@ import {
 const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello';
 
 describe('a request', () => {
-  it('reaches the revision with what the gateway knows of it, and without what concerns one hop', async () => {
-    const heads: string[] = [];
-    const origin = await startRawOrigin((socket) =>
-      onHeads(socket, (head) => {
-        heads.push(head);
-        socket.write(ok);
-      }),
-    );
-    const gateway = await startTestGateway(routesOf([origin.port]));
+  it('reaches the revision with what the gateway knows of it, and without what concerns one hop', async (t) => {
+    const origin = await startReplyOrigin(t, ok);
+    const { heads } = origin;
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const fields =
       'A: b\r\nConnection: close, X-Secret\r\nKeep-Alive: timeout=1\r\nX-Secret: 1\r\nTE: trailers\r\n' +
       'Proxy-Authorization: x\r\nKnative-Serving-Revision: forged\r\nHTTP2-Settings: AAA\r\n' +
       'X-Forwarded-For: 10.1.1.1\r\nCookie: c=1\r\n' +
       'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n';
-    const text = await exchange(gateway.port, requestText('GET /a?b=c', fields));
+    const text = await gateway.exchange('GET /a?b=c', fields);
     assert.equal(statusOf(text), 200);
     const traceparent = /\r\ntraceparent: (.*)\r\n/.exec(heads[0] ?? '')?.[1] ?? '';
     assert.match(traceparent, /^00-0af7651916cd43dd8448eb211c80319c-(?!b7ad6b7169203331)[0-9a-f]{16}-01$/);
@@ -57,60 +53,48 @@ describe('a request', () => {
       '',
       '',
     ]);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('in absolute form is sent in origin form, to the host that it names', async () => {
-    const heads: string[] = [];
-    const origin = await startRawOrigin((socket) =>
-      onHeads(socket, (head) => {
-        heads.push(head);
-        socket.write(ok);
-      }),
-    );
-    const gateway = await startTestGateway(routesOf([origin.port]));
+  it('in absolute form is sent in origin form, to the host that it names', async (t) => {
+    const origin = await startReplyOrigin(t, ok);
+    const { heads } = origin;
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const text = `GET http://${host}:80?q HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n`;
     assert.equal(statusOf(await exchange(gateway.port, text)), 200);
     assert.match(heads[0] ?? '', new RegExp(`^GET /\\?q HTTP/1.1\r\nHost: ${host}:80\r\n`));
-    await gateway.stop();
-    origin.close();
   });
 
-  it('finds its host whatever the case and the port, after an empty line too', async () => {
-    const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(routesOf([origin.port]));
+  it('finds its host whatever the case and the port, after an empty line too', async (t) => {
+    const origin = await startReplyOrigin(t, ok);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const text = `\r\nGET / HTTP/1.1\r\nHOST: ${host.toUpperCase()}:8080\r\nConnection: close\r\n\r\n`;
     assert.equal(statusOf(await exchange(gateway.port, text)), 200);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('of an unknown host is answered 404 with a remedy, and the connection stays', async () => {
-    const gateway = await startTestGateway(routesOf([]));
-    const client = new RawClient(gateway.port).send('GET / HTTP/1.1\r\nHost: nobody\r\n\r\n');
+  it('of an unknown host is answered 404 with a remedy, and the connection stays', async (t) => {
+    const gateway = await startTestGateway(t, routesOf([]));
+    const client = gateway.connect().send('GET / HTTP/1.1\r\nHost: nobody\r\n\r\n');
     assert.match(await client.untilHas('served'), /^HTTP\/1.1 404 .*no route for host "nobody"/s);
     client.send('HEAD / HTTP/1.1\r\nHost: nobody\r\nConnection: close\r\n\r\n');
     const head = (await client.ended()).slice(client.text.lastIndexOf('HTTP/1.1'));
     assert.match(head, /^HTTP\/1.1 404 [\s\S]*\r\n\r\n$/);
-    await gateway.stop();
   });
 
-  it('may follow another at once: replies come in order, each with its own body', async () => {
-    const origin = await startHttpOrigin((incoming, response) => {
+  it('may follow another at once: replies come in order, each with its own body', async (t) => {
+    const origin = await startHttpOrigin(t, (incoming, response) => {
       let body = '';
       incoming.on('data', (bytes) => {
         body += bytes;
       });
       incoming.on('end', () => response.end(`${incoming.method} ${incoming.url} ${body}`));
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.connect();
     client.send(
       requestText('GET /1') +
         requestText('POST /2', 'Content-Length: 3\r\n', 'abc') +
         requestText('POST /3', 'Transfer-Encoding: chunked\r\n', '3;x=y\r\ndef\r\n0\r\nT: v\r\n\r\n') +
-        requestText('GET /4', 'Connection: close\r\n'),
+        requestText('GET /4', closing),
     );
     const text = await client.ended();
     assert.deepEqual(text.match(/(GET|POST) \/\d \w*?(?=HTTP|$)/g), [
@@ -119,13 +103,11 @@ describe('a request', () => {
       'POST /3 def',
       'GET /4 ',
     ]);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('is the same however its bytes arrive', { timeout: 20_000 }, async () => {
+  it('is the same however its bytes arrive', { timeout: 20_000 }, async (t) => {
     const seen: string[] = [];
-    const origin = await startHttpOrigin((incoming, response) => {
+    const origin = await startHttpOrigin(t, (incoming, response) => {
       let body = '';
       incoming.on('data', (bytes) => {
         body += bytes;
@@ -135,32 +117,30 @@ describe('a request', () => {
         response.end('done');
       });
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const bytes = requestText(
       'POST /x',
       'A: b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n',
       '3;e=f\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n',
     );
     for (let at = 1; at < bytes.length; at++) {
-      const client = new RawClient(gateway.port).send(bytes.slice(0, at));
+      const client = gateway.connect().send(bytes.slice(0, at));
       await new Promise((resolve) => setImmediate(resolve));
       client.send(bytes.slice(at));
       assert.equal(statusOf(await client.ended()), 200, `split at ${at}`);
     }
     assert.deepEqual(new Set(seen), new Set(['POST /x b abc0123456789 v']));
     assert.equal(seen.length, bytes.length - 1);
-    await gateway.stop();
-    origin.close();
   });
 });
 
 describe('a body', () => {
-  it('of 20 MB streams through both ways unchanged', { timeout: 20_000 }, async () => {
-    const origin = await startHttpOrigin((incoming, response) => {
+  it('of 20 MB streams through both ways unchanged', { timeout: 20_000 }, async (t) => {
+    const origin = await startHttpOrigin(t, (incoming, response) => {
       response.writeHead(200);
       incoming.pipe(response);
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const sent = randomBytes(20_000_000);
     for (const framing of [{ 'content-length': sent.length }, { 'transfer-encoding': 'chunked' }]) {
       const outgoing = request({
@@ -175,14 +155,12 @@ describe('a body', () => {
       for await (const bytes of response) parts.push(bytes);
       assert.ok(Buffer.concat(parts).equals(sent));
     }
-    await gateway.stop();
-    origin.close();
   });
 
-  it('is read no faster than the client takes it', async () => {
+  it('is read no faster than the client takes it', async (t) => {
     let written = 0;
     let isStuck = false;
-    const origin = await startHttpOrigin((_, response) => {
+    const origin = await startHttpOrigin(t, (_, response) => {
       const block = Buffer.alloc(64 * 1024);
       const more = () => {
         isStuck = false;
@@ -192,10 +170,10 @@ describe('a body', () => {
       response.on('drain', more);
       more();
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.connect();
     client.socket.pause();
-    client.send(requestText('GET /'));
+    client.request('GET /');
     let last = -1;
     // It stands still once the kernel's buffers and the gateway's small ones are full.
     while (!isStuck || last !== written) {
@@ -204,14 +182,12 @@ describe('a body', () => {
     }
     assert.ok(written < 50_000_000, `${written} bytes were taken from the origin`);
     client.close();
-    await gateway.stop();
-    origin.close();
   });
 
-  it('is taken no faster from the client than the revision reads it', async () => {
-    const origin = await startRawOrigin((socket) => socket.pause());
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('POST /', 'Content-Length: 1000000000\r\n'));
+  it('is taken no faster from the client than the revision reads it', async (t) => {
+    const origin = await startRawOrigin(t, (socket) => socket.pause());
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('POST /', 'Content-Length: 1000000000\r\n');
     const block = Buffer.alloc(64 * 1024);
     let last = -1;
     const pending = () => client.socket.bytesWritten - client.socket.writableLength;
@@ -222,29 +198,27 @@ describe('a body', () => {
     }
     assert.ok(pending() < 50_000_000, `${pending()} bytes were taken from the client`);
     client.close();
-    await gateway.stop();
-    origin.close();
   });
 
-  it('goes where its own request goes, whatever connection the last one of its client had', async () => {
+  it('goes where its own request goes, whatever connection the last one of its client had', async (t) => {
     for (const framing of ['Content-Length: 6\r\n', 'Transfer-Encoding: chunked\r\n']) {
       const bodies: string[] = [];
-      const origin = await startHttpOrigin(async (incoming, response) => {
+      const origin = await startHttpOrigin(t, async (incoming, response) => {
         let body = '';
         for await (const bytes of incoming) body += bytes;
         bodies.push(body);
         response.writeHead(200, { connection: 'close', 'content-length': 2 }).end('ok');
       });
-      const gateway = await startTestGateway(routesOf([origin.port]));
-      const client = new RawClient(gateway.port);
+      const gateway = await startTestGateway(t, routesOf([origin.port]));
+      const client = gateway.connect();
       const pieces = framing.startsWith('C') ? ['abc', 'def'] : ['3\r\nabc\r\n', '3\r\ndef\r\n0\r\n\r\n'];
-      const post = (more = '') => client.send(requestText('POST /', framing + more, pieces[0]));
+      const post = (more = '') => client.request('POST /', framing + more, pieces[0]);
       post();
       await gateway.report(({ averageConcurrency }) => averageConcurrency > 0);
       client.send(pieces[1] ?? '');
       await client.untilHas('ok');
       gateway.publish(routesOf([]));
-      post('Connection: close\r\n');
+      post(closing);
       await gateway.report(({ queued }) => queued === 1);
       client.send(pieces[1] ?? '');
       await new Promise((resolve) => setImmediate(resolve));
@@ -256,29 +230,25 @@ describe('a body', () => {
     }
   });
 
-  it('over the limit is answered 413, by its length or as soon as it is too long', async () => {
-    const origin = await startRawOrigin(() => {});
-    const gateway = await startTestGateway(routesOf([origin.port]), { limits: { bodyBytes: 10 } });
-    const known = await exchange(gateway.port, requestText('POST /', 'Content-Length: 11\r\n'));
+  it('over the limit is answered 413, by its length or as soon as it is too long', async (t) => {
+    const origin = await startRawOrigin(t, () => {});
+    const gateway = await startTestGateway(t, routesOf([origin.port]), { limits: { bodyBytes: 10 } });
+    const known = await gateway.exchange('POST /', 'Content-Length: 11\r\n');
     assert.equal(statusOf(known), 413);
     const streamed = requestText('POST /', 'Transfer-Encoding: chunked\r\n', 'b\r\n01234567890\r\n');
     assert.equal(statusOf(await exchange(gateway.port, streamed)), 413);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('that the client withholds for 100 Continue is asked for by the revision', async () => {
-    const origin = await startHttpOrigin((incoming, response) => {
+  it('that the client withholds for 100 Continue is asked for by the revision', async (t) => {
+    const origin = await startHttpOrigin(t, (incoming, response) => {
       incoming.pipe(response);
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port);
-    client.send(requestText('POST /', 'Content-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n'));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.connect();
+    client.request('POST /', 'Content-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n');
     assert.equal(await client.untilHas('\r\n\r\n'), 'HTTP/1.1 100 Continue\r\n\r\n');
     client.send('abc');
     assert.match(await client.ended(), /200 OK[\s\S]*abc/);
-    await gateway.stop();
-    origin.close();
   });
 });
 
@@ -333,32 +303,30 @@ describe('a reply', () => {
     ],
   ];
   for (const [name, method, reply, expected] of replies) {
-    it(`${name} is passed on, and the connection can be used again`, async () => {
-      const origin = await startReplyOrigin(reply);
-      const gateway = await startTestGateway(routesOf([origin.port]));
-      const client = new RawClient(gateway.port);
+    it(`${name} is passed on, and the connection can be used again`, async (t) => {
+      const origin = await startReplyOrigin(t, reply);
+      const gateway = await startTestGateway(t, routesOf([origin.port]));
+      const client = gateway.connect();
       for (let turn = 0; turn < 2; turn++) {
         client.text = '';
-        client.send(requestText(`${method} /`));
+        client.request(`${method} /`);
         assert.match(await client.until((text) => expected.test(text)), expected);
       }
       assert.equal(origin.accepted, 1, 'both requests used one upstream connection');
       client.close();
-      await gateway.stop();
-      origin.close();
     });
   }
 
-  it('that ends with its connection is passed on in chunks', async () => {
+  it('that ends with its connection is passed on in chunks', async (t) => {
     for (const version of ['HTTP/1.1', 'HTTP/1.0']) {
-      const origin = await startRawOrigin((socket) =>
+      const origin = await startRawOrigin(t, (socket) =>
         onHeads(socket, () => {
           socket.write(`${version} 200 OK\r\n\r\nhel`);
           socket.end('lo');
         }),
       );
-      const gateway = await startTestGateway(routesOf([origin.port]));
-      const client = new RawClient(gateway.port).send(requestText('GET /'));
+      const gateway = await startTestGateway(t, routesOf([origin.port]));
+      const client = gateway.request('GET /');
       const text = await client.untilHas('0\r\n\r\n');
       assert.equal(
         text
@@ -367,79 +335,71 @@ describe('a reply', () => {
           .trim(),
         'hello',
       );
-      client.send(requestText('GET /', 'Connection: close\r\n'));
+      client.request('GET /', closing);
       assert.equal((await client.ended()).split('HTTP/1.1 200').length, 3);
       await gateway.stop();
       origin.close();
     }
   });
 
-  it('is the same however its bytes arrive', { timeout: 20_000 }, async () => {
+  it('is the same however its bytes arrive', { timeout: 20_000 }, async (t) => {
     const reply =
       'HTTP/1.1 103 Early\r\nL: x\r\n\r\nHTTP/1.1 200 OK\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n' +
       '5;a=b\r\nhello\r\n0\r\nT: v\r\n\r\n';
     let at = 1;
-    const origin = await startRawOrigin((socket) =>
+    const origin = await startRawOrigin(t, (socket) =>
       onHeads(socket, () => {
         socket.write(reply.slice(0, at));
         setImmediate(() => socket.write(reply.slice(at++)));
       }),
     );
-    const gateway = await startTestGateway(routesOf([origin.port]));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
     const texts = new Set<string>();
-    while (at < reply.length) texts.add(await exchange(gateway.port, requestText('GET /', 'Connection: close\r\n')));
+    while (at < reply.length) texts.add(await gateway.exchange('GET /', closing));
     assert.equal(texts.size, 1);
     assert.match([...texts][0] ?? '', /^HTTP\/1.1 103 [\s\S]*HTTP\/1.1 200 OK[\s\S]*5\r\nhello\r\n0\r\nT: v\r\n\r\n$/);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('whose last piece fills the client leaves its connection upstream fit for the next request', async () => {
+  it('whose last piece fills the client leaves its connection upstream fit for the next request', async (t) => {
     const head = 'HTTP/1.1 200 OK\r\nContent-Length: 65000\r\nX: ';
     // As much as the gateway reads at once: the client's socket asks to wait just when the reply is complete.
     const large = `${head}${'x'.repeat(65_536 - 65_000 - head.length - 4)}\r\n\r\n${'y'.repeat(65_000)}`;
-    const origin = await startReplyOrigin(large);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port);
+    const origin = await startReplyOrigin(t, large);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.connect();
     for (let turn = 0; turn < 20; turn++) {
       client.text = '';
-      client.send(requestText('GET /'));
+      client.request('GET /');
       await client.until((text) => text.endsWith('y'.repeat(65_000)));
     }
     client.close();
-    await gateway.stop();
-    origin.close();
   });
 
-  it('in chunks is passed on as it came, not cut anew', async () => {
+  it('in chunks is passed on as it came, not cut anew', async (t) => {
     let socket: Socket | undefined;
-    const origin = await startRawOrigin((one) =>
+    const origin = await startRawOrigin(t, (one) =>
       onHeads(one, () => {
         socket = one;
         one.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel');
       }),
     );
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /'));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /');
     await client.untilHas('hel');
     socket?.write('lo\r\n0\r\n\r\n');
     assert.match(await client.untilHas('0\r\n\r\n'), /\r\n\r\n5\r\nhello\r\n0\r\n\r\n$/);
     client.close();
-    await gateway.stop();
-    origin.close();
   });
 
-  it('that comes before the request has ended closes the connection after it', async () => {
-    const origin = await startReplyOrigin('HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno');
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const text = await exchange(gateway.port, requestText('POST /', 'Content-Length: 1000\r\n', 'abc'));
+  it('that comes before the request has ended closes the connection after it', async (t) => {
+    const origin = await startReplyOrigin(t, 'HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno');
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const text = await gateway.exchange('POST /', 'Content-Length: 1000\r\n', 'abc');
     assert.match(text, /^HTTP\/1.1 413 Too Large[\s\S]*no$/);
     // What is left of the request must not be taken from the next one's bytes.
-    await exchange(gateway.port, requestText('GET /', 'Connection: close\r\n'));
+    await gateway.exchange('GET /', closing);
     assert.equal(origin.accepted, 2);
     await eventually(() => isLeft(origin));
-    await gateway.stop();
-    origin.close();
   });
 });
 
@@ -450,17 +410,17 @@ describe('a client that leaves', () => {
     ['by ending its half', (client) => client.socket.end()],
   ];
   for (const [name, leave] of leaving) {
-    it(`${name} before the reply or in its midst aborts the request upstream`, async () => {
+    it(`${name} before the reply or in its midst aborts the request upstream`, async (t) => {
       for (const part of ['', 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhel']) {
         let heads = 0;
-        const origin = await startRawOrigin((socket) =>
+        const origin = await startRawOrigin(t, (socket) =>
           onHeads(socket, () => {
             heads++;
             socket.write(part);
           }),
         );
-        const gateway = await startTestGateway(routesOf([origin.port]));
-        const client = new RawClient(gateway.port).send(requestText('GET /'));
+        const gateway = await startTestGateway(t, routesOf([origin.port]));
+        const client = gateway.request('GET /');
         await eventually(() => heads === 1);
         if (part !== '') await client.untilHas('hel');
         leave(client);

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import type { Scope } from '../lib/testing/afterwards.ts';
 import {
+  closing,
   eventually,
-  exchange,
   isLeft,
+  ok,
   onHeads,
-  RawClient,
   requestText,
   routesOf,
   startRawOrigin,
@@ -15,9 +16,6 @@ import {
   statusOf,
 } from './testing/fixture.ts';
 import { ShiftingClock } from './testing/shifting-clock.ts';
-
-const closing = 'Connection: close\r\n';
-const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
 const bad: [name: string, reply: string, why: RegExp][] = [
   ['is not HTTP', 'SSH-2.0-x\r\n\r\n', /status line/],
@@ -42,26 +40,22 @@ const bad: [name: string, reply: string, why: RegExp][] = [
 
 describe('a reply from upstream', () => {
   for (const [name, reply, why] of bad) {
-    it(`that ${name} becomes a 502 that says so, and its connection is closed`, async () => {
-      const origin = await startReplyOrigin(reply);
-      const gateway = await startTestGateway(routesOf([origin.port]));
-      const text = await exchange(gateway.port, requestText('GET /'));
+    it(`that ${name} becomes a 502 that says so, and its connection is closed`, async (t) => {
+      const origin = await startReplyOrigin(t, reply);
+      const gateway = await startTestGateway(t, routesOf([origin.port]));
+      const text = await gateway.exchange('GET /');
       assert.equal(statusOf(text), 502, text);
       assert.match(text, why);
       assert.match(text, /revision default\/hello-00001 did not give a valid reply/);
       await eventually(() => isLeft(origin));
-      await gateway.stop();
-      origin.close();
     });
   }
 
-  it('that does not come because the connection ends becomes a 502', async () => {
-    const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.end()));
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    assert.equal(statusOf(await exchange(gateway.port, requestText('GET /'))), 502);
+  it('that does not come because the connection ends becomes a 502', async (t) => {
+    const origin = await startRawOrigin(t, (socket) => onHeads(socket, () => socket.end()));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    assert.equal(statusOf(await gateway.exchange('GET /')), 502);
     assert.equal(origin.accepted, 1, 'a request that was sent on a new connection is not sent again');
-    await gateway.stop();
-    origin.close();
   });
 
   const cut: [name: string, reply: string][] = [
@@ -71,49 +65,43 @@ describe('a reply from upstream', () => {
     ['in chunks, then malformed', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd'],
   ];
   for (const [name, reply] of cut) {
-    it(`${name} that is cut short cuts the client's connection, so that it knows`, async () => {
-      const origin = await startRawOrigin((socket) => onHeads(socket, () => socket.end(reply)));
-      const gateway = await startTestGateway(routesOf([origin.port]));
-      const client = new RawClient(gateway.port).send(requestText('GET /'));
+    it(`${name} that is cut short cuts the client's connection, so that it knows`, async (t) => {
+      const origin = await startRawOrigin(t, (socket) => onHeads(socket, () => socket.end(reply)));
+      const gateway = await startTestGateway(t, routesOf([origin.port]));
+      const client = gateway.request('GET /');
       const text = await client.ended();
       assert.match(text, /200 OK/);
       assert.doesNotMatch(text, /0\r\n\r\n$/);
-      await gateway.stop();
-      origin.close();
     });
   }
 
-  it('with bytes behind it is passed on without them, and its connection is not used again', async () => {
-    const origin = await startReplyOrigin(`${ok}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /'));
+  it('with bytes behind it is passed on without them, and its connection is not used again', async (t) => {
+    const origin = await startReplyOrigin(t, `${ok}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison`);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /');
     await client.untilHas('ok');
-    client.send(requestText('GET /', 'Connection: close\r\n'));
+    client.request('GET /', closing);
     assert.doesNotMatch(await client.ended(), /poison/);
     assert.equal(origin.accepted, 2);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('that comes unasked on an idle connection closes it and reaches nobody', async () => {
-    const origin = await startReplyOrigin(ok);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /'));
+  it('that comes unasked on an idle connection closes it and reaches nobody', async (t) => {
+    const origin = await startReplyOrigin(t);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /');
     await client.untilHas('ok');
     const [idle] = origin.sockets;
     idle?.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison');
     await eventually(() => isLeft(origin));
-    client.send(requestText('GET /', 'Connection: close\r\n'));
+    client.request('GET /', closing);
     assert.doesNotMatch(await client.ended(), /poison/);
-    await gateway.stop();
-    origin.close();
   });
 });
 
 describe('an idle connection that upstream closes just as a request goes out', () => {
   /** Answers the first request; closes instead of answering the second one, as a server does whose timeout has come. */
-  const startStaleOrigin = (heads: string[]) =>
-    startRawOrigin((socket, number) => {
+  const startStaleOrigin = (t: Scope, heads: string[]) =>
+    startRawOrigin(t, (socket, number) => {
       let count = 0;
       onHeads(socket, (head) => {
         heads.push(head.slice(0, head.indexOf('\r\n')));
@@ -122,30 +110,26 @@ describe('an idle connection that upstream closes just as a request goes out', (
       });
     });
 
-  it('costs an idempotent request nothing: it is sent again', async () => {
+  it('costs an idempotent request nothing: it is sent again', async (t) => {
     const heads: string[] = [];
-    const origin = await startStaleOrigin(heads);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    const origin = await startStaleOrigin(t, heads);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /1');
     await client.untilHas('ok');
-    client.send(requestText('GET /2', 'Connection: close\r\n'));
+    client.request('GET /2', closing);
     assert.equal((await client.ended()).split('200 OK').length, 3);
     assert.deepEqual(heads, ['GET /1 HTTP/1.1', 'GET /2 HTTP/1.1', 'GET /2 HTTP/1.1']);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('fails a POST with 502: it may have been acted on', async () => {
+  it('fails a POST with 502: it may have been acted on', async (t) => {
     const heads: string[] = [];
-    const origin = await startStaleOrigin(heads);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    const origin = await startStaleOrigin(t, heads);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /1');
     await client.untilHas('ok');
-    client.send(requestText('POST /2', 'Content-Length: 0\r\n'));
+    client.request('POST /2', 'Content-Length: 0\r\n');
     assert.match(await client.ended(), /HTTP\/1.1 502/);
     assert.deepEqual(heads, ['GET /1 HTTP/1.1', 'POST /2 HTTP/1.1']);
-    await gateway.stop();
-    origin.close();
   });
 
   const big = 100_000;
@@ -161,12 +145,12 @@ describe('an idle connection that upstream closes just as a request goes out', (
     ['PATCH without a body', requestText('PATCH /2', closing), ''],
   ];
   for (const [name, request, rest] of unsafe) {
-    it(`is not used for a ${name}, which could not be sent again`, async () => {
+    it(`is not used for a ${name}, which could not be sent again`, async (t) => {
       const heads: string[] = [];
-      const origin = await startStaleOrigin(heads);
+      const origin = await startStaleOrigin(t, heads);
       const clock = new ShiftingClock();
-      const gateway = await startTestGateway(routesOf([origin.port]), { clock });
-      const client = new RawClient(gateway.port).send(requestText('GET /1'));
+      const gateway = await startTestGateway(t, routesOf([origin.port]), { clock });
+      const client = gateway.request('GET /1');
       await client.untilHas('ok');
       await clock.shift(1_500);
       client.send(request);
@@ -175,44 +159,38 @@ describe('an idle connection that upstream closes just as a request goes out', (
       assert.equal((await client.ended()).split('200 OK').length, 3);
       assert.equal(origin.accepted, 2);
       assert.equal(heads.length, 2, 'it was sent once');
-      await gateway.stop();
-      origin.close();
     });
   }
 
-  it('costs a PUT nothing whose small body came with its head: all of it is sent again, once', async () => {
+  it('costs a PUT nothing whose small body came with its head: all of it is sent again, once', async (t) => {
     const heads: string[] = [];
-    const origin = await startStaleOrigin(heads);
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    const origin = await startStaleOrigin(t, heads);
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /1');
     await client.untilHas('ok');
-    client.send(requestText('PUT /2', `Content-Length: 4\r\n${closing}`, '\r\n\r\n'));
+    client.request('PUT /2', `Content-Length: 4\r\n${closing}`, '\r\n\r\n');
     assert.equal((await client.ended()).split('200 OK').length, 3);
     // The body reads like the end of an empty head: the stale connection was given it, and the new one.
     assert.equal(heads.filter((head) => head === 'PUT /2 HTTP/1.1').length, 2);
     assert.equal(origin.accepted, 2);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('is still used for a GET after as long a pause', async () => {
-    const origin = await startReplyOrigin(ok);
+  it('is still used for a GET after as long a pause', async (t) => {
+    const origin = await startReplyOrigin(t);
     const clock = new ShiftingClock();
-    const gateway = await startTestGateway(routesOf([origin.port]), { clock });
-    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    const gateway = await startTestGateway(t, routesOf([origin.port]), { clock });
+    const client = gateway.request('GET /1');
     await client.untilHas('ok');
     await clock.shift(2_000);
-    client.send(requestText('GET /2', closing));
+    client.request('GET /2', closing);
     assert.equal((await client.ended()).split('200 OK').length, 3);
     assert.equal(origin.accepted, 1);
-    await gateway.stop();
-    origin.close();
   });
 
-  it('is followed by a new connection even when another waits that was idle as long', async () => {
+  it('is followed by a new connection even when another waits that was idle as long', async (t) => {
     let requests = 0;
     const waiting: Socket[] = [];
-    const origin = await startRawOrigin((socket, number) =>
+    const origin = await startRawOrigin(t, (socket, number) =>
       onHeads(socket, () => {
         // The first two are answered when both have come, so that each has a connection of its own.
         if (++requests <= 2) waiting.push(socket);
@@ -221,21 +199,19 @@ describe('an idle connection that upstream closes just as a request goes out', (
         if (requests === 2) for (const one of waiting) one.write(ok);
       }),
     );
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const [client, other] = [new RawClient(gateway.port), new RawClient(gateway.port)];
-    for (const one of [client, other]) one.send(requestText('GET /1'));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const [client, other] = [gateway.connect(), gateway.connect()];
+    for (const one of [client, other]) one.request('GET /1');
     for (const one of [client, other]) await one.untilHas('ok');
-    client.send(requestText('GET /2', closing));
+    client.request('GET /2', closing);
     assert.match(await client.ended(), /200 OK[\s\S]*200 OK/);
     assert.deepEqual([requests, origin.accepted], [4, 3]);
     other.close();
-    await gateway.stop();
-    origin.close();
   });
 
-  it('is followed by one new connection, not by one after the other', async () => {
+  it('is followed by one new connection, not by one after the other', async (t) => {
     let requests = 0;
-    const origin = await startRawOrigin((socket, number) => {
+    const origin = await startRawOrigin(t, (socket, number) => {
       let count = 0;
       onHeads(socket, () => {
         requests++;
@@ -243,13 +219,11 @@ describe('an idle connection that upstream closes just as a request goes out', (
         else socket.destroy();
       });
     });
-    const gateway = await startTestGateway(routesOf([origin.port]));
-    const client = new RawClient(gateway.port).send(requestText('GET /1'));
+    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const client = gateway.request('GET /1');
     await client.untilHas('ok');
-    client.send(requestText('GET /2', closing));
+    client.request('GET /2', closing);
     assert.match(await client.ended(), /HTTP\/1.1 502/);
     assert.deepEqual([requests, origin.accepted], [3, 2]);
-    await gateway.stop();
-    origin.close();
   });
 });

@@ -19,12 +19,12 @@ const names = ['WEB', 'ADMIN', 'NEXT'];
 const manifest = readFileSync(new URL('testing/foreign.yaml', import.meta.url), 'utf8');
 
 describe('an Ingress that somebody wrote by hand', () => {
-  it('is served where nobody has heard of revisions: its Services, their ports, and names elsewhere', async () => {
+  it('is served where nobody has heard of revisions: its Services, their ports, and names elsewhere', async (t) => {
     // A cluster without Serving: the kind Revision is not there.
     const world = await openWorld({ kinds: [IngressKind] });
     const origins = await Promise.all(
       names.map((name) =>
-        startHttpOrigin((request, response) => response.end(`${name} ${request.headers['from-ingress'] ?? ''}`)),
+        startHttpOrigin(t, (request, response) => response.end(`${name} ${request.headers['from-ingress'] ?? ''}`)),
       ),
     );
     const text = origins.reduce((yaml, { port }, at) => yaml.replaceAll(`$${names[at]}`, String(port)), manifest);
@@ -52,7 +52,6 @@ describe('an Ingress that somebody wrote by hand', () => {
     } finally {
       await gateway.stop({ graceMs: 0 });
       await world.stop();
-      for (const origin of origins) origin.close();
     }
   });
 });

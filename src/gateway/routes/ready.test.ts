@@ -56,7 +56,7 @@ describe('ready means that every gateway has the route', () => {
     ];
     const world = await openWorld({ controllers });
     // The revision says its name, as the gateway named it to it.
-    const origin = await startHttpOrigin((request, response) => {
+    const origin = await startHttpOrigin(undefined, (request, response) => {
       response.end(String(request.headers['knative-serving-revision']));
     });
     const ending = new AbortController();

@@ -1,10 +1,14 @@
-/** What the gateway's tests share: a gateway with a snapshot of one's choice, origins, and raw clients. */
+/**
+ * What the gateway's tests share: a gateway with a snapshot of one's choice, origins, and raw clients. Gateways and
+ * origins end with the test that they are given.
+ */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../lib/clock.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
+import { afterwards, type Scope } from '../../lib/testing/afterwards.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { RevisionStats, StatsReport } from '../../serving/autoscaler/stats.ts';
@@ -23,6 +27,11 @@ export interface TestGateway extends Gateway {
   report(wanted: (stats: RevisionStats) => boolean): Promise<RevisionStats>;
   /** Makes the autoscaler answer 503, or be well again. */
   autoscaler: { isAway: boolean };
+  connect(): RawClient;
+  /** A new client that has sent a request of the test host (`requestText`). */
+  request(line: string, more?: string, body?: string): RawClient;
+  /** Sends a request of the test host, and resolves with all that comes until the gateway ends the connection. */
+  exchange(line: string, more?: string, body?: string): Promise<string>;
 }
 
 export interface TestGatewayOptions {
@@ -33,7 +42,11 @@ export interface TestGatewayOptions {
   protocols?: Protocols;
 }
 
-export async function startTestGateway(routes: RouteChange, options: TestGatewayOptions = {}): Promise<TestGateway> {
+export async function startTestGateway(
+  t: Scope,
+  routes: RouteChange,
+  options: TestGatewayOptions = {},
+): Promise<TestGateway> {
   const reports: RevisionStats[] = [];
   const waiting: { wanted: (stats: RevisionStats) => boolean; resolve: (stats: RevisionStats) => void }[] = [];
   const autoscaler = { isAway: false };
@@ -68,9 +81,25 @@ export async function startTestGateway(routes: RouteChange, options: TestGateway
     ...(options.quarantine && { quarantine: options.quarantine }),
     ...(options.protocols && { protocols: options.protocols }),
   });
+  const connect = () => new RawClient(gateway.port);
+  let stopped: Promise<void> | undefined;
+  const stop: Gateway['stop'] = (stopOptions) => {
+    stopped ??= gateway.stop(stopOptions).then(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    return stopped;
+  };
+  afterwards(t, stop);
   return {
     port: gateway.port,
     handle: gateway.handle,
+    connect,
+    request: (...request) => connect().request(...request),
+    exchange: (...request) =>
+      connect()
+        .request(...request)
+        .ended(),
     publish: (next) => publish(next),
     reports,
     autoscaler,
@@ -79,11 +108,7 @@ export async function startTestGateway(routes: RouteChange, options: TestGateway
       if (known !== undefined) return Promise.resolve(known);
       return new Promise((resolve) => waiting.push({ wanted, resolve }));
     },
-    async stop(stopOptions) {
-      await gateway.stop(stopOptions);
-      server.closeAllConnections();
-      server.close();
-    },
+    stop,
   };
 }
 
@@ -96,7 +121,10 @@ export interface Origin {
 }
 
 /** An origin that speaks for itself: `onConnection` reads and writes bytes. */
-export async function startRawOrigin(onConnection: (socket: Socket, number: number) => void): Promise<Origin> {
+export async function startRawOrigin(
+  t: Scope,
+  onConnection: (socket: Socket, number: number) => void,
+): Promise<Origin> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);
@@ -115,12 +143,20 @@ export async function startRawOrigin(onConnection: (socket: Socket, number: numb
       for (const socket of sockets) socket.destroy();
     },
   };
+  afterwards(t, () => origin.close());
   return origin;
 }
 
-/** An origin that answers each request head with `reply`. */
-export function startReplyOrigin(reply: string): Promise<Origin> {
-  return startRawOrigin((socket) => onHeads(socket, () => socket.write(reply, 'latin1')));
+/** An origin that answers each request head with `reply`, and keeps the heads. */
+export async function startReplyOrigin(t: Scope, reply = ok): Promise<Origin & { heads: string[] }> {
+  const heads: string[] = [];
+  const origin = await startRawOrigin(t, (socket) =>
+    onHeads(socket, (head) => {
+      heads.push(head);
+      socket.write(reply, 'latin1');
+    }),
+  );
+  return Object.assign(origin, { heads });
 }
 
 /** Whether the gateway has closed all its connections to `origin`. */
@@ -141,16 +177,15 @@ export function onHeads(socket: Socket, onHead: (head: string) => void): void {
   });
 }
 
-export async function startHttpOrigin(listener: RequestListener): Promise<{ port: number; close(): void }> {
+export async function startHttpOrigin(t: Scope, listener: RequestListener): Promise<{ port: number; close(): void }> {
   const server = createHttpServer(listener);
   const port = await listen(server);
-  return {
-    port,
-    close() {
-      server.closeAllConnections();
-      server.close();
-    },
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
   };
+  afterwards(t, close);
+  return { port, close };
 }
 
 /** A client of bytes: what the gateway says is in `text`. */
@@ -173,6 +208,11 @@ export class RawClient {
   send(text: string): this {
     this.socket.write(text, 'latin1');
     return this;
+  }
+
+  /** Sends a request of the test host (`requestText`). */
+  request(line: string, more?: string, body?: string): this {
+    return this.send(requestText(line, more, body));
   }
 
   /** Resolves when what came satisfies `wanted`. */
@@ -211,6 +251,9 @@ export function exchange(port: number, bytes: string): Promise<string> {
 export function requestText(line: string, more = '', body = ''): string {
   return `${line} HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n${body}`;
 }
+
+export const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+export const closing = 'Connection: close\r\n';
 
 export const statusOf = (text: string): number => Number(text.slice(9, 12));
 
