@@ -251,6 +251,22 @@ describe('a log in SQLite', () => {
     assert.equal(log.end, 3);
   });
 
+  test('a consumer that comes after events for nobody gets every event from its place on', async () => {
+    const log = open();
+    const lagging = await log.cursor('lagging');
+    const last = await log.append(Array.from({ length: 3000 }, (_, i) => event(i)));
+    assert.equal(ids(await log.read(lagging.position, 1)), '0');
+    await log.forget('lagging');
+    await log.append([event(3000), event(3001)]);
+    const cursor = await log.cursor('new');
+    assert.equal(cursor.position, last + 3);
+    await log.append([event(3002)]);
+    assert.equal(ids(await log.read(cursor.position, 10)), '3002');
+    await log.append([event(3003)]);
+    assert.equal(ids(await log.read(cursor.position, 10)), '3002,3003');
+    assert.equal(ids(await log.read(cursor.position - 1, 10)), '3001,3002,3003');
+  });
+
   test('a full log refuses events, names the slowest consumer, keeps room for replies, and recovers', async () => {
     const log = open({ limits: { bytesMax: 10_000 } });
     const cursor = await log.cursor('slow');

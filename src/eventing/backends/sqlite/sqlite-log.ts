@@ -265,8 +265,13 @@ export class SqliteLog implements EventLog {
     for (const event of stored) this.#heldBytes += event.sizeBytes;
     let offset = this.#end;
     this.#end += stored.length;
-    if (this.#cursors.size > 0) this.#tail.push(stored);
-    else this.#scheduleTidy();
+    if (this.#cursors.size > 0) {
+      this.#tail.push(stored);
+    } else {
+      // The tail has no gaps: what nobody reads now, a consumer that comes back finds on disk.
+      this.#tail.dropBefore(this.#end);
+      this.#scheduleTidy();
+    }
     for (const append of batch) {
       offset += append.rows.length;
       append.resolve(offset - 1);
