@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Configuration } from '../api/kind.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
@@ -48,7 +47,7 @@ const substrates = {
   /** A Kubernetes in the control plane's process, which leaves credentials for each role. */
   embedded: {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
-    connect: ({ dataDir }, role, log) => connectToApi(join(dataDir, 'pki', `${role}.kubeconfig`), log),
+    connect: connectToApi,
   },
   /** One that is there already. */
   cluster: {
