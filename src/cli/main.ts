@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { loopback } from '../observe/listen.ts';
 import { defaultConfig, defaultDataDir, portDefinitions, portsBy } from '../server/config.ts';
 import { roleNames } from '../server/roles.ts';
 import type { CommonOptions } from './platform.ts';
@@ -20,6 +21,13 @@ const up = program
   .description('Starts the whole platform and stays in the foreground; Ctrl-C stops it. Resumes from what was there.')
   .option('-d, --detach', 'return when it is ready, and leave it running')
   .option('--domain <domain>', 'services are NAME.NAMESPACE.<domain>', 'localhost')
+  .option('--bind-address <address>', 'where everything listens', loopback)
+  .option('--without-credentials', 'let everybody in who reaches --bind-address, to all but the API server')
+  .option(
+    '--kubeconfig <file>',
+    'of a Kubernetes to run on, instead of the embedded one',
+    notEmpty('--kubeconfig', 'file'),
+  )
   .addOption(
     new Option('--log-level <level>', 'of the files in <data-dir>/logs')
       .choices(['debug', 'info', 'warn', 'error'])
@@ -178,9 +186,9 @@ function collect(text: string, before: string[] | undefined): string[] {
   return [...(before ?? []), text];
 }
 
-/** An empty word is a variable that is not set: as a folder it would be the current one. */
-function notEmpty(flag: string) {
-  return (text: string): string => (text === '' ? program.error(`${flag} is empty: name a folder`) : text);
+/** An empty word is a variable that is not set: as a path it would be the current folder. */
+function notEmpty(flag: string, what = 'folder') {
+  return (text: string): string => (text === '' ? program.error(`${flag} is empty: name a ${what}`) : text);
 }
 
 function parsePort(flag: string) {
@@ -198,6 +206,12 @@ function configOf(options: Record<string, unknown>) {
   const optionOf = (flag: string) => flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
   config.ports = portsBy((name) => options[optionOf(portDefinitions[name].flag)] as number);
   if (typeof options.domain === 'string') config.domain = options.domain;
+  if (typeof options.bindAddress === 'string') config.bindAddress = options.bindAddress;
+  config.isOpen = options.withoutCredentials === true;
+  if (typeof options.kubeconfig === 'string') {
+    config.kubeconfig = resolve(options.kubeconfig);
+    config.substrate = 'cluster';
+  }
   if (typeof options.logLevel === 'string') config.logLevel = options.logLevel as typeof config.logLevel;
   return config;
 }

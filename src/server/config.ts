@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { loopback } from '../observe/listen.ts';
+import { configErrors } from './errors.ts';
 import type { SubstrateName } from './substrate.ts';
 
 /** The platform's listeners. 0 is any free port, chosen at start and kept while it runs. */
@@ -32,8 +34,10 @@ export interface Config {
   dataDir: string;
   /** Services get the host `NAME.NAMESPACE.<domain>`; `localhost` needs no DNS. */
   domain: string;
-  /** Of every listener. Only the API asks who is there: any other address than loopback is for those who may do all. */
+  /** Of every listener; an IP address. */
   bindAddress: string;
+  /** Whether it may be another than loopback, though gateway, broker, registry and metrics ask nobody who they are. */
+  isOpen: boolean;
   ports: Ports;
   /** The Kubernetes that features run on. */
   substrate: SubstrateName;
@@ -48,10 +52,20 @@ export function defaultConfig(): Config {
     dataDir: defaultDataDir(),
     domain: 'localhost',
     bindAddress: loopback,
+    isOpen: false,
     ports,
     substrate: 'embedded',
     logLevel: 'info',
   };
+}
+
+/** Throws BIND_ADDRESS_OPEN, or that it is none. */
+export function checkBindAddress({ bindAddress, isOpen }: Pick<Config, 'bindAddress' | 'isOpen'>): void {
+  if (isIP(bindAddress) === 0) {
+    throw new Error(`--bind-address is ${JSON.stringify(bindAddress)}: an IP address such as ${loopback} or 0.0.0.0`);
+  }
+  const isLoopback = bindAddress === '::1' || /^127\.[\d.]+$/.test(bindAddress);
+  if (!isLoopback && !isOpen) throw configErrors.BIND_ADDRESS_OPEN({ bindAddress });
 }
 
 /** Each port as `portOf` says. */

@@ -1,5 +1,15 @@
 import { defineErrors } from '../lib/errors.ts';
 
+export const configErrors = defineErrors({
+  BIND_ADDRESS_OPEN: {
+    status: 500,
+    fault: 'user',
+    message: (p: { bindAddress: string }) =>
+      `at ${p.bindAddress} other machines reach gateway, broker, registry and metrics, ` +
+      'which ask nobody who they are: leave out --bind-address, or let everybody in with --without-credentials',
+  },
+});
+
 export const dataDirErrors = defineErrors({
   DATA_DIR_IN_USE: {
     status: 500,

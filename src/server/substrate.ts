@@ -1,9 +1,12 @@
+import { join } from 'node:path';
 import type { Configuration } from '../api/kind.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Feature, FeatureDeps } from '../feature/feature.ts';
 import type { Client } from '../kube/client.ts';
 import type { Controller } from '../kube/reconciler.ts';
+import { urlOf } from '../observe/listen.ts';
 import type { Logger } from '../observe/log.ts';
+import type { Addresses } from './addresses.ts';
 import type { Config } from './config.ts';
 import { connectToApi } from './connect.ts';
 import type { RoleContext } from './role.ts';
@@ -40,6 +43,8 @@ interface SubstrateKind {
   open(options: SubstrateOptions): Promise<Substrate>;
   /** For a role beside it. */
   connect(config: Config, role: string, log: Logger): Promise<Client>;
+  /** Where people reach its API, and with what. */
+  addresses(config: Config): Promise<Pick<Addresses, 'apiUrl' | 'kubeconfig'>>;
 }
 
 /** Where the one machine and the cluster differ; nothing else asks which of them it is. */
@@ -48,11 +53,16 @@ const substrates = {
   embedded: {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
     connect: connectToApi,
+    addresses: async ({ bindAddress, dataDir, ports }) => ({
+      apiUrl: urlOf(ports.api, bindAddress, 'https'),
+      kubeconfig: join(dataDir, 'kubeconfig'),
+    }),
   },
   /** One that is there already. */
   cluster: {
     open: async (options) => (await import('./cluster/substrate.ts')).open(options),
     connect: async (config) => (await import('./cluster/substrate.ts')).connect(config),
+    addresses: async (config) => (await import('./cluster/substrate.ts')).addresses(config),
   },
 } satisfies Record<string, SubstrateKind>;
 

@@ -1,8 +1,7 @@
-import { join } from 'node:path';
 import { DeadMansSwitch } from '../lib/dead-mans-switch.ts';
 import { urlOf } from '../observe/listen.ts';
 import { type Addresses, removeAddresses, writeAddresses } from './addresses.ts';
-import { type Config, type PortName, portDefinitions } from './config.ts';
+import { type Config, checkBindAddress, type PortName, portDefinitions } from './config.ts';
 import { inWords, openDataDir } from './data-dir.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
@@ -22,8 +21,8 @@ export interface Platform {
 /**
  * Runs the whole platform on one machine: each role a process of its own, restarted when it dies or hangs. The roles
  * stop by themselves when this process does (their IPC channel closes), or are killed when they cannot. Throws
- * PORT_IN_USE, DATA_DIR_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL, or what a role says that cannot start. When `signal`
- * aborts before it is ready, stops what has been started and throws; afterwards it has no effect.
+ * BIND_ADDRESS_OPEN, PORT_IN_USE, DATA_DIR_IN_USE, DATA_DIR_TOO_NEW, DISK_FULL, or what a role says that cannot start.
+ * When `signal` aborts before it is ready, stops what has been started and throws; afterwards it has no effect.
  */
 export async function startPlatform(
   config: Config,
@@ -31,6 +30,7 @@ export async function startPlatform(
   signal?: AbortSignal,
 ): Promise<Platform> {
   const startedMs = performance.now();
+  checkBindAddress(config);
   const dataDir = openDataDir(config.dataDir);
   try {
     const ports = await resolvePorts(config.ports, config.bindAddress);
@@ -52,17 +52,17 @@ export async function startPlatform(
       if (ended.includes('killed')) await (await import('./embedded/left-pods.ts')).endLeftPods(config.dataDir);
       deadMansSwitch.disarm();
     };
-    const addresses = addressesOf(concrete);
     try {
+      const addresses = await addressesOf(concrete);
       // Ctrl-C reaches all processes of the terminal: a role that it ends before it listens to signals has not failed.
       await Promise.race([Promise.all(running.map((role) => role.firstReady)), abortOf(signal)]);
       writeAddresses(config.dataDir, addresses);
+      const stop = () => stopRoles().finally(() => dataDir.release());
+      return { addresses, readyMs: performance.now() - startedMs, stop };
     } catch (error) {
       await stopRoles();
       throw error;
     }
-    const stop = () => stopRoles().finally(() => dataDir.release());
-    return { addresses, readyMs: performance.now() - startedMs, stop };
   } catch (error) {
     dataDir.release();
     throw inWords(config.dataDir, error);
@@ -85,15 +85,16 @@ function holdSockets({ ports, bindAddress }: Config): { name: PortName; socket: 
     });
 }
 
-function addressesOf({ dataDir, bindAddress, ports, domain }: Config): Addresses {
+async function addressesOf(config: Config): Promise<Addresses> {
+  const { bindAddress, ports, domain } = config;
+  const { substrateOf } = await import('./substrate.ts'); // Only now: the roles are starting meanwhile.
   const local = (port: number) => urlOf(port, bindAddress);
   return {
     pid: process.pid,
     gatewayUrl: local(ports.gateway),
-    apiUrl: urlOf(ports.api, bindAddress, 'https'),
     brokerUrl: local(ports.broker),
     registryUrl: local(ports.registry),
-    kubeconfig: join(dataDir, 'kubeconfig'),
+    ...(await substrateOf(config).addresses(config)),
     domain,
     metricsUrls: Object.fromEntries(roleNames.map((role) => [role, `${local(ports[`${role}Metrics`])}/metrics`])),
   };

@@ -159,6 +159,8 @@ test('what is written wrongly is said before anything happens', async () => {
     [['send', '--type', 'a', '--data', `@${join(apps, 'none')}`], /@.*none: there is no file .*none/],
     [['deploy', folder, '-n', 'nowhere'], /there is no namespace nowhere: 'kubectl create namespace nowhere' makes it/],
     [['--data-dir', '', 'status'], /--data-dir is empty: name a folder/],
+    [['up', '--bind-address', '0.0.0.0'], /other machines reach gateway, broker.*--without-credentials/],
+    [['up', '--bind-address', 'everywhere'], /--bind-address is "everywhere": an IP address/],
   ];
   for (const [args, message] of cases) {
     const result = await kw(...args);

@@ -6,6 +6,7 @@ import { platformKinds } from '../../api/platform.ts';
 import type { Client } from '../../kube/client.ts';
 import { followConfiguration } from '../../kube/configuration.ts';
 import { defaultingClient } from '../../kube/defaulting-client.ts';
+import { readKubeconfig } from '../../kube/http/connection.ts';
 import { httpClient, inCluster } from '../../kube/http/index.ts';
 import { install } from '../../kube/install.ts';
 import { electLeader } from '../../kube/leader-election.ts';
@@ -16,9 +17,19 @@ import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrat
 const lease = { namespace: 'kittiwake-system', name: 'control' };
 
 export function connect({ kubeconfig }: Config, kinds: readonly Kind[] = platformKinds): Client {
-  const client = httpClient(kubeconfig === undefined ? () => inCluster() : { kubeconfigPath: kubeconfig });
-  return defaultingClient(client, kinds);
+  return defaultingClient(
+    httpClient(() => connectionOf(kubeconfig)),
+    kinds,
+  );
 }
+
+const connectionOf = (kubeconfig: string | undefined) =>
+  kubeconfig === undefined ? inCluster() : readKubeconfig(kubeconfig);
+
+export const addresses = async ({ kubeconfig }: Config) => ({
+  apiUrl: (await connectionOf(kubeconfig)).server,
+  kubeconfig: kubeconfig ?? 'that of the pod’s account',
+});
 
 /**
  * It does not ask our admission: defaults are filled in when objects are read. All clients act as whom the kubeconfig

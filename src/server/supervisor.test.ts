@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
+import { openApi } from '../cluster/apiserver/testing/open-api.ts';
+import { readAddresses } from './addresses.ts';
+import { checkBindAddress, defaultConfig, portsBy } from './config.ts';
+import { type SupervisorEvent, startPlatform } from './supervisor.ts';
+
+const unexpected = (event: SupervisorEvent) => assert.fail(JSON.stringify(event));
+
+test('what other machines can reach is open to all, so it must be asked for in as many words', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'kittiwake-bind-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const dataDir = join(dir, 'data');
+  const open = { ...defaultConfig(), dataDir, ports: portsBy(() => 0), bindAddress: '0.0.0.0' };
+  await assert.rejects(startPlatform(open, unexpected), {
+    code: 'BIND_ADDRESS_OPEN',
+    message: /0\.0\.0\.0.*--without-c/,
+  });
+  assert.ok(!existsSync(dataDir), 'nothing is made');
+
+  for (const bindAddress of ['127.0.0.1', '127.8.0.2', '::1']) checkBindAddress({ bindAddress, isOpen: false });
+  for (const bindAddress of ['::', '192.0.2.7', 'fe80::1', '::ffff:127.0.0.1']) {
+    assert.throws(() => checkBindAddress({ bindAddress, isOpen: false }), { code: 'BIND_ADDRESS_OPEN' }, bindAddress);
+    checkBindAddress({ bindAddress, isOpen: true });
+  }
+  for (const bindAddress of ['', 'localhost', '127.0.0.1:80', '127.1']) {
+    assert.throws(
+      () => checkBindAddress({ bindAddress, isOpen: true }),
+      /^Error: --bind-address is ".*": an IP address/,
+    );
+  }
+});
+
+test('on a cluster, the platform is the same, and its API is the cluster’s', async (t) => {
+  const { api, dataDir: clusterDir } = await openApi(t);
+  const { url, kubeconfigPath } = await api.listen({ port: 0 });
+  const dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-up-'));
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }));
+  const config = { ...defaultConfig(), dataDir, ports: portsBy(() => 0) };
+  const platform = await startPlatform({ ...config, substrate: 'cluster', kubeconfig: kubeconfigPath }, unexpected);
+  try {
+    const { addresses } = platform;
+    assert.equal(addresses.apiUrl, url);
+    assert.equal(addresses.kubeconfig, join(clusterDir, 'kubeconfig'));
+    assert.deepEqual(readAddresses(dataDir)?.apiUrl, url);
+    assert.ok(await api.client.get(CustomResourceDefinitionKind, { name: 'services.serving.knative.dev' }));
+    const { status } = await fetch(addresses.gatewayUrl);
+    assert.equal(status, 404);
+    assert.ok(!existsSync(join(dataDir, 'cluster')), 'none of its own');
+  } finally {
+    await platform.stop();
+  }
+});
