@@ -122,6 +122,13 @@ test('an exchange knows no protocol: protocols.ts alone knows which there are', 
   assert.deepEqual(knowing, []);
 });
 
+test('HTTP is talked to others in one way: src/lib/http-client.ts, beside the gateway', () => {
+  const asks =
+    /import \{[^}]*\b(request|get|[A-Za-z]*Agent)\b[^}]*\} from '[^']*(node:https?|node-http\.ts)'|\bawait fetch\(/;
+  const asking = sources.filter((file) => file.startsWith('src/') && !isTest(file) && asks.test(read(file)));
+  assert.deepEqual(asking, ['src/lib/http-client.ts']);
+});
+
 test('a driver of pods is known to one file only: drivers/choose.ts', () => {
   const inside = /^src\/cluster\/node\/drivers\/[^/]+\//;
   const wrong = sources

@@ -1,11 +1,11 @@
-import type { IncomingMessage } from 'node:http';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import type { Service } from '../api/serving/service.ts';
 import { applyObject } from '../kube/apply.ts';
+import { readSome } from '../lib/http-body.ts';
+import { HttpClient, targetOf } from '../lib/http-client.ts';
 import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import type { Config } from '../server/config.ts';
 import { locateError, readManifest, uploadSources } from './manifest.ts';
@@ -20,6 +20,7 @@ const manifest = fileURLToPath(new URL('../../examples/orders/app.yaml', import.
 /** A first build installs dependencies from the network. */
 const buildTimeoutMs = 300_000;
 const stepTimeoutMs = 60_000;
+const orderBytesMax = 64 * 1024;
 
 const order = { customer: 'Ada', items: [{ sku: 'tea-1', quantity: 2, priceCents: 450 }] };
 
@@ -164,18 +165,15 @@ function bookedOrders(platform: RunningPlatform): { until(orderId: string): Prom
 
 async function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string; tookMs: number }> {
   const startedMs = performance.now();
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = request(`${addresses.gatewayUrl}/orders`, {
-      method: 'POST',
-      headers: { host: `orders.${namespace}.${addresses.domain}`, 'content-type': 'application/json' },
-      signal: AbortSignal.timeout(stepTimeoutMs),
-    });
-    outgoing.on('error', reject);
-    outgoing.once('response', resolve);
-    outgoing.end(JSON.stringify(order));
+  const authority = `orders.${namespace}.${addresses.domain}`;
+  const response = await new HttpClient().send({
+    method: 'POST',
+    target: { ...targetOf(`${addresses.gatewayUrl}/orders`), authority },
+    headers: ['content-type', 'application/json'],
+    body: Buffer.from(JSON.stringify(order)),
+    ...{ isRepeatable: false, wholeMs: stepTimeoutMs },
   });
-  let body = '';
-  for await (const chunk of response) body += chunk;
+  const body = await readSome(response, orderBytesMax);
   if (response.statusCode !== 202) throw new Error(`orders answered ${response.statusCode}: ${body}`);
   return { id: JSON.parse(body).id, tookMs: performance.now() - startedMs };
 }

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
-import { type IncomingMessage, request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { ServiceKind } from '../api/serving/service.ts';
+import { HttpClient, NoReplyError, targetOf } from '../lib/http-client.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { parseSeconds } from './seconds.ts';
 import { readData } from './send.ts';
@@ -26,33 +27,30 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
   const headers = Object.fromEntries((options.header ?? []).map(parseHeader));
   const timeoutMs = parseSeconds('--timeout', options.timeout) * 1000;
   const startedMs = performance.now();
-  let silence: Error | undefined;
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const { hostname, port } = new URL(addresses.gatewayUrl);
-    const outgoing = request({
-      hostname,
-      port,
-      path: options.path.startsWith('/') ? options.path : `/${options.path}`,
-      method: options.method ?? (body === undefined ? 'GET' : 'POST'),
-      // The cluster-local name reaches every service, also those without a public one.
-      headers: { host: `${name}.${namespace}.svc.cluster.local`, ...jsonWhenBody(body), ...headers },
-      timeout: timeoutMs,
-    });
+  const explain = (error: unknown) => {
+    if (!(error instanceof NoReplyError) || error.code !== 'TIMEOUT') return error;
+    const remedy = `see 'kittiwake logs ${name}', or wait longer with --timeout`;
+    return new Error(`service ${name} was silent for ${options.timeout} s: ${remedy}`);
+  };
+  // The cluster-local name reaches every service, also those without a public one. How long the body is, is known.
+  const { host = `${name}.${namespace}.svc.cluster.local`, 'content-length': _, ...further } = headers;
+  const request = new HttpClient().send({
+    method: options.method ?? (body === undefined ? 'GET' : 'POST'),
+    target: { ...targetOf(addresses.gatewayUrl), path: options.path.replace(/^(?!\/)/, '/'), authority: host },
+    headers: Object.entries({ ...jsonWhenBody(body), ...further }).flat(),
+    body,
+    isRepeatable: false,
     // Also while the body comes: it may take as long as it likes, but not be silent.
-    outgoing.once('timeout', () => {
-      const remedy = `see 'kittiwake logs ${name}', or wait longer with --timeout`;
-      silence = new Error(`service ${name} was silent for ${options.timeout} s: ${remedy}`);
-      outgoing.destroy(silence);
-    });
-    outgoing.on('error', reject);
-    outgoing.once('response', resolve);
-    outgoing.end(body);
+    silenceMs: timeoutMs,
+  });
+  const response = await request.catch((error) => {
+    throw explain(error);
   });
   const status = response.statusCode ?? 0;
   say(`HTTP ${status} in ${Math.round(performance.now() - startedMs)} ms`);
   if (status >= 400) process.exitCode = 1;
   await printBody(response).catch((error) => {
-    throw silence ?? error;
+    throw explain(response.errored ?? error);
   });
   const ready = service.status?.conditions?.find((condition) => condition.type === 'Ready');
   if (process.exitCode === 1 && ready?.status !== 'True')

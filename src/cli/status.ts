@@ -1,7 +1,8 @@
-import { request } from 'node:http';
 import { RevisionKind } from '../api/serving/revision.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { messageOf } from '../lib/errors.ts';
+import { readSome } from '../lib/http-body.ts';
+import { HttpClient, NoReplyError, targetOf } from '../lib/http-client.ts';
 import { releaseCommand } from '../lib/quarantine.ts';
 import type { Addresses } from '../server/addresses.ts';
 import { holderOf } from '../server/holder.ts';
@@ -69,21 +70,15 @@ async function printRoles({ dataDir }: CommonOptions, addresses: Addresses): Pro
 /** What the role's /readyz says; undefined when it is ready. */
 async function whyNotReady(metricsUrl: string | undefined): Promise<string | undefined> {
   if (metricsUrl === undefined) return 'where it listens is not known';
-  const signal = AbortSignal.timeout(readyTimeoutMs);
+  const client = new HttpClient();
   try {
-    return await new Promise((resolve, reject) => {
-      const outgoing = request(new URL('/readyz', metricsUrl), { signal }, (response) => {
-        let said = '';
-        response.setEncoding('utf8').on('error', reject);
-        response.on('data', (text: string) => {
-          said = (said + text).slice(0, 200);
-        });
-        response.once('end', () => resolve(response.statusCode === 200 ? undefined : said.trim()));
-      });
-      outgoing.on('error', reject).end();
-    });
+    const target = targetOf(new URL('/readyz', metricsUrl));
+    const response = await client.send({ method: 'GET', target, isRepeatable: false, wholeMs: readyTimeoutMs });
+    const said = await readSome(response, 200);
+    return response.statusCode === 200 ? undefined : said.trim();
   } catch (error) {
-    return signal.aborted ? `it does not answer within ${readyTimeoutMs / 1000} s` : messageOf(error);
+    const isSilent = error instanceof NoReplyError && error.code === 'TIMEOUT';
+    return isSilent ? `it does not answer within ${readyTimeoutMs / 1000} s` : messageOf(error);
   }
 }
 

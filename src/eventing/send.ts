@@ -1,7 +1,7 @@
 import { messageOf } from '../lib/errors.ts';
 import { type CloudEvent, checkAttributes } from './cloudevents/event.ts';
 import { encode } from './cloudevents/http.ts';
-import { type HttpReply, Poster, targetOf } from './http-client.ts';
+import { type HttpReply, Poster, targetOf } from './poster.ts';
 
 export interface SendOptions {
   /** Dialled for hosts under `.svc.cluster.local`. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
-import { Agent, request } from '../lib/node-http.ts';
+import { discard, readSome } from '../lib/http-body.ts';
+import { HttpClient, type Target, targetOf } from '../lib/http-client.ts';
 import type { Logger } from '../observe/log.ts';
 import type { RevisionStats, StatsReport } from '../serving/autoscaler/stats.ts';
 import type { Backend } from './backend.ts';
@@ -28,7 +29,8 @@ const postsMax = 4;
  */
 export class DemandReporter {
   readonly #options: DemandOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: postsMax });
+  readonly #client = new HttpClient({ connectionsMax: postsMax });
+  readonly #target: Target;
   readonly #urgent = new Set<Backend>();
   /** Had something to report the last time: one zero more tells that it has become idle, or is no longer routed to. */
   #reported = new Map<Backend, string>();
@@ -44,6 +46,11 @@ export class DemandReporter {
 
   constructor(options: DemandOptions) {
     this.#options = options;
+    const { autoscaler } = options;
+    this.#target =
+      'socketPath' in autoscaler
+        ? { ...targetOf('http://localhost/v1/stats'), ...autoscaler }
+        : targetOf(new URL('/v1/stats', autoscaler.url));
   }
 
   start(): void {
@@ -57,7 +64,7 @@ export class DemandReporter {
     this.#isStopped = true;
     this.#cancelTick?.();
     this.#cancelRetry?.();
-    this.#agent.destroy();
+    this.#client.close();
   }
 
   /** Reports `backend` at once; the calls of one turn of the event loop make one message. */
@@ -120,45 +127,31 @@ export class DemandReporter {
   }
 
   #post(revisions: RevisionStats[]): void {
-    const { autoscaler, clock, id } = this.#options;
+    const { clock, id } = this.#options;
     if (this.#underWay >= postsMax) {
       this.#missed('it leaves reports without an answer');
       return;
     }
     const report: StatsReport = { gateway: id, at: clock.now(), revisions };
-    const body = JSON.stringify(report);
-    const options = {
-      agent: this.#agent,
-      method: 'POST',
-      path: '/v1/stats',
-      timeout: postTimeoutMs,
-      headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-    };
-    const onResponse = (response: import('node:http').IncomingMessage) => {
-      response.on('error', () => {}); // Its status has been read: that is all that it has to say.
+    this.#underWay++;
+    void this.#send(Buffer.from(JSON.stringify(report))).finally(() => this.#underWay--); // It never rejects.
+  }
+
+  async #send(body: Buffer): Promise<void> {
+    try {
+      const response = await this.#client.send({
+        ...{ method: 'POST', target: this.#target, body, headers: ['content-type', 'application/json'] },
+        // A report that comes twice is as good as once.
+        ...{ isRepeatable: true, wholeMs: postTimeoutMs },
+      });
       const { statusCode = 0 } = response;
       if (statusCode >= 200 && statusCode < 300) {
-        response.resume();
+        discard(response);
         this.#reached();
-        return;
-      }
-      let said = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        said = (said + text).slice(0, 200);
-      });
-      response.on('end', () => this.#missed(`it answered HTTP ${statusCode} ${said}`));
-    };
-    const outgoing =
-      'socketPath' in autoscaler
-        ? request({ ...options, socketPath: autoscaler.socketPath }, onResponse)
-        : request(new URL('/v1/stats', autoscaler.url), options, onResponse);
-    outgoing.on('timeout', () => outgoing.destroy(new Error('it did not answer in time')));
-    outgoing.on('error', (error) => this.#missed(messageOf(error)));
-    this.#underWay++;
-    outgoing.on('close', () => {
-      this.#underWay--;
-    });
-    outgoing.end(body);
+      } else this.#missed(`it answered HTTP ${statusCode} ${await readSome(response, 200)}`);
+    } catch (error) {
+      this.#missed(messageOf(error));
+    }
   }
 
   #reached(): void {

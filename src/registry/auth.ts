@@ -1,10 +1,13 @@
+import type { IncomingMessage } from 'node:http';
 import { messageOf } from '../lib/errors.ts';
-import { discard, readAll, type Transport } from './transport.ts';
+import { discard, readWhole } from '../lib/http-body.ts';
 
 export interface Credentials {
   username: string;
   password: string;
 }
+
+type Send = (request: { method: string; url: string; headers: Record<string, string> }) => Promise<IncomingMessage>;
 
 interface Challenge {
   scheme: 'basic' | 'bearer';
@@ -19,13 +22,13 @@ export async function answerChallenge(
   header: string | undefined,
   credentials: Credentials | undefined,
   scope: string,
-  transport: Transport,
-  registry: { url: string; signal?: AbortSignal | undefined },
+  registryUrl: string,
+  send: Send,
 ): Promise<string | undefined> {
   const challenge = parseChallenge(header ?? '');
   if (!challenge) return undefined;
   if (challenge.scheme === 'basic') return credentials && basic(credentials);
-  return bearer(challenge.parameters, credentials, scope, transport, registry);
+  return bearer(challenge.parameters, credentials, scope, registryUrl, send);
 }
 
 /** The first challenge of a WWW-Authenticate header that we can answer. */
@@ -52,24 +55,23 @@ async function bearer(
   { realm, service, scope }: Record<string, string>,
   credentials: Credentials | undefined,
   wantedScope: string,
-  transport: Transport,
-  registry: { url: string; signal?: AbortSignal | undefined },
+  registryUrl: string,
+  send: Send,
 ): Promise<string | undefined> {
   const url = URL.parse(realm ?? '');
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) return undefined;
-  if (credentials && url.protocol === 'http:' && registry.url.startsWith('https:')) {
+  if (credentials && url.protocol === 'http:' && registryUrl.startsWith('https:')) {
     throw new Error(`the registry wants the password sent to ${url.host} without TLS: refused`);
   }
   if (service !== undefined) url.searchParams.set('service', service);
   url.searchParams.set('scope', scope ?? wantedScope);
   const headers: Record<string, string> = credentials ? { authorization: basic(credentials) } : {};
-  const { signal } = registry;
-  const response = await transport.send({ method: 'GET', url: url.href, headers, signal });
+  const response = await send({ method: 'GET', url: url.href, headers });
   if (response.statusCode !== 200) {
     discard(response);
     throw new Error(`${url.origin} gave no token: status ${response.statusCode}`);
   }
-  const token = tokenOf(await readAll(response, 1024 * 1024, transport.timeouts.answerMs), url.origin);
+  const token = tokenOf(await readWhole(response, 1024 * 1024), url.origin);
   return `Bearer ${token}`;
 }
 

@@ -2,11 +2,24 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type Readable, Transform } from 'node:stream';
 import { messageOf } from '../lib/errors.ts';
+import { discard, readSome, readWhole } from '../lib/http-body.ts';
+import { HttpClient, targetOf } from '../lib/http-client.ts';
 import { answerChallenge, type Credentials } from './auth.ts';
 import { digestOf, parseDigest } from './digest.ts';
 import { type Descriptor, type Manifest, manifestMediaTypes, maxManifestBytes, parseManifest } from './manifest.ts';
 import { formatReference, parseReference, type Reference } from './reference.ts';
-import { discard, readAll, Transport, type TransportRequest, type TransportTimeouts } from './transport.ts';
+
+/** How long a registry may take. */
+export interface RegistryTimeouts {
+  /** A connection on which nothing comes or goes for this long is given up. */
+  idleMs: number;
+  /** From the end of a request to the head of its answer; and all in all for what is no content. */
+  answerMs: number;
+  /** For content in either direction, however it trickles. */
+  transferMs: number;
+}
+
+const defaultTimeouts: RegistryTimeouts = { idleMs: 60_000, answerMs: 120_000, transferMs: 3_600_000 };
 
 export interface RegistryClientOptions {
   /** Where a host of references really is: `{'registry.localhost': 'http://127.0.0.1:8082'}`. */
@@ -14,7 +27,7 @@ export interface RegistryClientOptions {
   /** What to answer when the host asks who we are. */
   auth?: (host: string) => Credentials | undefined;
   /** How long registries may take; a minute, two and an hour unless given. */
-  timeouts?: Partial<TransportTimeouts>;
+  timeouts?: Partial<RegistryTimeouts>;
 }
 
 /** A blob to push. `mountFrom` names a repository of the same registry that may have it already. */
@@ -54,13 +67,14 @@ const blobBytesMax = 16 * 1024 ** 3;
  */
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
-  readonly #transport: Transport;
+  readonly #client = new HttpClient({ connectionsMax: 16 });
+  readonly #timeouts: RegistryTimeouts;
   /** Authorization headers by host and repository. */
   readonly #authorizations = new Map<string, string>();
 
   constructor(options: RegistryClientOptions = {}) {
     this.#options = options;
-    this.#transport = new Transport(options.timeouts);
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts };
   }
 
   /** The digest that the reference points to now; its own when it has one, after asking whether it is there. */
@@ -90,9 +104,7 @@ export class RegistryClient {
       headers: { accept: manifestMediaTypes.join(', ') },
       signal,
     });
-    const bytes = await this.#naming(reference, () =>
-      readAll(response, maxManifestBytes, this.#transport.timeouts.answerMs),
-    );
+    const bytes = await this.#naming(reference, () => readWhole(response, maxManifestBytes));
     const digest = digestOf(bytes, parseDigest(reference.digest ?? '')?.algorithm);
     if (reference.digest !== undefined && reference.digest !== digest) {
       throw new RegistryClientError(`${formatReference(reference)}: what came has the digest ${digest}`, 502);
@@ -108,18 +120,14 @@ export class RegistryClient {
   async blob(target: Target, digest: string, signal?: AbortSignal, sizeBytes = blobBytesMax): Promise<Readable> {
     const reference = read(target);
     const checked = verifying(`${reference.host}/${reference.name}`, digest, sizeBytes);
-    const response = await this.#request(reference, 'pull', { method: 'GET', path: `blobs/${digest}`, signal });
-    const { transferMs } = this.#transport.timeouts;
+    const request = { method: 'GET', path: `blobs/${digest}`, signal, isContent: true };
+    const response = await this.#request(reference, 'pull', request);
     const fail = (why: string) => checked.destroy(new Error(`${reference.host}: ${digest}: ${why}`));
-    const deadline = setTimeout(fail, transferMs, `the content took longer than ${transferMs} ms`);
     response.on('error', (error) => fail(error.message));
     response.on('close', () => {
       if (!response.complete) fail('the connection ended before the content');
     });
-    checked.on('close', () => {
-      clearTimeout(deadline);
-      response.destroy();
-    });
+    checked.on('close', () => response.destroy());
     return response.pipe(checked);
   }
 
@@ -135,6 +143,7 @@ export class RegistryClient {
   /** Makes the repository have the blob: a HEAD when it does, a mount when another has it, an upload otherwise. */
   async pushBlob(target: Target, source: BlobSource, signal?: AbortSignal): Promise<void> {
     const reference = read(target);
+    const { content } = source;
     const { digest, size } = source.descriptor;
     if (await this.hasBlob(reference, digest, signal)) return;
     const mount =
@@ -153,8 +162,12 @@ export class RegistryClient {
     const finished = await this.#request(reference, 'pull,push', {
       method: 'PUT',
       url: url.href,
-      headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
-      body: source.content,
+      headers: {
+        'content-type': 'application/octet-stream',
+        ...(!Buffer.isBuffer(content) && { 'content-length': String(size) }),
+      },
+      body: content,
+      isContent: true,
       signal,
     });
     discard(finished);
@@ -190,7 +203,7 @@ export class RegistryClient {
   }
 
   close(): void {
-    this.#transport.close();
+    this.#client.close();
   }
 
   async #exists(reference: Reference, path: string, signal: AbortSignal | undefined): Promise<boolean> {
@@ -206,7 +219,7 @@ export class RegistryClient {
 
   /** Sends, answers a challenge, follows redirects; throws unless the answer is 2xx. */
   async #request(reference: Reference, actions: string, request: RegistryRequest): Promise<IncomingMessage> {
-    const { path, method, headers = {}, body, signal } = request;
+    const { path, method, headers = {}, signal } = request;
     const baseUrl = this.#baseUrl(reference);
     let url = request.url ?? `${baseUrl}/v2/${reference.name}/${path}`;
     const { origin } = new URL(baseUrl);
@@ -215,10 +228,8 @@ export class RegistryClient {
       // Elsewhere, nobody gets to know who we are.
       const isOrigin = new URL(url).origin === origin;
       const authorization = isOrigin ? this.#authorizations.get(authKey) : undefined;
-      const sent: TransportRequest = { method, url, signal, headers: { ...headers } };
-      if (body !== undefined) sent.body = body;
-      if (authorization !== undefined) sent.headers = { ...sent.headers, authorization };
-      const response = await this.#naming(reference, () => this.#transport.send(sent));
+      const sent = { ...request, url, headers: authorization === undefined ? headers : { ...headers, authorization } };
+      const response = await this.#naming(reference, () => this.#send(sent));
       const status = response.statusCode ?? 0;
       if (status >= 200 && status < 300) return response;
       if (status === 401 && authorization === undefined && isOrigin) {
@@ -226,7 +237,7 @@ export class RegistryClient {
         const credentials = this.#options.auth?.(reference.host);
         const challenge = response.headers['www-authenticate'];
         const answer = await this.#naming(reference, () =>
-          answerChallenge(challenge, credentials, scope, this.#transport, { url: baseUrl, signal }),
+          answerChallenge(challenge, credentials, scope, baseUrl, (asked) => this.#send({ ...asked, signal })),
         ).catch((error: unknown) => {
           discard(response);
           throw error;
@@ -250,6 +261,23 @@ export class RegistryClient {
       throw await failure(reference, method, response);
     }
     throw new RegistryClientError(`${reference.host}/${reference.name}: too many redirects`, 502);
+  }
+
+  async #send({ method, url, headers = {}, body, signal, isContent }: SentRequest): Promise<IncomingMessage> {
+    const { idleMs, answerMs, transferMs } = this.#timeouts;
+    try {
+      return await this.#client.send({
+        ...{ method, target: targetOf(url), body, signal },
+        headers: Object.entries({ 'user-agent': 'kittiwake', ...headers }).flat(),
+        // What is pushed is named by its digest, and an upload that nobody goes on with ends.
+        isRepeatable: true,
+        ...{ silenceMs: idleMs, headMs: answerMs, wholeMs: isContent ? transferMs : answerMs },
+      });
+    } catch (error) {
+      // Without what may hold a signature or a password.
+      const { origin = url, pathname = '' } = URL.parse(url) ?? {};
+      throw new Error(`${method} ${origin}${pathname}: ${messageOf(error)}`, { cause: error });
+    }
   }
 
   /** Where a registry sends us: only by HTTP, and never from TLS to none. */
@@ -285,11 +313,20 @@ export class RegistryClient {
   }
 }
 
-interface RegistryRequest extends Omit<TransportRequest, 'url'> {
-  /** After `/v2/NAME/`. */
-  path?: string;
+/** `url`, or `path` after `/v2/NAME/`. */
+interface RegistryRequest {
+  method: string;
   url?: string;
+  path?: string;
+  headers?: Record<string, string>;
+  /** A stream needs its `content-length` among the headers. */
+  body?: Buffer | (() => Readable);
+  signal?: AbortSignal | undefined;
+  /** What comes or goes may be large. */
+  isContent?: boolean;
 }
+
+type SentRequest = RegistryRequest & { url: string };
 
 function read(target: Target): Reference {
   return typeof target === 'string' ? parseReference(target) : target;
@@ -322,22 +359,20 @@ function verifying(from: string, digest: string, maxBytes: number): Transform {
 }
 
 const failureBytesMax = 64 * 1024;
-const failureMs = 10_000;
 
 async function failure(reference: Reference, method: string, response: IncomingMessage): Promise<RegistryClientError> {
   const status = response.statusCode ?? 0;
-  const body = await readAll(response, failureBytesMax, failureMs).catch(() => Buffer.alloc(0) /* only the status */);
-  const { code, message } = firstError(body);
+  const { code, message } = firstError(await readSome(response, failureBytesMax));
   const what = `${method} ${reference.host}/${reference.name}`;
   const said = message ?? (method === 'HEAD' && status === 404 ? 'not found' : 'no reason given');
   return new RegistryClientError(`${what}: ${status} ${code ?? ''}: ${said}`.replace(' :', ':'), status, code);
 }
 
 /** The registry's own words, as far as they are words. */
-function firstError(body: Buffer): { code: string | undefined; message: string | undefined } {
+function firstError(body: string): { code: string | undefined; message: string | undefined } {
   let first: { code?: unknown; message?: unknown } | null | undefined;
   try {
-    first = JSON.parse(body.toString('utf8'))?.errors?.[0];
+    first = JSON.parse(body)?.errors?.[0];
   } catch {
     // No JSON: the status must do.
   }

@@ -18,7 +18,7 @@ function strike(name: string): boolean {
 }
 
 if (role === 'broker') {
-  const { Poster } = await import('../../src/eventing/http-client.ts');
+  const { Poster } = await import('../../src/eventing/poster.ts');
   const { post } = Poster.prototype;
   Poster.prototype.post = function (target, headers, ...rest) {
     if (strike(headers[headers.indexOf('ce-id') + 1] ?? '')) return new Promise(() => {});

@@ -4,13 +4,8 @@ import { brokerMetrics } from '../../src/eventing/broker/metrics.ts';
 import { BrokerRuntime } from '../../src/eventing/broker/runtime.ts';
 import type { CloudEvent } from '../../src/eventing/cloudevents/event.ts';
 import { decodeHttp, encodeBinary } from '../../src/eventing/cloudevents/http.ts';
-import {
-  type HttpReply,
-  NoReplyError,
-  type Poster,
-  type PostOptions,
-  type Target,
-} from '../../src/eventing/http-client.ts';
+import type { HttpReply, Poster, PostOptions, Target } from '../../src/eventing/poster.ts';
+import { NoReplyError } from '../../src/lib/http-client.ts';
 import { Quarantine } from '../../src/lib/quarantine.ts';
 import { silentLogger } from '../../src/observe/log.ts';
 import { emptyDisk, SimulatedLog } from './simulated-log.ts';

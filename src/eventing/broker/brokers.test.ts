@@ -8,7 +8,7 @@ import { KittiwakeError } from '../../lib/errors.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { Flush } from '../backends/sqlite/sqlite-file.ts';
-import { Poster } from '../http-client.ts';
+import { Poster } from '../poster.ts';
 import { Brokers, type BrokersOptions } from './brokers.ts';
 import { brokerMetrics } from './metrics.ts';
 import {

@@ -7,7 +7,7 @@ import { sameJson } from '../../lib/same-json.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { LogBackend, LogName } from '../backends/event-log.ts';
 import { eventErrors } from '../errors.ts';
-import type { Poster } from '../http-client.ts';
+import type { Poster } from '../poster.ts';
 import { Absences } from './absences.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { type Known, readKnown, writeKnown } from './known.ts';

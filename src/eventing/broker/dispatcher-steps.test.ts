@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { commonErrors } from '../../lib/errors.ts';
+import { NoReplyError, UnsendableError } from '../../lib/http-client.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import type { StoredEvent } from '../backends/sqlite/stored-event.ts';
-import { NoReplyError, UnsendableError } from '../http-client.ts';
 import type { TriggerConfig } from './config.ts';
 import { delivery, dispatching, events, letters, reply, settled, stored, worker } from './testing/dispatching.ts';
 

@@ -9,7 +9,7 @@ import { silentLogger } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
 import { SqliteLog } from '../backends/sqlite/sqlite-log.ts';
-import { Poster } from '../http-client.ts';
+import { Poster } from '../poster.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { replyToLog } from './reply-sink.ts';
 import {

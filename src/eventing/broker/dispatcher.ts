@@ -1,12 +1,13 @@
+import { ByteBudget } from '../../lib/byte-budget.ts';
 import { type Clock, sleep } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
+import { UnsendableError } from '../../lib/http-client.ts';
 import { type Quarantine, SetAsideError } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Delivery, Subscription } from '../backends/event-log.ts';
-import { ByteBudget } from '../byte-budget.ts';
 import { type CloudEvent, identityOf } from '../cloudevents/event.ts';
 import type { Matches } from '../filters/filter.ts';
-import { type Poster, type Target, targetOf, UnsendableError } from '../http-client.ts';
+import { type Poster, type Target, targetOf } from '../poster.ts';
 import { retryDelayMs } from './backoff.ts';
 import type { SubscriberConfig } from './config.ts';
 import { deadLetter } from './dead-letter.ts';

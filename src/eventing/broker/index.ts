@@ -5,7 +5,7 @@ import { type ListenHandle, listen, urlOf } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { LogBackend } from '../backends/event-log.ts';
-import { Poster } from '../http-client.ts';
+import { Poster } from '../poster.ts';
 import { Brokers } from './brokers.ts';
 import { type Following, follow } from './follow.ts';
 import { createIngress } from './ingress.ts';

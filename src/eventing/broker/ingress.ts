@@ -1,15 +1,15 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { ByteBudget } from '../../lib/byte-budget.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
 import { commonErrors, KittiwakeError } from '../../lib/errors.ts';
+import { GrowingBuffer } from '../../lib/growing-buffer.ts';
 import { createServer } from '../../lib/node-http.ts';
 import type { Logger } from '../../observe/log.ts';
-import { ByteBudget } from '../byte-budget.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { invalidEvent } from '../cloudevents/event.ts';
 import { decodeHttp } from '../cloudevents/http.ts';
 import { eventErrors } from '../errors.ts';
-import { GrowingBuffer } from '../growing-buffer.ts';
 import type { BrokerMetrics } from './metrics.ts';
 import { passThrough } from './pass-through.ts';
 import type { BrokerRuntime } from './runtime.ts';

@@ -13,7 +13,7 @@ import { Quarantine } from '../../lib/quarantine.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { writeOldLog } from '../backends/sqlite/testing/old-log.ts';
-import { Poster } from '../http-client.ts';
+import { Poster } from '../poster.ts';
 import { Brokers } from './brokers.ts';
 import type { TriggerConfig } from './config.ts';
 import { startBroker } from './index.ts';

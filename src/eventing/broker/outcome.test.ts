@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type HttpReply, NoReplyError, UnsendableError } from '../http-client.ts';
+import { NoReplyError, UnsendableError } from '../../lib/http-client.ts';
+import type { HttpReply } from '../poster.ts';
 import { outcomeOf, outcomeOfError, outcomeOfNoReply, unusable } from './outcome.ts';
 
 const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r', 'ce-type': 'replied' };

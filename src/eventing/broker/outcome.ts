@@ -1,7 +1,8 @@
 import { KittiwakeError, messageOf } from '../../lib/errors.ts';
+import { type NoReplyError, UnsendableError } from '../../lib/http-client.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { claimsEvent, decodeHttp } from '../cloudevents/http.ts';
-import { type HttpReply, type NoReplyError, UnsendableError } from '../http-client.ts';
+import type { HttpReply } from '../poster.ts';
 import { retryAfterMs } from './backoff.ts';
 
 /** How one attempt to deliver an event ended. */

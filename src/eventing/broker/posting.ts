@@ -1,9 +1,10 @@
+import type { ByteBudget } from '../../lib/byte-budget.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
-import type { ByteBudget } from '../byte-budget.ts';
+import { NoReplyError, UnsendableError } from '../../lib/http-client.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { encode, type HttpEvent } from '../cloudevents/http.ts';
-import { NoReplyError, type Poster, type Target, UnsendableError } from '../http-client.ts';
+import type { Poster, Target } from '../poster.ts';
 import type { DeliveryConfig } from './config.ts';
 import { type Outcome, outcomeOf, outcomeOfNoReply } from './outcome.ts';
 import { nextHop } from './pass-through.ts';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { NewEvent } from '../backends/event-log.ts';
-import { Poster, targetOf } from '../http-client.ts';
+import { Poster, targetOf } from '../poster.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { type ReplySink, replyToUrl } from './reply-sink.ts';
 import {

@@ -4,7 +4,7 @@ import type { Quarantine } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
 import { compileFilter } from '../filters/filter.ts';
-import type { Poster } from '../http-client.ts';
+import type { Poster } from '../poster.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';

@@ -4,8 +4,8 @@ import { ApiError } from '../../api/status.ts';
 import type { Client, ListOptions, ListResult, Patch, UpdateSubresource } from '../client.ts';
 import { type Connection, readKubeconfig } from './connection.ts';
 import { collectionPath, objectPath, withQuery } from './paths.ts';
-import type { HttpRequest } from './send.ts';
-import { Transport } from './transport.ts';
+
+import { type ApiRequest, Transport } from './transport.ts';
 import { watch } from './watch.ts';
 
 /** Who we are in managedFields. */
@@ -40,7 +40,7 @@ interface WireList<T> {
 export function httpClient(options: ServerOptions, { fieldValidation }: WriteOptions = {}): Client {
   const transport = httpTransport(options);
 
-  const ask = async <T extends KubeObject>(request: HttpRequest): Promise<T> =>
+  const ask = async <T extends KubeObject>(request: ApiRequest): Promise<T> =>
     objectIn<T>(await transport.json(request), `the answer to ${request.method} ${request.path}`);
 
   async function list<T extends KubeObject>(kind: Kind<T>, listOptions: ListOptions = {}): Promise<ListResult<T>> {

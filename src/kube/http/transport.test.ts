@@ -13,8 +13,7 @@ import { KittiwakeError } from '../../lib/errors.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { Connection } from './connection.ts';
 import { httpTransport } from './http-client.ts';
-import type { HttpRequest } from './send.ts';
-import { Transport, type TransportOptions } from './transport.ts';
+import { type ApiRequest, Transport, type TransportOptions } from './transport.ts';
 
 const listen = async (server: Server, port = 0): Promise<number> => {
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
@@ -64,7 +63,7 @@ async function withRawServer(
 const answer = (socket: Socket, body = '{}') =>
   socket.write(`HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
 
-const requests: HttpRequest[] = [
+const requests: ApiRequest[] = [
   { method: 'GET', path: '/x' },
   { method: 'PUT', path: '/x', body: { a: 1 } },
   { method: 'DELETE', path: '/x', body: { kind: 'DeleteOptions' } },
@@ -84,7 +83,7 @@ describe('a connection that the server has closed', () => {
       };
       await withRawServer(act, async (port, seen) => {
         const transport = new Transport(async () => to(port));
-        const get: HttpRequest = { method: 'GET', path: '/warm' };
+        const get: ApiRequest = { method: 'GET', path: '/warm' };
         await Promise.all([1, 2, 3, 4].map(() => transport.json(get)));
         assert.deepEqual(await transport.json(request), {});
         const times = seen.filter((line) => line === `${request.method} /x`).length;
@@ -197,7 +196,7 @@ describe('a server that answers badly', () => {
     ask(
       (socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{'),
       { replyTimeoutMs: 50 },
-      /does not answer \(no reply within 50 ms\)/,
+      /does not answer \(nothing came or went for 50 ms\)/,
     ));
 
   test('byte by byte, is given up', () =>
@@ -210,7 +209,7 @@ describe('a server that answers badly', () => {
         }
       },
       { wholeReplyTimeoutMs: 20 },
-      /the reply was not complete within 20 ms/,
+      /does not answer \(no whole reply within 20 ms\)/,
     ));
 
   test('without end, is cut off', () =>

@@ -30,8 +30,7 @@ export async function runHook({ handler, container, running, addresses, clock, t
   }
   if (httpGet) {
     const port = portOf(httpGet.port, container, addresses);
-    const answer = await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
-    if ('failure' in answer) throw new Error(answer.failure);
+    await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
     return;
   }
   if (pause) return sleep(clock, pause.seconds * 1000, signal);

@@ -1,11 +1,9 @@
-import type { IncomingMessage } from 'node:http';
-import { request as requestTls } from 'node:https';
-import { connect } from 'node:net';
+import { connect, isIPv6 } from 'node:net';
 import type { HttpGetAction } from '../../../api/core/container.ts';
 import type { Container, Probe } from '../../../api/core/pod-spec.ts';
 import { timerMaxMs } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import { request } from '../../../lib/node-http.ts';
+import { HttpClient, type Target } from '../../../lib/http-client.ts';
 import { type PodAddresses, portAt, type RunningContainer } from '../driver.ts';
 import { runCommand } from '../pods/run-command.ts';
 
@@ -22,9 +20,6 @@ export interface CheckOptions {
 
 const success: ProbeResult = { isSuccess: true };
 const failure = (message: string): ProbeResult => ({ isSuccess: false, message });
-
-/** An answer may announce itself this often (1xx) before it comes. */
-const interimMax = 100;
 
 /** The probe's action as a function that never rejects. A probe that names no action succeeds. */
 export function checkOf(options: CheckOptions): Check {
@@ -43,9 +38,7 @@ async function check({ probe, container, running, addresses }: CheckOptions): Pr
   const { exec, httpGet, tcpSocket, grpc } = probe;
   if (httpGet) {
     const port = portOf(httpGet.port, container, addresses);
-    const answer = await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
-    if ('failure' in answer) return failure(answer.failure);
-    const { status } = answer;
+    const status = await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
     return status >= 200 && status < 400 ? success : failure(`HTTP probe failed with statuscode: ${status}`);
   }
   if (tcpSocket) {
@@ -91,42 +84,32 @@ export interface HttpGet {
   timeoutMs: number;
 }
 
-/** The answer's status; its body is not read, redirects are not followed. Throws when no request can be made of it. */
-export function getHttp({
-  httpGet,
-  host,
-  port,
-  timeoutMs,
-}: HttpGet): Promise<{ status: number } | { failure: string }> {
+/** The answer's status; its body is not read, redirects are not followed. Throws what is not there to be asked. */
+export async function getHttp({ httpGet, host, port, timeoutMs }: HttpGet): Promise<number> {
   const isTls = httpGet.scheme === 'HTTPS';
   const path = httpGet.path || '/';
-  const headers: Record<string, string> = { 'user-agent': 'kube-probe/1.34', accept: '*/*', connection: 'close' };
-  for (const { name, value } of httpGet.httpHeaders ?? []) headers[name.toLowerCase()] = value;
-  return new Promise((resolve) => {
-    const options = { host, port, path, headers, agent: false, rejectUnauthorized: false };
-    const outgoing = (isTls ? requestTls : request)(options);
-    const finish = (result: { status: number } | { failure: string }) => {
-      clearTimeout(timer);
-      outgoing.destroy();
-      resolve(result);
-    };
-    const fail = (why: string) => finish({ failure: `Get "${path}": ${why}` });
-    const timer = setTimeout(() => fail(`no answer within ${timeoutMs} ms`), Math.min(timeoutMs, timerMaxMs));
-    let interim = 0;
-    outgoing.on('information', () => {
-      if (++interim > interimMax) fail(`more than ${interimMax} interim answers (1xx)`);
-    });
-    outgoing.once('response', (response: IncomingMessage) => {
-      response.on('error', () => {}); // Cut off by us: its status is all that is asked for.
-      finish({ status: response.statusCode ?? 0 });
-    });
-    // Not once: destroying may report another, and what nobody listens to would be thrown.
-    outgoing.on('error', (error) => fail(describe(error, host, port)));
-    outgoing.end();
-  });
+  const headers = new Map([
+    ['user-agent', 'kube-probe/1.34'],
+    ['accept', '*/*'],
+    ...(httpGet.httpHeaders ?? []).map(({ name, value }) => [name.toLowerCase(), value] as const),
+  ]);
+  const authority = headers.get('host') ?? `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+  headers.delete('host');
+  const target: Target = { isTls, host, port, path, authority, tls: { rejectUnauthorized: false } };
+  const client = new HttpClient();
+  try {
+    const request = { method: 'GET', target, headers: [...headers].flat(), isRepeatable: false, headMs: timeoutMs };
+    const response = await client.send(request);
+    response.destroy();
+    return response.statusCode ?? 0;
+  } catch (error) {
+    throw new Error(`Get "${path}": ${describe(error, host, port)}`, { cause: error });
+  } finally {
+    client.close();
+  }
 }
 
-function describe(error: NodeJS.ErrnoException, host: string, port: number): string {
-  if (error.code !== 'ECONNREFUSED') return error.message;
+function describe(error: unknown, host: string, port: number): string {
+  if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return messageOf(error);
   return `dial tcp ${host}:${port}: connection refused: the program must listen on the port that PORT says`;
 }

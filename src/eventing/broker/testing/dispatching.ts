@@ -1,4 +1,6 @@
 /** For tests: a dispatcher of which the test says what the log holds, how each attempt ends, and what time it is. */
+
+import { NoReplyError } from '../../../lib/http-client.ts';
 import { Quarantine } from '../../../lib/quarantine.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
@@ -7,7 +9,7 @@ import { LogCursor } from '../../backends/sqlite/log-cursor.ts';
 import { Progress } from '../../backends/sqlite/progress.ts';
 import { SqliteSubscription } from '../../backends/sqlite/sqlite-subscription.ts';
 import type { StoredEvent } from '../../backends/sqlite/stored-event.ts';
-import { type HttpReply, NoReplyError, type Poster, type PostOptions } from '../../http-client.ts';
+import type { HttpReply, Poster, PostOptions } from '../../poster.ts';
 import type { DeliveryConfig, TriggerConfig } from '../config.ts';
 import { Dispatcher, type DispatcherOptions } from '../dispatcher.ts';
 import { replyToLog } from '../reply-sink.ts';

@@ -6,7 +6,7 @@ import type { Controller, ReconcileContext } from '../../../kube/reconciler.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { setOrDrop } from '../../../lib/set-or-drop.ts';
 import { type ControlOptions, type Resolver, reportDestination } from '../../control/destination.ts';
-import { Poster } from '../../http-client.ts';
+import { Poster } from '../../poster.ts';
 import { sendWith } from '../../send.ts';
 import { PingSchedule, pingSourceOf } from './schedule.ts';
 
