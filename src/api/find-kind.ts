@@ -1,9 +1,11 @@
 import { builtinKinds } from './builtin.ts';
-import type { Kind } from './kind.ts';
-import { apiVersionOf } from './kind.ts';
+import type { Kind, KindReference } from './kind.ts';
 import { platformKinds } from './platform.ts';
 
-/** The kind that a manifest's `apiVersion` and `kind` mean, if it is one that we know without asking a server. */
-export function findKind(apiVersion: string, kind: string): Kind | undefined {
-  return [...builtinKinds, ...platformKinds].find((k) => k.kind === kind && apiVersionOf(k) === apiVersion);
+/** The kind that is meant, among `kinds`: those that we know without asking a server, unless given. */
+export function findKind(
+  { group, version, kind }: KindReference,
+  kinds: readonly Kind[] = [...builtinKinds, ...platformKinds],
+): Kind | undefined {
+  return kinds.find((k) => k.kind === kind && k.group === group && (version === undefined || k.version === version));
 }

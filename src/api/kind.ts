@@ -56,6 +56,19 @@ export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
   return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;
 }
 
+/** What objects say to name a kind; without a version, whichever the server prefers is meant. */
+export interface KindReference {
+  group: string;
+  version?: string;
+  kind: string;
+}
+
+/** The kind that `apiVersion` and `kind` name. */
+export function referenceTo({ apiVersion, kind }: { apiVersion: string; kind: string }): Required<KindReference> {
+  const slash = apiVersion.indexOf('/');
+  return { group: apiVersion.slice(0, Math.max(slash, 0)), version: apiVersion.slice(slash + 1), kind };
+}
+
 /** Defines a kind with the usual values for what is left out. */
 export function defineKind<T extends KubeObject>(
   kind: Pick<Kind<T>, 'group' | 'version' | 'kind'> & Partial<Kind<T>> & { schema: Schema<Omit<T, keyof KubeObject>> },

@@ -1,4 +1,5 @@
 import { notFound } from '../api/status.ts';
+import { keyFor } from '../kube/kinds.ts';
 import { resolveKind, splitKindAndName } from './kinds.ts';
 import { readManifest } from './manifest.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
@@ -11,14 +12,11 @@ export async function deleteObjects(
   nameArgument: string | undefined,
   options: { filename?: string; recursive?: boolean; namespace: string },
 ): Promise<void> {
-  const { client } = runningPlatform(common);
+  const { client, transport } = runningPlatform(common);
   if (options.filename !== undefined) {
     const entries = await readManifest(options.filename, options.namespace, client, options.recursive);
     for (const { kind, object } of entries.reverse()) {
-      const key = {
-        ...(kind.isNamespaced ? { namespace: object.metadata.namespace ?? '' } : {}),
-        name: object.metadata.name,
-      };
+      const key = keyFor(kind, object.metadata);
       const existed = (await client.get(kind, key)) !== undefined;
       await client.delete(kind, key);
       print(`${kind.singular} "${key.name}" ${existed ? 'deleted' : 'was not there'}`);
@@ -28,7 +26,7 @@ export async function deleteObjects(
   const { kind: kindName, name } = splitKindAndName(kindArgument ?? '', nameArgument);
   if (kindName === '' || name === undefined || name === '')
     throw new Error("say what to delete: 'kittiwake delete KIND NAME' or '-f FILE'");
-  const kind = await resolveKind(client, kindName);
+  const kind = await resolveKind(transport, kindName);
   const key = kind.isNamespaced ? { namespace: options.namespace, name } : { name };
   if (!(await client.get(kind, key))) throw notFound(kind, name);
   await client.delete(kind, key);

@@ -31,7 +31,7 @@ export async function get(
   if (wanted.name !== undefined && options.allNamespaces === true)
     throw new Error('one object has one namespace: give -n instead of --all-namespaces');
   const names = wanted.kind.split(',');
-  const kinds = await Promise.all(names.map((kindName) => resolveKind(platform.client, kindName)));
+  const kinds = await Promise.all(names.map((kindName) => resolveKind(platform.transport, kindName)));
   for (const [i, kind] of kinds.entries()) {
     const isTable = options.output === undefined || options.output === 'wide';
     if (i > 0 && options.output !== 'name') print(isTable ? '' : '---');

@@ -1,9 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
 import type { BuildSpec } from '../api/build/build.ts';
-import { findKind } from '../api/find-kind.ts';
-import { defineKind, type Kind } from '../api/kind.ts';
+import { type Kind, referenceTo } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
@@ -86,7 +84,10 @@ async function toEntry(
   const kindName = text(value, 'kind', '', at);
   const name = text(metadata, 'name', 'metadata.', at);
   if (metadata.namespace != null) text(metadata, 'namespace', 'metadata.', at);
-  const kind = await kindOf(apiVersion, kindName, client, at('kind'));
+  const kind = await client.kindOf(referenceTo({ apiVersion, kind: kindName }));
+  if (!kind) {
+    throw new Error(`${at('kind')}: there is no kind ${kindName} in ${apiVersion}: see 'kubectl api-resources'`);
+  }
   const scope = kind.isNamespaced ? { namespace: metadata.namespace ?? namespace } : {};
   const object = { ...value, metadata: { ...metadata, name, ...scope } } as unknown as KubeObject;
   return { object, kind, file, at };
@@ -104,26 +105,6 @@ function text(holder: Record<string, unknown>, field: string, prefix: string, at
 function shown(value: unknown): string {
   const json = JSON.stringify(value) ?? String(value);
   return json.length > 80 ? `${json.slice(0, 80)}…` : json;
-}
-
-async function kindOf(apiVersion: string, kind: string, client: Client, at: string): Promise<Kind> {
-  const known = findKind(apiVersion, kind);
-  if (known) return known;
-  const [group, version] = apiVersion.split('/');
-  const { items } = await client.list(CustomResourceDefinitionKind);
-  const definition = items.find((crd) => crd.spec.group === group && crd.spec.names.kind === kind);
-  if (!definition || version === undefined) {
-    throw new Error(`${at}: there is no kind ${kind} in ${apiVersion}: see 'kubectl api-resources'`);
-  }
-  const { names, scope } = definition.spec;
-  return defineKind({
-    group: definition.spec.group,
-    version,
-    kind: names.kind,
-    plural: names.plural,
-    isNamespaced: scope === 'Namespaced',
-    schema: {},
-  });
 }
 
 /**

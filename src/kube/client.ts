@@ -1,4 +1,4 @@
-import type { Kind } from '../api/kind.ts';
+import type { Kind, KindReference } from '../api/kind.ts';
 import type { Key, KubeObject } from '../api/meta.ts';
 
 /**
@@ -8,6 +8,8 @@ import type { Key, KubeObject } from '../api/meta.ts';
  * Objects that come back are shared with caches: never change one, copy it first (`structuredClone`).
  */
 export interface Client {
+  /** The kind that a reference names, at its version; undefined when the server has none (now). */
+  kindOf(reference: KindReference): Promise<Kind | undefined>;
   /** The object, or undefined when there is none. */
   get<T extends KubeObject>(kind: Kind<T>, key: Key): Promise<T | undefined>;
   list<T extends KubeObject>(kind: Kind<T>, options?: ListOptions): Promise<ListResult<T>>;

@@ -13,6 +13,7 @@ export function defaultingClient(client: Client, kinds: readonly Kind[]): Client
     return object;
   };
   return {
+    kindOf: (reference) => client.kindOf(reference),
     async get(kind, key) {
       const object = await client.get(kind, key);
       return object && filled(kind, object);

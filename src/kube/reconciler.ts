@@ -1,4 +1,4 @@
-import type { Configuration, Kind } from '../api/kind.ts';
+import type { Configuration, Kind, KindReference } from '../api/kind.ts';
 import { type Key, type KubeObject, keyOf } from '../api/meta.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -43,10 +43,11 @@ export interface ControllerContext {
 /** What a reconcile has. */
 export interface ReconcileContext extends ControllerContext {
   /**
-   * An object of any kind, from a cache where there is one; undefined when there is none, or no such kind. This object
+   * An object of any kind, from a cache where there is one; undefined when there is none, or no such kind. Of an object
+   * of a kind without namespaces the key's is not regarded. This object
    * is reconciled again when that one changes, appears or goes, until a reconcile comes to its end without looking.
    */
-  look<T extends KubeObject>(kind: Kind<T>, key: Key): Promise<T | undefined>;
+  look<T extends KubeObject>(kind: Kind<T> | KindReference, key: Key): Promise<T | undefined>;
 }
 
 /** What is known locally of the watched kinds; may be a moment behind, never wrong about order within a kind. */

@@ -1,8 +1,8 @@
-import { apiVersionOf, type Kind } from '../api/kind.ts';
+import { apiVersionOf, type Kind, type KindReference } from '../api/kind.ts';
 import { type Key, type KubeObject, keyText } from '../api/meta.ts';
-import { ApiError } from '../api/status.ts';
 import type { Client } from './client.ts';
 import type { Held, Informers } from './informers.ts';
+import { getIfServed, isKind, keyFor } from './kinds.ts';
 
 /** More kinds than this are not watched for the sake of a controller's looks: anybody may refer to what is no kind. */
 const kindsMax = 64;
@@ -34,7 +34,7 @@ interface Source {
 
 /** What one reconcile looks at. */
 export interface Round {
-  look<T extends KubeObject>(kind: Kind<T>, key: Key): Promise<T | undefined>;
+  look<T extends KubeObject>(kind: Kind<T> | KindReference, key: Key): Promise<T | undefined>;
   /** After how many milliseconds to look again by oneself, where nobody would say that something has changed. */
   unwatchedMs(): number | undefined;
   /** What was looked at in earlier rounds, and not in this one, is let go if this one came to its end (`isWhole`). */
@@ -67,13 +67,18 @@ export class Tracker {
 
   begin(who: string): Round {
     const inRound = new Set<Target>();
+    let isKindMissing = false;
     return {
-      look: async <T extends KubeObject>(kind: Kind<T>, key: Key) => {
-        const target = this.#targetOf(kind as Kind, key);
+      look: async <T extends KubeObject>(reference: Kind<T> | KindReference, key: Key) => {
+        const kind = isKind(reference as KindReference) ? (reference as Kind) : await this.#client.kindOf(reference);
+        isKindMissing ||= kind === undefined;
+        if (!kind) return undefined;
+        const target = this.#targetOf(kind, keyFor(kind, key));
         inRound.add(target);
-        return (await this.#look(who, target, kind as Kind)) as T | undefined;
+        return (await this.#look(who, target, kind)) as T | undefined;
       },
-      unwatchedMs: () => ([...inRound].some(({ source }) => isUnwatched(source)) ? unwatchedMs : undefined),
+      unwatchedMs: () =>
+        isKindMissing || [...inRound].some(({ source }) => isUnwatched(source)) ? unwatchedMs : undefined,
       end: (isWhole) => {
         if (!isWhole) return;
         for (const target of this.#lookedAt.get(who) ?? []) if (!inRound.has(target)) this.#letGo(who, target);
@@ -181,13 +186,3 @@ export class Tracker {
 const isUnwatched = ({ held }: Source) => !held || (held.informer.isSettled && !held.informer.isSynced);
 
 const versionOf = (object: KubeObject | undefined): Seen => object?.metadata.resourceVersion ?? 'none';
-
-/** Undefined also when the server does not know the kind (now): it may come. */
-async function getIfServed(client: Client, kind: Kind, key: Key): Promise<KubeObject | undefined> {
-  try {
-    return await client.get(kind, key);
-  } catch (error) {
-    if (error instanceof ApiError && error.code === 404) return undefined;
-    throw error;
-  }
-}

@@ -196,6 +196,24 @@ spec:
   assert.match(result.stderr, /app\.yaml:8: .*annotations\[autoscaling\.knative\.dev\/minScale\]/);
 });
 
+test('a kind of any plural is applied, shown and deleted, by all of its names', async () => {
+  const folder = write('sea', { 'definition.yaml': octopodes, 'octopus.yaml': anOctopus });
+  const manifest = (file: string) => kw('apply', '-f', join(folder, file));
+  assert.match(
+    (await manifest('octopus.yaml')).stderr,
+    /octopus\.yaml:2: there is no kind Octopus in sea\.example\.dev\/v1/,
+  );
+  assert.equal((await manifest('definition.yaml')).code, 0);
+  const applied = await eventually('the kind', async () => {
+    const { code, stdout } = await manifest('octopus.yaml');
+    return code === 0 ? stdout : undefined;
+  });
+  assert.equal(applied, 'octopus.sea.example.dev/ottie created\n');
+  for (const name of ['octopodes', 'octopus', 'octo']) assert.match((await kw('get', name)).stdout, /ottie/);
+  assert.equal((await kw('delete', 'octopus', 'ottie')).stdout, 'octopus "ottie" deleted\n');
+  assert.equal((await kw('delete', '-f', join(folder, 'octopus.yaml'))).stdout, 'octopus "ottie" was not there\n');
+});
+
 test('of a folder all manifests are applied, in the order of their names; -R looks into its folders', async () => {
   const map = (name: string) => `{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "${name}"}}`;
   const folder = write('manifests', {
@@ -319,6 +337,19 @@ test('doctor checks the machine, each on a line', async () => {
   assert.match(stdout, /ok {3}data folder: /);
   assert.match(stdout, /ok {3}ports: in use by the running platform/);
 });
+
+const octopodes = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: octopodes.sea.example.dev}
+spec:
+  group: sea.example.dev
+  scope: Namespaced
+  names: {kind: Octopus, plural: octopodes, singular: octopus, shortNames: [octo]}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+`;
+
+const anOctopus = 'apiVersion: sea.example.dev/v1\nkind: Octopus\nmetadata: {name: ottie}\n';
 
 const eventing = `
 apiVersion: eventing.knative.dev/v1

@@ -58,6 +58,7 @@ export function plainLine(inner: Client): Line {
 
 function wrapped(inner: Client, call: <T>(request: () => Promise<T>) => Promise<T>): Omit<Client, 'watch'> {
   return {
+    kindOf: (reference) => call(() => inner.kindOf(reference)),
     get: (kind, key) => call(() => inner.get(kind, key)),
     list: (kind, options) => call(() => inner.list(kind, options)),
     create: (kind, object) => call(() => inner.create(kind, object)),

@@ -45,6 +45,13 @@ export function inProcessClient({ pipeline, user, log }: InProcessClientOptions)
   };
 
   return {
+    async kindOf({ group, version, kind: name }) {
+      authorize(pipeline.policy, { user, verb: 'get', path: '/apis' });
+      // In their order of priority.
+      const versions = pipeline.resources.all().filter(({ kind }) => kind.group === group && kind.kind === name);
+      return versions.find(({ kind }) => version === undefined || kind.version === version)?.kind;
+    },
+
     async get<T extends KubeObject>(kind: Kind<T>, key: Key) {
       const request = about('get', kind as Kind, key);
       try {

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openWorld, type World } from '../../../test/world.ts';
-import {
-  type CustomResourceDefinition,
-  CustomResourceDefinitionKind,
-} from '../../api/apiextensions/custom-resource-definition.ts';
-import { kindOfDefinition } from '../../api/apiextensions/kind-of-definition.ts';
 import { type Broker, BrokerKind } from '../../api/eventing/broker.ts';
 import { type Trigger, TriggerKind } from '../../api/eventing/trigger.ts';
 import type { Condition } from '../../api/meta.ts';
 import { type PingSource, PingSourceKind } from '../../api/sources/ping-source.ts';
+import { defineOctopodes, type Octopus, OctopusKind, octopus } from '../../cluster/apiserver/testing/octopodes.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
@@ -154,27 +150,7 @@ describe('the controllers', () => {
   });
 
   test("a trigger follows the address of a subscriber of somebody else's kind, which comes later", async () => {
-    const definition: CustomResourceDefinition = {
-      apiVersion: 'apiextensions.k8s.io/v1',
-      kind: 'CustomResourceDefinition',
-      metadata: { name: 'mailboxes.post.example.dev' },
-      spec: {
-        group: 'post.example.dev',
-        scope: 'Namespaced',
-        names: { plural: 'mailboxes', kind: 'Mailbox' },
-        versions: [
-          {
-            name: 'v1',
-            served: true,
-            storage: true,
-            schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-          },
-        ],
-      },
-    };
-    const kind = kindOfDefinition(definition);
-    assert.ok(kind);
-    const ref = { apiVersion: 'post.example.dev/v1', kind: 'Mailbox', name: 'post' };
+    const ref = { apiVersion: 'sea.example.dev/v1', kind: 'Octopus', name: 'post' };
     await newBroker('post');
     await newTrigger('post', { broker: 'post', subscriber: { ref } });
     const resolved = (uri: string | undefined) =>
@@ -183,21 +159,13 @@ describe('the controllers', () => {
         return t?.status?.subscriberUri === uri && status === (uri ? 'True' : 'False');
       });
     await resolved(undefined);
-    await world.client.create(CustomResourceDefinitionKind, definition);
-    await world.until(CustomResourceDefinitionKind, { name: definition.metadata.name }, (d) =>
-      d?.status?.conditions?.some((c) => c.type === 'Established' && c.status === 'True'),
-    );
-    const mailbox = (url: string) => ({
-      apiVersion: ref.apiVersion,
-      kind: ref.kind,
-      metadata: meta('post'),
-      status: { address: { url } },
-    });
-    const stored = await world.client.create(kind, mailbox('http://first.example.dev/'));
+    await defineOctopodes(world.client);
+    const at = (url: string): Octopus => ({ ...octopus('post'), status: { address: { url } } });
+    const stored = await world.client.create(OctopusKind, at('http://first.example.dev/'));
     await resolved('http://first.example.dev/');
-    await world.client.update(kind, { ...mailbox('http://second.example.dev/'), metadata: stored.metadata });
+    await world.client.update(OctopusKind, { ...at('http://second.example.dev/'), metadata: stored.metadata });
     await resolved('http://second.example.dev/');
-    await world.client.delete(kind, meta('post'));
+    await world.client.delete(OctopusKind, meta('post'));
     await resolved(undefined);
   });
 

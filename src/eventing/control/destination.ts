@@ -2,11 +2,8 @@ import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
 import { BrokerKind, isOurBroker } from '../../api/eventing/broker.ts';
 import type { Addressable, Destination, KReference } from '../../api/eventing/destination.ts';
 import { httpUrl } from '../../api/eventing/destination.ts';
-import { apiVersionOf, defineKind, type Kind } from '../../api/kind.ts';
+import { type KindReference, referenceTo } from '../../api/kind.ts';
 import type { Key, KubeObject } from '../../api/meta.ts';
-import { platformKinds } from '../../api/platform.ts';
-import { ApiError } from '../../api/status.ts';
-import type { Client } from '../../kube/client.ts';
 import type { ConditionManager } from '../../kube/conditions.ts';
 import { setOrDrop } from '../../lib/set-or-drop.ts';
 
@@ -17,8 +14,8 @@ export interface ControlOptions {
 
 /** What resolving needs: where brokers are, and who knows the objects. */
 export interface Resolver {
-  /** A reconcile's `look`, which has it called again when what was looked at changes; or just a client's `get`. */
-  look: Client['get'];
+  /** A reconcile's `look`, which has it called again when what was looked at changes; or just `getIfServed`. */
+  look(reference: KindReference, key: Key): Promise<KubeObject | undefined>;
   /** The broker's base URL; `/<namespace>/<name>` follows. */
   ingressUrl: string;
 }
@@ -84,34 +81,13 @@ export async function reportDeadLetterSink<C extends string>(
 /** Where the ingress takes the events of a broker. */
 export const brokerUrl = (ingressUrl: string, key: Key): string => `${ingressUrl}/${key.namespace}/${key.name}`;
 
-/** The kind that a reference names; one that is not ours is taken to follow the usual rules of naming. */
-export function kindOf(reference: Pick<KReference, 'apiVersion' | 'kind'>): Kind {
-  const { apiVersion, kind } = reference;
-  const known = [...platformKinds, CoreServiceKind as Kind].find(
-    (k) => k.kind === kind && k.group === groupOf(apiVersion),
-  );
-  if (known && (known.group === '' || apiVersionOf(known) === apiVersion)) return known;
-  const singular = kind.toLowerCase();
-  const plural = /(?:s|x|ch|sh)$/.test(singular)
-    ? `${singular}es`
-    : singular.replace(/([^aeiou])y$/, '$1ie').concat('s');
-  const group = groupOf(apiVersion);
-  return defineKind({ group, version: apiVersion.split('/').at(-1) ?? '', kind, plural, singular, schema: {} });
-}
-
 /** The object that a reference of an object in `namespace` means; undefined when there is none, or no such kind. */
-export async function lookUp(
+export function lookUp(
   reference: KReference,
   namespace: string,
   { look }: Pick<Resolver, 'look'>,
 ): Promise<KubeObject | undefined> {
-  try {
-    return await look(kindOf(reference), { namespace: reference.namespace ?? namespace, name: reference.name });
-  } catch (error) {
-    // The server says 404 also for a kind that it does not know.
-    if (error instanceof ApiError && error.code === 404) return undefined;
-    throw error;
-  }
+  return look(referenceTo(reference), { namespace: reference.namespace ?? namespace, name: reference.name });
 }
 
 async function resolveReference(reference: KReference, from: string, resolver: Resolver): Promise<Resolution> {
@@ -120,7 +96,7 @@ async function resolveReference(reference: KReference, from: string, resolver: R
   const object = await lookUp(reference, namespace, resolver);
   if (!object) return not('NotFound', `${name} (${reference.apiVersion}) does not exist`);
   if (isCoreService(object)) return resolved(`http://${reference.name}.${namespace}.svc.cluster.local`, undefined);
-  if (object.kind === BrokerKind.kind && groupOf(object.apiVersion) === BrokerKind.group && isOurBroker(object)) {
+  if (object.kind === BrokerKind.kind && referenceTo(object).group === BrokerKind.group && isOurBroker(object)) {
     return resolved(brokerUrl(resolver.ingressUrl, { namespace, name: reference.name }), undefined);
   }
   const status: Addressable = 'status' in object ? ((object.status ?? {}) as Addressable) : {};
@@ -142,5 +118,3 @@ function resolved(uri: string, ca: string | undefined): Resolution {
 }
 
 const not = (reason: string, message: string): Resolution => ({ is: 'not', reason, message });
-
-const groupOf = (apiVersion: string): string => (apiVersion.includes('/') ? (apiVersion.split('/')[0] ?? '') : '');

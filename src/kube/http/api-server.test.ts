@@ -6,12 +6,16 @@ import { test } from 'node:test';
 import { ensureNamespace } from '../../../test/world.ts';
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { type ConfigMap, ConfigMapKind } from '../../api/core/config-map.ts';
+import { NodeKind } from '../../api/core/node.ts';
+import { referenceTo } from '../../api/kind.ts';
 import { startListener } from '../../cluster/apiserver/http/listener.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
+import { defineOctopodes, OctopusKind, octopus } from '../../cluster/apiserver/testing/octopodes.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { Client } from '../client.ts';
 import { Informer } from '../informer.ts';
+import { getIfServed } from '../kinds.ts';
 import { httpClient } from './http-client.ts';
 
 interface Served {
@@ -53,6 +57,24 @@ const configMap = (name: string, data: Record<string, string> = {}): ConfigMap =
   data,
 });
 const key = { namespace: 'default', name: 'a' };
+
+test('which kinds there are is asked of the server', async () => {
+  await withApiServer(async ({ remote, local }) => {
+    const reference = referenceTo(octopus('a'));
+    assert.equal(await local.kindOf(reference), undefined);
+    await defineOctopodes(local);
+    for (const client of [remote, local]) {
+      const kind = await client.kindOf(reference);
+      assert.ok(kind);
+      assert.deepEqual([kind.plural, kind.isNamespaced], ['octopodes', true]);
+    }
+    await local.create(OctopusKind, octopus('a'));
+    assert.equal((await getIfServed(remote, reference, key))?.metadata.name, 'a');
+    assert.equal(await getIfServed(remote, { ...reference, kind: 'Squid' }, key), undefined);
+    const node = { ...(await local.create(NodeKind, { apiVersion: 'v1', kind: 'Node', metadata: { name: 'a' } })) };
+    assert.deepEqual(await getIfServed(remote, referenceTo(node), key), node, 'nodes are in no namespace');
+  });
+});
 
 test('an object lives through the whole of its life over TLS', async () => {
   await withApiServer(async ({ remote }) => {

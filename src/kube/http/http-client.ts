@@ -2,7 +2,9 @@ import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import { type KubeObject, keyOf } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Client, ListOptions, ListResult, Patch, UpdateSubresource } from '../client.ts';
+import { kindFinder } from '../kinds.ts';
 import { type Connection, readKubeconfig } from './connection.ts';
+import { discover } from './discovery.ts';
 import { collectionPath, objectPath, withQuery } from './paths.ts';
 
 import { type ApiRequest, Transport } from './transport.ts';
@@ -60,6 +62,7 @@ export function httpClient(options: ServerOptions, { fieldValidation }: WriteOpt
   }
 
   return {
+    kindOf: kindFinder(() => discover(transport)),
     list,
     watch: (kind, watchOptions) => watch(transport, kind, watchOptions, () => list(kind, watchOptions)),
 

@@ -52,7 +52,8 @@ describe('the garbage collector', () => {
 
   function collector(quarantine = new Quarantine()): GarbageCollector {
     const { client } = world;
-    const recorded: Pick<Client, 'get' | 'update' | 'delete'> = {
+    const recorded: Pick<Client, 'get' | 'update' | 'delete' | 'kindOf'> = {
+      kindOf: client.kindOf,
       get: (kind, key) => {
         keys.push(keyText(key));
         return calling('get', () => client.get(kind, key));

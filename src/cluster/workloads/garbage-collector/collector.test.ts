@@ -6,6 +6,7 @@ import { type Namespace, NamespaceKind } from '../../../api/core/namespace.ts';
 import { type Node, NodeKind } from '../../../api/core/node.ts';
 import type { KubeObject, OwnerReference } from '../../../api/meta.ts';
 import { Quarantine } from '../../../lib/quarantine.ts';
+import { defineOctopodes, OctopusKind, octopus } from '../../apiserver/testing/octopodes.ts';
 import { garbageCollector } from './controller.ts';
 
 let world: World;
@@ -169,6 +170,20 @@ describe('the garbage collector', () => {
     await world.client.delete(NodeKind, { name: 'owner' }, { propagationPolicy: 'Foreground' });
     await untilNamed(namespace);
     await world.until(NodeKind, { name: 'owner' }, (object) => object === undefined);
+  });
+
+  test('knows an owner by its kind, whatever its plural, and by whichever version', async () => {
+    await ensureNamespace(world.client, 'default');
+    await defineOctopodes(world.client);
+    const owner = await world.client.create(OctopusKind, octopus('owner'));
+    await create('default', 'arm', { ...owner, apiVersion: 'sea.example.dev/v1alpha1' });
+    await create('default', 'stays', owner);
+    await world.client.delete(OctopusKind, { namespace: 'default', name: 'owner' }, { propagationPolicy: 'Orphan' });
+    await untilNamed('default', 'arm', 'stays');
+    const other = await world.client.create(OctopusKind, octopus('other'));
+    await create('default', 'held', { ...other, apiVersion: 'sea.example.dev/v1alpha1' });
+    await world.client.delete(OctopusKind, { namespace: 'default', name: 'other' });
+    await untilNamed('default', 'arm', 'stays');
   });
 
   test('lets no object in a namespace own one without, nor wait for it', async () => {

@@ -1,11 +1,11 @@
-import type { Kind } from '../../../api/kind.ts';
+import { type Kind, referenceTo } from '../../../api/kind.ts';
 import { type Key, type KubeObject, keyOf, keyText, type OwnerReference } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
+import { keyFor } from '../../../kube/kinds.ts';
 import type { ControllerContext } from '../../../kube/reconciler.ts';
 import { WorkQueue } from '../../../kube/work-queue.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { SetAsideError, workName } from '../../../lib/quarantine.ts';
-import { kindOfReference } from '../kinds.ts';
 import { type GraphNode, mayOwn, OwnershipGraph } from './graph.ts';
 
 const concurrency = 8;
@@ -122,14 +122,15 @@ export class GarbageCollector {
   }
 
   async #stateOf(owner: OwnerReference, dependent: KubeObject): Promise<'solid' | 'waiting' | 'absent'> {
-    const kind = kindOfReference(this.#context.cache, owner);
+    const { group, kind: name } = referenceTo(owner);
+    const kind = await this.#context.client.kindOf({ group, kind: name });
     // An owner of a kind that is not served now may come back: nothing is deleted on a guess.
     if (!kind) return 'solid';
     const { namespace } = dependent.metadata;
     if (kind.isNamespaced && namespace === undefined) return 'solid';
-    const key = kind.isNamespaced && namespace !== undefined ? { namespace, name: owner.name } : { name: owner.name };
     const known = this.#graph.get(owner.uid);
     if (known?.isForeground && mayOwn(known.key, keyOf(dependent))) return 'waiting';
+    const key = keyFor(kind, { ...(namespace !== undefined && { namespace }), name: owner.name });
     const found = await this.#context.client.get(kind, key);
     if (found?.metadata.uid !== owner.uid) return 'absent';
     const isWaiting = found.metadata.deletionTimestamp && found.metadata.finalizers?.includes('foregroundDeletion');

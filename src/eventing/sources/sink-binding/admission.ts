@@ -1,6 +1,7 @@
 import { type SinkBinding, SinkBindingKind } from '../../../api/sources/sink-binding.ts';
 import type { Admission, AdmissionRequest } from '../../../kube/admission.ts';
 import type { Client } from '../../../kube/client.ts';
+import { getIfServed } from '../../../kube/kinds.ts';
 import { type Resolver, resolveDestination } from '../../control/destination.ts';
 import { injectSink, type PodSpecable, type SinkVariables } from './inject.ts';
 import { bindingOf, subjectKinds } from './subject.ts';
@@ -29,7 +30,8 @@ async function mutate(
   const client = clientOf();
   const { items } = await client.list(SinkBindingKind, { namespace });
   const binding = bindingOf(items, kind, object);
-  const variables = binding && (await variablesOrNone(binding, { look: client.get, ingressUrl }));
+  const look: Resolver['look'] = (reference, key) => getIfServed(client, reference, key);
+  const variables = binding && (await variablesOrNone(binding, { look, ingressUrl }));
   if (variables) injectSink(object, variables);
 }
 
