@@ -72,47 +72,39 @@ const says = (word: RegExp) => (service: { status?: { conditions?: { message?: s
 
 describe('a Service that finds something of somebody else in its place', () => {
   for (const [kind, name, fields, word] of strangers) {
-    test(`is ready without further ado once ${kind.kind} ${name} is gone`, async () => {
-      const serving = await openServingWorld();
-      try {
-        const stranger = await make(serving, kind, name, fields);
-        // What a stranger has made last must be there to be deleted with it.
-        if (kind === ConfigurationKind || kind === RevisionKind) {
-          await serving.world.until(PodAutoscalerKind, { namespace: 'default', name: 'web-00001' }, Boolean);
-        }
-        await serving.createService('web');
-        const told = serving.service('web', says(word));
-        // What comes after a revision is only made once there is one.
-        if (kind === CoreServiceKind || kind === IngressKind) await serving.bringUp('web-00001');
-        await told;
-        await deleteAll(serving, kind, stranger);
-        await serving.bringUp('web-00001');
-        await serving.readyService('web');
-      } finally {
-        await serving.stop();
+    test(`is ready without further ado once ${kind.kind} ${name} is gone`, async (t) => {
+      const serving = await openServingWorld(t);
+      const stranger = await make(serving, kind, name, fields);
+      // What a stranger has made last must be there to be deleted with it.
+      if (kind === ConfigurationKind || kind === RevisionKind) {
+        await serving.world.until(PodAutoscalerKind, { namespace: 'default', name: 'web-00001' }, Boolean);
       }
+      await serving.createService('web');
+      const told = serving.service('web', says(word));
+      // What comes after a revision is only made once there is one.
+      if (kind === CoreServiceKind || kind === IngressKind) await serving.bringUp('web-00001');
+      await told;
+      await deleteAll(serving, kind, stranger);
+      await serving.bringUp('web-00001');
+      await serving.readyService('web');
     });
   }
 
-  test('builds once a Build of the name is gone', async () => {
-    const serving = await openServingWorld({
+  test('builds once a Build of the name is gone', async (t) => {
+    const serving = await openServingWorld(t, {
       resolve: async (reference) => reference.slice(reference.indexOf('@') + 1),
     });
-    try {
-      const stranger = await make(serving, BuildKind, 'web-00001', { spec: { source: { files: { a: '1' } } } });
-      await serving.createService('web', { build: { source: { files: { 'index.js': '1' } } } });
-      await serving.service('web', says(/Build "web-00001" that we do not own/));
-      await serving.client.delete(BuildKind, keyOf(stranger));
-      const ours = (await serving.world.until(BuildKind, keyOf(stranger), Boolean)) as Build;
-      assert.notEqual(ours.metadata.uid, stranger.metadata.uid);
-      const digest = `sha256:${'a'.repeat(64)}`;
-      const succeeded = { type: 'Succeeded', status: 'True', lastTransitionTime: timestamp(Date.now()) } as const;
-      const output = { image: `registry.localhost/default/web@${digest}`, digest };
-      await serving.client.update(BuildKind, { ...ours, status: { conditions: [succeeded], output } }, 'status');
-      await serving.bringUp('web-00001');
-      await serving.readyService('web');
-    } finally {
-      await serving.stop();
-    }
+    const stranger = await make(serving, BuildKind, 'web-00001', { spec: { source: { files: { a: '1' } } } });
+    await serving.createService('web', { build: { source: { files: { 'index.js': '1' } } } });
+    await serving.service('web', says(/Build "web-00001" that we do not own/));
+    await serving.client.delete(BuildKind, keyOf(stranger));
+    const ours = (await serving.world.until(BuildKind, keyOf(stranger), Boolean)) as Build;
+    assert.notEqual(ours.metadata.uid, stranger.metadata.uid);
+    const digest = `sha256:${'a'.repeat(64)}`;
+    const succeeded = { type: 'Succeeded', status: 'True', lastTransitionTime: timestamp(Date.now()) } as const;
+    const output = { image: `registry.localhost/default/web@${digest}`, digest };
+    await serving.client.update(BuildKind, { ...ours, status: { conditions: [succeeded], output } }, 'status');
+    await serving.bringUp('web-00001');
+    await serving.readyService('web');
   });
 });

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { RevisionKind } from '../../api/serving/revision.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
+import { afterwards } from '../../lib/testing/afterwards.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { RegistryClient } from '../../registry/index.ts';
 import { digest, inDefault, openServingWorld, stateOf } from '../testing/serving-world.ts';
@@ -30,37 +31,35 @@ async function openDeadRegistries(count: number) {
   };
 }
 
-test('dead registries hold up nobody but the revisions that ask them', async () => {
+test('dead registries hold up nobody but the revisions that ask them', async (t) => {
   const dead = await openDeadRegistries(12);
   const living = createHttpServer((_request, response) => {
     response.writeHead(200, { 'docker-content-digest': digest }).end();
   });
   const host = `127.0.0.1:${await listen(living)}`;
   const mirrors = Object.fromEntries([...dead.hosts, host].map((name) => [name, `http://${name}`]));
-  const serving = await openServingWorld(new RegistryClient({ mirrors }));
-  try {
-    await Promise.all(
-      dead.hosts.flatMap((name, i) =>
-        [0, 1].map((j) => serving.createService(`dead-${i}-${j}`, { image: `${name}/app:v${j}` })),
-      ),
-    );
-    const waiting = await serving.revision('dead-0-0-00001', (r) => stateOf(r, 'Ready') === 'Unknown ResolvingDigests');
-    assert.equal(waiting.status?.containerStatuses, undefined);
-    while (dead.sockets.size < 24) await setImmediate();
-    await serving.createService('web', { image: `${host}/app:v1` });
-    const pinned = await serving.revision('web-00001', (r) => r.status?.containerStatuses !== undefined);
-    assert.equal(pinned.status?.containerStatuses?.[0]?.imageDigest, `${host}/app@${digest}`);
-    const still = await serving.revision('dead-0-0-00001', () => true);
-    assert.equal(stateOf(still, 'Ready'), 'Unknown ResolvingDigests');
-  } finally {
-    await serving.stop();
+  afterwards(t, () => {
     dead.close();
     living.closeAllConnections();
     living.close();
-  }
+  });
+  const serving = await openServingWorld(t, new RegistryClient({ mirrors }));
+  await Promise.all(
+    dead.hosts.flatMap((name, i) =>
+      [0, 1].map((j) => serving.createService(`dead-${i}-${j}`, { image: `${name}/app:v${j}` })),
+    ),
+  );
+  const waiting = await serving.revision('dead-0-0-00001', (r) => stateOf(r, 'Ready') === 'Unknown ResolvingDigests');
+  assert.equal(waiting.status?.containerStatuses, undefined);
+  while (dead.sockets.size < 24) await setImmediate();
+  await serving.createService('web', { image: `${host}/app:v1` });
+  const pinned = await serving.revision('web-00001', (r) => r.status?.containerStatuses !== undefined);
+  assert.equal(pinned.status?.containerStatuses?.[0]?.imageDigest, `${host}/app@${digest}`);
+  const still = await serving.revision('dead-0-0-00001', () => true);
+  assert.equal(stateOf(still, 'Ready'), 'Unknown ResolvingDigests');
 });
 
-test('an image that is missing says so, and is found once it is pushed', async () => {
+test('an image that is missing says so, and is found once it is pushed', async (t) => {
   let isThere = false;
   let asked = 0;
   const resolver: DigestResolver = {
@@ -71,7 +70,7 @@ test('an image that is missing says so, and is found once it is pushed', async (
     },
   };
   const clock = new VirtualClock(Date.now());
-  const serving = await openServingWorld(resolver, { clock });
+  const serving = await openServingWorld(t, resolver, { clock });
   /** Lets time go by slowly, for retries after conflicts, until the revision is so. */
   const passUntil = async (state: string) => {
     let isSo = false;
@@ -80,23 +79,19 @@ test('an image that is missing says so, and is found once it is pushed', async (
     while (!isSo) await clock.advance(1);
     await found;
   };
-  try {
-    await serving.createService('web', { image: 'registry.example/late:v1' });
-    await passUntil('False ContainerMissing');
-    assert.equal(asked, 1);
-    await serving.client.patch(RevisionKind, inDefault('web-00001'), {
-      type: 'merge',
-      patch: { metadata: { annotations: { touched: 'yes' } } },
-    });
-    await clock.advance(1_000);
-    assert.equal(asked, 1, 'a change of the revision asks no sooner');
-    isThere = true;
-    await clock.advance(10_000);
-    await passUntil('Unknown Deploying');
-    assert.equal(asked, 2);
-  } finally {
-    await serving.stop();
-  }
+  await serving.createService('web', { image: 'registry.example/late:v1' });
+  await passUntil('False ContainerMissing');
+  assert.equal(asked, 1);
+  await serving.client.patch(RevisionKind, inDefault('web-00001'), {
+    type: 'merge',
+    patch: { metadata: { annotations: { touched: 'yes' } } },
+  });
+  await clock.advance(1_000);
+  assert.equal(asked, 1, 'a change of the revision asks no sooner');
+  isThere = true;
+  await clock.advance(10_000);
+  await passUntil('Unknown Deploying');
+  assert.equal(asked, 2);
 });
 
 describe('the digest queue', () => {

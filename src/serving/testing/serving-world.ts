@@ -7,6 +7,7 @@ import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
+import { afterwards, type Scope } from '../../lib/testing/afterwards.ts';
 import { servingControllers } from '../index.ts';
 import { conditionOf } from '../ready.ts';
 import type { DigestResolver } from '../revision/digest-queue.ts';
@@ -20,8 +21,9 @@ export const anyImage: DigestResolver = {
   },
 };
 
-/** Serving's controllers on a real API server; the tests play Deployments, nodes and builds. */
+/** Serving's controllers on a real API server, for one test, which plays Deployments, nodes and builds. */
 export async function openServingWorld(
+  t: Scope,
   registry: DigestResolver = anyImage,
   options: Pick<WorldOptions, 'clock' | 'quarantine'> = {},
 ): Promise<ServingWorld> {
@@ -29,6 +31,7 @@ export async function openServingWorld(
     ...options,
     controllers: servingControllers({ registry, domain: 'localhost', gatewayPort: 8080 }),
   });
+  afterwards(t, () => world.stop());
   return new ServingWorld(world);
 }
 
@@ -46,10 +49,6 @@ export class ServingWorld {
     return this.world.client;
   }
 
-  stop(): Promise<void> {
-    return this.world.stop();
-  }
-
   async createService(name: string, given: { image?: string; build?: BuildSpec; traffic?: TrafficTarget[] } = {}) {
     const image = given.build ? undefined : (given.image ?? 'web');
     const container = { name: '', ...(image === undefined ? {} : { image }) };
@@ -63,6 +62,13 @@ export class ServingWorld {
         ...(given.traffic ? { traffic: given.traffic } : {}),
       },
     });
+  }
+
+  /** A new Service whose first revision is up. */
+  async runningService(name: string): Promise<Service> {
+    await this.createService(name);
+    await this.bringUp(`${name}-00001`);
+    return await this.readyService(name);
   }
 
   /** Changes the newest Service; a conflict with a controller is tried again. */
