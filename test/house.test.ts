@@ -191,6 +191,14 @@ test('our JSON files are read and written in one way', () => {
   ]);
 });
 
+test('Events are recorded in one place, and nobody but the API server deletes them', () => {
+  const product = sources.filter((file) => file.startsWith('src/') && !isTest(file));
+  assert.deepEqual(
+    product.filter((file) => /\b(create|update|patch|delete)\(EventKind\b/.test(read(file))),
+    ['src/kube/events.ts'],
+  );
+});
+
 test('what builds is not even loaded by the control process: it cannot pack, whatever comes', () => {
   const building = /^src\/build\/(build-image|packs\/|layers\/|source\/)/;
   assert.deepEqual(

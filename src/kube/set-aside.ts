@@ -1,14 +1,14 @@
-import { createHash } from 'node:crypto';
-import { type CoreEvent, EventKind } from '../api/core/event.ts';
-import { apiVersionOf, type Kind } from '../api/kind.ts';
+import { EventKind } from '../api/core/event.ts';
+import type { Kind } from '../api/kind.ts';
 import { type Condition, type Conditioned, type KubeObject, timestamp } from '../api/meta.ts';
-import { isAlreadyExists, isConflict } from '../api/status.ts';
+import { isConflict } from '../api/status.ts';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { type Quarantine, releaseCommand } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
 import { dated } from './conditions.ts';
+import { recordEvent, type Said } from './events.ts';
 
 type WithConditions = KubeObject & { status?: Conditioned };
 
@@ -74,35 +74,13 @@ export class SetAsideNotices {
     await this.#client.update(kind as Kind<WithConditions>, next, 'status');
   }
 
-  /** The same Event for the same object and work, so that restarts do not pile them up. */
   async #record(kind: Kind, object: KubeObject, work: string, message: string, log: Logger): Promise<void> {
-    const { namespace, name, uid = '' } = object.metadata;
     if (kind.kind === EventKind.kind) return;
-    const at = timestamp(this.#clock.now());
-    const hash = createHash('sha256').update(`${uid} ${work}`).digest('hex').slice(0, 16);
-    const event: CoreEvent = {
-      apiVersion: 'v1',
-      kind: 'Event',
-      metadata: { name: `${name.slice(0, 200)}.${hash}`, namespace: namespace ?? 'default' },
-      involvedObject: {
-        apiVersion: apiVersionOf(kind),
-        kind: kind.kind,
-        name,
-        ...(namespace === undefined ? {} : { namespace }),
-        uid,
-      },
-      type: 'Warning',
-      reason: conditionReason,
-      message,
-      source: { component: `kittiwake-${this.#role}` },
-      firstTimestamp: at,
-      lastTimestamp: at,
-      count: 1,
-    };
+    const source = { component: `kittiwake-${this.#role}` };
+    const said: Said = { type: 'Warning', reason: conditionReason, message, source };
     try {
-      await this.#client.create(EventKind, event);
+      await recordEvent(this.#client, kind, object, said, this.#clock.now());
     } catch (error) {
-      if (isAlreadyExists(error)) return;
       if (isConflict(error)) throw error;
       // The condition and the log say it already; an Event that is refused would be refused again.
       log.warn({ work, reason: messageOf(error) }, 'the Event that says so was refused');

@@ -115,9 +115,6 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     endHeartbeat = end;
     if (isStopped) end();
   });
-  const adoptingEvents = node.events
-    .adopt()
-    .catch((error) => log.warn({ reason: messageOf(error) }, 'earlier events could not be listed'));
   let cancelHousekeeping = () => {};
   keepHouse();
 
@@ -233,7 +230,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       await Promise.all(running.map((container) => container.exited));
       cancel();
     }
-    await Promise.all([registering, adoptingEvents, node.events.close(), pods.stop(), waiting.stop()]);
+    await Promise.all([registering, node.events.close(), pods.stop(), waiting.stop()]);
     node.logs.close();
     await Promise.all([driver.close(), files.close()]);
   }
