@@ -2,23 +2,15 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { PodKind } from '../../src/api/core/pod.ts';
 import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { conditionOf, isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
-import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile } from '../kit/platform.ts';
 
-const { dataDir, remove } = newDataDir();
-let platform: TestPlatform;
-before(async () => {
-  platform = await startTestPlatform(dataDir);
-});
-after(async () => {
-  await platform.stop();
-  remove();
-});
+const { dataDir, platform } = await platformOfFile();
 
 interface Files {
   [path: string]: string;

@@ -5,27 +5,19 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { setAside } from '../../src/server/quarantine-files.ts';
-import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile } from '../kit/platform.ts';
 
 const launcher = fileURLToPath(new URL('../../bin/kittiwake', import.meta.url));
-const { dataDir, remove } = newDataDir();
+const { dataDir, platform } = await platformOfFile();
 const apps = mkdtempSync(join(tmpdir(), 'kittiwake-apps-'));
-let platform: TestPlatform;
 const kw = (...args: string[]) => kittiwake(dataDir, ...args);
 
-before(async () => {
-  platform = await startTestPlatform(dataDir);
-});
-after(async () => {
-  await platform.stop();
-  remove();
-  rmSync(apps, { recursive: true, force: true });
-});
+after(() => rmSync(apps, { recursive: true, force: true }));
 
 test('a JavaScript server in a folder becomes a URL, which is all that standard output holds', async () => {
   const folder = write('greeter', { 'package.json': '{"name": "@me/greeter"}', 'index.js': server('"hello"') });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import type { Filter } from '../../src/api/eventing/filter.ts';
 import { TriggerKind } from '../../src/api/eventing/trigger.ts';
 import type { KubeObject } from '../../src/api/meta.ts';
@@ -10,7 +10,7 @@ import { ServiceKind } from '../../src/api/serving/service.ts';
 import { PingSourceKind } from '../../src/api/sources/ping-source.ts';
 import { isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
-import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile } from '../kit/platform.ts';
 
 /** Notes each request in a file; what it answers, and whether it sends an event itself, depends on the path. */
 const app = `import { createServer } from 'node:http';
@@ -66,13 +66,11 @@ const filters: Record<string, { filter: Filter[]; passes: string[] }> = {
 };
 const regions: Record<string, string> = { 'shop.placed': 'us', 'shop.paid': 'eu', 'mail.placed': 'eu' };
 
-const { dataDir, remove } = newDataDir();
+const { dataDir, platform } = await platformOfFile();
 const seenFile = join(dataDir, 'seen.jsonl');
-let platform: TestPlatform;
 let brokerUrl: string;
 
 before(async () => {
-  platform = await startTestPlatform(dataDir);
   brokerUrl = `${platform.addresses.brokerUrl}/${namespace}/default`;
   await apply([
     { apiVersion: 'eventing.knative.dev/v1', kind: 'Broker', metadata: { name: 'default' } },
@@ -98,10 +96,6 @@ before(async () => {
     },
     60_000,
   );
-});
-after(async () => {
-  await platform.stop();
-  remove();
 });
 
 /** The app at a path, as a subscriber or a sink. */

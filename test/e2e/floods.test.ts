@@ -2,25 +2,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { listRestarts } from '../../src/server/restarts.ts';
 import { type Door, doorsOf } from '../hostile/doors.ts';
-import { newDataDir, roleProcesses, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { platformOfFile, roleProcesses } from '../kit/platform.ts';
 
 const mebibyte = 2 ** 20;
 const growthBytesMax = 500 * mebibyte;
 const connections = 250;
 
-const { dataDir, remove } = newDataDir();
-let platform: TestPlatform;
-
-before(async () => {
-  platform = await startTestPlatform(dataDir);
-});
-after(async () => {
-  await platform.stop();
-  remove();
-});
+const { dataDir, platform } = await platformOfFile();
 
 const paths: Record<string, string> = { gateway: '/', broker: '/default/none', registry: '/v2/', API: '/version' };
 

@@ -2,20 +2,13 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { ConfigMapKind } from '../../src/api/core/config-map.ts';
 import { TriggerKind } from '../../src/api/eventing/trigger.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
-import {
-  eventually,
-  kittiwake,
-  newDataDir,
-  roleProcesses,
-  startTestPlatform,
-  type TestPlatform,
-} from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile, roleProcesses, startTestPlatform } from '../kit/platform.ts';
 
 const collector = `import { createServer } from 'node:http';
 import { appendFileSync } from 'node:fs';
@@ -25,12 +18,11 @@ createServer((request, response) => {
 }).listen(process.env.PORT);
 `;
 
-const { dataDir, remove } = newDataDir();
+const { dataDir, ...first } = await platformOfFile();
+let { platform } = first;
 const seenFile = join(dataDir, 'seen.txt');
-let platform: TestPlatform;
 
 before(async () => {
-  platform = await startTestPlatform(dataDir);
   writeFileSync(seenFile, '');
   writeFileSync(join(dataDir, 'app.yaml'), manifest());
   const applied = await kittiwake(dataDir, 'apply', '-f', join(dataDir, 'app.yaml'));
@@ -44,10 +36,6 @@ before(async () => {
     },
     60_000,
   );
-});
-after(async () => {
-  await platform.stop();
-  remove();
 });
 
 function manifest(): string {

@@ -2,21 +2,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { PodKind } from '../../src/api/core/pod.ts';
 import { TriggerKind } from '../../src/api/eventing/trigger.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
-import {
-  eventually,
-  kittiwake,
-  newDataDir,
-  roleProcesses,
-  startTestPlatform,
-  type TestPlatform,
-} from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile, roleProcesses } from '../kit/platform.ts';
 
 const manifest = fileURLToPath(new URL('../../examples/orders/app.yaml', import.meta.url));
 const namespace = 'default';
@@ -37,12 +30,10 @@ createServer(async (request, response) => {
 }).listen(process.env.PORT);
 `;
 
-const { dataDir, remove } = newDataDir();
+const { dataDir, platform } = await platformOfFile();
 const seenFile = join(dataDir, 'seen.txt');
-let platform: TestPlatform;
 
 before(async () => {
-  platform = await startTestPlatform(dataDir);
   writeFileSync(seenFile, '');
   writeFileSync(join(dataDir, 'collector.yaml'), collectorManifest());
   for (const file of [manifest, join(dataDir, 'collector.yaml')]) {
@@ -50,10 +41,6 @@ before(async () => {
     assert.equal(applied.code, 0, applied.stderr);
   }
   await allReady(180_000);
-});
-after(async () => {
-  await platform.stop();
-  remove();
 });
 
 function collectorManifest(): string {

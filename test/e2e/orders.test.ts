@@ -1,7 +1,7 @@
 /** The main job, on examples/orders: source → image → revision → first request from zero → events → back to zero. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { BuildKind } from '../../src/api/build/build.ts';
 import { PodKind } from '../../src/api/core/pod.ts';
@@ -11,22 +11,14 @@ import { ServiceKind } from '../../src/api/serving/service.ts';
 import { PingSourceKind } from '../../src/api/sources/ping-source.ts';
 import { isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
-import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile } from '../kit/platform.ts';
 
 const manifest = fileURLToPath(new URL('../../examples/orders/app.yaml', import.meta.url));
 const namespace = 'default';
 const services = ['orders', 'receipts', 'ledger'];
 const order = { customer: 'Ada', items: [{ sku: 'tea-1', quantity: 2, priceCents: 450 }] };
 
-const { dataDir, remove } = newDataDir();
-let platform: TestPlatform;
-before(async () => {
-  platform = await startTestPlatform(dataDir);
-});
-after(async () => {
-  await platform.stop();
-  remove();
-});
+const { dataDir, platform } = await platformOfFile();
 
 const podsOf = async (name: string) =>
   (await platform.client.list(PodKind, { namespace, labelSelector: `serving.knative.dev/service=${name}` })).items;

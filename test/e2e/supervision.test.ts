@@ -1,29 +1,14 @@
 /** A role that hangs, or whose supervisor is gone, is noticed from outside; what restarts refuses nobody meanwhile. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { ConfigMapKind } from '../../src/api/core/config-map.ts';
 import { processOf } from '../../src/lib/processes.ts';
 import { listSetAside } from '../../src/server/quarantine-files.ts';
 import { listRestarts } from '../../src/server/restarts.ts';
-import {
-  eventually,
-  kittiwake,
-  newDataDir,
-  roleProcesses,
-  startTestPlatform,
-  type TestPlatform,
-} from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile, roleProcesses, startTestPlatform } from '../kit/platform.ts';
 
-const { dataDir, remove } = newDataDir();
-let platform: TestPlatform;
-
-before(async () => {
-  platform = await startTestPlatform(dataDir);
-});
-after(async () => {
-  await platform.stop();
-  remove();
-});
+const { dataDir, ...first } = await platformOfFile();
+let { platform } = first;
 
 const roles = () => roleProcesses(platform.process.pid ?? 0);
 

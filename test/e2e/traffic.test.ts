@@ -2,23 +2,15 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { isReady } from '../kit/conditions.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
-import { eventually, kittiwake, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
+import { eventually, kittiwake, platformOfFile } from '../kit/platform.ts';
 
-const { dataDir, remove } = newDataDir();
 const key = { namespace: 'default', name: 'app' };
-let platform: TestPlatform;
-before(async () => {
-  platform = await startTestPlatform(dataDir);
-});
-after(async () => {
-  await platform.stop();
-  remove();
-});
+const { dataDir, platform } = await platformOfFile();
 
 const server = (reply: string) => `import { createServer } from 'node:http';
 createServer((request, response) => response.end('${reply}')).listen(process.env.PORT);

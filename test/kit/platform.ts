@@ -3,6 +3,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Client } from '../../src/kube/client.ts';
 import { httpClient } from '../../src/kube/http/index.ts';
@@ -31,6 +32,19 @@ export function newDataDir(): { dataDir: string; remove(): void } {
   return { dataDir, remove: () => rmSync(dataDir, { recursive: true, force: true, maxRetries: 3 }) };
 }
 
+/** The platform that was started last on a data folder. */
+const newest = new Map<string, TestPlatform>();
+
+/** A platform for the tests of one file; after them it is stopped, or the one that replaced it, and its folder goes. */
+export async function platformOfFile(): Promise<{ dataDir: string; platform: TestPlatform }> {
+  const { dataDir, remove } = newDataDir();
+  after(async () => {
+    await newest.get(dataDir)?.stop();
+    remove();
+  });
+  return { dataDir, platform: await startTestPlatform(dataDir) };
+}
+
 /** Runs `kittiwake up` until it is ready; throws with what it printed when it ends instead. */
 export async function startTestPlatform(dataDir: string, args: string[] = anyPort): Promise<TestPlatform> {
   const startedMs = performance.now();
@@ -47,7 +61,7 @@ export async function startTestPlatform(dataDir: string, args: string[] = anyPor
     child.stderr.on('data', onData);
     child.once('exit', (code) => reject(new Error(`kittiwake up ended with code ${code}: ${output}`)));
   });
-  return {
+  const platform: TestPlatform = {
     dataDir,
     addresses,
     client: httpClient({ kubeconfigPath: addresses.kubeconfig }),
@@ -58,6 +72,8 @@ export async function startTestPlatform(dataDir: string, args: string[] = anyPor
       return exited;
     },
   };
+  newest.set(dataDir, platform);
+  return platform;
 }
 
 /** Runs a kittiwake command to its end. */
