@@ -14,6 +14,11 @@ class Request implements Waiter {
   isQueued = false;
   endpoint: Endpoint | undefined;
   isRejected = false;
+  isRerouted = false;
+
+  reroute(): void {
+    this.isRerouted = true;
+  }
 
   start(endpoint: Endpoint): void {
     this.endpoint = endpoint;
@@ -90,6 +95,21 @@ describe("a revision's breaker", () => {
       requests.map((request) => request.endpoint?.port),
       [undefined, 80, undefined],
     );
+  });
+
+  it('sends away what waits when no route leads there any more, and what comes back to wait, until one does', () => {
+    const { backend, demands } = backendOf(target([80, 81], 1));
+    const [running, refused, waiting] = [1, 2, 3].map(() => new Request().ask(backend)) as [Request, Request, Request];
+    backend.leave();
+    assert.deepEqual([running.isRerouted, refused.isRerouted, waiting.isRerouted], [false, false, true]);
+    assert.deepEqual([backend.queued, waiting.isQueued, backend.hasReadyEndpoints], [0, false, false]);
+    refused.failConnect(backend);
+    assert.deepEqual([refused.isRerouted, backend.queued, running.endpoint?.port], [true, 0, 80]);
+    assert.equal([...backend.endpoints()].length, 1, 'what runs ends');
+    backend.update(target([]));
+    const before = demands();
+    running.failConnect(backend);
+    assert.deepEqual([running.isRerouted, backend.queued, demands()], [false, 1, before + 1]);
   });
 
   it('asks for a pod again when it hears more of who could wake it, while requests wait', () => {

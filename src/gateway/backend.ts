@@ -8,6 +8,8 @@ import type { EndpointAddress, Target } from './routes/change.ts';
 export interface Waiter {
   /** The slot at `endpoint` is this waiter's, until it calls `release`. */
   start(endpoint: Endpoint): void;
+  /** It waits no longer: no route leads to the backend any more. */
+  reroute(): void;
   previousWaiter: Waiter | undefined;
   nextWaiter: Waiter | undefined;
   isQueued: boolean;
@@ -27,6 +29,7 @@ export interface BackendOptions {
  *
  *   acquire ──▶ slot ─────────────▶ release
  *       └─────▶ queue ──▶ start ──▶ release        (or cancel, while queued)
+ *                   └───▶ reroute (after `leave`)
  *
  * Invariant: nobody waits while a ready endpoint has a free slot and is not resting.
  */
@@ -38,6 +41,7 @@ export class Backend {
   #policy!: Policy;
   #capacity!: number;
   #turn = 0;
+  #hasLeft = false;
   #ready: Endpoint[] = [];
   /** Also those that finish their last requests. */
   readonly #known = new Map<string, Endpoint>();
@@ -63,6 +67,7 @@ export class Backend {
   /** Takes over new limits and addresses; endpoints that are gone from `target` finish what they have. */
   update(target: Target): void {
     this.target = target;
+    this.#hasLeft = false;
     this.#policy = policyFor(target.containerConcurrency);
     this.#capacity = target.containerConcurrency;
     const wanted = new Map(target.endpoints.map((address) => [keyOf(address), address]));
@@ -79,6 +84,16 @@ export class Backend {
     this.pump();
     // Who could wake it may only be known by now.
     if (this.queued > 0 && this.#ready.length === 0) this.#options.onDemand(this);
+  }
+
+  /** No route leads here any more: what runs ends, what waits goes elsewhere. */
+  leave(): void {
+    this.update({ ...this.target, endpoints: [] });
+    this.#hasLeft = true;
+    for (let waiter = this.#first; waiter !== undefined; waiter = this.#first) {
+      this.#remove(waiter);
+      waiter.reroute();
+    }
   }
 
   /** A slot at once, or a place in the queue (`start` is called later), or 'full'. */
@@ -101,6 +116,10 @@ export class Backend {
     endpoint.inFlight--;
     this.#forgetDrained(endpoint);
     endpoint.connectFailed(this.#options.clock.monotonic());
+    if (this.#hasLeft) {
+      waiter.reroute();
+      return;
+    }
     this.#prepend(waiter);
     if (this.#ready.length === 0) this.#options.onDemand(this);
     this.pump();

@@ -10,6 +10,9 @@ import { clientClosed } from './revision-counters.ts';
 import { chooseSplit, matchRoute } from './router.ts';
 import type { Downstream, ExchangeReply, ExchangeRequest, Upstream } from './sides.ts';
 
+/** How often a request that waits may lose its last route and find another. */
+const reroutesMax = 5;
+
 /**
  * One request and its reply, between the two sides that know their protocols (sides.ts): its route, its slot, its
  * deadline, another try, what is counted and logged of it. One object may serve one request after another.
@@ -17,6 +20,7 @@ import type { Downstream, ExchangeReply, ExchangeRequest, Upstream } from './sid
  *     begin ──▶ waiting ──▶ connecting ──▶ sent ──▶ replying ──▶ ended
  *       │          ▲            │   ▲       │ └──101──▶ tunnel ──▶ ended
  *       │          └───refused──┘   └─stale─┘
+ *       │          (its last route goes: begin, from the routes by then)
  *       └──▶ answered: no backend was asked       any ──▶ failed: answered, or cut once the reply has begun
  *
  * Where a slot is free it waits no longer than a call, and where a connection is idle it connects no longer than that.
@@ -51,6 +55,7 @@ export class Exchange implements Waiter {
   #endpoint: Endpoint | undefined;
   #upstream: Upstream | undefined;
   #deadlineMs = 0;
+  #reroutes = 0;
 
   constructor(context: GatewayContext, downstream: Downstream) {
     this.#context = context;
@@ -75,16 +80,25 @@ export class Exchange implements Waiter {
 
   /** A request has come: its head stands in `request`. */
   begin(): void {
-    const { request, downstream } = this;
-    const { router, limits, quarantine, clock } = this.#context;
+    const { quarantine, clock } = this.#context;
     this.status = 0;
     this.hasInterim = false;
+    this.body = undefined;
+    this.#reroutes = 0;
+    this.arrivedMs = clock.monotonic();
+    this.lastReplyMs = this.arrivedMs;
     quarantine.leave();
     quarantine.enter(this.work);
     if (quarantine.size > 0 && quarantine.isSetAside(this.work())) {
       this.#refuse(replies.setAside(workName(this.work())));
       return;
     }
+    this.#route(this.arrivedMs);
+  }
+
+  #route(nowMs: number): void {
+    const { request, downstream } = this;
+    const { router, limits } = this.#context;
     const routes = router.routesOf(request.host);
     if (routes === undefined) {
       this.#refuse(replies.noRoute(request.host));
@@ -103,11 +117,8 @@ export class Exchange implements Waiter {
     const { backend } = split;
     this.host = route.rewriteHost ?? request.host;
     this.fields = forwardFields(request, split, downstream.peer);
-    this.body = downstream.takeBody();
+    this.body ??= downstream.takeBody();
     this.isReplayable = this.body !== undefined && request.upgrade === '' && isIdempotent(request.method);
-    const nowMs = clock.monotonic();
-    this.arrivedMs = nowMs;
-    this.lastReplyMs = nowMs;
     this.#backend = backend;
     backend.counters.arrive(nowMs);
     this.#setDeadline();
@@ -182,6 +193,22 @@ export class Exchange implements Waiter {
   start(endpoint: Endpoint): void {
     try {
       this.#start(endpoint);
+    } catch (error) {
+      this.fault(error);
+    } finally {
+      this.#context.quarantine.leave();
+    }
+  }
+
+  reroute(): void {
+    const backend = this.#backend;
+    if (backend === undefined) return;
+    try {
+      const nowMs = this.#context.clock.monotonic();
+      this.#backend = undefined;
+      backend.counters.leave(nowMs);
+      if (++this.#reroutes > reroutesMax) this.fail(replies.reroutedTooOften);
+      else this.#route(nowMs);
     } catch (error) {
       this.fault(error);
     } finally {

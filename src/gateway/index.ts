@@ -49,11 +49,9 @@ export interface GatewayOptions {
 
 export interface Gateway {
   port: number;
-  /** Its listening socket, to be sent to the process of a successor, which listens on it before this one stops. */
-  handle: ListenHandle;
   /**
-   * Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). Who else has the handle
-   * goes on with it.
+   * Accepts no more and lets requests under way end, for up to `graceMs` (1,000 unless given). Whoever else listens on
+   * the lent socket goes on.
    */
   stop(options?: { graceMs?: number }): Promise<void>;
 }
@@ -109,7 +107,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   log.info({ port }, 'gateway listens');
   return {
     port,
-    handle: listener.server,
     async stop({ graceMs = 1_000 } = {}) {
       // What is under way may still wait for a pod, and a route that became ready meanwhile is asked for here, too.
       await listener.drain(graceMs);

@@ -37,7 +37,8 @@ describe('a gateway on a lent socket', () => {
         else socket.write(ok);
       }),
     );
-    const gateway = await startTestGateway(t, routesOf([origin.port]));
+    const handle = boundHandle();
+    const gateway = await startTestGateway(t, routesOf([origin.port]), { handle });
     const { port } = gateway;
     const slow = new RawClient(port).request('GET /slow');
     const silent = new RawClient(port);
@@ -48,7 +49,7 @@ describe('a gateway on a lent socket', () => {
       while (!isOver) replies.push(await exchange(port, requestText('GET /', closing)));
     };
     const asking = [ask(), ask(), ask(), ask()];
-    const successor = await startChildGateway([origin.port], { handle: gateway.handle });
+    const successor = await startChildGateway([origin.port], { handle });
     assert.equal(successor.port, port);
     let hasStopped = false;
     const stopped = gateway.stop({ graceMs: 600_000 }).then(() => {
@@ -66,6 +67,7 @@ describe('a gateway on a lent socket', () => {
     await stopped;
     assert.equal(statusOf(await exchange(port, requestText('GET /', closing))), 200);
     await successor.kill();
+    handle.close();
   });
 
   it('leaves connections waiting there when it is killed, and the next gateway answers them', async (t) => {

@@ -12,27 +12,26 @@ const backlog = 4_096;
 /** Accepts clients, sweeps deadlines, and drains. */
 export class Listener {
   readonly #context: GatewayContext;
-  /** What it listens with. */
-  readonly server: Server;
+  readonly #server: Server;
   #cancelSweep: (() => void) | undefined;
   #idleSweptMs = 0;
 
   constructor(context: GatewayContext) {
     this.#context = context;
-    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
   }
 
   /** Returns the port; throws PORT_IN_USE. */
   listen(where: Pick<ListenOptions, 'host' | 'port' | 'handle'>): Promise<number> {
     const { log } = this.#context;
-    return listen(this.server, { ...where, backlog, role: 'gateway', flag: '--gateway-port', log });
+    return listen(this.#server, { ...where, backlog, role: 'gateway', flag: '--gateway-port', log });
   }
 
   /** Accepts no more, lets the requests under way end for up to `graceMs`, then closes what is left. */
   async drain(graceMs: number): Promise<void> {
     const { clock, connections } = this.#context;
     this.#context.isDraining = true;
-    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const connection of connections) connection.drain();
     const cancel = clock.after(graceMs, () => {
       for (const connection of connections) connection.destroy();

@@ -28,6 +28,12 @@ export const queueFull = (revision: string): Reply => ({
   body: `too many requests wait for ${revision}: try again later`,
 });
 
+export const reroutedTooOften: Reply = {
+  status: 503,
+  fields: 'Retry-After: 1\r\n',
+  body: 'the route of this request changed too often while it waited: try again later',
+};
+
 export const tooManyConnections: Reply = {
   status: 503,
   fields: 'Retry-After: 1\r\n',

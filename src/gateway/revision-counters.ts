@@ -37,11 +37,16 @@ export class RevisionCounters {
     this.#arrivals++;
   }
 
-  /** `outcome` is an index of `outcomes`. */
-  end(nowMs: number, durationMs: number, outcome: number): void {
+  /** One that has arrived goes elsewhere. */
+  leave(nowMs: number): void {
     this.#weighted += this.active * (nowMs - this.#changedMs);
     this.#changedMs = nowMs;
     this.active--;
+  }
+
+  /** `outcome` is an index of `outcomes`. */
+  end(nowMs: number, durationMs: number, outcome: number): void {
+    this.leave(nowMs);
     this.ended[outcome] = (this.ended[outcome] ?? 0) + 1;
     const bucket = bucketOf(durationMs);
     this.latency[bucket] = (this.latency[bucket] ?? 0) + 1;

@@ -46,7 +46,7 @@ export class Router {
     return this.#hosts.get(host) ?? this.#hosts.get(hostName(host));
   }
 
-  /** Takes over `change`. Requests under way keep their backend; one that nothing names any more drains. */
+  /** Takes over `change`. Requests that run keep their backend; one that nothing names any more drains. */
   apply(change: RouteChange): void {
     for (const [key, target] of change.targets) if (target !== undefined) this.#backendOf(key).update(target);
     /** Hosts of one rule share their routes, before and after. */
@@ -90,9 +90,9 @@ export class Router {
   #leave(key: string): void {
     const backend = this.#backends.get(key);
     if (backend === undefined) return;
-    backend.update({ ...backend.target, endpoints: [] });
     this.#backends.delete(key);
     this.#leaving.set(key, backend);
+    backend.leave();
   }
 }
 

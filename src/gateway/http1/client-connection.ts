@@ -294,7 +294,7 @@ export class ClientConnection implements Connection, Downstream {
       return;
     }
     this.#socket.write(text);
-    this.#awaitUntil('head', 'clientIdleMs');
+    this.replyEnded();
   }
 
   abort(): void {

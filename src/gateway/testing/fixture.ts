@@ -9,6 +9,7 @@ import type { Clock } from '../../lib/clock.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import { afterwards, type Scope } from '../../lib/testing/afterwards.ts';
+import type { ListenHandle } from '../../observe/listen.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { RevisionStats, StatsReport } from '../../serving/autoscaler/stats.ts';
@@ -40,6 +41,7 @@ export interface TestGatewayOptions {
   metrics?: Metrics;
   quarantine?: Quarantine;
   protocols?: Protocols;
+  handle?: ListenHandle;
 }
 
 export async function startTestGateway(
@@ -80,6 +82,7 @@ export async function startTestGateway(
     ...(options.metrics && { metrics: options.metrics }),
     ...(options.quarantine && { quarantine: options.quarantine }),
     ...(options.protocols && { protocols: options.protocols }),
+    handle: options.handle,
   });
   const connect = () => new RawClient(gateway.port);
   let stopped: Promise<void> | undefined;
@@ -93,7 +96,6 @@ export async function startTestGateway(
   afterwards(t, stop);
   return {
     port: gateway.port,
-    handle: gateway.handle,
     connect,
     request: (...request) => connect().request(...request),
     exchange: (...request) =>
