@@ -2,12 +2,15 @@
  * The mutation run: `bin/node test/mutation/run.ts [PART-OF-A-FILE-NAME …]`. Each mutant of the core is run against the
  * tests of its file; one that no test notices must stand in survivors/ with the reason why it changes nothing.
  */
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { signalGroup } from '../../src/lib/processes.ts';
+import type { Report } from './first-failure.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
 import { survivors } from './survivors/index.ts';
 import { type Target, targets } from './targets.ts';
@@ -15,16 +18,30 @@ import { type Target, targets } from './targets.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 /** In memory where there is such a folder: the tests of logs and stores then do not wait for a disk. */
 const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kittiwake-mutants-'));
-/** A mutant that takes this many times as long as no mutant, and some seconds, runs for ever: that is noticed, too. */
-const patience = { factor: 5, plusMs: 3_000 };
+/**
+ * A mutant that takes this many times as long as no mutant, and some more, runs for ever: that is noticed, too. Most of
+ * those spin: what a process has had of the processors says so sooner than the clock, and on a busy machine as surely.
+ */
+const patience = { clock: { factor: 5, plusMs: 3_000 }, processor: { factor: 3, plusMs: 300 } };
+const lookEveryMs = 100;
+
+interface Limits {
+  clockMs: number;
+  processorMs: number;
+}
 
 interface Job {
   target: Target;
   mutant: Mutant;
-  timeoutMs: number;
+  limits: Limits;
 }
 
-type Verdict = 'noticed' | 'survived' | 'took too long';
+interface Outcome {
+  verdict: 'noticed' | 'survived' | 'took too long';
+  tookMs: number;
+  /** The `Report`, when no test failed. */
+  said: string;
+}
 
 const asked = process.argv.slice(2);
 const chosen = targets.filter(({ file }) => asked.length === 0 || asked.some((part) => file.includes(part)));
@@ -33,12 +50,16 @@ const unexplained: string[] = [];
 const explained = new Set<string>();
 let count = 0;
 let sequence = 0;
+/** The groups of those that run: a mutant that spins would go on without us. */
+const groups = new Set<number>();
 
-try {
-  for (const target of chosen) await runTarget(target);
-} finally {
+process.once('exit', () => {
+  for (const group of groups) signalGroup(group, 'SIGKILL');
   rmSync(dir, { recursive: true, force: true });
-}
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+for (const target of chosen) await runTarget(target);
 const stale = survivors.filter(
   ({ file, before, after }) => chosen.some((t) => t.file === file) && !explained.has(idOf(file, before, after)),
 );
@@ -53,15 +74,23 @@ process.exit(unexplained.length + stale.length === 0 ? 0 : 1);
 async function runTarget(target: Target): Promise<void> {
   const beganMs = performance.now();
   const source = readFileSync(join(root, target.file), 'utf8');
-  const unmutated = await runTests(target, source, 120_000);
+  const code = stripTypeScriptTypes(source); // In place: what is mutated is what runs, and no process has to strip it.
+  const unmutated = await runTests(target, code, { clockMs: 120_000, processorMs: 120_000 });
   if (unmutated.verdict !== 'survived') throw new Error(`the tests of ${target.file} fail without any mutant`);
-  const timeoutMs = unmutated.tookMs * patience.factor + patience.plusMs;
-  const jobs = mutantsOf(source).map((mutant) => ({ target, mutant, timeoutMs }));
+  const report = JSON.parse(unmutated.said) as Report;
+  const limits = {
+    clockMs: unmutated.tookMs * patience.clock.factor + patience.clock.plusMs,
+    processorMs: report.processorMs * patience.processor.factor + patience.processor.plusMs,
+  };
+  const inOrder = { ...target, tests: fastestFirst(target, report) };
+  const jobs = mutantsOf(source).map((mutant) => ({ target: inOrder, mutant, limits }));
   const before = unexplained.length;
-  console.log(`\n${target.file}: ${jobs.length} mutants (${Math.round(unmutated.tookMs)} ms without one)`);
+  console.log(
+    `\n${target.file}: ${jobs.length} mutants (${Math.round(report.processorMs)} ms of a processor without one)`,
+  );
   let next = 0;
   const work = async () => {
-    for (let job = jobs[next++]; job; job = jobs[next++]) await judge(job, source);
+    for (let job = jobs[next++]; job; job = jobs[next++]) await judge(job, code);
   };
   await Promise.all(Array.from({ length: 2 * availableParallelism() }, work)); // Many of them only wait.
   count += jobs.length;
@@ -70,9 +99,14 @@ async function runTarget(target: Target): Promise<void> {
   console.log(`  ${unexplained.length - before} survive without a reason (${seconds} s)`);
 }
 
-async function judge({ target, mutant, timeoutMs }: Job, source: string): Promise<void> {
-  const mutated = source.slice(0, mutant.start) + mutant.replacement + source.slice(mutant.end);
-  const { verdict } = await runTests(target, mutated, timeoutMs);
+/** The earlier a test fails, the less does its mutant cost. */
+function fastestFirst({ tests }: Target, { tookMs }: Report): string[] {
+  return [...tests].sort((a, b) => (tookMs[a] ?? 0) - (tookMs[b] ?? 0));
+}
+
+async function judge({ target, mutant, limits }: Job, code: string): Promise<void> {
+  const mutated = code.slice(0, mutant.start) + mutant.replacement + code.slice(mutant.end);
+  const { verdict } = await runTests(target, mutated, limits);
   if (verdict === 'noticed') return;
   const id = idOf(target.file, mutant.before, mutant.after);
   const isKnown = survivors.some(({ file, before, after }) => idOf(file, before, after) === id);
@@ -86,14 +120,15 @@ function idOf(file: string, before: string, after: string): string {
   return `${file}\n${before}\n${after}`;
 }
 
-function runTests(target: Target, source: string, timeoutMs: number): Promise<{ verdict: Verdict; tookMs: number }> {
-  const file = join(dir, `${sequence++}.ts`);
-  writeFileSync(file, source);
-  const runMs = performance.now();
+function runTests(target: Target, code: string, limits: Limits): Promise<Outcome> {
+  const file = join(dir, `${sequence++}.js`);
+  writeFileSync(file, code);
+  const beganMs = performance.now();
+  const report = `${file}.report`;
   const args = [
-    '--test',
-    '--test-isolation=none',
+    `--test-reporter-destination=${report}`,
     `--test-reporter=${join(root, 'test/mutation/first-failure.ts')}`,
+    join(root, 'test/mutation/run-tests.ts'),
     ...target.tests.filter((test) => existsSync(join(root, test))),
   ];
   const child = spawn(process.execPath, args, {
@@ -110,18 +145,34 @@ function runTests(target: Target, source: string, timeoutMs: number): Promise<{ 
       NODE_COMPILE_CACHE: join(dir, 'compiled'), // Halves what a run costs: only the mutant itself is compiled anew.
     },
   });
+  const group = child.pid ?? assert.fail('there is no process');
+  groups.add(group);
   return new Promise((resolve) => {
     let isLate = false;
-    const timer = setTimeout(() => {
-      isLate = true;
-      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
-    }, timeoutMs);
+    const look = setInterval(() => {
+      const clockMs = performance.now() - beganMs;
+      isLate ||= clockMs > limits.clockMs || processorMsOf(group) > limits.processorMs;
+      if (isLate) signalGroup(group, 'SIGKILL');
+    }, lookEveryMs);
     child.once('exit', (code) => {
-      clearTimeout(timer);
-      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
-      rmSync(file, { force: true });
+      clearInterval(look);
+      groups.delete(group);
+      signalGroup(group, 'SIGKILL');
+      const said = existsSync(report) ? readFileSync(report, 'utf8') : '';
+      for (const written of [file, report]) rmSync(written, { force: true });
       const verdict = isLate ? 'took too long' : code === 0 ? 'survived' : 'noticed';
-      resolve({ verdict, tookMs: performance.now() - runMs });
+      resolve({ verdict, tookMs: performance.now() - beganMs, said });
     });
   });
+}
+
+/** What a process and its threads have had of the processors (proc(5), fields 14 and 15); 0 where none says so. */
+function processorMsOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10; // In ticks, of which Linux tells a hundred a second.
+  } catch {
+    return 0; // It has just ended, or this system has no /proc: the clock decides.
+  }
 }
