@@ -9,6 +9,7 @@ import { stripTypeScriptTypes } from 'node:module';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Semaphore } from '../../src/build/semaphore.ts';
 import { signalGroup } from '../../src/lib/processes.ts';
 import type { Report } from './first-failure.ts';
 import { type Mutant, mutantsOf } from './mutants.ts';
@@ -24,6 +25,11 @@ const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'ki
  */
 const patience = { clock: { factor: 5, plusMs: 3_000 }, processor: { factor: 3, plusMs: 300 } };
 const lookEveryMs = 100;
+/** Some of them only wait: one that did nothing at so many looks in a row leaves its place to the next. */
+const idleLooksMax = 10;
+const places = new Semaphore(2 * availableParallelism());
+const processes = new Semaphore(8 * availableParallelism());
+const never = new AbortController().signal;
 
 interface Limits {
   clockMs: number;
@@ -59,7 +65,9 @@ process.once('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-for (const target of chosen) await runTarget(target);
+const verdicts: Promise<void>[] = [];
+for (const target of chosen) verdicts.push((await startTarget(target)).verdict);
+await Promise.all(verdicts);
 const stale = survivors.filter(
   ({ file, before, after }) => chosen.some((t) => t.file === file) && !explained.has(idOf(file, before, after)),
 );
@@ -71,8 +79,8 @@ console.log(`\n${count} mutants in ${seconds} s: ${explained.size} survive with 
 console.log(`${count - unexplained.length} passed, ${unexplained.length + stale.length} failed`);
 process.exit(unexplained.length + stale.length === 0 ? 0 : 1);
 
-async function runTarget(target: Target): Promise<void> {
-  const beganMs = performance.now();
+/** Runs the tests without a mutant, and then with each; the next target may start when the last one has its place. */
+async function startTarget(target: Target): Promise<{ verdict: Promise<void> }> {
   const source = readFileSync(join(root, target.file), 'utf8');
   const code = stripTypeScriptTypes(source); // In place: what is mutated is what runs, and no process has to strip it.
   const unmutated = await runTests(target, code, { clockMs: 120_000, processorMs: 120_000 });
@@ -83,20 +91,18 @@ async function runTarget(target: Target): Promise<void> {
     processorMs: report.processorMs * patience.processor.factor + patience.processor.plusMs,
   };
   const inOrder = { ...target, tests: fastestFirst(target, report) };
-  const jobs = mutantsOf(source).map((mutant) => ({ target: inOrder, mutant, limits }));
-  const before = unexplained.length;
-  console.log(
-    `\n${target.file}: ${jobs.length} mutants (${Math.round(report.processorMs)} ms of a processor without one)`,
-  );
-  let next = 0;
-  const work = async () => {
-    for (let job = jobs[next++]; job; job = jobs[next++]) await judge(job, code);
-  };
-  await Promise.all(Array.from({ length: 2 * availableParallelism() }, work)); // Many of them only wait.
-  count += jobs.length;
-  for (const line of unexplained.slice(before)) console.log(`  SURVIVED ${line}`);
-  const seconds = Math.round((performance.now() - beganMs) / 1000);
-  console.log(`  ${unexplained.length - before} survive without a reason (${seconds} s)`);
+  const mutants = mutantsOf(source);
+  count += mutants.length;
+  const judged = mutants.map((mutant) => judge({ target: inOrder, mutant, limits }, code));
+  const verdict = Promise.all(judged).then((all) => {
+    const found = all.filter((line) => line !== undefined);
+    unexplained.push(...found);
+    const baseMs = Math.round(report.processorMs);
+    console.log(`\n${target.file}: ${mutants.length} mutants (${baseMs} ms of a processor without one)`);
+    for (const line of found) console.log(`  SURVIVED ${line}`);
+    console.log(`  ${found.length} survive without a reason`);
+  });
+  return { verdict };
 }
 
 /** The earlier a test fails, the less does its mutant cost. */
@@ -104,23 +110,26 @@ function fastestFirst({ tests }: Target, { tookMs }: Report): string[] {
   return [...tests].sort((a, b) => (tookMs[a] ?? 0) - (tookMs[b] ?? 0));
 }
 
-async function judge({ target, mutant, limits }: Job, code: string): Promise<void> {
+/** Resolves with the mutant that survived without a reason. */
+async function judge({ target, mutant, limits }: Job, code: string): Promise<string | undefined> {
   const mutated = code.slice(0, mutant.start) + mutant.replacement + code.slice(mutant.end);
   const { verdict } = await runTests(target, mutated, limits);
-  if (verdict === 'noticed') return;
+  if (verdict === 'noticed') return undefined;
   const id = idOf(target.file, mutant.before, mutant.after);
   const isKnown = survivors.some(({ file, before, after }) => idOf(file, before, after) === id);
   // To take too long is to be noticed, but refutes no reason: the machine may be busy.
   if (isKnown) explained.add(id);
-  else if (verdict === 'survived')
-    unexplained.push(`${target.file}:${mutant.line}\n    - ${mutant.before}\n    + ${mutant.after}`);
+  if (isKnown || verdict !== 'survived') return undefined;
+  return `${target.file}:${mutant.line}\n    - ${mutant.before}\n    + ${mutant.after}`;
 }
 
 function idOf(file: string, before: string, after: string): string {
   return `${file}\n${before}\n${after}`;
 }
 
-function runTests(target: Target, code: string, limits: Limits): Promise<Outcome> {
+async function runTests(target: Target, code: string, limits: Limits): Promise<Outcome> {
+  const end = await processes.enter(never);
+  const leavePlace = await places.enter(never);
   const file = join(dir, `${sequence++}.js`);
   writeFileSync(file, code);
   const beganMs = performance.now();
@@ -149,10 +158,16 @@ function runTests(target: Target, code: string, limits: Limits): Promise<Outcome
   groups.add(group);
   return new Promise((resolve) => {
     let isLate = false;
+    let hadMs = 0;
+    let idleLooks = 0;
     const look = setInterval(() => {
       const clockMs = performance.now() - beganMs;
-      isLate ||= clockMs > limits.clockMs || processorMsOf(group) > limits.processorMs;
+      const processorMs = processorMsOf(group);
+      isLate ||= clockMs > limits.clockMs || processorMs > limits.processorMs;
       if (isLate) signalGroup(group, 'SIGKILL');
+      idleLooks = processorMs > hadMs ? 0 : idleLooks + 1;
+      hadMs = processorMs;
+      if (idleLooks === idleLooksMax) leavePlace();
     }, lookEveryMs);
     child.once('exit', (code) => {
       clearInterval(look);
@@ -161,6 +176,8 @@ function runTests(target: Target, code: string, limits: Limits): Promise<Outcome
       const said = existsSync(report) ? readFileSync(report, 'utf8') : '';
       for (const written of [file, report]) rmSync(written, { force: true });
       const verdict = isLate ? 'took too long' : code === 0 ? 'survived' : 'noticed';
+      leavePlace();
+      end();
       resolve({ verdict, tookMs: performance.now() - beganMs, said });
     });
   });
