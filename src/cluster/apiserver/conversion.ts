@@ -1,5 +1,8 @@
+import type { CustomResourceDefinition } from '../../api/apiextensions/custom-resource-definition.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
+import type { StoredObject } from '../store/stored-object.ts';
+import type { Table } from '../store/table.ts';
 import type { ServedResource } from './resources.ts';
 
 /**
@@ -7,6 +10,9 @@ import type { ServedResource } from './resources.ts';
  * find what they show, and never wait.
  */
 export type Convert = (object: KubeObject) => Promise<readonly KubeObject[]>;
+
+/** How the objects of a definition become those of its other versions; they differ in nothing but that unless given. */
+export type ConversionOf = (definition: CustomResourceDefinition) => Convert | undefined;
 
 /** An object as it goes into the store. */
 export interface Converted {
@@ -23,6 +29,22 @@ export function toStored(
   if (convert) return convertAll(convert, storedApiVersion, object);
   const isSame = object.apiVersion === storedApiVersion;
   return { object: isSame ? object : { ...object, apiVersion: storedApiVersion }, others: [] };
+}
+
+/**
+ * Shows what `table` holds in all versions, as if it had been written just now; on disk it stays as it was. When it
+ * resolves, this is so of all that is there.
+ */
+export async function convertLoaded(table: Table, convert: Convert): Promise<void> {
+  const done = new WeakSet<StoredObject>();
+  const left = () => table.rows().filter(([, stored]) => !done.has(stored));
+  for (let rows = left(); rows.length > 0; rows = left()) {
+    for (const [, stored] of rows) {
+      const { apiVersion } = stored.object;
+      for (const other of await convert(stored.object)) if (other.apiVersion !== apiVersion) stored.isShownAs(other);
+      done.add(stored);
+    }
+  }
 }
 
 async function convertAll(convert: Convert, storedApiVersion: string, object: KubeObject): Promise<Converted> {

@@ -14,6 +14,7 @@ import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { allowAuthenticated, type Policy } from './authorize.ts';
 import { inProcessClient } from './client.ts';
+import type { ConversionOf } from './conversion.ts';
 import { type Listener, startListener } from './http/listener.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
@@ -42,6 +43,8 @@ export interface ApiServerOptions {
   resources?: readonly Strategy[];
   /** Who may do what; everybody who has shown who they are may do everything unless given. */
   policy?: Policy;
+  /** For definitions whose versions differ in more than their names. */
+  conversionOf?: ConversionOf;
   /** Asked at each write for the plugins that see it, in their order; none unless given. */
   admission?: () => readonly Admission[];
   /** Asked at each write for what kinds are configured with; nothing unless given. */
@@ -84,6 +87,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     clock,
     log,
     kinds,
+    conversionOf,
     policy = allowAuthenticated,
     admission = () => [],
     config = () => noConfiguration,
@@ -104,7 +108,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
-  const resources = [...builtinStrategies({ clock, kinds, podLogs }), ...(options.resources ?? [])];
+  const resources = [...builtinStrategies({ clock, conversionOf, kinds, podLogs }), ...(options.resources ?? [])];
   const machinery: Machinery = {
     store,
     registry: new ResourceRegistry(resources),

@@ -3,6 +3,7 @@ import type {
   CustomResourceVersion,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { apiVersionOf, type Kind } from '../../../api/kind.ts';
+import type { Convert } from '../conversion.ts';
 import type { ServedResource } from '../resources.ts';
 import { servedResource } from '../served-resource.ts';
 import type { Strategy } from '../strategy.ts';
@@ -12,7 +13,11 @@ import { requireLivingDefinition } from './termination.ts';
  * The resources that a definition defines, one for each served version, the storage version first. `known` are the
  * kinds of the platform: their own defaults and rules go with the definition's schema.
  */
-export function customResources(definition: CustomResourceDefinition, known: readonly Kind[]): ServedResource[] {
+export function customResources(
+  definition: CustomResourceDefinition,
+  known: readonly Kind[],
+  convert?: Convert,
+): ServedResource[] {
   const { spec } = definition;
   const { group, names } = spec;
   const served = spec.versions.filter((version) => version.served);
@@ -28,6 +33,7 @@ export function customResources(definition: CustomResourceDefinition, known: rea
       };
       return servedResource(strategy, {
         isBuiltin: false,
+        ...(convert && { convert }),
         ...(names.listKind && { listKind: names.listKind }),
         storedApiVersion: apiVersionOf({ group, version: storage?.name ?? version.name }),
         ...(version.deprecated && {

@@ -6,6 +6,7 @@ import { dated } from '../../../kube/conditions.ts';
 import { WorkQueue } from '../../../kube/work-queue.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import type { StoreEvent } from '../../store/table.ts';
+import { type ConversionOf, type Convert, convertLoaded } from '../conversion.ts';
 import type { Machinery } from '../machinery.ts';
 import type { Pipeline } from '../resources.ts';
 import { customResources } from './custom-resources.ts';
@@ -24,6 +25,7 @@ export class DefinitionRegistrar {
   readonly #machinery: Machinery;
   readonly #pipeline: Pipeline;
   readonly #known: readonly Kind[];
+  readonly #conversionOf: ConversionOf;
   readonly #unsubscribe: () => void;
   readonly #queue: WorkQueue;
   /** What calls a definition that is being deleted when its objects change. */
@@ -32,11 +34,12 @@ export class DefinitionRegistrar {
   readonly #unseen = new Set<string>();
   #onSettled: (() => void)[] = [];
 
-  /** Serves what is in the store already, at once; `known` are the kinds of the platform. */
-  constructor(machinery: Machinery, pipeline: Pipeline, known: readonly Kind[]) {
+  /** Serves what is in the store already, at once, unless it is to be converted; `known` are the platform's kinds. */
+  constructor(machinery: Machinery, pipeline: Pipeline, known: readonly Kind[], conversionOf: ConversionOf) {
     this.#machinery = machinery;
     this.#pipeline = pipeline;
     this.#known = known;
+    this.#conversionOf = conversionOf;
     this.#queue = new WorkQueue({
       process: (name) => this.#process(name),
       clock: machinery.clock,
@@ -75,15 +78,21 @@ export class DefinitionRegistrar {
 
   /** What one definition says harms no other: one that cannot be served is not, and its status says why. */
   #onDefinition(definition: CustomResourceDefinition): void {
-    const { log, registry } = this.#machinery;
+    const { log } = this.#machinery;
     const { name } = definition.metadata;
     try {
-      if (!nameConflict(definition, registry.all())) registry.setCustom(name, customResources(definition, this.#known));
+      if (!this.#conversionOf(definition)) this.#serve(definition);
     } catch (error) {
       log.error({ err: error, definition: name }, 'what a CustomResourceDefinition defines cannot be served');
     }
     this.#unseen.add(name);
     this.#queue.add(name);
+  }
+
+  #serve(definition: CustomResourceDefinition, convert?: Convert): void {
+    const { registry } = this.#machinery;
+    if (nameConflict(definition, registry.all())) return;
+    registry.setCustom(definition.metadata.name, customResources(definition, this.#known, convert));
   }
 
   /** Conflicts are no failure: the newer state of the definition is on its way here. */
@@ -108,6 +117,13 @@ export class DefinitionRegistrar {
     const { store } = this.#machinery;
     const definition = store.table(definitionsTable).get(name)?.object as CustomResourceDefinition | undefined;
     if (!definition) return;
+    const convert = this.#conversionOf(definition);
+    if (convert) {
+      // What was stored before this start, or before this version was: reads do not wait.
+      await convertLoaded(store.table(objectsTable(definition)), convert);
+      if (store.table(definitionsTable).get(name)?.object !== definition) return; // Its change calls again.
+      this.#serve(definition, convert);
+    }
     if (definition.metadata.deletionTimestamp === undefined) return await this.#report(definition);
     if (!this.#emptied.has(name)) {
       const table = store.table(objectsTable(definition));

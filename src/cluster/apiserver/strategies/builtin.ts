@@ -1,6 +1,7 @@
 import type { Kind } from '../../../api/kind.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PodLogs } from '../../pod-logs.ts';
+import type { ConversionOf } from '../conversion.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
 import { customResourceDefinitions } from './custom-resource-definitions.ts';
@@ -21,11 +22,12 @@ export interface StrategyDeps {
   /** The kinds of the platform. */
   kinds: readonly Kind[];
   podLogs?: PodLogs | undefined;
+  conversionOf?: ConversionOf | undefined;
   clock: Clock;
 }
 
 /** All that Kubernetes has by itself, one line each. */
-export const builtinStrategies = ({ clock, kinds, podLogs }: StrategyDeps): readonly Strategy[] => [
+export const builtinStrategies = ({ clock, conversionOf, kinds, podLogs }: StrategyDeps): readonly Strategy[] => [
   namespaces,
   configMaps,
   secrets,
@@ -39,6 +41,6 @@ export const builtinStrategies = ({ clock, kinds, podLogs }: StrategyDeps): read
   replicaSets,
   endpointSlices,
   leases,
-  customResourceDefinitions(kinds),
+  customResourceDefinitions(kinds, conversionOf),
   ...reviews(clock),
 ];
