@@ -19,6 +19,8 @@ export interface Client {
    */
   watch<T extends KubeObject>(kind: Kind<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   create<T extends KubeObject>(kind: Kind<T>, object: T): Promise<T>;
+  /** Does what POST on a subresource of the object does (eviction, token, binding), and gives what is answered. */
+  createOn(kind: Kind, key: Key, subresource: string, object: KubeObject): Promise<KubeObject>;
   /** Replaces the object (or its subresource); 409 Conflict when `metadata.resourceVersion` is not the stored one. */
   update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource): Promise<T>;
   patch<T extends KubeObject>(kind: Kind<T>, key: Key, patch: Patch, subresource?: 'status' | 'scale'): Promise<T>;

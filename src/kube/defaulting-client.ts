@@ -28,6 +28,7 @@ export function defaultingClient(client: Client, kinds: readonly Kind[]): Client
       }
     },
     create: async (kind, object) => filled(kind, await client.create(kind, object)),
+    createOn: (...given) => client.createOn(...given),
     update: async (kind, object, subresource) => filled(kind, await client.update(kind, object, subresource)),
     patch: async (kind, key, patch, subresource) => filled(kind, await client.patch(kind, key, patch, subresource)),
     scale: (kind, key, replicas) => client.scale(kind, key, replicas),

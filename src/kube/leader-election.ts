@@ -208,6 +208,7 @@ class Candidate {
     return {
       ...client,
       create: (...given) => ours(() => client.create(...given)),
+      createOn: (...given) => ours(() => client.createOn(...given)),
       update: (...given) => ours(() => client.update(...given)),
       patch: (...given) => ours(() => client.patch(...given)),
       scale: (...given) => ours(() => client.scale(...given)),

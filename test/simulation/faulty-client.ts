@@ -62,6 +62,7 @@ function wrapped(inner: Client, call: <T>(request: () => Promise<T>) => Promise<
     get: (kind, key) => call(() => inner.get(kind, key)),
     list: (kind, options) => call(() => inner.list(kind, options)),
     create: (kind, object) => call(() => inner.create(kind, object)),
+    createOn: (...given) => call(() => inner.createOn(...given)),
     update: (kind, object, subresource) => call(() => inner.update(kind, object, subresource)),
     patch: (kind, key, patch, subresource) => call(() => inner.patch(kind, key, patch, subresource)),
     scale: (kind, key, replicas) => call(() => inner.scale(kind, key, replicas)),

@@ -78,6 +78,10 @@ export function inProcessClient({ pipeline, user, log }: InProcessClientOptions)
       return objectOf<T>(await pipeline.create(request, object, written));
     },
 
+    async createOn(kind, key, subresource, object) {
+      return objectOf(await pipeline.create(about('create', kind, key, subresource), object, written));
+    },
+
     async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
       const request = about('update', kind as Kind, object.metadata, subresource);
       return objectOf<T>(await pipeline.update(request, object, written));

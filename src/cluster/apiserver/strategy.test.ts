@@ -5,7 +5,9 @@ import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { connect } from 'node:tls';
+import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
+import { httpClient } from '../../kube/http/index.ts';
 import { type Kettle, KettleKind, kettles } from './testing/kettles.ts';
 import { askingFor, openApi } from './testing/open-api.ts';
 
@@ -15,7 +17,7 @@ const collection = `${version}/namespaces/default/kettles`;
 /** An API server that serves Kettles, and its administrator. */
 async function kitchen(t: TestContext) {
   const { api, dataDir } = await openApi(t, { resources: [kettles] });
-  const { url } = await api.listen({ port: 0 });
+  const { kubeconfigPath, url } = await api.listen({ port: 0 });
   const read = (name: string) => readFileSync(join(dataDir, 'pki', name));
   const agent = new Agent({ ca: read('ca.crt'), cert: read('admin.crt'), key: read('admin.key'), keepAlive: true });
   t.after(() => agent.destroy());
@@ -57,7 +59,7 @@ async function kitchen(t: TestContext) {
     return { head, say };
   };
   await ask('POST', collection, { metadata: { name: 'k' }, spec: { litres: 2 }, status: { degrees: 99 } });
-  return { api, ask, dial, open };
+  return { api, ask, dial, open, remote: httpClient({ kubeconfigPath }) };
 }
 
 interface Discovered {
@@ -125,13 +127,26 @@ describe('a resource that a strategy in one file makes', () => {
   });
 
   test('does what a subresource does, over HTTP and from within, and refuses what is malformed', async (t) => {
-    const { api, ask } = await kitchen(t);
+    const { api, ask, remote } = await kitchen(t);
     const boiled = await ask('POST', `${collection}/k/boil`, { spec: { degrees: 100 } });
     assert.deepEqual([boiled.code, boiled.json.kind, boiled.json.status], [201, 'Boil', { isHot: true }]);
     assert.deepEqual((await api.client.get(KettleKind, key))?.status, { degrees: 100 });
     const boil = { ...askingFor(api, KettleKind, 'create', 'k'), subresource: 'boil' };
     const { stored } = await api.pipeline.create(boil, { spec: { degrees: 40 } }, {});
     assert.deepEqual((stored.object as Kettle & { status: unknown }).status, { isHot: false });
+    const boilIt = {
+      apiVersion: 'kitchen.example.dev/v1',
+      kind: 'Boil',
+      metadata: { name: 'k' },
+      spec: { degrees: 45 },
+    };
+    for (const client of [api.client, remote]) {
+      const answer: KubeObject & { status?: unknown } = await client.createOn(KettleKind, key, 'boil', boilIt);
+      assert.deepEqual([answer.kind, answer.status], ['Boil', { isHot: false }]);
+      await assert.rejects(client.createOn(KettleKind, { ...key, name: 'absent' }, 'boil', boilIt), { code: 404 });
+      await assert.rejects(client.createOn(KettleKind, key, 'status', boilIt), { code: 405 });
+      await assert.rejects(client.createOn(KettleKind, key, 'eviction', boilIt), { code: 404 });
+    }
     assert.equal((await ask('POST', `${collection}/k/boil`, {})).code, 400);
     assert.equal((await ask('POST', `${collection}/absent/boil`, { spec: { degrees: 1 } })).code, 404);
   });

@@ -80,6 +80,11 @@ export function httpClient(options: ServerOptions, { fieldValidation }: WriteOpt
       return ask<T>({ method: 'POST', path, body: withType(kind, object) });
     },
 
+    async createOn(kind, key, subresource, object) {
+      const path = withQuery(objectPath(kind, key, subresource), {}, { fieldManager, fieldValidation });
+      return ask({ method: 'POST', path, body: object });
+    },
+
     async update<T extends KubeObject>(kind: Kind<T>, object: T, subresource?: UpdateSubresource) {
       const path = withQuery(objectPath(kind, keyOf(object), subresource), {}, { fieldManager, fieldValidation });
       return ask<T>({ method: 'PUT', path, body: withType(kind, object) });
