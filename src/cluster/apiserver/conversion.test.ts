@@ -6,7 +6,8 @@ import {
 } from '../../api/apiextensions/custom-resource-definition.ts';
 import type { Client } from '../../kube/client.ts';
 import { silentLogger } from '../../observe/log.ts';
-import type { ConversionOf, Convert } from './conversion.ts';
+import type { Convert } from './conversion.ts';
+import type { ConversionOf } from './crds/custom-resources.ts';
 import { openApiServer } from './index.ts';
 import {
   definitionCondition,

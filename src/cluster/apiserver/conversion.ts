@@ -1,4 +1,3 @@
-import type { CustomResourceDefinition } from '../../api/apiextensions/custom-resource-definition.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { StoredObject } from '../store/stored-object.ts';
@@ -10,9 +9,6 @@ import type { ServedResource } from './resources.ts';
  * find what they show, and never wait.
  */
 export type Convert = (object: KubeObject) => Promise<readonly KubeObject[]>;
-
-/** How the objects of a definition become those of its other versions; they differ in nothing but that unless given. */
-export type ConversionOf = (definition: CustomResourceDefinition) => Convert | undefined;
 
 /** An object as it goes into the store. */
 export interface Converted {

@@ -14,7 +14,7 @@ import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { allowAuthenticated, type Policy } from './authorize.ts';
 import { inProcessClient } from './client.ts';
-import type { ConversionOf } from './conversion.ts';
+import type { ConversionOf } from './crds/custom-resources.ts';
 import { type Listener, startListener } from './http/listener.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';

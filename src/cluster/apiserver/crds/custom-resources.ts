@@ -9,6 +9,9 @@ import { servedResource } from '../served-resource.ts';
 import type { Strategy } from '../strategy.ts';
 import { requireLivingDefinition } from './termination.ts';
 
+/** How a definition's objects become those of its other versions; only their apiVersion differs unless given. */
+export type ConversionOf = (definition: CustomResourceDefinition) => Convert | undefined;
+
 /**
  * The resources that a definition defines, one for each served version, the storage version first. `known` are the
  * kinds of the platform: their own defaults and rules go with the definition's schema.

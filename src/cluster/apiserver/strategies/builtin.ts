@@ -1,7 +1,7 @@
 import type { Kind } from '../../../api/kind.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PodLogs } from '../../pod-logs.ts';
-import type { ConversionOf } from '../conversion.ts';
+import type { ConversionOf } from '../crds/custom-resources.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
 import { customResourceDefinitions } from './custom-resource-definitions.ts';

@@ -4,7 +4,7 @@ import {
 } from '../../../api/apiextensions/custom-resource-definition.ts';
 import type { Kind } from '../../../api/kind.ts';
 import type { KubeObject } from '../../../api/meta.ts';
-import type { ConversionOf } from '../conversion.ts';
+import type { ConversionOf } from '../crds/custom-resources.ts';
 import { customResourceCleanup } from '../crds/definition-table.ts';
 import { DefinitionRegistrar } from '../crds/registrar.ts';
 import { ageColumn, nameColumn } from '../http/table/column.ts';
