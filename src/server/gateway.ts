@@ -1,4 +1,5 @@
 /** Assembles the gateway: the data path of Serving, in a process of its own. */
+import { hostname } from 'node:os';
 import { startGateway } from '../gateway/index.ts';
 import { systemClock } from '../lib/clock.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
@@ -7,6 +8,7 @@ import type { Role, RoleContext } from './role.ts';
 
 export function start(context: RoleContext): Promise<Role> {
   const { config, log, sockets, quarantine } = context;
+  const name = gatewayName(hostname(), config.ports.gateway);
   return startDataPathRole('gateway', context, ({ client, metrics }) =>
     startGateway({
       client,
@@ -14,13 +16,23 @@ export function start(context: RoleContext): Promise<Role> {
       port: config.ports.gateway,
       handle: sockets.gateway,
       autoscaler: { socketPath: autoscalerSocket(config.dataDir) },
-      id: `gateway-${process.pid}`,
-      // One that is started again takes over what its predecessor said.
-      lease: 'gateway',
+      id: `${name}-${process.pid}`,
+      lease: name,
       clock: systemClock,
       log,
       metrics,
       quarantine,
     }),
   );
+}
+
+/**
+ * Tells a gateway from those of other machines, which may share its cluster. One that is started again takes over what
+ * its predecessor said by this name.
+ */
+export function gatewayName(host: string, port: number): string {
+  return `gateway-${host
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, '-')
+    .slice(0, 200)}-${port}`;
 }

@@ -2,6 +2,7 @@
 import type { Controller } from '../kube/reconciler.ts';
 import { configurationController } from './configuration/reconcile.ts';
 import { gcController } from './gc/reconcile.ts';
+import { gatewayLeaseController } from './ingress/gateway-leases.ts';
 import { ingressController } from './ingress/reconcile.ts';
 import { podAutoscalerController } from './pod-autoscaler/reconcile.ts';
 import type { DigestResolver } from './revision/digest-queue.ts';
@@ -29,6 +30,7 @@ export function servingControllers(options: ServingOptions): Controller[] {
     revisionController({ registry: options.registry }),
     routeController({ domain: options.domain, gatewayPort: options.gatewayPort }),
     ingressController(),
+    gatewayLeaseController(),
     podAutoscalerController(),
     gcController(),
   ];

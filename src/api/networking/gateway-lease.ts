@@ -43,10 +43,14 @@ export function makeGatewayLease(
 }
 
 /** What a gateway's Lease says of it. */
-export function gatewayStateOf({ metadata, spec }: Lease, nowMs: number): GatewayState {
-  const renewedMs = Date.parse(spec?.renewTime ?? '');
-  const isUp = nowMs < renewedMs + (spec?.leaseDurationSeconds ?? gatewayLeaseSeconds) * 1_000;
-  return { name: metadata.name, isUp, servedVersion: versionOf(metadata.annotations?.[servedAnnotation]) };
+export function gatewayStateOf(lease: Lease, nowMs: number): GatewayState {
+  const { name, annotations } = lease.metadata;
+  return { name, isUp: nowMs < gatewayUpUntilMs(lease), servedVersion: versionOf(annotations?.[servedAnnotation]) };
+}
+
+/** When it is taken to be down, unless its Lease is renewed until then. */
+export function gatewayUpUntilMs({ spec }: Lease): number {
+  return Date.parse(spec?.renewTime ?? '') + (spec?.leaseDurationSeconds ?? gatewayLeaseSeconds) * 1_000;
 }
 
 /** A resourceVersion as a number: those of one kind are in the order of its changes. */

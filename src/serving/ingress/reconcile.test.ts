@@ -6,7 +6,9 @@ import { apiVersionOf } from '../../api/kind.ts';
 import { gatewayLeaseNamespace, makeGatewayLease } from '../../api/networking/gateway-lease.ts';
 import { type Ingress, IngressKind } from '../../api/networking/ingress.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { conditionOf, isReady } from '../ready.ts';
+import { gatewayLeaseController, gatewayLeaseKeptMs } from './gateway-leases.ts';
 import { ingressController } from './reconcile.ts';
 
 const key = { namespace: 'default', name: 'i' };
@@ -78,6 +80,24 @@ describe('an Ingress is ready', () => {
       assert.match(message, /^gone was not heard of/);
     }));
 
+  it('and says no longer that a gateway was away once that is over, nor that it waits for one', () =>
+    open(async (world) => {
+      await create(world);
+      await until(world, (ingress) => loadBalancerOf(ingress)?.reason === 'NoGateway');
+      await say(world, 'gone', '1', 15_000);
+      await say(world, 'late', undefined);
+      await create(world, 'other');
+      await until(world, (ingress) => loadBalancerOf(ingress)?.reason === 'GatewaysBehind', 'other');
+      const ready = await until(world, isReady);
+      assert.equal(loadBalancerOf(ready)?.reason, 'NoGateway', 'it is ready, and waits for nobody');
+      await say(world, 'late', String(Number.MAX_SAFE_INTEGER));
+      await until(world, (ingress) => loadBalancerOf(ingress)?.reason === 'GatewayDown');
+      await say(world, 'gone', String(Number.MAX_SAFE_INTEGER));
+      const told = await until(world, (ingress) => loadBalancerOf(ingress)?.reason === undefined);
+      assert.ok(isReady(told as Ingress));
+      await until(world, (ingress) => loadBalancerOf(ingress)?.reason === undefined && isReady(ingress), 'other');
+    }));
+
   it('whatever a Lease says that is no gateway: another namespace has no say', () =>
     open(async (world) => {
       const lease = makeGatewayLease('stranger', 'stranger', undefined, systemClock.now());
@@ -99,4 +119,31 @@ describe('an Ingress is ready', () => {
       await say(world, 'g', versionIn(created));
       await until(world, isReady);
     }));
+});
+
+describe('the Lease of a gateway', () => {
+  it('is collected when nobody has renewed it for long, and no other Lease is', async (t) => {
+    const clock = new VirtualClock(Date.parse('2026-11-26T12:00:00Z'));
+    const world = await openWorld({ controllers: [gatewayLeaseController()], clock });
+    t.after(() => world.stop());
+    const { client } = world;
+    const own = makeGatewayLease('gone', 'gone', '1', clock.now());
+    await client.create(LeaseKind, own);
+    await client.create(LeaseKind, makeGatewayLease('stays', 'stays', '1', clock.now()));
+    const strangers = [
+      { ...own.metadata, namespace: 'default' },
+      { ...own.metadata, name: 'unlabelled', labels: {} },
+    ];
+    for (const metadata of strangers) await client.create(LeaseKind, { ...own, metadata });
+    const left = async () => (await client.list(LeaseKind)).items.map(({ metadata }) => metadata.name).sort();
+    await clock.advance(gatewayLeaseKeptMs);
+    const stays = await client.get(LeaseKind, { namespace: gatewayLeaseNamespace, name: 'stays' });
+    const renewed = makeGatewayLease('stays', 'stays', '2', clock.now());
+    await client.update(LeaseKind, { ...renewed, metadata: { ...stays?.metadata, ...renewed.metadata } });
+    assert.deepEqual(await left(), ['gone', 'gone', 'stays', 'unlabelled']);
+    await clock.advance(15_000);
+    const key = { namespace: gatewayLeaseNamespace, name: 'gone' };
+    await world.until(LeaseKind, key, (lease) => lease === undefined);
+    assert.deepEqual(await left(), ['gone', 'stays', 'unlabelled']);
+  });
 });

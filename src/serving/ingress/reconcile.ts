@@ -11,7 +11,7 @@ import {
 import { conditionSet } from '../../kube/conditions.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import type { Controller } from '../../kube/reconciler.ts';
-import { isReady } from '../ready.ts';
+import { conditionOf, isReady } from '../ready.ts';
 import { gatewayHost } from '../route/resources/placeholder-service.ts';
 import { type Gateways, gatewaysFor } from './gateways.ts';
 
@@ -26,7 +26,10 @@ interface Seen {
 }
 type IngressRun = Run<Ingress, ConditionType> & Seen;
 
-/** A generation that gateways have yet to load, since when, and the version at which it was first seen. */
+/**
+ * A generation that gateways have yet to load, or whose condition tells of some that are away: since when, and the
+ * version at which it was first seen.
+ */
 interface Awaited {
   key: Key;
   /** With the uid: one of the same name may come after it. */
@@ -52,18 +55,18 @@ export function ingressController(): Controller<Ingress> {
       begin(ingress, { cache, clock }) {
         const key = keyText(keyOf(ingress));
         const ingressClass = ingress.metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass;
-        if (ingressClass !== kittiwakeIngressClass || isReady(ingress)) {
+        const isTold = isReady(ingress) && conditionOf(ingress, 'LoadBalancerReady')?.reason === undefined;
+        if (ingressClass !== kittiwakeIngressClass || isTold) {
           awaited.delete(key);
           return undefined;
         }
         const nowMs = clock.now();
         const wait = waitOf(ingress, awaited.get(key), nowMs);
-        const gateways = gatewaysFor(wait.version, cache, nowMs);
-        if (gateways.behind.length === 0) {
-          awaited.delete(key);
-          return { gateways };
-        }
         awaited.set(key, wait);
+        const gateways = gatewaysFor(wait.version, cache, nowMs);
+        if (gateways.behind.length === 0) return { gateways };
+        // One that was ready stays so: a gateway that starts loads all routes first.
+        if (isReady(ingress)) return undefined;
         return nowMs - wait.sinceMs >= quietMs ? { gateways } : { requeueAfterMs: quietMs };
       },
       phases: [reportNetwork, reportLoadBalancer],
