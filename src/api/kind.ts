@@ -51,6 +51,14 @@ export interface PrinterColumn {
   description?: string;
 }
 
+/** What a condition says, and why. */
+export const conditionColumns = (type: string): PrinterColumn[] => [
+  { name: type, type: 'string', jsonPath: `.status.conditions[?(@.type=='${type}')].status` },
+  { name: 'Reason', type: 'string', jsonPath: `.status.conditions[?(@.type=='${type}')].reason` },
+];
+
+export const ageColumn: PrinterColumn = { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' };
+
 /** `group/version`, or `version` for the core group. */
 export function apiVersionOf(kind: Pick<Kind, 'group' | 'version'>): string {
   return kind.group === '' ? kind.version : `${kind.group}/${kind.version}`;

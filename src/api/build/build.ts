@@ -1,7 +1,7 @@
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
-import { defineKind } from '../kind.ts';
+import { ageColumn, conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { array, boolean, map, object, string, type ValueOf } from '../schema.ts';
 
@@ -113,12 +113,11 @@ export const BuildKind = defineKind<Build>({
   categories: ['all', 'knative', 'build'],
   schema: buildSchema,
   columns: [
-    { name: 'Succeeded', type: 'string', jsonPath: ".status.conditions[?(@.type=='Succeeded')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Succeeded')].reason" },
+    ...conditionColumns('Succeeded'),
     { name: 'Digest', type: 'string', jsonPath: '.status.output.digest', priority: 1 },
     { name: 'StartTime', type: 'date', jsonPath: '.status.startTime', priority: 1 },
     { name: 'CompletionTime', type: 'date', jsonPath: '.status.completionTime', priority: 1 },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+    ageColumn,
   ],
   setDefaults(build) {
     if (build.spec && build.spec.timeout === undefined) build.spec.timeout = defaultBuildTimeout;

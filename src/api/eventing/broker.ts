@@ -1,6 +1,6 @@
 import { sameJson } from '../../lib/same-json.ts';
 import { type FieldError, fieldForbidden } from '../field-error.ts';
-import { defineKind } from '../kind.ts';
+import { ageColumn, conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
 import { defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
@@ -34,13 +34,7 @@ const statusSchema = object({
 
 export interface BrokerStatus extends ValueOf<typeof statusSchema> {}
 
-const brokerSchema = object(
-  {
-    spec: specSchema,
-    status: statusSchema,
-  },
-  { present: ['spec'] },
-);
+const brokerSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 
 /** Accepts events at its address and keeps them, durably, until every Trigger is done with them. */
 export interface Broker extends KubeObject, ValueOf<typeof brokerSchema> {}
@@ -51,12 +45,7 @@ export const BrokerKind = defineKind<Broker>({
   kind: 'Broker',
   categories: ['all', 'knative', 'eventing'],
   schema: brokerSchema,
-  columns: [
-    { name: 'URL', type: 'string', jsonPath: '.status.address.url' },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
-  ],
+  columns: [{ name: 'URL', type: 'string', jsonPath: '.status.address.url' }, ageColumn, ...conditionColumns('Ready')],
   setDefaults(broker, { old }) {
     broker.metadata.annotations ??= {};
     const annotations = broker.metadata.annotations;

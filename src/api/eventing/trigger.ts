@@ -1,5 +1,5 @@
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
-import { defineKind } from '../kind.ts';
+import { ageColumn, conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { array, map, object, string, type ValueOf } from '../schema.ts';
 import { defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
@@ -42,13 +42,7 @@ const statusSchema = object({
 
 export interface TriggerStatus extends ValueOf<typeof statusSchema> {}
 
-const triggerSchema = object(
-  {
-    spec: specSchema,
-    status: statusSchema,
-  },
-  { present: ['spec'] },
-);
+const triggerSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 
 /** Sends a broker's events that pass its filters to a subscriber. */
 export interface Trigger extends KubeObject, ValueOf<typeof triggerSchema> {}
@@ -62,9 +56,8 @@ export const TriggerKind = defineKind<Trigger>({
   columns: [
     { name: 'Broker', type: 'string', jsonPath: '.spec.broker' },
     { name: 'Subscriber_URI', type: 'string', jsonPath: '.status.subscriberUri' },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+    ageColumn,
+    ...conditionColumns('Ready'),
   ],
   setDefaults(trigger) {
     trigger.spec ??= { subscriber: {} };

@@ -1,4 +1,4 @@
-import { defineKind } from '../kind.ts';
+import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { array, boolean, integer, intOrString, map, object, string, type ValueOf } from '../schema.ts';
 
@@ -75,13 +75,7 @@ const statusSchema = object({
 
 export interface IngressStatus extends ValueOf<typeof statusSchema> {}
 
-const ingressSchema = object(
-  {
-    spec: specSchema,
-    status: statusSchema,
-  },
-  { present: ['spec'] },
-);
+const ingressSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 
 /** What a gateway must serve: hosts, paths and the revisions behind them (Knative's KIngress). */
 export interface Ingress extends KubeObject, ValueOf<typeof ingressSchema> {}
@@ -94,8 +88,5 @@ export const IngressKind = defineKind<Ingress>({
   shortNames: ['kingress', 'king'],
   categories: ['knative-internal', 'networking'],
   schema: ingressSchema,
-  columns: [
-    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
-  ],
+  columns: [...conditionColumns('Ready')],
 });

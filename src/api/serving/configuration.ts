@@ -1,10 +1,10 @@
 import { buildSpecSchema } from '../build/build.ts';
-import { defineKind } from '../kind.ts';
+import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { nullable, object, string, type ValueOf } from '../schema.ts';
 import { setAuthorship, validateAuthorship } from './authorship.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
-import { labels } from './names.ts';
+import { labels, servingGroup } from './names.ts';
 import { revisionTemplateSchema, validateOwnerLabel } from './revision.ts';
 import { setTemplateDefaults, validateNameChange, validateTemplate } from './template.ts';
 
@@ -45,7 +45,7 @@ const configurationSchema = object(
 export interface Configuration extends KubeObject, ValueOf<typeof configurationSchema> {}
 
 export const ConfigurationKind = defineKind<Configuration>({
-  group: 'serving.knative.dev',
+  group: servingGroup,
   version: 'v1',
   kind: 'Configuration',
   shortNames: ['config', 'cfg'],
@@ -54,8 +54,7 @@ export const ConfigurationKind = defineKind<Configuration>({
   columns: [
     { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },
     { name: 'LatestReady', type: 'string', jsonPath: '.status.latestReadyRevisionName' },
-    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+    ...conditionColumns('Ready'),
   ],
 
   setDefaults(configuration, context) {

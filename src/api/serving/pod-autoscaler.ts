@@ -1,4 +1,4 @@
-import { defineKind } from '../kind.ts';
+import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { integer, object, string, type ValueOf } from '../schema.ts';
 
@@ -29,13 +29,7 @@ const statusSchema = object(
 
 export interface PodAutoscalerStatus extends ValueOf<typeof statusSchema> {}
 
-const podAutoscalerSchema = object(
-  {
-    spec: specSchema,
-    status: statusSchema,
-  },
-  { present: ['spec'] },
-);
+const podAutoscalerSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 
 /** How a revision's deployment is scaled; the bounds are annotations, copied from the Revision. */
 export interface PodAutoscaler extends KubeObject, ValueOf<typeof podAutoscalerSchema> {}
@@ -50,7 +44,6 @@ export const PodAutoscalerKind = defineKind<PodAutoscaler>({
   columns: [
     { name: 'DesiredScale', type: 'integer', jsonPath: '.status.desiredScale' },
     { name: 'ActualScale', type: 'integer', jsonPath: '.status.actualScale' },
-    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+    ...conditionColumns('Ready'),
   ],
 });

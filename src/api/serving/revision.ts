@@ -1,11 +1,11 @@
 import { sameJson } from '../../lib/same-json.ts';
 import { type Container, podSpecSchema } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
-import { defineKind } from '../kind.ts';
+import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { array, integer, map, object, string, type ValueOf } from '../schema.ts';
 import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
-import { labels } from './names.ts';
+import { labels, servingGroup } from './names.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
 
@@ -74,7 +74,7 @@ const revisionSchema = object(
 export interface Revision extends KubeObject, ValueOf<typeof revisionSchema> {}
 
 export const RevisionKind = defineKind<Revision>({
-  group: 'serving.knative.dev',
+  group: servingGroup,
   version: 'v1',
   kind: 'Revision',
   shortNames: ['rev'],
@@ -87,8 +87,7 @@ export const RevisionKind = defineKind<Revision>({
       type: 'string',
       jsonPath: ".metadata.labels['serving\\.knative\\.dev/configurationGeneration']",
     },
-    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+    ...conditionColumns('Ready'),
     { name: 'Actual Replicas', type: 'integer', jsonPath: '.status.actualReplicas' },
     { name: 'Desired Replicas', type: 'integer', jsonPath: '.status.desiredReplicas' },
   ],

@@ -1,10 +1,10 @@
-import { defineKind } from '../kind.ts';
+import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
 import { setAuthorship, validateAuthorship } from './authorship.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
-import { annotations, labels } from './names.ts';
+import { annotations, labels, servingGroup } from './names.ts';
 import { validateObjectName } from './object-name.ts';
 import { validateOwnerLabel } from './revision.ts';
 import { setTrafficDefaults, trafficSchema, validateTraffic } from './traffic.ts';
@@ -40,17 +40,13 @@ const routeSchema = object(
 export interface Route extends KubeObject, ValueOf<typeof routeSchema> {}
 
 export const RouteKind = defineKind<Route>({
-  group: 'serving.knative.dev',
+  group: servingGroup,
   version: 'v1',
   kind: 'Route',
   shortNames: ['rt'],
   categories: ['all', 'knative', 'serving'],
   schema: routeSchema,
-  columns: [
-    { name: 'URL', type: 'string', jsonPath: '.status.url' },
-    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
-  ],
+  columns: [{ name: 'URL', type: 'string', jsonPath: '.status.url' }, ...conditionColumns('Ready')],
 
   setDefaults(route, context) {
     route.spec ??= {};

@@ -1,11 +1,11 @@
-import { defineKind } from '../kind.ts';
+import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
 import { setAuthorship, validateAuthorship } from './authorship.ts';
 import { validateNoAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { stickyBuildSchema } from './configuration.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
-import { annotations } from './names.ts';
+import { annotations, servingGroup } from './names.ts';
 import { revisionTemplateSchema } from './revision.ts';
 import { routeStatusProperties } from './route.ts';
 import { setTemplateDefaults, validateNameChange, validateTemplate } from './template.ts';
@@ -42,7 +42,7 @@ const serviceSchema = object(
 export interface Service extends KubeObject, ValueOf<typeof serviceSchema> {}
 
 export const ServiceKind = defineKind<Service>({
-  group: 'serving.knative.dev',
+  group: servingGroup,
   version: 'v1',
   kind: 'Service',
   shortNames: ['kservice', 'ksvc'],
@@ -52,8 +52,7 @@ export const ServiceKind = defineKind<Service>({
     { name: 'URL', type: 'string', jsonPath: '.status.url' },
     { name: 'LatestCreated', type: 'string', jsonPath: '.status.latestCreatedRevisionName' },
     { name: 'LatestReady', type: 'string', jsonPath: '.status.latestReadyRevisionName' },
-    { name: 'Ready', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].status" },
-    { name: 'Reason', type: 'string', jsonPath: ".status.conditions[?(@.type=='Ready')].reason" },
+    ...conditionColumns('Ready'),
   ],
 
   setDefaults(service, context) {

@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
 import { defaultDestination, destinationSchema, validateDestination } from '../eventing/destination.ts';
 import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts';
-import { defineKind } from '../kind.ts';
+import { ageColumn, conditionColumns, defineKind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
 import { ceOverridesSchema, sourceStatusSchema, validateOverrides } from './source.ts';
@@ -26,13 +26,7 @@ const specSchema = object(
 
 export interface PingSourceSpec extends ValueOf<typeof specSchema> {}
 
-const pingSourceSchema = object(
-  {
-    spec: specSchema,
-    status: sourceStatusSchema,
-  },
-  { present: ['spec'] },
-);
+const pingSourceSchema = object({ spec: specSchema, status: sourceStatusSchema }, { present: ['spec'] });
 
 /** Sends an event with fixed data to its sink on a schedule. */
 export interface PingSource extends KubeObject, ValueOf<typeof pingSourceSchema> {}
@@ -46,9 +40,8 @@ export const PingSourceKind = defineKind<PingSource>({
   columns: [
     { name: 'Sink', type: 'string', jsonPath: '.status.sinkUri' },
     { name: 'Schedule', type: 'string', jsonPath: '.spec.schedule' },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
+    ageColumn,
+    ...conditionColumns('Ready'),
   ],
   setDefaults(source) {
     if (source.spec?.schedule === '') source.spec.schedule = '* * * * *';

@@ -1,6 +1,6 @@
 import { defaultDestination, destinationSchema, validateDestination } from '../eventing/destination.ts';
 import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.ts';
-import { defineKind } from '../kind.ts';
+import { ageColumn, conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, labelSelectorSchema } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
 import { ceOverridesSchema, sourceStatusSchema, validateOverrides } from './source.ts';
@@ -25,13 +25,7 @@ const specSchema = object(
 
 export interface SinkBindingSpec extends ValueOf<typeof specSchema> {}
 
-const sinkBindingSchema = object(
-  {
-    spec: specSchema,
-    status: sourceStatusSchema,
-  },
-  { present: ['spec'] },
-);
+const sinkBindingSchema = object({ spec: specSchema, status: sourceStatusSchema }, { present: ['spec'] });
 
 /** Tells the containers of its subject, by the variable K_SINK, where to send events. */
 export interface SinkBinding extends KubeObject, ValueOf<typeof sinkBindingSchema> {}
@@ -44,12 +38,7 @@ export const SinkBindingKind = defineKind<SinkBinding>({
   kind: 'SinkBinding',
   categories: ['all', 'knative', 'sources', 'bindings'],
   schema: sinkBindingSchema,
-  columns: [
-    { name: 'Sink', type: 'string', jsonPath: '.status.sinkUri' },
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
-    { name: 'Ready', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].status' },
-    { name: 'Reason', type: 'string', jsonPath: '.status.conditions[?(@.type=="Ready")].reason' },
-  ],
+  columns: [{ name: 'Sink', type: 'string', jsonPath: '.status.sinkUri' }, ageColumn, ...conditionColumns('Ready')],
   setDefaults(binding) {
     const namespace = binding.metadata.namespace;
     if (binding.spec?.subject && namespace !== undefined) binding.spec.subject.namespace ??= namespace;
