@@ -30,6 +30,9 @@ export interface OwnerReference {
 /** Where `kubectl apply` keeps what it applied last. */
 export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
 
+/** At the bookmark with which the objects of a watch's beginning end. */
+export const initialEventsEnd = 'k8s.io/initial-events-end';
+
 /** What every object has. */
 export interface KubeObject {
   apiVersion: string;

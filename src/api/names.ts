@@ -24,6 +24,9 @@ export const isLabelValue = (text: string): boolean =>
 export const isPortName = (text: string): boolean =>
   text.length <= 15 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(text) && /[a-z]/.test(text) && !text.includes('--');
 
+/** Of generated names, as Kubernetes has it: no vowels, so no words; none that look alike. */
+export const generatedAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
+
 /** The name of an environment variable: printable ASCII without '='. */
 export const isEnvVarName = (text: string): boolean => /^[ -<>-~]+$/.test(text);
 

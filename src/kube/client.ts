@@ -62,6 +62,14 @@ export type Patch =
   | { type: 'merge' | 'strategic'; patch: unknown }
   | { type: 'apply'; patch: unknown; fieldManager: string; force?: boolean };
 
+/** Their media types. */
+export const patchTypes: Readonly<Record<Patch['type'], string>> = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+};
+
 export type JsonPatchOperation =
   | { op: 'add' | 'replace' | 'test'; path: string; value: unknown }
   | { op: 'remove'; path: string }

@@ -1,3 +1,5 @@
+import { int32Max } from './int32.ts';
+
 /** Time as an argument: everything that waits takes a Clock, so a test or the simulator can move it. */
 export interface Clock {
   /** Wall-clock time in milliseconds since 1970-01-01T00:00:00Z. */
@@ -9,7 +11,7 @@ export interface Clock {
 }
 
 /** Node fires at once, with a warning, for delays that are longer than this (24 days): cap them. */
-export const timerMaxMs = 2 ** 31 - 1;
+export const timerMaxMs = int32Max;
 
 export const systemClock: Clock = {
   now: () => Date.now(),

@@ -1,11 +1,12 @@
 import { type Lease, LeaseKind } from '../coordination/lease.ts';
 import { apiVersionOf } from '../kind.ts';
+import { systemNamespace } from '../serving/names.ts';
 
 /**
  * How gateways and Serving speak of what is served. Each gateway has a Lease in `gatewayLeaseNamespace`: renewed while
  * it is up, and with the version (resourceVersion, the watch's order) up to which it has the routes of all Ingresses.
  */
-export const gatewayLeaseNamespace = 'knative-serving';
+export const gatewayLeaseNamespace = systemNamespace;
 export const gatewayLeaseLabels = { 'networking.kittiwake.dev/gateway': 'true' };
 const servedAnnotation = 'networking.kittiwake.dev/ingresses-served';
 /** A gateway that has not renewed its Lease for this long is taken to be down. */

@@ -1,4 +1,5 @@
 import { formatGoDuration, parseGoDurationMs } from '../../lib/go-duration.ts';
+import { int32Max } from '../../lib/int32.ts';
 import { type FieldError, fieldInvalid } from '../field-error.ts';
 
 const group = 'autoscaling.knative.dev';
@@ -26,7 +27,6 @@ export const kpaClass = 'kpa.autoscaling.knative.dev';
 export const hpaClass = 'hpa.autoscaling.knative.dev';
 export const windowMinMs = 6_000;
 export const windowMaxMs = 3_600_000;
-const int32Max = 2 ** 31 - 1;
 
 /** The first of `keys` that is there. */
 export function annotationOf(

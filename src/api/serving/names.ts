@@ -1,6 +1,9 @@
 /** Labels and annotations of Serving's objects, with Knative's names (knative/serving pkg/apis/serving/register.go). */
 export const servingGroup = 'serving.knative.dev';
 
+/** Where the operator's ConfigMaps, the gateways' Leases and Serving's own account are. */
+export const systemNamespace = 'knative-serving';
+
 export const labels = {
   /** On what a Service owns. */
   service: `${servingGroup}/service`,

@@ -1,4 +1,5 @@
 import { posix } from 'node:path';
+import { int32Max } from '../../lib/int32.ts';
 import type { Container, ContainerPort, Probe, Volume } from '../core/pod-spec.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
 import type { Configuration } from '../kind.ts';
@@ -268,7 +269,7 @@ function validateReadinessTimes(probe: Probe, path: string): FieldError[] {
     min: number,
   ) => {
     const value = probe[field] ?? min;
-    if (value < min) errors.push(fieldInvalid(`${path}.${field}`, value, `expected ${min} <= ${value} <= 2147483647`));
+    if (value < min) errors.push(fieldInvalid(`${path}.${field}`, value, `expected ${min} <= ${value} <= ${int32Max}`));
   };
   atLeast('periodSeconds', 0);
   atLeast('initialDelaySeconds', 0);

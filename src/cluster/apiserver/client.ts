@@ -1,5 +1,6 @@
 import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import type { Key, KubeObject } from '../../api/meta.ts';
+import { initialEventsEnd } from '../../api/meta.ts';
 import { ApiError, apiErrorOf, isNotFound, type Status } from '../../api/status.ts';
 import type {
   Client,
@@ -126,5 +127,5 @@ function watchEvent<T extends KubeObject>({ type, object }: ServedEvent): WatchE
   const known = object as T;
   if (type !== 'BOOKMARK') return { type, object: known };
   const { resourceVersion = '', annotations } = known.metadata;
-  return { type, resourceVersion, isInitialEnd: annotations?.['k8s.io/initial-events-end'] === 'true' };
+  return { type, resourceVersion, isInitialEnd: annotations?.[initialEventsEnd] === 'true' };
 }

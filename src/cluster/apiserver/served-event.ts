@@ -1,5 +1,6 @@
 import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
+import { initialEventsEnd } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import { atRevision, type StoreEvent } from '../store/table.ts';
@@ -58,7 +59,7 @@ export function objectEvent(event: StoreEvent, type: 'ADDED' | 'MODIFIED' | 'DEL
 
 /** Says that all up to `revision` has been sent; `isInitialEnd` that the objects of the beginning have been. */
 export function bookmark(kind: Kind, revision: number, isInitialEnd: boolean): ServedEvent {
-  const annotations = isInitialEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {};
+  const annotations = isInitialEnd ? { annotations: { [initialEventsEnd]: 'true' } } : {};
   const object = {
     kind: kind.kind,
     apiVersion: apiVersionOf(kind),

@@ -1,7 +1,14 @@
 import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import { type KubeObject, keyOf } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
-import type { Client, ListOptions, ListResult, Patch, UpdateSubresource } from '../client.ts';
+import {
+  type Client,
+  type ListOptions,
+  type ListResult,
+  type Patch,
+  patchTypes,
+  type UpdateSubresource,
+} from '../client.ts';
 import { kindFinder } from '../kinds.ts';
 import { type Connection, readKubeconfig } from './connection.ts';
 import { discover } from './discovery.ts';
@@ -14,13 +21,6 @@ import { watch } from './watch.ts';
 const fieldManager = 'kittiwake';
 /** How many objects of a list come in one reply. */
 const pageSize = 500;
-
-const patchTypes: Record<Patch['type'], string> = {
-  json: 'application/json-patch+json',
-  merge: 'application/merge-patch+json',
-  strategic: 'application/strategic-merge-patch+json',
-  apply: 'application/apply-patch+yaml',
-};
 
 export interface WriteOptions {
   /** `Strict`, for what people write, refuses fields that the server does not know; otherwise it drops and warns. */

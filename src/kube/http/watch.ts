@@ -1,5 +1,6 @@
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
+import { initialEventsEnd } from '../../api/meta.ts';
 import { ApiError, apiErrorOf, type Status } from '../../api/status.ts';
 import type { ListResult, WatchEvent, WatchOptions } from '../client.ts';
 import { lines } from './lines.ts';
@@ -88,7 +89,7 @@ function eventOf<T extends KubeObject>({ type, object }: WireEvent): WatchEvent<
   if (type === 'ERROR') throw apiErrorOf(object as unknown as Status);
   if (type === 'BOOKMARK') {
     const { resourceVersion = '', annotations } = object.metadata;
-    return { type, resourceVersion, isInitialEnd: annotations?.['k8s.io/initial-events-end'] === 'true' };
+    return { type, resourceVersion, isInitialEnd: annotations?.[initialEventsEnd] === 'true' };
   }
   if (type === 'ADDED' || type === 'MODIFIED' || type === 'DELETED') return { type, object: object as T };
   throw new Error(`the server sent a watch event of unknown type ${type}`);

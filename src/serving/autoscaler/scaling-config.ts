@@ -1,6 +1,7 @@
 import { annotationOf, autoscaling, windowMaxMs, windowMinMs } from '../../api/serving/autoscaling-annotations.ts';
 import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
+import { int32Max } from '../../lib/int32.ts';
 import type { AutoscalerConfig } from '../config/autoscaler.ts';
 
 /** All that scaling one revision depends on, from its annotations over the operator's configuration. */
@@ -101,7 +102,7 @@ function number(annotations: Annotations, keys: readonly string[]): number | und
 /** A number of pods, as the API takes one. */
 function count(annotations: Annotations, keys: readonly string[]): number | undefined {
   const value = number(annotations, keys);
-  return value === undefined ? undefined : Math.min(Math.floor(value), 2 ** 31 - 1);
+  return value === undefined ? undefined : Math.min(Math.floor(value), int32Max);
 }
 
 function percentage(annotations: Annotations, keys: readonly string[]): number | undefined {

@@ -1,5 +1,6 @@
 import { windowMaxMs, windowMinMs } from '../../api/serving/autoscaling-annotations.ts';
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
+import { int32Max } from '../../lib/int32.ts';
 import { type ConfigReader, configReader } from './config-map.ts';
 
 export const autoscalerConfigName = 'config-autoscaler';
@@ -85,7 +86,7 @@ function percentage(data: Data, key: string, fallback: number, bounds: Bounds): 
 }
 
 function count(data: Data, key: string, fallback: number): number {
-  const value = number(data, key, fallback, { min: 0, max: 2 ** 31 - 1 });
+  const value = number(data, key, fallback, { min: 0, max: int32Max });
   if (!Number.isInteger(value)) throw new Error(`${key} is ${value}: expected a whole number`);
   return value;
 }

@@ -1,10 +1,9 @@
 import { type ConfigMap, ConfigMapKind } from '../../api/core/config-map.ts';
 import type { Kind } from '../../api/kind.ts';
 import { keyOf } from '../../api/meta.ts';
+import { systemNamespace } from '../../api/serving/names.ts';
 import type { Cache, Watch } from '../../kube/reconciler.ts';
 import type { Logger } from '../../observe/log.ts';
-
-export const systemNamespace = 'knative-serving';
 
 /** What a ConfigMap of the operator says; its defaults while there is none. */
 export type ConfigReader<T> = (cache: Cache, log: Logger) => T;

@@ -1,3 +1,5 @@
+import { protobufType } from './body/protobuf.ts';
+
 /** One entry of an Accept header, or a Content-Type. */
 export interface MediaType {
   /** Lower case, for example `application/json`. */
@@ -25,7 +27,7 @@ export interface Accepted {
   version: string;
 }
 
-const jsonTypes = new Set(['application/json', '*/*', 'application/*', 'application/vnd.kubernetes.protobuf']);
+const jsonTypes = new Set(['application/json', '*/*', 'application/*', protobufType]);
 const shapes = new Map<string, Shape>([
   ['Table', 'Table'],
   ['PartialObjectMetadata', 'PartialObjectMetadata'],
@@ -51,4 +53,4 @@ export function negotiate(accept: string | undefined): Accepted | undefined {
   return undefined;
 }
 
-const isProtobuf = (mediaType: MediaType): boolean => mediaType.type === 'application/vnd.kubernetes.protobuf';
+const isProtobuf = (mediaType: MediaType): boolean => mediaType.type === protobufType;

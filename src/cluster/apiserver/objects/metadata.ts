@@ -1,13 +1,18 @@
 import { randomInt } from 'node:crypto';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../../../api/field-error.ts';
 import type { KubeObject, ObjectMeta } from '../../../api/meta.ts';
-import { dnsSubdomainRule, isDnsSubdomain, isLabelValue, isQualifiedName } from '../../../api/names.ts';
+import {
+  dnsSubdomainRule,
+  generatedAlphabet,
+  isDnsSubdomain,
+  isLabelValue,
+  isQualifiedName,
+} from '../../../api/names.ts';
 
 const annotationsSizeMaxBytes = 256 * 1024;
 
 /** generateName is cut so that five random characters fit into a label of 63. */
 const generatedBaseMax = 58;
-const nameAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 const labelKeyRule =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric " +
@@ -18,7 +23,7 @@ const labelValueRule =
 
 export function generatedName(base: string): string {
   let name = base.slice(0, generatedBaseMax);
-  for (let i = 0; i < 5; i++) name += nameAlphabet[randomInt(nameAlphabet.length)];
+  for (let i = 0; i < 5; i++) name += generatedAlphabet[randomInt(generatedAlphabet.length)];
   return name;
 }
 

@@ -1,5 +1,6 @@
 import type { FieldError } from '../../../api/field-error.ts';
 import type { Schema } from '../../../api/schema.ts';
+import { int32Max, int32Min } from '../../../lib/int32.ts';
 import { isJsonObject, type JsonObject } from '../../../lib/json-object.ts';
 import { jsonIdentity, sameJson } from '../../../lib/same-json.ts';
 import { formatError } from './formats.ts';
@@ -115,7 +116,7 @@ function checkNumber(value: number, schema: Schema, path: string, errors: Findin
   if (maximum !== undefined && value > maximum) {
     errors.add(invalidValue(path, value, `${path} in body should be less than or equal to ${maximum}`));
   }
-  if (format === 'int32' && (value < -(2 ** 31) || value >= 2 ** 31)) {
+  if (format === 'int32' && (value < int32Min || value > int32Max)) {
     errors.add(invalidValue(path, value, `${path} in body must be of type int32`));
   }
 }

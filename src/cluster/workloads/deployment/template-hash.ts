@@ -1,18 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { PodTemplateSpec } from '../../../api/core/pod-spec.ts';
+import { generatedAlphabet } from '../../../api/names.ts';
 
 /** The label that tells the pods of a Deployment's ReplicaSets apart. */
 export const templateHashLabel = 'pod-template-hash';
-
-/** Kubernetes' alphabet for generated names: no vowels, so no words; none that look alike. */
-const alphabet = 'bcdfghjklmnpqrstvwxz2456789';
 
 /** Ten characters that depend on the template alone, whatever the order of its fields. */
 export function templateHash(template: PodTemplateSpec): string {
   const digest = createHash('sha256')
     .update(JSON.stringify(sorted(template)))
     .digest();
-  return Array.from(digest.subarray(0, 10), (byte) => alphabet[byte % alphabet.length]).join('');
+  return Array.from(digest.subarray(0, 10), (byte) => generatedAlphabet[byte % generatedAlphabet.length]).join('');
 }
 
 function sorted(value: unknown): unknown {

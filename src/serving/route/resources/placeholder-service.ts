@@ -1,9 +1,8 @@
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
 import { lastAppliedAnnotation } from '../../../api/meta.ts';
-import { labels } from '../../../api/serving/names.ts';
+import { labels, systemNamespace } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
-import { systemNamespace } from '../../config/config-map.ts';
 import { clusterDomain } from '../domains.ts';
 
 /** The name of the gateway inside the cluster. */

@@ -1,6 +1,7 @@
 import { apiVersionOf, type Kind } from '../../../../api/kind.ts';
 import { conditionsSchema } from '../../../../api/meta.ts';
 import type { Schema } from '../../../../api/schema.ts';
+import { patchTypes } from '../../../../kube/client.ts';
 import type { ServedResource } from '../../resources.ts';
 import type { Subresource } from '../../strategy.ts';
 import { groupVersionPath } from '../paths.ts';
@@ -146,12 +147,8 @@ function operation(resource: ServedResource, what: Described, suffix: string, ve
 }
 
 function patches(isBuiltin: boolean): object {
-  const types = [
-    'application/apply-patch+yaml',
-    'application/json-patch+json',
-    'application/merge-patch+json',
-    ...(isBuiltin ? ['application/strategic-merge-patch+json'] : []),
-  ];
+  const { strategic, ...always } = patchTypes;
+  const types = [...Object.values(always), ...(isBuiltin ? [strategic] : [])];
   return Object.fromEntries(types.map((type) => [type, { schema: reference(`${metaVersion}.Patch`) }]));
 }
 

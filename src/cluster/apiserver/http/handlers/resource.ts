@@ -1,7 +1,7 @@
 /** Create, read, update, patch, delete and list: from a request to the pipeline, and from its result to an answer. */
 import { apiVersionOf } from '../../../../api/kind.ts';
 import { ApiError, badRequest } from '../../../../api/status.ts';
-import type { DeleteOptions, Patch } from '../../../../kube/client.ts';
+import { type DeleteOptions, type Patch, patchTypes } from '../../../../kube/client.ts';
 import { toYaml } from '../../../../lib/yaml.ts';
 import type { StoredObject } from '../../../store/stored-object.ts';
 import type { Verb } from '../../request-info.ts';
@@ -116,21 +116,20 @@ const defaultManager = (agent: string | undefined) => (agent ?? '').split('/')[0
 async function readPatch({ exchange, info }: ResourceRequest): Promise<Write & { patch: Patch }> {
   const type = contentTypeOf(exchange);
   const body = await readBody(exchange);
-  const supported = ['json-patch+json', 'merge-patch+json', 'strategic-merge-patch+json', 'apply-patch+yaml'].map(
-    (name) => `application/${name}`,
+  const supported = Object.values(patchTypes).filter(
+    (each) => info.resource.isBuiltin || each !== patchTypes.strategic,
   );
-  if (!info.resource.isBuiltin) supported.splice(2, 1);
   if (!supported.includes(type)) throw unsupportedMediaType(type, supported);
-  const { errors, value } = type === 'application/apply-patch+yaml' ? decodeYaml(body) : decodeJson(body);
+  const { errors, value } = type === patchTypes.apply ? decodeYaml(body) : decodeJson(body);
   const write = writeOf(exchange, errors);
-  if (type === 'application/json-patch+json') {
+  if (type === patchTypes.json) {
     if (!Array.isArray(value)) throw badRequest('a JSON patch must be a list of operations');
     return { patch: { type: 'json', operations: value }, ...write };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw badRequest('a patch must be an object');
   }
-  if (type === 'application/apply-patch+yaml') {
+  if (type === patchTypes.apply) {
     const fieldManager = exchange.query.get('fieldManager');
     if (!fieldManager) throw badRequest('an apply patch needs the parameter fieldManager');
     const force = flag(exchange.query, 'force');
