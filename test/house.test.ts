@@ -152,18 +152,28 @@ test('nobody but the composition root knows which event log it is', () => {
   assert.deepEqual(knowing, ['src/server/broker.ts']);
 });
 
-/** All files that running `file` loads: its imports but for types, and theirs. */
-function loadedBy(file: string, found = new Set<string>()): Set<string> {
+/** All files that running `file` loads, at once or when it needs them: its imports but for types, and theirs. */
+function loadedBy(file: string, when: 'ever' | 'at once' = 'ever', found = new Set<string>()): Set<string> {
   if (found.has(file) || !/\.(ts|js|mjs)$/.test(file) || !existsSync(root + file)) return found;
   found.add(file);
   const pattern =
     /(?:^|\n)(?:import|export)\s(?!type\b)(?:[^;'"]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
   for (const [, from, dynamic] of read(file).matchAll(pattern)) {
-    const specifier = from ?? dynamic ?? '';
-    if (specifier.startsWith('.')) loadedBy(new URL(specifier, `file:///${file}`).pathname.slice(1), found);
+    const specifier = from ?? (when === 'ever' ? dynamic : undefined) ?? '';
+    if (specifier.startsWith('.')) loadedBy(new URL(specifier, `file:///${file}`).pathname.slice(1), when, found);
   }
   return found;
 }
+
+test('a role loads what it needs: start-up is mostly loading', () => {
+  for (const role of ['gateway', 'broker']) {
+    const loaded = [...loadedBy(`src/server/${role}.ts`, 'at once')];
+    const unused = /^src\/(api\/(platform|apiextensions\/)|cluster\/|server\/cluster\/)/;
+    assert.deepEqual([role, ...loaded.filter((file) => unused.test(file))], [role]);
+  }
+  const whole = sources.filter((file) => importsOf(file).includes('prom-client') && !file.endsWith('.d.ts'));
+  assert.deepEqual(whole, [], 'prom-client as a whole brings 80 modules along');
+});
 
 test('kinds with living conditions are reconciled in phases, and conditions keep their own times', () => {
   const product = sources.filter((file) => file.startsWith('src/') && !isTest(file));

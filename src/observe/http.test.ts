@@ -21,7 +21,10 @@ test('a role serves its metrics, its health, and why it is not ready', async () 
     return { status: reply.status, text: await reply.text() };
   };
   try {
-    assert.match((await get('/metrics')).text, /^kittiwake_test_total\{role="gateway"\} 3$/m);
+    const { text } = await get('/metrics');
+    assert.match(text, /^kittiwake_test_total\{role="gateway"\} 3$/m);
+    assert.match(text, /^process_resident_memory_bytes\{role="gateway"\} \d+$/m);
+    assert.match((await get('/metrics')).text, /^nodejs_eventloop_lag_seconds\{role="gateway"\} [\d.e-]+$/m);
     assert.equal((await get('/healthz')).status, 200);
     assert.deepEqual(await get('/readyz'), { status: 503, text: 'waiting for routes\n' });
     notReady = undefined;

@@ -8,7 +8,6 @@ import { urlOf } from '../observe/listen.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Addresses } from './addresses.ts';
 import type { Config } from './config.ts';
-import { connectToApi } from './connect.ts';
 import type { RoleContext } from './role.ts';
 
 export interface Clients {
@@ -47,12 +46,12 @@ interface SubstrateKind {
   addresses(config: Config): Promise<Pick<Addresses, 'apiUrl' | 'kubeconfig'>>;
 }
 
-/** Where the one machine and the cluster differ; nothing else asks which of them it is. */
+/** Where the one machine and the cluster differ, and nothing else asks. Each is loaded only where it is used. */
 const substrates = {
   /** A Kubernetes in the control plane's process, which leaves credentials for each role. */
   embedded: {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
-    connect: connectToApi,
+    connect: async (config, role, log) => (await import('./connect.ts')).connectToApi(config, role, log),
     addresses: async ({ bindAddress, dataDir, ports }) => ({
       apiUrl: urlOf(ports.api, bindAddress, 'https'),
       kubeconfig: join(dataDir, 'kubeconfig'),
