@@ -109,6 +109,8 @@ test('only the substrate that embeds a Kubernetes imports it into the server', (
     importing.filter((file) => !file.startsWith('src/server/embedded/')),
     [],
   );
+  const asking = sources.filter((file) => !isTest(file) && /\bsubstrate [!=]==/.test(read(file)));
+  assert.deepEqual(asking, [], 'substrate.ts chooses by name, and nobody else asks');
 });
 
 test('an exchange knows no protocol: protocols.ts alone knows which there are', () => {

@@ -197,6 +197,32 @@ describe('of several candidates', () => {
     const key = { namespace: 'default', name: 'subject' };
     assert.deepEqual((await world.client.get(ConfigMapKind as Kind<ConfigMap>, key))?.data, { by: 'second' });
   });
+
+  test('one that sees the Lease in other hands writes nothing from then on, and ends at once', async (t) => {
+    const { pass, run, log, leading, lease, stop } = candidates();
+    t.after(stop);
+    run('first');
+    await pass(1);
+    const client = leading.get('first')?.client;
+    assert.ok(client);
+    const held = await world.client.get(LeaseKind, lease);
+    assert.ok(held?.spec);
+    await world.client.update(LeaseKind, { ...held, spec: { ...held.spec, holderIdentity: 'somebody else' } });
+    await pass(3);
+    assert.deepEqual(log, ['first leads', 'first ends']);
+    const key = { namespace: 'default', name: 'late' };
+    const late = configMap('late');
+    const writes: Record<Exclude<keyof Client, 'get' | 'list' | 'watch' | 'kindOf'>, () => Promise<unknown>> = {
+      create: () => client.create(ConfigMapKind, late),
+      createOn: () => client.createOn(ConfigMapKind as Kind, key, 'status', late),
+      update: () => client.update(ConfigMapKind, late),
+      patch: () => client.patch(ConfigMapKind, key, { type: 'merge', patch: {} }),
+      scale: () => client.scale(ConfigMapKind as Kind, key, 1),
+      delete: () => client.delete(ConfigMapKind as Kind, key),
+    };
+    for (const [name, write] of Object.entries(writes)) await assert.rejects(write(), NotLeader, name);
+    assert.equal(await client.get(ConfigMapKind, key), undefined);
+  });
 });
 
 const configMap = (name: string): ConfigMap => ({
