@@ -97,7 +97,12 @@ describe('two control planes of one cluster', () => {
     await client.create(ServiceKind, service('one'));
     await reconciled('one');
     const [name, ...others] = writers(0);
-    assert.deepEqual(others, []);
+    assert.deepEqual(others, [], 'all of its features are whom the kubeconfig names, and the other plane does nothing');
+    const key = { namespace: 'default', name: 'one' };
+    const timeouts = [await client.get(ServiceKind, key), await client.get(ConfigurationKind, key)].map(
+      (object) => object?.spec.template?.spec?.timeoutSeconds,
+    );
+    assert.deepEqual(timeouts, [undefined, 300], 'what a user writes stays as it is, and is read with its defaults');
     const isFirst = name === userOf('first');
     await (isFirst ? first : second).stop();
     assert.notEqual(
