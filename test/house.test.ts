@@ -36,9 +36,12 @@ function importsOf(file: string): string[] {
   return [...read(file).matchAll(pattern)].map((match) => match[1] ?? match[2] ?? '');
 }
 
+/** The file that a relative import of `file` leads to. */
+const resolved = (file: string, specifier: string) => new URL(specifier, `file:///${file}`).pathname.slice(1);
+
 /** The top folder under src/ that a relative import of `file` leads to. */
 function folderOf(file: string, specifier: string): string | undefined {
-  const path = new URL(specifier, `file:///${file}`).pathname.slice(1);
+  const path = resolved(file, specifier);
   return path.startsWith('src/') ? path.split('/')[1] : undefined;
 }
 
@@ -138,7 +141,7 @@ test('a driver of pods is known to one file only: drivers/choose.ts', () => {
     .flatMap((file) =>
       importsOf(file)
         .filter((specifier) => specifier.startsWith('.'))
-        .map((specifier) => new URL(specifier, `file:///${file}`).pathname.slice(1))
+        .map((specifier) => resolved(file, specifier))
         .filter((target) => inside.test(target) && !file.startsWith(inside.exec(target)?.[0] ?? ''))
         .map((target) => `${file} imports ${target}`),
     );
@@ -149,9 +152,18 @@ test('nobody but the composition root knows which event log it is', () => {
   const folder = /^src\/eventing\/backends\/[^/]+\//;
   const others = sources.filter((f) => f.startsWith('src/') && !folder.test(f) && !isTest(f));
   const knowing = others.filter((file) =>
-    importsOf(file).some((s) => s.startsWith('.') && folder.test(new URL(s, `file:///${file}`).pathname.slice(1))),
+    importsOf(file).some((s) => s.startsWith('.') && folder.test(resolved(file, s))),
   );
   assert.deepEqual(knowing, ['src/server/broker.ts']);
+});
+
+test('the dispatcher and the event logs know nothing of brokers', () => {
+  const knowing = sources
+    .filter((file) => /^src\/eventing\/(?:dispatcher|backends|filters)\//.test(file) && !isTest(file))
+    .filter((file) =>
+      importsOf(file).some((s) => s.startsWith('.') && resolved(file, s).startsWith('src/eventing/broker/')),
+    );
+  assert.deepEqual(knowing, []);
 });
 
 /** All files that running `file` loads, at once or when it needs them: its imports but for types, and theirs. */
@@ -162,7 +174,7 @@ function loadedBy(file: string, when: 'ever' | 'at once' = 'ever', found = new S
     /(?:^|\n)(?:import|export)\s(?!type\b)(?:[^;'"]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
   for (const [, from, dynamic] of read(file).matchAll(pattern)) {
     const specifier = from ?? (when === 'ever' ? dynamic : undefined) ?? '';
-    if (specifier.startsWith('.')) loadedBy(new URL(specifier, `file:///${file}`).pathname.slice(1), when, found);
+    if (specifier.startsWith('.')) loadedBy(resolved(file, specifier), when, found);
   }
   return found;
 }
@@ -235,7 +247,7 @@ test('a language of builds is known to one file only: packs/list.ts', () => {
   const inside = /^src\/build\/packs\/[^/]+\//;
   const others = sources.filter((file) => file.startsWith('src/') && !isTest(file) && !inside.test(file));
   const knowing = others.filter((file) =>
-    importsOf(file).some((s) => s.startsWith('.') && inside.test(new URL(s, `file:///${file}`).pathname.slice(1))),
+    importsOf(file).some((s) => s.startsWith('.') && inside.test(resolved(file, s))),
   );
   assert.deepEqual(knowing, ['src/build/packs/list.ts']);
 });

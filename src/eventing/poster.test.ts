@@ -96,19 +96,22 @@ test('a body that stops half way ends at the timeout', async () => {
 
 test('a peer that answers without reading the request does not have it kept for it', async () => {
   const isClosed = Promise.withResolvers<void>();
+  let peer: Socket | undefined;
+  // It does not read, so only its writes tell that the connection is no more: once the reply was taken.
+  const atEnd = async () => {
+    const timer = setInterval(() => peer?.write('x'), 5);
+    await isClosed.promise;
+    clearInterval(timer);
+  };
   const result = await postTo(
     (socket) => {
+      peer = socket;
       socket.pause();
+      socket.on('close', () => isClosed.resolve());
       socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n');
-      // It does not read, so only its writes tell that the connection is no more.
-      const timer = setInterval(() => socket.write('x'), 5);
-      socket.on('close', () => {
-        clearInterval(timer);
-        isClosed.resolve();
-      });
     },
     {},
-    { body: Buffer.alloc(32 * 1024 * 1024), atEnd: () => isClosed.promise },
+    { body: Buffer.alloc(32 * 1024 * 1024), atEnd },
   );
   assert.ok('status' in result && result.status === 200);
 });

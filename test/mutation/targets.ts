@@ -12,9 +12,9 @@ const beside = (file: string, ...more: string[]): Target => ({
 const sqlite = 'src/eventing/backends/sqlite/sqlite-log.test.ts';
 const sqliteOwners = 'src/eventing/backends/sqlite/sqlite-log-owners.test.ts';
 const sqliteBackend = 'src/eventing/backends/sqlite/sqlite-backend.test.ts';
-const dispatching = 'src/eventing/broker/dispatcher-steps.test.ts';
-const deadlines = 'src/eventing/broker/dispatcher-deadlines.test.ts';
-const replies = 'src/eventing/broker/reply-sink.test.ts';
+const dispatching = 'src/eventing/dispatcher/dispatcher-steps.test.ts';
+const deadlines = 'src/eventing/dispatcher/dispatcher-deadlines.test.ts';
+const replies = 'src/eventing/dispatcher/reply-sink.test.ts';
 const sqliteBounds = 'src/eventing/backends/sqlite/sqlite-log-bounds.test.ts';
 const badRequests = 'src/gateway/http1/bad-requests.test.ts';
 
@@ -25,8 +25,8 @@ export const targets: readonly Target[] = [
   beside('src/serving/autoscaler/scaler.ts'),
   // Filters, and what an outcome means
   beside('src/eventing/filters/filter.ts'),
-  beside('src/eventing/broker/backoff.ts'),
-  beside('src/eventing/broker/outcome.ts'),
+  beside('src/eventing/dispatcher/backoff.ts'),
+  beside('src/eventing/dispatcher/outcome.ts'),
   beside('src/eventing/broker/time-to-live.ts'),
   // The store
   beside('src/cluster/store/key-set.ts'),
@@ -50,11 +50,12 @@ export const targets: readonly Target[] = [
   { file: 'src/eventing/backends/sqlite/sqlite-backend.ts', tests: [sqliteBackend] },
   // Who may have a log, and until when it is kept
   beside('src/eventing/broker/owner.ts'),
+  beside('src/eventing/broker/reply-to-log.ts'),
   beside('src/eventing/broker/absences.ts'),
   // Delivery
-  { file: 'src/eventing/broker/dispatcher.ts', tests: [dispatching, deadlines, replies] },
-  { file: 'src/eventing/broker/posting.ts', tests: [dispatching, replies] },
-  { file: 'src/eventing/broker/reply-sink.ts', tests: [dispatching, replies] },
+  { file: 'src/eventing/dispatcher/dispatcher.ts', tests: [dispatching, deadlines, replies] },
+  { file: 'src/eventing/dispatcher/posting.ts', tests: [dispatching, replies] },
+  { file: 'src/eventing/dispatcher/reply-sink.ts', tests: [dispatching, replies] },
   // The parser
   beside('src/gateway/http1/syntax.ts'),
   beside('src/gateway/http1/fields.ts'),

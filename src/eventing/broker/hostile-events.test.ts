@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { Metrics } from '../../observe/metrics.ts';
 import type { NewEvent } from '../backends/event-log.ts';
 import type { Attributes } from '../cloudevents/event.ts';
-import { passThrough } from './pass-through.ts';
+import { passThrough } from '../pass-through.ts';
 import {
   appendPastTheDoor,
   delivery,

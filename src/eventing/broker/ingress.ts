@@ -10,8 +10,8 @@ import type { CloudEvent } from '../cloudevents/event.ts';
 import { invalidEvent } from '../cloudevents/event.ts';
 import { decodeHttp } from '../cloudevents/http.ts';
 import { eventErrors } from '../errors.ts';
+import { passThrough } from '../pass-through.ts';
 import type { BrokerMetrics } from './metrics.ts';
-import { passThrough } from './pass-through.ts';
 import type { BrokerRuntime } from './runtime.ts';
 import { nextTtl, ttlAttribute } from './time-to-live.ts';
 

@@ -1,17 +1,10 @@
 import type { Metrics } from '../../observe/metrics.ts';
-
-/** What a dispatcher counts. */
-export interface TriggerMetrics {
-  delivered(): void;
-  retried(): void;
-  deadLettered(): void;
-  dropped(): void;
-}
+import type { DispatchMetrics } from '../dispatcher/dispatcher.ts';
 
 export interface BrokerMetrics {
   accepted(broker: string, seconds: number): void;
   refused(code: string): void;
-  ofTrigger(broker: string, trigger: string): TriggerMetrics;
+  ofTrigger(broker: string, trigger: string): DispatchMetrics;
 }
 
 /** The source of what is read when metrics are scraped. */

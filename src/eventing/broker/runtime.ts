@@ -3,13 +3,15 @@ import { messageOf } from '../../lib/errors.ts';
 import type { Quarantine } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
+import { Dispatcher } from '../dispatcher/dispatcher.ts';
+import type { ReplySink } from '../dispatcher/reply-sink.ts';
 import { compileFilter } from '../filters/filter.ts';
 import type { Poster } from '../poster.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
-import { Dispatcher } from './dispatcher.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';
 import { claimOf, ownerOf, ownerTextOf } from './owner.ts';
-import { type ReplySink, replyToLog } from './reply-sink.ts';
+import { replyToLog } from './reply-to-log.ts';
+import { withoutTtl } from './time-to-live.ts';
 
 export interface RuntimeOptions {
   config: BrokerConfig;
@@ -186,6 +188,7 @@ export class BrokerRuntime {
         origin: this.name,
         config,
         matches: filter.matches,
+        shown: withoutTtl,
         log: log.child({ trigger: consumer }),
         metrics: metrics.ofTrigger(this.name, consumer),
       });

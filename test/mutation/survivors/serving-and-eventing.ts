@@ -15,13 +15,13 @@ export const servingAndEventing: readonly Survivor[] = [
     why: 'a shortcut: a list of one matches what its only filter matches',
   },
   {
-    file: 'src/eventing/broker/backoff.ts',
+    file: 'src/eventing/dispatcher/backoff.ts',
     before: "const factor = delivery.policy === 'exponential' ? 2 ** Math.min(retry - 1, 62) : retry;",
     after: "const factor = delivery.policy === 'exponential' ? 2 ** Math.min(retry - 1, 63) : retry;",
     why: 'any bound does that keeps the power finite and is beyond every maximum of a wait',
   },
   {
-    file: 'src/eventing/broker/backoff.ts',
+    file: 'src/eventing/dispatcher/backoff.ts',
     before: 'if (header === undefined) return 0;',
     after: 'if (false) return 0;',
     why: 'the types ask for it: "undefined" is neither a number nor a date, so it is 0 further down, too',
@@ -153,28 +153,16 @@ export const servingAndEventing: readonly Survivor[] = [
     why: 'it makes the log fast and small, not right: without it SQLite flushes each commit once more by itself',
   },
   {
-    file: 'src/eventing/broker/dispatcher.ts',
+    file: 'src/eventing/dispatcher/dispatcher.ts',
     before: '#bufferAt = 0;',
     after: '#bufferAt = 1;',
     why: 'nothing is in the buffer yet: whatever the place, the log is read first',
   },
   {
-    file: 'src/eventing/broker/dispatcher.ts',
+    file: 'src/eventing/dispatcher/dispatcher.ts',
     before: '#mustPumpAgain = false;',
     after: '#mustPumpAgain = true;',
     why: 'each round of pumping begins with setting it',
-  },
-  {
-    file: 'src/eventing/broker/dispatcher.ts',
-    before: 'this.#running.delete(running);',
-    after: ';',
-    why: 'it frees memory: to wait for what has ended takes no time',
-  },
-  {
-    file: 'src/eventing/broker/dispatcher.ts',
-    before: "signal.removeEventListener('abort', onAbort);",
-    after: ';',
-    why: 'it frees memory: that the race is rejected after it was won changes nothing',
   },
   {
     file: 'src/cluster/workloads/garbage-collector/graph.ts',

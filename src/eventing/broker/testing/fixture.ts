@@ -16,7 +16,8 @@ import { type SqliteBackend, sqliteBackend } from '../../backends/sqlite/sqlite-
 import type { Flush } from '../../backends/sqlite/sqlite-file.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { decodeHttp } from '../../cloudevents/http.ts';
-import type { DeliveryConfig, TriggerConfig } from '../config.ts';
+import type { DeliveryConfig } from '../../dispatcher/subscriber.ts';
+import type { TriggerConfig } from '../config.ts';
 import { type BrokerOptions, type RunningBroker, startBroker } from '../index.ts';
 import { writeKnown } from '../known.ts';
 

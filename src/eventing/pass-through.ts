@@ -1,5 +1,5 @@
-import { nextTraceparent } from '../../observe/trace.ts';
-import { headerOf } from '../cloudevents/http.ts';
+import { nextTraceparent } from '../observe/trace.ts';
+import { headerOf } from './cloudevents/http.ts';
 
 /** Headers beside the event that travel from a producer to the subscribers, and from a reply on (Knative's list). */
 const passed = /^(?:x-request-id|tracestate|knative-.+|x-b3-.+)$/i;

@@ -9,9 +9,9 @@ import { silentLogger } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
 import { SqliteLog } from '../backends/sqlite/sqlite-log.ts';
+import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { Poster } from '../poster.ts';
-import { Dispatcher } from './dispatcher.ts';
-import { replyToLog } from './reply-sink.ts';
+import { replyToLog } from './reply-to-log.ts';
 import {
   delivery,
   hastyClock,

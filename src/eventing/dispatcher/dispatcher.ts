@@ -5,18 +5,16 @@ import { UnsendableError } from '../../lib/http-client.ts';
 import { type Quarantine, SetAsideError } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Delivery, Subscription } from '../backends/event-log.ts';
-import { type CloudEvent, identityOf } from '../cloudevents/event.ts';
+import { type Attributes, type CloudEvent, identityOf } from '../cloudevents/event.ts';
 import type { Matches } from '../filters/filter.ts';
 import { type Poster, type Target, targetOf } from '../poster.ts';
 import { retryDelayMs } from './backoff.ts';
-import type { SubscriberConfig } from './config.ts';
 import { deadLetter } from './dead-letter.ts';
-import type { TriggerMetrics } from './metrics.ts';
 import { type Failure, type Outcome, outcomeOfError, unusable } from './outcome.ts';
 import { post, type Sender } from './posting.ts';
 import type { ReplySink } from './reply-sink.ts';
 import { Slots } from './slots.ts';
-import { withoutTtl } from './time-to-live.ts';
+import type { SubscriberConfig } from './subscriber.ts';
 
 export interface DispatcherOptions {
   subscription: Subscription;
@@ -26,6 +24,8 @@ export interface DispatcherOptions {
   origin: string;
   config: SubscriberConfig;
   matches: Matches;
+  /** The attributes with which an event is sent, where not all that are kept. */
+  shown?(attributes: Attributes): Attributes;
   quarantine: Quarantine;
   /** What is set aside has changed. */
   onSetAside?(): void;
@@ -35,7 +35,15 @@ export interface DispatcherOptions {
   replyBytesMax: number;
   clock: Clock;
   log: Logger;
-  metrics: TriggerMetrics;
+  metrics: DispatchMetrics;
+}
+
+/** What a dispatcher counts. */
+export interface DispatchMetrics {
+  delivered(): void;
+  retried(): void;
+  deadLettered(): void;
+  dropped(): void;
 }
 
 const takeCountMax = 64;
@@ -76,9 +84,11 @@ export class Dispatcher {
   #bufferAt = 0;
   #isPumping = false;
   #mustPumpAgain = false;
-  readonly #held = new Set<Delivery>();
+  /** An array, in which nothing of what was held is left: what a Set has deleted, its tables refer to for long. */
+  readonly #held: Delivery[] = [];
   #heldBytes = 0;
-  readonly #running = new Set<Promise<void>>();
+  /** Called when nothing is held any more. */
+  #onDrained = () => {};
   /** The names of the work that the quarantine leaves alone. */
   readonly #setAside = new Set<string>();
   #cancelExtension: (() => void) | undefined;
@@ -133,10 +143,14 @@ export class Dispatcher {
   /** Lets attempts that are on their way end within `graceMs`; what is not done then comes again at the next start. */
   async stop(graceMs: number): Promise<void> {
     this.#sleeping.abort();
+    this.#changed.resolve();
     this.#stopListening();
     this.#cancelExtension?.();
     const timer = setTimeout(() => this.#sending.abort(), graceMs);
-    await Promise.all(this.#running);
+    await new Promise<void>((resolve) => {
+      this.#onDrained = resolve;
+      this.#tellIfDrained();
+    });
     clearTimeout(timer);
     await this.#options.subscription.close();
   }
@@ -183,24 +197,27 @@ export class Dispatcher {
 
   #canStart(): boolean {
     if (this.#sleeping.signal.aborted || !this.#subscriber) return false;
-    if (this.#held.size >= heldCountMax || this.#heldBytes >= heldBytesMax) return false;
-    return this.#slots.taken < this.#options.inFlightMax;
+    if (this.#held.length >= heldCountMax || this.#heldBytes >= heldBytesMax) return false;
+    return this.#slots.isOneFree;
   }
 
   #start(taken: Delivery, failed?: Failure): void {
-    this.#held.add(taken);
+    this.#held.push(taken);
     this.#heldBytes += taken.sizeBytes;
-    const running = this.#slots
-      .take()
-      .then(() => this.#handle(taken, failed))
-      .finally(() => {
-        this.#slots.release();
-        this.#held.delete(taken);
-        this.#heldBytes -= taken.sizeBytes;
-        this.#running.delete(running);
-        this.pump();
-      });
-    this.#running.add(running);
+    void this.#handle(taken, failed); // It catches all that delivering can throw.
+  }
+
+  #end(taken: Delivery): void {
+    this.#slots.release();
+    const last = this.#held.pop() as Delivery;
+    if (last !== taken) this.#held[this.#held.indexOf(taken)] = last;
+    this.#heldBytes -= taken.sizeBytes;
+    this.#tellIfDrained();
+    this.pump();
+  }
+
+  #tellIfDrained(): void {
+    if (this.#held.length === 0) this.#onDrained();
   }
 
   /** Asks in time for more of it, where deliveries have a deadline: for all that were taken and are not done. */
@@ -217,6 +234,7 @@ export class Dispatcher {
   /** The one place where work on an event is wrapped: it never throws. `failed` is why there is nothing to attempt. */
   async #handle(taken: Delivery, failed: Failure | undefined): Promise<void> {
     const { subscription, metrics, log } = this.#options;
+    await this.#slots.take();
     try {
       const outcome = failed ?? (await this.#deliver(taken));
       if (outcome.kind === 'delivered') metrics.delivered();
@@ -230,6 +248,8 @@ export class Dispatcher {
       if (error instanceof SetAsideError) this.#keepAside(taken, error);
       else log.error({ ...identityOf(taken.event), err: error }, 'event not done: it comes again later');
       subscription.nack(taken, givenBackMs);
+    } finally {
+      this.#end(taken);
     }
   }
 
@@ -265,13 +285,17 @@ export class Dispatcher {
     while (!this.#subscriber) await this.#untilChanged();
     const to = this.#subscriber;
     return this.#guarded(taken, async () => {
-      const event = { ...taken.event, attributes: withoutTtl(taken.event.attributes) };
-      const isReplyWanted = sink !== undefined;
-      const outcome = await post({ to, event, headers: taken.headers, isReplyWanted }, this.#sender);
+      const letter = { to, event: this.#shown(taken.event), headers: taken.headers, isReplyWanted: sink !== undefined };
+      const outcome = await post(letter, this.#sender);
       if (outcome.kind === 'failed' || !outcome.reply || !sink) return outcome;
       const reply = { event: outcome.reply, rawHeaders: outcome.rawHeaders, cause: taken };
       return (await sink(reply, this.#sender)) ?? outcome;
     });
+  }
+
+  #shown(event: CloudEvent): CloudEvent {
+    const { shown } = this.#options;
+    return shown ? { ...event, attributes: shown(event.attributes) } : event;
   }
 
   /** Everything that `work` throws is a failed delivery, but for being stopped and being set aside. */
@@ -295,12 +319,13 @@ export class Dispatcher {
     if (taken.damage !== undefined) return this.#drop(taken, last, 'nothing is left of it to be a dead letter');
     const fields = { ...identityOf(taken.event), code: last.code, reason: last.why };
     log.warn(fields, 'event cannot be delivered: it goes to the dead letter sink');
-    const event = deadLetter(taken.event, this.#config.subscriber?.uri ?? '', last);
+    const event = deadLetter(this.#shown(taken.event), this.#config.subscriber?.uri ?? '', last);
     for (let retry = 1; ; retry++) {
       while (this.#config.deadLetterSink && !this.#deadLetterSink) await this.#untilChanged();
       const sink = this.#deadLetterSink;
       if (!sink) return this.#giveUp(taken, last);
-      const outcome = await this.#guarded(taken, () => this.#postLetter(sink, event, taken));
+      const letter = { to: sink, event, headers: taken.headers, isReplyWanted: true };
+      const outcome = await this.#guarded(taken, () => post(letter, this.#sender));
       if (outcome.kind === 'delivered') return metrics.deadLettered();
       if (outcome.isUnsendable) return this.#drop(taken, outcome, 'it cannot be sent as a dead letter either');
       const { delivery } = this.#config;
@@ -313,10 +338,6 @@ export class Dispatcher {
       const delayMs = Math.min(deadLetterDelayMaxMs, retryDelayMs(delivery, retry));
       await this.#wait(Math.max(delayMs, retry > delivery.retries ? 1000 : 0));
     }
-  }
-
-  #postLetter(to: Target, event: CloudEvent, { headers }: Delivery): Promise<Outcome> {
-    return post({ to, event, headers, isReplyWanted: true }, this.#sender);
   }
 
   #drop(taken: Delivery, { code, why }: Failure, end: string): void {
@@ -336,16 +357,11 @@ export class Dispatcher {
     }
   }
 
+  /** Until `update` is called; throws when the dispatcher is stopped. */
   async #untilChanged(): Promise<void> {
     const { signal } = this.#sleeping;
     signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort);
-    try {
-      await Promise.race([this.#changed.promise, aborted.promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    await this.#changed.promise;
+    signal.throwIfAborted();
   }
 }

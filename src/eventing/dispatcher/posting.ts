@@ -4,10 +4,10 @@ import { messageOf } from '../../lib/errors.ts';
 import { NoReplyError, UnsendableError } from '../../lib/http-client.ts';
 import type { CloudEvent } from '../cloudevents/event.ts';
 import { encode, type HttpEvent } from '../cloudevents/http.ts';
+import { nextHop } from '../pass-through.ts';
 import type { Poster, Target } from '../poster.ts';
-import type { DeliveryConfig } from './config.ts';
 import { type Outcome, outcomeOf, outcomeOfNoReply } from './outcome.ts';
-import { nextHop } from './pass-through.ts';
+import type { DeliveryConfig } from './subscriber.ts';
 
 /** Who sends, and within which bounds. */
 export interface Sender {

@@ -4,9 +4,6 @@ import { test } from 'node:test';
 import { Quarantine } from '../../lib/quarantine.ts';
 import { silentLogger } from '../../observe/log.ts';
 import type { NewEvent } from '../backends/event-log.ts';
-import { Poster, targetOf } from '../poster.ts';
-import { Dispatcher } from './dispatcher.ts';
-import { type ReplySink, replyToUrl } from './reply-sink.ts';
 import {
   type Answer,
   delivery,
@@ -17,7 +14,10 @@ import {
   testDir,
   triggerTo,
   until,
-} from './testing/fixture.ts';
+} from '../broker/testing/fixture.ts';
+import { Poster, targetOf } from '../poster.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { type ReplySink, replyToUrl } from './reply-sink.ts';
 
 const event: NewEvent = {
   event: { attributes: { specversion: '1.0', id: '1', source: '/s', type: 't' } },

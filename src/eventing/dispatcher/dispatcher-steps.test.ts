@@ -1,11 +1,11 @@
 /** The dispatcher step by step: the test says what the log holds, how each attempt ends, and what time it is. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { commonErrors } from '../../lib/errors.ts';
 import { NoReplyError, UnsendableError } from '../../lib/http-client.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
 import type { StoredEvent } from '../backends/sqlite/stored-event.ts';
-import type { TriggerConfig } from './config.ts';
+import type { Attributes } from '../cloudevents/event.ts';
+import type { SubscriberConfig } from './subscriber.ts';
 import { delivery, dispatching, events, letters, reply, settled, stored, worker } from './testing/dispatching.ts';
 
 const mebibyte = 1024 * 1024;
@@ -73,12 +73,9 @@ describe('a dispatcher', () => {
     assert.equal(posts.length, 1);
   });
 
-  const configOf = async (subscriber: object): Promise<TriggerConfig> => ({
+  const configOf = async (subscriber: object): Promise<SubscriberConfig> => ({
     namespace: 'default',
     name: 't',
-    uid: 'uid',
-    broker: 'b',
-    filter: {},
     subscriber: subscriber as { uri: string },
     delivery,
   });
@@ -205,60 +202,20 @@ describe('a dispatcher', () => {
     });
   }
 
-  test('does not repeat an event whose replies go round in a loop', async () => {
-    const attributes = { ...stored(1).event.attributes, knativebrokerttl: 1 };
-    const trigger = { delivery: { ...delivery, retries: 3 } };
-    const { counts, answer, appended } = dispatching([stored(1, { event: { attributes } })], { trigger });
+  test('hands the answer to its reply sink, and shows of an event what may be seen', async () => {
+    const shown = ({ type: _, ...others }: Attributes) => ({ ...others, type: 'shown' });
+    const { answer, replies, counts, posts } = dispatching(events(2), { trigger: { deadLetterSink: letters }, shown });
     await settled();
     await answer(0, 200, replyHeaders);
-    assert.deepEqual([appended, counts.retried, counts.dropped], [[], 0, 1]);
+    await answer(1, 400);
+    assert.deepEqual([replies, counts.delivered], [['r'], 1]);
+    const types = posts.map(({ to, headers }) => [to, headers[headers.indexOf('ce-type') + 1]]);
+    assert.deepEqual(types, [
+      ['1 to worker', 'shown'],
+      ['2 to worker', 'shown'],
+      ['2 to letters', 'shown'],
+    ]);
   });
-
-  test('lets a reply in as often as its event says, and says 400 of the next', async () => {
-    const attributes = (knativebrokerttl: number) => ({ ...stored(1).event.attributes, knativebrokerttl });
-    const held = [
-      stored(1, { event: { attributes: attributes(2) } }),
-      stored(2, { event: { attributes: attributes(1) } }),
-    ];
-    const { answer, appended, posts } = dispatching(held, { trigger: { deadLetterSink: letters } });
-    await settled();
-    await answer(0, 200, replyHeaders);
-    assert.equal(appended[0]?.event?.event.attributes.knativebrokerttl, 1);
-    await answer(1, 200, replyHeaders);
-    const { headers = [] } = posts[2] ?? {};
-    assert.equal(headers[headers.indexOf('ce-knativeerrorcode') + 1], '400');
-  });
-
-  test('attempts again what was answered with a reply that could not be stored', async () => {
-    const trigger = { delivery: { ...delivery, retries: 1 } };
-    const { log, answer, counts } = dispatching(events(1), { trigger });
-    log.append = () => Promise.reject(new Error('full'));
-    await settled();
-    await answer(0, 200, replyHeaders);
-    assert.equal(counts.retried, 1);
-  });
-
-  test('appends a reply as such, in what is kept for replies', async () => {
-    const { counts, answer, appended } = dispatching(events(1));
-    await settled();
-    await answer(0, 200, replyHeaders);
-    assert.deepEqual([appended[0]?.isReply, appended[0]?.event?.event.attributes.id], [true, 'r']);
-    assert.equal(counts.delivered, 1);
-  });
-
-  for (const [error, code] of [
-    [commonErrors.DISK_FULL({ path: 'log.db' }), '507'],
-    [new TypeError('a mistake'), '503'],
-  ] as const) {
-    test(`says ${code} of a reply that could not be stored: ${error.message}`, async () => {
-      const { log, posts, answer } = dispatching(events(1), { trigger: { deadLetterSink: letters } });
-      log.append = () => Promise.reject(error);
-      await settled();
-      await answer(0, 200, replyHeaders);
-      const { headers = [] } = posts[1] ?? {};
-      assert.equal(headers[headers.indexOf('ce-knativeerrorcode') + 1], code);
-    });
-  }
 
   test('lets others be delivered while one waits, which then waits for its turn', async () => {
     const trigger = { delivery: { ...delivery, retries: 1 } };

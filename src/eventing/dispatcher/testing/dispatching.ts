@@ -4,15 +4,13 @@ import { NoReplyError } from '../../../lib/http-client.ts';
 import { Quarantine } from '../../../lib/quarantine.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { NewEvent } from '../../backends/event-log.ts';
 import { LogCursor } from '../../backends/sqlite/log-cursor.ts';
 import { Progress } from '../../backends/sqlite/progress.ts';
 import { SqliteSubscription } from '../../backends/sqlite/sqlite-subscription.ts';
 import type { StoredEvent } from '../../backends/sqlite/stored-event.ts';
 import type { HttpReply, Poster, PostOptions } from '../../poster.ts';
-import type { DeliveryConfig, TriggerConfig } from '../config.ts';
 import { Dispatcher, type DispatcherOptions } from '../dispatcher.ts';
-import { replyToLog } from '../reply-sink.ts';
+import type { DeliveryConfig, SubscriberConfig } from '../subscriber.ts';
 
 export const delivery: DeliveryConfig = {
   retries: 0,
@@ -66,13 +64,9 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
   const posts: Post[] = [];
   const reads: string[] = [];
   const errors: string[] = [];
-  const appended: { event: NewEvent | undefined; isReply: boolean | undefined }[] = [];
+  const replies: unknown[] = [];
   const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
   const log = {
-    async append([event]: readonly NewEvent[], { isReply } = { isReply: false }) {
-      appended.push({ event, isReply });
-      return 0;
-    },
     async read(from: number, limit: number): Promise<readonly StoredEvent[]> {
       reads.push(`${from}+${limit}`);
       return held.filter(({ offset }) => offset >= from).slice(0, limit);
@@ -92,19 +86,13 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
       return promise;
     },
   };
-  const config: TriggerConfig = {
-    namespace: 'default',
-    name: 't',
-    uid: 'uid',
-    broker: 'b',
-    filter: {},
-    subscriber: worker,
-    delivery,
-    ...trigger,
-  };
+  const config: SubscriberConfig = { namespace: 'default', name: 't', subscriber: worker, delivery, ...trigger };
   const dispatcher = new Dispatcher({
     subscription: new SqliteSubscription(log, cursor, clock),
-    reply: replyToLog({ append: (...args) => log.append(...args) }, clock),
+    reply: async ({ event }) => {
+      replies.push(event.attributes.id);
+      return undefined;
+    },
     origin: 'default/b',
     config,
     matches: () => true,
@@ -131,9 +119,9 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
     posts,
     reads,
     errors,
-    appended,
-    counts,
+    replies,
     log,
+    counts,
     to: () => posts.map((post) => post.to),
     update: (update: object) => dispatcher.update({ ...config, ...update }, () => true),
     /** Ends the attempt at this place, and lets what follows follow. */

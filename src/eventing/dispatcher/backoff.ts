@@ -1,4 +1,4 @@
-import type { DeliveryConfig } from './config.ts';
+import type { DeliveryConfig } from './subscriber.ts';
 
 /**
  * How long to wait before retry number `retry` (1 is the first): `delay * 2^(retry-1)` when exponential, `delay *

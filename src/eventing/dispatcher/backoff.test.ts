@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { retryAfterMs, retryDelayMs } from './backoff.ts';
-import { delivery } from './testing/fixture.ts';
+import { delivery } from './testing/dispatching.ts';
 
 test('delays before retries grow as the policy says, up to the maximum', () => {
   const delays = (policy: 'linear' | 'exponential', delayMaxMs = 1e9) =>
