@@ -52,7 +52,8 @@ export class LogFiles {
   readonly #options: Required<LogFilesOptions>;
   readonly #open = new Map<string, LogTimes>();
   readonly #failing = new Set<string>();
-  #cancel = () => {};
+  /** While it runs, the timer after which all open logs are looked at. */
+  #cancel: (() => void) | undefined;
 
   constructor(options: LogFilesOptions) {
     const mib = 2 ** 20;
@@ -89,7 +90,7 @@ export class LogFiles {
     const times = LogTimes.load(timesPath(path));
     this.#open.set(path, times);
     this.#look(path, times);
-    if (this.#open.size === 1) this.#schedule();
+    this.#schedule();
   }
 
   /** Nobody writes to it any more. */
@@ -145,7 +146,7 @@ export class LogFiles {
   }
 
   close(): void {
-    this.#cancel();
+    this.#cancel?.();
     this.#open.clear();
   }
 
@@ -154,7 +155,8 @@ export class LogFiles {
   }
 
   #schedule(): void {
-    this.#cancel = this.#options.clock.after(lookMs, () => {
+    this.#cancel ??= this.#options.clock.after(lookMs, () => {
+      this.#cancel = undefined;
       for (const [path, times] of this.#open) this.#look(path, times);
       if (this.#open.size > 0) this.#schedule();
     });

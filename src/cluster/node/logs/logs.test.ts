@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { Pod } from '../../../api/core/pod.ts';
+import type { Clock } from '../../../lib/clock.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { LogOptions } from '../../pod-logs.ts';
@@ -174,6 +175,30 @@ describe('logs of containers', () => {
       readdirSync(dirname(path)).filter((name) => name.startsWith('0.')),
       [],
     );
+  });
+
+  test('however often the only run ends and another begins, one timer looks after the logs', async () => {
+    let timers = 0;
+    const counting: Clock = {
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      after(delayMs, task) {
+        timers++;
+        return clock.after(delayMs, task);
+      },
+    };
+    const restarting = new LogFiles({ dir, clock: counting, log: silentLogger });
+    for (let run = 0; run < 10; run++) {
+      restarting.opened(path);
+      restarting.closed(path);
+    }
+    restarting.opened(path);
+    timers = 0;
+    await clock.advance(5_000);
+    assert.equal(timers, 10);
+    restarting.close();
+    await clock.advance(5_000);
+    assert.equal(timers, 10);
   });
 
   test('what cannot be read says why', async () => {
