@@ -27,7 +27,7 @@ export const ConfigMapKind = defineKind<ConfigMap>({
       }
     }
     for (const key of Object.keys(configMap.binaryData ?? {})) {
-      if (configMap.data && key in configMap.data) {
+      if (Object.hasOwn(configMap.data ?? {}, key)) {
         errors.push(fieldInvalid(`binaryData[${key}]`, key, 'duplicate of key present in data'));
       }
     }
