@@ -2,8 +2,8 @@ import type { Pod } from '../api/core/pod.ts';
 
 /** Which part of a container's log is wanted (the query of a Pod's `log` subresource). */
 export interface LogOptions {
-  /** Absent: the pod's only container. */
-  container?: string | undefined;
+  /** One that the pod has. */
+  container: string;
   /** Goes on with what is written until the container ends, or `signal` aborts. */
   follow?: boolean | undefined;
   /** The container's last run before this one. */

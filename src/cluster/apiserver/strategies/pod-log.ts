@@ -1,5 +1,5 @@
-import { type Pod, PodKind } from '../../../api/core/pod.ts';
-import { ApiError, badRequest, notFound } from '../../../api/status.ts';
+import type { Pod } from '../../../api/core/pod.ts';
+import { ApiError, badRequest } from '../../../api/status.ts';
 import type { LogOptions, PodLogs } from '../../pod-logs.ts';
 import { type Exchange, flag, isGone } from '../http/exchange.ts';
 import { named, numberOf, type ResourceRequest } from '../http/handlers/resource-request.ts';
@@ -12,12 +12,8 @@ export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | u
   const pod = object as Pod;
   if (!podLogs)
     throw new ApiError(501, 'NotImplemented', 'this API server runs without a node agent: pods have no logs');
-  const options = logOptions(exchange);
-  const container = options.container ?? onlyContainer(pod);
-  if (!namesOf(pod).includes(container)) {
-    throw badRequest(`container ${container} is not valid for pod ${pod.metadata.name}`);
-  }
-  await stream(exchange, podLogs.read(pod, { ...options, container }), options);
+  const options = logOptions(exchange, containerOf(pod, exchange.query.get('container')));
+  await stream(exchange, podLogs.read(pod, options), options);
 }
 
 /** Nobody hurries the reader: a person may well look at a page of it for an hour. */
@@ -42,7 +38,7 @@ async function stream(exchange: Exchange, chunks: AsyncIterable<Buffer>, { follo
   }
 }
 
-function logOptions({ query, signal }: Exchange): LogOptions {
+function logOptions({ query, signal }: Exchange, container: string): LogOptions {
   const sinceSeconds = numberOf(query, 'sinceSeconds');
   const sinceTime = query.get('sinceTime') || undefined;
   const tailLines = numberOf(query, 'tailLines');
@@ -50,7 +46,6 @@ function logOptions({ query, signal }: Exchange): LogOptions {
   if (sinceSeconds !== undefined && sinceTime !== undefined) {
     throw badRequest('at most one of sinceTime or sinceSeconds may be specified');
   }
-  if (tailLines !== undefined && tailLines < 0) throw badRequest(`tailLines is ${tailLines}: it must not be negative`);
   if (sinceSeconds !== undefined && sinceSeconds < 1)
     throw badRequest(`sinceSeconds is ${sinceSeconds}: it must be positive`);
   if (limitBytes !== undefined && limitBytes < 1) throw badRequest(`limitBytes is ${limitBytes}: it must be positive`);
@@ -58,7 +53,7 @@ function logOptions({ query, signal }: Exchange): LogOptions {
     throw badRequest(`sinceTime is "${sinceTime}": it must be a time such as 2026-01-02T03:04:05Z`);
   }
   return {
-    container: query.get('container') || undefined,
+    container,
     follow: flag(query, 'follow'),
     previous: flag(query, 'previous'),
     timestamps: flag(query, 'timestamps'),
@@ -70,14 +65,18 @@ function logOptions({ query, signal }: Exchange): LogOptions {
   };
 }
 
-const namesOf = ({ spec }: Pod): string[] => [...(spec.initContainers ?? []), ...spec.containers].map((c) => c.name);
-
-function onlyContainer(pod: Pod): string {
-  const names = namesOf(pod);
-  const [first, ...more] = names;
-  if (first === undefined) throw notFound(PodKind, pod.metadata.name);
-  if (more.length === 0) return first;
+/** The container that is asked for; unless one is, the pod's only one that is no init container, as in Kubernetes. */
+function containerOf({ metadata, spec }: Pod, asked: string | null): string {
+  const names = spec.containers.map(({ name }) => name);
+  const initNames = (spec.initContainers ?? []).map(({ name }) => name);
+  if (asked) {
+    if (names.includes(asked) || initNames.includes(asked)) return asked;
+    throw badRequest(`container ${asked} is not valid for pod ${metadata.name}`);
+  }
+  const [only, ...others] = names;
+  if (only !== undefined && others.length === 0) return only;
+  const orInit = initNames.length === 0 ? '' : ` or one of the init containers: [${initNames.join(' ')}]`;
   throw badRequest(
-    `a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names.join(' ')}]`,
+    `a container name must be specified for pod ${metadata.name}, choose one of: [${names.join(' ')}]${orInit}`,
   );
 }

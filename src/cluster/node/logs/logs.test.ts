@@ -57,7 +57,8 @@ describe('logs of containers', () => {
   async function read(options: Partial<LogOptions> = {}): Promise<string> {
     const chunks: Buffer[] = [];
     const logs = podLogs(files, clock);
-    for await (const chunk of logs.read(pod, { signal: new AbortController().signal, ...options })) chunks.push(chunk);
+    for await (const chunk of logs.read(pod, { container: 'c', signal: new AbortController().signal, ...options }))
+      chunks.push(chunk);
     return Buffer.concat(chunks).toString();
   }
 
@@ -202,15 +203,9 @@ describe('logs of containers', () => {
   });
 
   test('what cannot be read says why', async () => {
-    await assert.rejects(read({ container: 'nope' }), /container nope is not valid for pod p/);
     await assert.rejects(read({ previous: true }), /previous terminated container "c" in pod "p" not found/);
     rmSync(dirname(path), { recursive: true });
     await assert.rejects(read(), /container "c" in pod "p" is waiting to start: ContainerCreating/);
-    const two = { ...pod, spec: { containers: [{ name: 'a' }, { name: 'b' }] } };
-    const reading = podLogs(files, clock).read(two, { signal: new AbortController().signal });
-    await assert.rejects(async () => {
-      for await (const _ of reading);
-    }, /choose one of: \[a b\]/);
   });
 
   test('of pods that are gone, only the logs of the last few are kept', async () => {

@@ -9,25 +9,13 @@ import { type ReadLogOptions, readLog } from './log-reader.ts';
 export function podLogs(logs: LogFiles, clock: Clock): PodLogs {
   return {
     async *read(pod, options) {
-      const container = containerOf(pod, options.container);
+      const { container } = options;
       const runs = logs.runsOf(pod.metadata, container);
       const run = runs[options.previous ? 1 : 0];
       if (run === undefined) throw nothingToRead(pod, container, options.previous ?? false);
       yield* readLog(logs.pathOf(pod.metadata, container, run), { logs, clock }, readOptionsOf(options, clock.now()));
     },
   };
-}
-
-function containerOf(pod: Pod, asked: string | undefined): string {
-  const all = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].map((c) => c.name);
-  if (asked !== undefined && asked !== '') {
-    if (all.includes(asked)) return asked;
-    throw badRequest(`container ${asked} is not valid for pod ${pod.metadata.name}`);
-  }
-  const [first, ...others] = pod.spec.containers;
-  if (first && others.length === 0) return first.name;
-  const names = pod.spec.containers.map((c) => c.name).join(' ');
-  throw badRequest(`a container name must be specified for pod ${pod.metadata.name}, choose one of: [${names}]`);
 }
 
 function readOptionsOf(options: LogOptions, nowMs: number): ReadLogOptions {

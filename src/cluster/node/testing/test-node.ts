@@ -104,7 +104,8 @@ export async function openTestNode(registry: ImageSource, agentOptions: NodeOpti
     async logs(pod, options = {}) {
       const chunks: Buffer[] = [];
       const { signal } = new AbortController();
-      for await (const chunk of agent.podLogs.read(pod, { signal, ...options })) chunks.push(chunk);
+      const { name: container = '' } = pod.spec.containers[0] ?? {};
+      for await (const chunk of agent.podLogs.read(pod, { container, signal, ...options })) chunks.push(chunk);
       return Buffer.concat(chunks).toString();
     },
     async events(name, reason) {
