@@ -30,14 +30,24 @@ export async function carryOut(
   context: BuildContext,
 ): Promise<CarriedOut> {
   for (const note of plan.notes) context.log.say(note);
-  const work = new Work(pack, source, context);
+  const inVain = new AbortController();
+  const signal = AbortSignal.any([context.signal, inVain.signal]);
+  const work = new Work(pack, source, { ...context, signal });
   const app = plan.compile ? await work.compile(plan.compile) : source;
-  const start = await pack.start(app, source, context.signal);
-  context.log.say(start.because);
-  const dependencies = plan.dependencies ? [await work.layer(plan.dependencies)] : [];
-  context.progress('packing the app');
-  const packed = await layerBy(sourceEntries(app, 'app'), join(context.workDir, 'app.tar.gz'), 'app');
-  return { layers: [...dependencies, ...start.layers, packed], start };
+  // A layer that must be made takes long: how the app starts is found out meanwhile.
+  const making = plan.dependencies ? work.layer(plan.dependencies).then((layer) => [layer]) : Promise.resolve([]);
+  making.catch(() => {}); // It is waited for below.
+  try {
+    const start = await pack.start(app, source, signal);
+    context.log.say(start.because);
+    const packed = await layerBy(sourceEntries(app, 'app'), join(context.workDir, 'app.tar.gz'), 'app');
+    return { layers: [...(await making), ...start.layers, packed], start };
+  } catch (error) {
+    inVain.abort(error);
+    throw error;
+  } finally {
+    await Promise.allSettled([making]);
+  }
 }
 
 /** The steps of one build. */

@@ -35,8 +35,6 @@ export interface BuildFolders {
   npmCache: string;
   /** Installed development dependencies, by dependency key, for projects that compile. */
   workspaces: string;
-  /** Our own code as Node has compiled it, for the builds' processes. */
-  code: string;
   /** One folder for each build that runs. */
   work: string;
   /** Processes of the steps that run. */
@@ -49,7 +47,6 @@ export function buildFolders(buildDir: string): BuildFolders {
     layers: join(buildDir, 'cache', 'layers'),
     npmCache: join(buildDir, 'npm-cache'),
     workspaces: join(buildDir, 'workspaces'),
-    code: join(buildDir, 'code'),
     work: join(buildDir, 'work'),
     pids: join(buildDir, 'pids'),
   };

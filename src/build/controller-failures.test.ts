@@ -33,7 +33,7 @@ describe('what goes wrong with one Build', () => {
   before(async () => {
     kit = await openBuildWorld();
     world = await openWorld();
-    pool = new WorkerPool({ codeCacheDir: join(kit.dir, 'code') });
+    pool = new WorkerPool();
   });
   after(async () => {
     pool.close();
@@ -129,7 +129,7 @@ describe('what goes wrong with one Build', () => {
   test('a build that ends its process twice fails and is set aside; killed by others, it is tried again', async () => {
     const note = join(kit.dir, 'doomed');
     const books: string[] = [];
-    const builder = new WorkerPool({ program: doomedWorker, codeCacheDir: join(kit.dir, 'code') });
+    const builder = new WorkerPool({ program: doomedWorker });
     const doomed = (doom: string) => inline({ ...good, doom, note: `${note}-${doom}` });
     const quarantine = new Quarantine({ keepBooks: (work, reason) => void books.push(`${work}: ${reason}`) });
     const specs = [doomed('crash'), inline(good), doomed('killed once')];

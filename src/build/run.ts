@@ -11,9 +11,9 @@ import { BuilderDied, type BuildOutcome } from './builder.ts';
 import { Progress } from './progress.ts';
 import { redactFor } from './redact.ts';
 import type { Workshop } from './runs.ts';
-import { failedStatus, runningStatus, statusLogBytes, succeededStatus } from './status.ts';
+import { failedStatus, runningStatus, succeededStatus } from './status.ts';
 import { endLeftSteps } from './steps/left-steps.ts';
-import { BuildLog } from './steps/log.ts';
+import { BuildLog, statusLogBytes } from './steps/log.ts';
 import { writeLastStatus, writeStatus } from './write-status.ts';
 
 /** More of a message belongs into the log. */

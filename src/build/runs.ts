@@ -119,7 +119,7 @@ function workshopOf(options: BuildOptions): Workshop {
     clock,
     log,
     quarantine: options.quarantine ?? new Quarantine(),
-    builder: options.builder ?? new WorkerPool({ codeCacheDir: folders.code }),
+    builder: options.builder ?? new WorkerPool(),
     slots: new Semaphore(options.concurrency ?? 2),
     housekeeping: new Housekeeping(folders, { clock, log, ...bounds }),
     retryDelaysMs: options.retryDelaysMs ?? defaultRetryDelaysMs,

@@ -6,9 +6,6 @@ import type { BuildResult } from './build-image.ts';
 /** It has no dependents: a build is one piece of work. */
 const conditions = conditionSet<'Succeeded'>({ happy: 'Succeeded', dependents: [] });
 
-/** How much of a build's log its status keeps. */
-export const statusLogBytes = 16 * 1024;
-
 export const isFinished = ({ status }: Build): boolean => succeeded(status)?.status === 'True' || hasFailed(status);
 
 /** The status of a build that waits or is at work. */

@@ -10,15 +10,8 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../observe/log.ts';
-import {
-  type Descriptor,
-  digestOf,
-  mediaTypes,
-  RegistryClient,
-  type RegistryClientError,
-  type RunningRegistry,
-  startRegistry,
-} from './index.ts';
+import { type Descriptor, digestOf, mediaTypes, RegistryClient, type RegistryClientError } from './index.ts';
+import { type RunningRegistry, startRegistry } from './server/registry.ts';
 
 describe('the registry client', () => {
   let dir: string;

@@ -1,4 +1,4 @@
-/** OCI images: references and digests, a client for any registry, and the embedded registry. */
+/** OCI images: references and digests, and a client for any registry; the embedded one is `server/registry.ts`. */
 export type { Credentials } from './auth.ts';
 export { type BlobSource, RegistryClient, RegistryClientError, type RegistryClientOptions } from './client.ts';
 export { type Digest, digestOf, parseDigest } from './digest.ts';
@@ -17,4 +17,3 @@ export {
   parseReference,
   type Reference,
 } from './reference.ts';
-export { type RegistryOptions, type RunningRegistry, startRegistry } from './server/registry.ts';

@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../observe/log.ts';
-import { digestOf, mediaTypes, RegistryClient, startRegistry } from './index.ts';
+import { digestOf, mediaTypes, RegistryClient } from './index.ts';
+import { startRegistry } from './server/registry.ts';
 
 const isInstalled = (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, 'skopeo')));
 const skip = isInstalled ? false : 'left out: skopeo is not installed (Debian: apt install skopeo)';

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildKind } from '../../src/api/build/build.ts';
@@ -10,9 +10,12 @@ import { buildControllers } from '../../src/build/index.ts';
 import { uploadFolder } from '../../src/build/source/artifact.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';
-import { RegistryClient, startRegistry } from '../../src/registry/index.ts';
+import { RegistryClient } from '../../src/registry/index.ts';
+import { startRegistry } from '../../src/registry/server/registry.ts';
 import { openWorld, type World } from '../world.ts';
 
+/** As the platform has it, whose own start has filled it. */
+process.env.NODE_COMPILE_CACHE ??= join(homedir(), '.cache/kittiwake/compile');
 const example = fileURLToPath(new URL('../../examples/orders/orders', import.meta.url));
 const changes = 11;
 

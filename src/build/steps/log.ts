@@ -1,5 +1,8 @@
 import { type Redact, redactFor } from '../redact.ts';
 
+/** How much of a build's log its status keeps. */
+export const statusLogBytes = 16 * 1024;
+
 /** What a build printed: the last part of it, whole lines, in memory, without credentials. */
 export class BuildLog {
   readonly #maxBytes: number;

@@ -1,6 +1,4 @@
 /** The main module of a build's process: one build at a time, forked and looked after by worker.ts. */
-
-import { flushCompileCache } from 'node:module';
 import { messageOf } from '../../lib/errors.ts';
 import { RegistryClient } from '../../registry/index.ts';
 import { buildImage } from '../build-image.ts';
@@ -9,8 +7,7 @@ import { buildFolders } from '../context.ts';
 import { BuildFailure } from '../failure.ts';
 import { packs } from '../packs/list.ts';
 import { redactFor } from '../redact.ts';
-import { statusLogBytes } from '../status.ts';
-import { BuildLog } from '../steps/log.ts';
+import { BuildLog, statusLogBytes } from '../steps/log.ts';
 import { processRunner } from '../steps/process-runner.ts';
 import { beatMs, type FromWorker, type ToWorker } from './protocol.ts';
 import { RemoteLocks } from './remote-locks.ts';
@@ -22,7 +19,6 @@ const send = (message: FromWorker) => {
 const locks = new RemoteLocks(send);
 const clients = new Map<string, RegistryClient>();
 let current: AbortController | undefined;
-let isCodeSaved = false;
 
 process.on('message', (message: ToWorker) => {
   if (message.type === 'locked') locks.answer(message.id, message.isGranted);
@@ -33,8 +29,8 @@ process.on('SIGINT', () => {}); // Ctrl-C reaches the whole foreground group; th
 process.on('disconnect', () => {
   // Nobody wants the build any more. Its steps are killed by the abort; a build that goes on all the same is cut off.
   current?.abort(new Error('the control process is gone'));
-  if (current === undefined) end();
-  else setTimeout(end, 1000);
+  if (current === undefined) process.exit();
+  else setTimeout(() => process.exit(), 1000);
 });
 setInterval(() => send({ type: 'beat' }), beatMs).unref();
 send({ type: 'ready' });
@@ -67,20 +63,8 @@ async function attempt(job: BuildJob): Promise<BuildOutcome> {
     return { type: 'broke', message: messageOf(error), stack, log: said() };
   } finally {
     current = undefined;
-    if (!process.connected) end();
-    saveCode();
+    if (!process.connected) process.exit();
   }
-}
-
-/** At once: a process that exits writes its code cache, into a folder that may be gone by now. */
-function end(): void {
-  process.kill(process.pid, 'SIGKILL');
-}
-
-/** Once all code has been used. */
-function saveCode(): void {
-  if (!isCodeSaved) flushCompileCache();
-  isCodeSaved = true;
 }
 
 /** One for all builds: connections to the registry stay open. */

@@ -10,8 +10,6 @@ import type { FromWorker, ToWorker } from './protocol.ts';
 export interface WorkerOptions {
   /** The main module of the process. */
   program: string;
-  /** Where Node keeps what it has compiled: without it, a worker takes three times as long to start. */
-  codeCacheDir: string | undefined;
   /** How often a worker that has a build is looked after. */
   checkMs: number;
   /** Hung after so many checks without a sign of life; counted, so that a machine's sleep counts for nothing. */
@@ -26,7 +24,6 @@ export interface WorkerOptions {
 
 export const workerDefaults: WorkerOptions = {
   program: fileURLToPath(new URL('./main.ts', import.meta.url)),
-  codeCacheDir: undefined,
   checkMs: 1_000,
   silentChecksMax: 10,
   silentChecksMaxAtStart: 60,
@@ -65,7 +62,6 @@ export class BuildWorker {
     this.#options = options;
     const child = fork(options.program, [], {
       execArgv: ['--disable-warning=ExperimentalWarning', `--max-old-space-size=${options.heapMb}`],
-      env: { ...process.env, ...(options.codeCacheDir && { NODE_COMPILE_CACHE: options.codeCacheDir }) },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#child = child;

@@ -6,7 +6,8 @@ import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { systemClock } from '../../../lib/clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import { digestOf, mediaTypes, RegistryClient, startRegistry } from '../../../registry/index.ts';
+import { digestOf, mediaTypes, RegistryClient } from '../../../registry/index.ts';
+import { startRegistry } from '../../../registry/server/registry.ts';
 
 /** An entry of a layer: a file's text, or anything that tar can say. */
 export type TestEntry = string | { type: 'directory' | 'symlink' | 'link' | 'fifo'; linkname?: string; mode?: number };
