@@ -74,7 +74,7 @@ export interface Downstream {
   takeBody(): string | undefined;
   /** The body's time has come: from now on it is written to `sink` as it arrives, at most `limits.bodyBytes` of it. */
   sendBody(sink: BodySink): void;
-  /** The upstream takes no more of the body; what has come of the reply is still to be passed on. */
+  /** The upstream takes no more of the body, and its sink forgets it; what has come of the reply is to be passed on. */
   dropBody(): void;
   /** The sink of what the client sends is no longer full. */
   resume(): void;

@@ -13,15 +13,13 @@ export type Coding = 'raw' | 'chunked' | 'tunnel';
  * coded bytes.
  */
 export class BodyWriter implements BodySink, ChunkedSink {
-  /** Changes when the connection can only be read any more; nothing is written then. */
-  socket: Socket;
-  isDeaf = false;
+  readonly #socket: Socket;
   /** The end was written. */
   isDone = true;
   #coding: Coding = 'raw';
 
   constructor(socket: Socket) {
-    this.socket = socket;
+    this.#socket = socket;
   }
 
   begin(coding: Coding): void {
@@ -30,44 +28,43 @@ export class BodyWriter implements BodySink, ChunkedSink {
   }
 
   get isFull(): boolean {
-    return this.socket.writableNeedDrain;
+    return this.#socket.writableNeedDrain;
   }
 
   write(bytes: Buffer): void {
-    if (bytes.length === 0 || this.isDeaf) return;
+    if (bytes.length === 0) return;
     if (this.#coding !== 'chunked') {
-      this.socket.write(owned(bytes));
+      this.#socket.write(owned(bytes));
       return;
     }
-    this.socket.cork();
-    this.socket.write(`${bytes.length.toString(16)}\r\n`, 'latin1');
-    this.socket.write(owned(bytes));
-    this.socket.write('\r\n', 'latin1');
-    this.socket.uncork();
+    this.#socket.cork();
+    this.#socket.write(`${bytes.length.toString(16)}\r\n`, 'latin1');
+    this.#socket.write(owned(bytes));
+    this.#socket.write('\r\n', 'latin1');
+    this.#socket.uncork();
   }
 
   end(trailers: string): void {
     this.isDone = true;
-    if (this.isDeaf) return;
-    if (this.#coding === 'chunked') this.socket.write(`0\r\n${trailers}\r\n`, 'latin1');
-    else if (this.#coding === 'tunnel') this.socket.end();
+    if (this.#coding === 'chunked') this.#socket.write(`0\r\n${trailers}\r\n`, 'latin1');
+    else if (this.#coding === 'tunnel') this.#socket.end();
   }
 
   onChunked(bytes: Buffer, start: number, end: number): void {
-    if (!this.isDeaf) this.socket.write(owned(bytes.subarray(start, end)));
+    this.#socket.write(owned(bytes.subarray(start, end)));
   }
 
   onChunkedEnd(tail: string): void {
     this.isDone = true;
-    if (!this.isDeaf) this.socket.write(tail, 'latin1');
+    this.#socket.write(tail, 'latin1');
   }
 
   cork(): void {
-    this.socket.cork();
+    this.#socket.cork();
   }
 
   uncork(): void {
-    this.socket.uncork();
+    this.#socket.uncork();
   }
 }
 

@@ -36,8 +36,6 @@ export class ClientConnection implements Connection, Downstream {
   #phase: Phase = 'head';
   /** Where the body of the request goes, or the bytes of the tunnel; undefined until they may. */
   #sink: BodySink | undefined;
-  /** The rest of the body has nowhere to go. */
-  #isBodyDropped = false;
   #isAdvancing = false;
   /** No request has begun. */
   #isNew = true;
@@ -152,7 +150,7 @@ export class ClientConnection implements Connection, Downstream {
         return;
       case 'exchange':
         if (this.#body.isDone || this.#sink === undefined) this.#stash(bytes);
-        else if (!this.#isBodyDropped) this.#passBody(bytes, this.#sink);
+        else this.#passBody(bytes, this.#sink);
         return;
       case 'tunnel':
         this.#passTunnel(bytes);
@@ -194,7 +192,6 @@ export class ClientConnection implements Connection, Downstream {
           break;
         }
         this.#isNew = false;
-        this.#isBodyDropped = false;
         this.#sink = undefined;
         this.#body.begin(this.request);
         this.#phase = 'exchange';
@@ -238,7 +235,6 @@ export class ClientConnection implements Connection, Downstream {
 
   dropBody(): void {
     if (!this.#body.isDone) this.request.isKeepAlive = false;
-    this.#isBodyDropped = true;
     // Not to keep the client's bytes but to see it leave.
     this.#socket.resume();
   }

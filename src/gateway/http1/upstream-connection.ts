@@ -37,7 +37,7 @@ export class UpstreamConnection implements Upstream {
   readonly #pool: IdleConnections;
   readonly #head = new ResponseHead();
   readonly #stall = new StallWatch();
-  /** To write to; another one to read from when it is deaf. */
+  /** To read from. When it is deaf another one, as `sink` keeps the one to write to, which has ended. */
   #socket: Socket;
   #state: State = 'connecting';
   #exchange: Exchange | undefined;
@@ -49,7 +49,7 @@ export class UpstreamConnection implements Upstream {
   #isReused = false;
   #hasReplyBytes = false;
   #interimCount = 0;
-  /** Why nothing can be sent any more, if so. */
+  /** Why nothing can be sent any more; '' when it can. */
   #deafWhy = '';
 
   /** Connects, for `exchange`, which hears of the outcome. */
@@ -148,8 +148,6 @@ export class UpstreamConnection implements Upstream {
 
   #onDeaf(reader: Socket, error: Error): void {
     this.#socket = reader;
-    this.sink.socket = reader;
-    this.sink.isDeaf = true;
     this.#deafWhy = messageOf(error);
     this.#listen(reader);
     this.#exchange?.downstream.dropBody();
@@ -184,7 +182,7 @@ export class UpstreamConnection implements Upstream {
       this.abort();
       exchange.upstreamFailed(error.message, false);
     }
-    if (sink.isFull && this.#exchange !== undefined) this.#socket.pause();
+    if (this.#exchange !== undefined && sink.isFull) this.#socket.pause();
   }
 
   #onHeadBytes(bytes: Buffer, exchange: Exchange, sink: BodySink): void {
@@ -226,7 +224,7 @@ export class UpstreamConnection implements Upstream {
 
   #onHead(input: Buffer, end: number, exchange: Exchange, sink: BodySink): void {
     const head = this.#head;
-    const isLast = !head.isKeepAlive || this.sink.isDeaf;
+    const isLast = !head.isKeepAlive || this.#deafWhy !== '';
     const available = input.length - end;
     const { bodyBytes } = head;
     if (bodyBytes === 0 || (bodyBytes === available && available <= wholeBytes)) {
@@ -297,7 +295,7 @@ export class UpstreamConnection implements Upstream {
     this.#exchange = undefined;
     const head = this.#head;
     const { limits, coarseMs } = this.#context;
-    if (isClean && head.isKeepAlive && this.sink.isDone && !this.sink.isDeaf) {
+    if (isClean && head.isKeepAlive && this.sink.isDone && this.#deafWhy === '') {
       this.#state = 'idle';
       this.#isReused = true;
       this.idleSinceMs = coarseMs;
