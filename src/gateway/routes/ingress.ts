@@ -9,18 +9,25 @@ import { each, reportOf } from './problems.ts';
 export const isOurs = ({ metadata }: Ingress): boolean =>
   (metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass) === kittiwakeIngressClass;
 
+/** The number of the port that a Service, `namespace/name`, has under a name; that name while it has none. */
+export type PortOf = (service: string, name: string) => string;
+
 /**
  * The routes of each host of an Ingress; hosts of one rule share one list, as an Ingress may have thousands of both.
  * Pure. Whatever is wrong with one rule, path or host costs that one: it is left out, and told among `problems`.
  */
-export function routesOf(ingress: Ingress, problems: Problem[]): Map<string, readonly PathRoute[]> {
+export function routesOf(
+  ingress: Ingress,
+  problems: Problem[],
+  portOf: PortOf = (_, name) => name,
+): Map<string, readonly PathRoute[]> {
   const hosts = new Map<string, readonly PathRoute[]>();
   each(ingress.spec?.rules ?? [], reportOf('Ingress', ingress, 'spec.rules', problems), (rule, at) => {
     const paths = rule.http?.paths ?? [];
     const routes: PathRoute[] = [];
     const report = reportOf('Ingress', ingress, `spec.rules[${at}].http.paths`, problems);
     each(paths, report, (path, pathAt) => {
-      routes.push(routeOf(path, (why) => report(why, pathAt)));
+      routes.push(routeOf(path, portOf, (why) => report(why, pathAt)));
     });
     const sorted = routes.toSorted(bySpecificity);
     each(rule.hosts ?? [], reportOf('Ingress', ingress, `spec.rules[${at}].hosts`, problems), (host) => {
@@ -32,7 +39,7 @@ export function routesOf(ingress: Ingress, problems: Problem[]): Map<string, rea
 }
 
 /** A path whose splits are wrong stays, with none: its requests must not fall to the next path's Service. */
-function routeOf(path: IngressPath, report: (why: string) => void): PathRoute {
+function routeOf(path: IngressPath, portOf: PortOf, report: (why: string) => void): PathRoute {
   const headers = Object.entries(path.headers ?? {}).map(([name, match]) => ({
     name: fieldName(name).toLowerCase(),
     value: text(match?.exact, `the exact value of header ${name}`),
@@ -41,7 +48,7 @@ function routeOf(path: IngressPath, report: (why: string) => void): PathRoute {
   const route = { prefix: prefix === '' ? '/' : prefix, headers, splits: [] };
   try {
     if (!Array.isArray(path.splits)) throw new Error('splits is not a list');
-    const splits = path.splits.map((split) => splitOf(split, path, path.splits.length));
+    const splits = path.splits.map((split) => splitOf(split, path, portOf));
     const { rewriteHost } = path;
     if (rewriteHost === undefined) return { ...route, splits };
     if (isHost(text(rewriteHost, 'rewriteHost'))) return { ...route, splits, rewriteHost };
@@ -52,9 +59,9 @@ function routeOf(path: IngressPath, report: (why: string) => void): PathRoute {
   return route;
 }
 
-function splitOf(split: IngressSplit, path: IngressPath, count: number): Split {
+function splitOf(split: IngressSplit, path: IngressPath, portOf: PortOf): Split {
   // A single split may leave out its 100.
-  const percent = split.percent ?? (count === 1 ? 100 : 0);
+  const percent = split.percent ?? (path.splits.length === 1 ? 100 : 0);
   if (!Number.isFinite(percent) || percent < 0) throw new Error(`percent is ${percent}: it must be 0 or more`);
   const appendHeaders = { ...path.appendHeaders, ...split.appendHeaders };
   for (const [name, value] of Object.entries(appendHeaders)) {
@@ -66,15 +73,12 @@ function splitOf(split: IngressSplit, path: IngressPath, count: number): Split {
     }
   }
   const service = `${text(split.serviceNamespace, 'serviceNamespace')}/${text(split.serviceName, 'serviceName')}`;
-  return { percent, target: `${service}:${portOf(split)}`, appendHeaders };
-}
-
-/** By number or by name: a name is never all digits. */
-function portOf({ servicePort }: IngressSplit): string {
-  if (typeof servicePort === 'number' || (typeof servicePort === 'string' && servicePort !== '')) {
-    return String(servicePort);
+  const { servicePort } = split;
+  if (typeof servicePort === 'number') return { percent, target: `${service}:${servicePort}`, appendHeaders };
+  if (typeof servicePort !== 'string' || servicePort === '') {
+    throw new Error('servicePort is neither a number nor a name');
   }
-  throw new Error('servicePort is neither a number nor a name');
+  return { percent, target: `${service}:${portOf(service, servicePort)}`, appendHeaders };
 }
 
 /** Fields that say how a request is read, or where it goes: only the gateway writes them. */

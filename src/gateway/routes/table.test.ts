@@ -127,9 +127,27 @@ describe('the route table', () => {
     world.putSlices({ ...slice('s', [['10.0.0.1']]), ports: slicePorts });
     const portsOf = (key: string) => world.targets.get(key)?.endpoints.map(({ port }) => port);
     assert.deepEqual(portsOf('ns/s:80'), [8008]);
-    assert.deepEqual(portsOf('ns/s:admin'), [9009]);
+    assert.deepEqual(portsOf('ns/s:81'), [9009]);
     assert.deepEqual(portsOf('ns/s:82'), []);
     assert.deepEqual(world.problems, [{ object: 'Service ns/s', why: 'spec: it has no port 82' }]);
+  });
+
+  it('has one target for a port, whoever names it how, from when its Service is known, and as that changes', () => {
+    const named = (servicePort: number | string) => [{ splits: [{ ...to('s'), servicePort }] }];
+    const byNumber = ingress('number', ['n'], named(80));
+    const byName = ingress('name', ['m'], named('http'));
+    const world = new TableWorld(byNumber, byName);
+    const targetOf = (host: string) => world.hosts.get(host)?.[0]?.splits[0]?.target;
+    const keys = () => [...world.targets.keys()].sort();
+    assert.deepEqual([targetOf('n'), targetOf('m')], ['ns/s:80', 'ns/s:http']);
+    world.put(service('s'));
+    assert.deepEqual([targetOf('n'), targetOf('m'), keys()], ['ns/s:80', 'ns/s:80', ['ns/s:80']]);
+    world.put(service('s', undefined, [{ name: 'http', port: 81 }]));
+    assert.deepEqual([targetOf('n'), targetOf('m'), keys()], ['ns/s:80', 'ns/s:81', ['ns/s:80', 'ns/s:81']]);
+    world.remove(byName);
+    assert.deepEqual(keys(), ['ns/s:80']);
+    const [change] = world.put(service('s'));
+    assert.deepEqual([...(change?.hosts.keys() ?? [])], [], 'nobody names its port by name any more');
   });
 
   it('sends to the name that an ExternalName stands for, at the port of the split', () => {

@@ -23,6 +23,8 @@ interface Entry {
   age: string;
   hosts: ReadonlyMap<string, readonly PathRoute[]>;
   targets: ReadonlySet<string>;
+  /** Of which it names a port by name. */
+  services: ReadonlySet<string>;
 }
 
 /**
@@ -44,7 +46,9 @@ export class RouteTable {
   /** How many Ingresses name a target. */
   readonly #named = new Map<string, number>();
   /** The targets that a Service has, by its key. */
-  readonly #targetsOf = new Map<string, Set<string>>();
+  readonly #targetsOf = new Index();
+  /** The Ingresses that name a port of a Service by name: what it stands for may change. */
+  readonly #namersOf = new Index();
   /** What is wrong, by the Ingress or target that it was found with. */
   readonly #problems = new Map<string, readonly Problem[]>();
   readonly #changedIngresses = new Set<string>();
@@ -72,6 +76,7 @@ export class RouteTable {
   serviceChanged(key: string): void {
     // One that no route names is not looked at: when one does, its targets are made anew.
     if (this.#targetsOf.has(key)) this.#changedServices.add(key);
+    for (const ingress of this.#namersOf.of(key)) this.#changedIngresses.add(ingress);
   }
 
   /** Works out up to `max` of the changes; what is left is for the next call. */
@@ -87,7 +92,7 @@ export class RouteTable {
     for (const key of this.#changedServices) {
       if (left-- <= 0) break;
       this.#changedServices.delete(key);
-      for (const target of this.#targetsOf.get(key) ?? []) {
+      for (const target of this.#targetsOf.of(key)) {
         this.#guarded(`Service ${key}`, () => targets.set(target, this.#targetOf(key, target)));
       }
     }
@@ -108,6 +113,8 @@ export class RouteTable {
     const entry = this.#entryOf(key);
     for (const target of entry?.targets ?? []) if (!before?.targets.has(target)) this.#name(target, targets);
     for (const target of before?.targets ?? []) if (!entry?.targets.has(target)) this.#unname(target, targets);
+    for (const service of before?.services ?? []) this.#namersOf.delete(service, key);
+    for (const service of entry?.services ?? []) this.#namersOf.add(service, key);
     if (entry) this.#ingresses.set(key, entry);
     else this.#ingresses.delete(key);
     for (const host of new Set([...(before?.hosts.keys() ?? []), ...(entry?.hosts.keys() ?? [])])) {
@@ -119,14 +126,19 @@ export class RouteTable {
     const ingress = this.#objects.ingress(key);
     const problems: Problem[] = [];
     const isServed = ingress !== undefined && isOurs(ingress);
-    const hosts = isServed ? routesOf(ingress, problems) : undefined;
+    const services = new Set<string>();
+    const portOf = (service: string, name: string) => {
+      services.add(service);
+      return String(this.#objects.service(service)?.spec.ports?.find((port) => port.name === name)?.port ?? name);
+    };
+    const hosts = isServed ? routesOf(ingress, problems, portOf) : undefined;
     this.#tell(`Ingress ${key}`, problems);
     if (!isServed || hosts === undefined) return undefined;
     const targets = new Set<string>();
     for (const routes of new Set(hosts.values())) {
       for (const route of routes) for (const split of route.splits) targets.add(split.target);
     }
-    return { age: ageOf(ingress), hosts, targets };
+    return { age: ageOf(ingress), hosts, targets, services };
   }
 
   /** Puts `entry` in the place of `before` among those that want `host`; returns the routes of the first of them. */
@@ -144,8 +156,7 @@ export class RouteTable {
     this.#named.set(target, count + 1);
     if (count > 0) return;
     const service = serviceOf(target);
-    const all = this.#targetsOf.get(service) ?? new Set();
-    this.#targetsOf.set(service, all.add(target));
+    this.#targetsOf.add(service, target);
     targets.set(target, this.#targetOf(service, target));
   }
 
@@ -156,30 +167,22 @@ export class RouteTable {
       return;
     }
     this.#named.delete(target);
-    const service = serviceOf(target);
-    const all = this.#targetsOf.get(service);
-    all?.delete(target);
-    if (all?.size === 0) this.#targetsOf.delete(service);
+    this.#targetsOf.delete(serviceOf(target), target);
     this.#tell(target, []);
     targets.set(target, undefined);
   }
 
   #targetOf(serviceKey: string, key: string): Target {
-    const unknown = unknownTarget(key);
     const service = this.#objects.service(serviceKey);
     const problems: Problem[] = [];
-    const target = service ? this.#knownTarget(unknown, service, key, problems) : unknown;
+    const target = unknownTarget(key);
+    if (service !== undefined) {
+      const port = key.slice(key.indexOf(':') + 1);
+      const endpoints = addressesOf(service, port, this.#objects.slices(serviceKey), problems);
+      Object.assign(target, this.#objects.limits(service, problems), { endpoints });
+    }
     this.#tell(key, problems);
     return target;
-  }
-
-  #knownTarget(unknown: Target, service: CoreService, key: string, problems: Problem[]): Target {
-    const port = key.slice(key.indexOf(':') + 1);
-    return {
-      ...unknown,
-      ...this.#objects.limits(service, problems),
-      endpoints: addressesOf(service, port, this.#objects.slices(serviceOf(key)), problems),
-    };
   }
 
   #tell(about: string, problems: readonly Problem[]): void {
@@ -190,6 +193,29 @@ export class RouteTable {
     else this.#problems.set(about, problems);
     const known = new Set(before.map(textOf));
     for (const problem of problems) if (!known.has(textOf(problem))) this.#onProblem(problem);
+  }
+}
+
+/** Some words for each key that has any. */
+class Index {
+  readonly #all = new Map<string, Set<string>>();
+
+  has(key: string): boolean {
+    return this.#all.has(key);
+  }
+
+  of(key: string): Iterable<string> {
+    return this.#all.get(key) ?? [];
+  }
+
+  add(key: string, word: string): void {
+    this.#all.set(key, (this.#all.get(key) ?? new Set()).add(word));
+  }
+
+  delete(key: string, word: string): void {
+    const words = this.#all.get(key);
+    words?.delete(word);
+    if (words?.size === 0) this.#all.delete(key);
   }
 }
 
