@@ -27,31 +27,23 @@ export interface GatewayContext {
   readonly reportFault: (error: unknown, fields?: object) => void;
 }
 
-export interface GatewayCounters {
-  accepted: number;
-  refusedConnections: number;
+export class GatewayCounters {
+  accepted = 0;
+  refusedConnections = 0;
   /** Requests ended while the access log is on. */
-  ended: number;
+  ended = 0;
   /** Connections ended because something in the gateway threw. */
-  internalErrors: number;
+  internalErrors = 0;
   /** Connections cut off because all of them together held too much. */
-  shed: number;
+  shed = 0;
   /** Parts of objects that were left out of the present routes. */
-  problems: number;
+  problems = 0;
   /** Requests that no revision saw, by the status of the reply. */
-  readonly localReplies: Map<number, number>;
-}
+  readonly localReplies = new Map<number, number>();
 
-export function createCounters(): GatewayCounters {
-  return {
-    accepted: 0,
-    refusedConnections: 0,
-    ended: 0,
-    internalErrors: 0,
-    shed: 0,
-    problems: 0,
-    localReplies: new Map(),
-  };
+  countLocalReply(status: number): void {
+    this.localReplies.set(status, (this.localReplies.get(status) ?? 0) + 1);
+  }
 }
 
 export function dateField(nowMs: number): string {

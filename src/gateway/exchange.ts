@@ -167,7 +167,7 @@ export class Exchange implements Waiter {
       this.#cut();
       return;
     }
-    if (this.#backend === undefined) countLocalReply(this.#context, reply.status);
+    if (this.#backend === undefined) this.#context.counters.countLocalReply(reply.status);
     this.#upstream?.abort();
     this.status = reply.status;
     this.#end(Math.floor(reply.status / 100) - 1);
@@ -288,7 +288,7 @@ export class Exchange implements Waiter {
 
   /** A reply of the gateway itself, to a request that no revision has seen. */
   #refuse(reply: replies.Reply): void {
-    countLocalReply(this.#context, reply.status);
+    this.#context.counters.countLocalReply(reply.status);
     this.downstream.answer(reply, false);
   }
 
@@ -343,11 +343,6 @@ export class Exchange implements Waiter {
       'request',
     );
   }
-}
-
-/** Counts a reply to a request that no revision has seen. */
-export function countLocalReply({ counters }: GatewayContext, status: number): void {
-  counters.localReplies.set(status, (counters.localReplies.get(status) ?? 0) + 1);
 }
 
 /** For messages. */

@@ -5,7 +5,7 @@ import { Quarantine } from '../lib/quarantine.ts';
 import type { ListenHandle } from '../observe/listen.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { createCounters, dateField, type GatewayContext } from './context.ts';
+import { dateField, type GatewayContext, GatewayCounters } from './context.ts';
 import { type AutoscalerAddress, DemandReporter } from './demand.ts';
 import { defaultLimits, type GatewayLimits } from './limits.ts';
 import { Listener } from './listener.ts';
@@ -81,7 +81,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     coarseMs: clock.monotonic(),
     dateField: dateField(clock.now()),
     isDraining: false,
-    counters: createCounters(),
+    counters: new GatewayCounters(),
     connections: new Set(),
     accessLogEvery: options.accessLogEvery ?? 0,
     quarantine: options.quarantine ?? new Quarantine(),

@@ -4,7 +4,7 @@ import { Quarantine } from '../lib/quarantine.ts';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
-import { createCounters } from './context.ts';
+import { GatewayCounters } from './context.ts';
 import { defaultLimits } from './limits.ts';
 import { exposeMetrics } from './metrics.ts';
 import { protocols } from './protocols.ts';
@@ -21,7 +21,7 @@ describe("the gateway's metrics", () => {
     backend?.counters.end(3, 3, 1);
     backend?.counters.arrive(4);
     const metrics = new Metrics('gateway');
-    const counters = createCounters();
+    const counters = new GatewayCounters();
     counters.localReplies.set(404, 2);
     exposeMetrics(metrics, {
       router,

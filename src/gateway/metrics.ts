@@ -1,117 +1,106 @@
 import type { Metrics } from '../observe/metrics.ts';
 import type { Backend } from './backend.ts';
 import type { GatewayContext } from './context.ts';
-import { latencyBucketsMs, outcomes, type RevisionCounters } from './revision-counters.ts';
+import { latencyBucketsMs, outcomes } from './revision-counters.ts';
 
 /** Adds the gateway's series to `metrics`. They are put into words only when somebody asks. */
 export function exposeMetrics(metrics: Metrics, context: GatewayContext): void {
   metrics.addSource(() => gatewayMetrics(context));
 }
 
+type Labels = Record<string, string>;
+/** `suffix` is behind the family's name. */
+type Series = [labels: Labels, value: number, suffix?: string];
+
 /** Prometheus' text format. */
-export function gatewayMetrics(context: GatewayContext): string {
-  const { counters, connections, router } = context;
+export function gatewayMetrics({ counters, connections, router }: GatewayContext): string {
   const backends = [...router.backends()];
-  const gauge = (name: string, help: string, value: (backend: Backend) => number) =>
-    family(
-      name,
-      'gauge',
-      help,
-      backends.flatMap((backend) => series(name, labelsOf(backend), value(backend))),
-    );
-  const counter = (name: string, help: string, value: (counters: RevisionCounters) => number) =>
-    family(
-      name,
-      'counter',
-      help,
-      backends.map((backend) => series(name, labelsOf(backend), value(backend.counters))),
-    );
+  const each = (value: (backend: Backend) => number) =>
+    backends.map((backend): Series => [labelsOf(backend), value(backend)]);
+  const ended = (backend: Backend) =>
+    outcomes.map((code, at): Series => [{ ...labelsOf(backend), code_class: code }, backend.counters.ended[at] ?? 0]);
   return [
-    family('kittiwake_gateway_connections', 'gauge', 'Client connections.', [
-      series('kittiwake_gateway_connections', {}, connections.size),
+    gauge('connections', 'Client connections.', [[{}, connections.size]]),
+    counter('connections_total', 'Client connections accepted and refused.', [
+      [{ result: 'accepted' }, counters.accepted],
+      [{ result: 'refused' }, counters.refusedConnections],
     ]),
-    family('kittiwake_gateway_connections_total', 'counter', 'Client connections accepted and refused.', [
-      series('kittiwake_gateway_connections_total', { result: 'accepted' }, counters.accepted),
-      series('kittiwake_gateway_connections_total', { result: 'refused' }, counters.refusedConnections),
+    counter('internal_errors_total', 'Connections ended by an error in the gateway itself.', [
+      [{}, counters.internalErrors],
     ]),
-    family(
-      'kittiwake_gateway_internal_errors_total',
-      'counter',
-      'Connections ended by an error in the gateway itself.',
-      [series('kittiwake_gateway_internal_errors_total', {}, counters.internalErrors)],
-    ),
-    family(
-      'kittiwake_gateway_invalid_routes',
-      'gauge',
-      'Parts of objects left out of the routes because they are wrong.',
-      [series('kittiwake_gateway_invalid_routes', {}, counters.problems)],
-    ),
-    family('kittiwake_gateway_shed_total', 'counter', 'Connections cut off because all together held too much.', [
-      series('kittiwake_gateway_shed_total', {}, counters.shed),
+    gauge('invalid_routes', 'Parts of objects left out of the routes because they are wrong.', [
+      [{}, counters.problems],
     ]),
-    family(
-      'kittiwake_gateway_local_replies_total',
-      'counter',
+    counter('shed_total', 'Connections cut off because all together held too much.', [[{}, counters.shed]]),
+    counter(
+      'local_replies_total',
       'Requests that no revision saw: bad ones and those without a route.',
-      [...counters.localReplies].map(([code, count]) =>
-        series('kittiwake_gateway_local_replies_total', { code: String(code) }, count),
-      ),
+      [...counters.localReplies].map(([code, count]) => [{ code: String(code) }, count]),
     ),
+    counter('requests_total', 'Requests ended, by class of the status.', backends.flatMap(ended)),
     family(
-      'kittiwake_gateway_requests_total',
-      'counter',
-      'Requests ended, by class of the status.',
-      backends.flatMap((backend) =>
-        outcomes.map((code, at) =>
-          series(
-            'kittiwake_gateway_requests_total',
-            { ...labelsOf(backend), code_class: code },
-            backend.counters.ended[at] ?? 0,
-          ),
-        ),
-      ),
-    ),
-    family(
-      'kittiwake_gateway_request_duration_seconds',
       'histogram',
+      'request_duration_seconds',
       'From the arrival of a request to the end of its reply, queueing included.',
-      backends.flatMap((backend) => histogram('kittiwake_gateway_request_duration_seconds', backend)),
+      backends.flatMap(latencies),
     ),
-    gauge('kittiwake_gateway_requests_active', 'Requests arrived and not ended.', (b) => b.counters.active),
-    gauge('kittiwake_gateway_queue_depth', 'Requests that wait for a pod or a slot.', (backend) => backend.queued),
-    counter('kittiwake_gateway_queue_rejections_total', 'Requests refused by a full queue.', (c) => c.rejected),
-    counter('kittiwake_gateway_connect_failures_total', 'Failed connects to pods.', (c) => c.connectFailures),
-    counter('kittiwake_gateway_bad_replies_total', 'Replies from pods cut short or malformed.', (c) => c.badReplies),
+    gauge(
+      'requests_active',
+      'Requests arrived and not ended.',
+      each((backend) => backend.counters.active),
+    ),
+    gauge(
+      'queue_depth',
+      'Requests that wait for a pod or a slot.',
+      each((backend) => backend.queued),
+    ),
+    counter(
+      'queue_rejections_total',
+      'Requests refused by a full queue.',
+      each(({ counters: c }) => c.rejected),
+    ),
+    counter(
+      'connect_failures_total',
+      'Failed connects to pods.',
+      each(({ counters: c }) => c.connectFailures),
+    ),
+    counter(
+      'bad_replies_total',
+      'Replies from pods cut short or malformed.',
+      each(({ counters: c }) => c.badReplies),
+    ),
   ].join('');
 }
 
-function histogram(name: string, backend: Backend): string[] {
+function latencies(backend: Backend): Series[] {
   const { latency, latencySumMs } = backend.counters;
   const labels = labelsOf(backend);
   let cumulative = 0;
-  const buckets = [...latency].map((count, at) => {
+  const buckets = [...latency].map((count, at): Series => {
     cumulative += count;
     const bound = latencyBucketsMs[at];
-    return series(`${name}_bucket`, { ...labels, le: bound === undefined ? '+Inf' : String(bound / 1000) }, cumulative);
+    return [{ ...labels, le: bound === undefined ? '+Inf' : String(bound / 1000) }, cumulative, '_bucket'];
   });
-  return [...buckets, series(`${name}_sum`, labels, latencySumMs / 1000), series(`${name}_count`, labels, cumulative)];
+  return [...buckets, [labels, latencySumMs / 1000, '_sum'], [labels, cumulative, '_count']];
 }
 
-function labelsOf({ target }: Backend): Record<string, string> {
-  const { namespace, name, revision } = target;
+function labelsOf({ target: { namespace, name, revision } }: Backend): Labels {
   return revision === undefined ? { namespace, service: name } : { namespace, revision };
 }
 
-function series(name: string, labels: Record<string, string>, value: number): string {
-  const all = Object.entries({ ...labels, role: 'gateway' }).map(([key, text]) => `${key}="${escaped(text)}"`);
-  return `${name}{${all.join(',')}} ${value}\n`;
+const gauge = (name: string, help: string, series: Series[]) => family('gauge', name, help, series);
+const counter = (name: string, help: string, series: Series[]) => family('counter', name, help, series);
+
+function family(type: 'counter' | 'gauge' | 'histogram', shortName: string, help: string, series: Series[]): string {
+  const name = `kittiwake_gateway_${shortName}`;
+  const lines = series.map(([labels, value, suffix = '']) => {
+    const all = Object.entries({ ...labels, role: 'gateway' }).map(([key, text]) => `${key}="${escaped(text)}"`);
+    return `${name}${suffix}{${all.join(',')}} ${value}\n`;
+  });
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }
 
 /** An Ingress may name a revision that could not exist, in any characters. */
 function escaped(text: string): string {
   return text.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
-}
-
-function family(name: string, type: 'counter' | 'gauge' | 'histogram', help: string, lines: string[]): string {
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }

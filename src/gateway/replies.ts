@@ -1,7 +1,6 @@
-import { gatewayErrors } from './errors.ts';
 /** The replies that the gateway gives by itself, all as text/plain with a remedy where there is one. */
-
 import { releaseCommand } from '../lib/quarantine.ts';
+import { gatewayErrors } from './errors.ts';
 
 export interface Reply {
   status: number;
@@ -22,29 +21,16 @@ export const noPath = (host: string): Reply => ({
   body: `no route of host "${host}" matches this path and these header fields`,
 });
 
-export const queueFull = (revision: string): Reply => ({
+const tryLater = (why: string): Reply => ({
   status: 503,
   fields: 'Retry-After: 1\r\n',
-  body: `too many requests wait for ${revision}: try again later`,
+  body: `${why}: try again later`,
 });
 
-export const reroutedTooOften: Reply = {
-  status: 503,
-  fields: 'Retry-After: 1\r\n',
-  body: 'the route of this request changed too often while it waited: try again later',
-};
-
-export const tooManyConnections: Reply = {
-  status: 503,
-  fields: 'Retry-After: 1\r\n',
-  body: 'too many connections: try again later',
-};
-
-export const overloaded: Reply = {
-  status: 503,
-  fields: 'Retry-After: 1\r\n',
-  body: 'too much waits in the gateway: try again later',
-};
+export const queueFull = (revision: string) => tryLater(`too many requests wait for ${revision}`);
+export const reroutedTooOften = tryLater('the route of this request changed too often while it waited');
+export const tooManyConnections = tryLater('too many connections');
+export const overloaded = tryLater('too much waits in the gateway');
 
 export const internalError: Reply = {
   status: 500,

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 
 const http = process.getBuiltinModule('node:http');
 
-export const { Agent, IncomingMessage, request } = http;
+export const { Agent, IncomingMessage, request, STATUS_CODES } = http;
 
 export interface ServerOptions extends Http.ServerOptions {
   /** Requests of one connection that wait for their answers: who sends more at once is cut off. 16 unless given. */

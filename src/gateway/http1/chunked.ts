@@ -161,30 +161,9 @@ function checkedTrailer(section: string, limits: MessageLimits): string {
 
 /** Framing, routing, authentication and request modifiers: dangerous when merged into a head. */
 const forbiddenTrailers: ReadonlySet<string> = new Set([
-  'authorization',
-  'cache-control',
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-range',
-  'content-type',
-  'cookie',
-  'expect',
-  'forwarded',
-  'host',
-  'keep-alive',
-  'max-forwards',
-  'proxy-authorization',
-  'proxy-connection',
-  'range',
-  'set-cookie',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
+  ...'authorization cache-control connection content-encoding content-length content-range content-type'.split(' '),
+  ...'cookie expect forwarded host keep-alive max-forwards proxy-authorization proxy-connection range'.split(' '),
+  ...'set-cookie te trailer transfer-encoding upgrade x-forwarded-for x-forwarded-host x-forwarded-proto'.split(' '),
 ]);
 
 function hexDigit(byte: number): number {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { readInto } from '../accepted-socket.ts';
 import type { GatewayContext } from '../context.ts';
-import { countLocalReply, Exchange } from '../exchange.ts';
+import { Exchange } from '../exchange.ts';
 import { type Peer, peerOf } from '../forward-fields.ts';
 import * as replies from '../replies.ts';
 import type { BodySink, Connection, Downstream, ExchangeReply } from '../sides.ts';
@@ -300,7 +300,7 @@ export class ClientConnection implements Connection, Downstream {
   /** For input that is no request: there is no telling where a next one would begin. */
   #refuse(reply: replies.Reply): void {
     this.request.method = '';
-    countLocalReply(this.#context, reply.status);
+    this.#context.counters.countLocalReply(reply.status);
     this.answer(reply, true);
   }
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { STATUS_CODES } from '../../lib/node-http.ts';
 import type { GatewayContext } from '../context.ts';
 import { type Reply, tooManyConnections } from '../replies.ts';
 import type { ExchangeReply } from '../sides.ts';
@@ -20,7 +21,7 @@ export function replyHead(reply: ExchangeReply, isChunked: boolean, dateField: s
 export function replyText(reply: Reply, dateField: string, isHead: boolean, isKeepAlive: boolean): string {
   const body = `${reply.body}\n`;
   return (
-    `HTTP/1.1 ${reply.status} ${reasons[reply.status] ?? 'Error'}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+    `HTTP/1.1 ${reply.status} ${STATUS_CODES[reply.status] ?? ''}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
     `Content-Length: ${Buffer.byteLength(body)}\r\n${dateField}${reply.fields ?? ''}` +
     `${isKeepAlive ? '' : 'Connection: close\r\n'}\r\n${isHead ? '' : body}`
   );
@@ -31,19 +32,3 @@ export function turnAway({ dateField }: GatewayContext, socket: Socket): void {
   socket.on('error', () => {}); // The client is being turned away: how it takes it changes nothing.
   socket.end(replyText(tooManyConnections, dateField, false, false), () => socket.destroy());
 }
-
-const reasons: Record<number, string> = {
-  400: 'Bad Request',
-  404: 'Not Found',
-  408: 'Request Timeout',
-  413: 'Content Too Large',
-  414: 'URI Too Long',
-  417: 'Expectation Failed',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-  505: 'HTTP Version Not Supported',
-};

@@ -82,17 +82,9 @@ function splitOf(split: IngressSplit, path: IngressPath, portOf: PortOf): Split 
 }
 
 /** Fields that say how a request is read, or where it goes: only the gateway writes them. */
-const framingNames: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+const framingNames: ReadonlySet<string> = new Set(
+  'connection content-length expect host keep-alive te trailer transfer-encoding upgrade'.split(' '),
+);
 
 function text(value: unknown, what: string): string {
   if (typeof value !== 'string') throw new Error(`${what} is not text`);
