@@ -6,10 +6,10 @@ import { type Peer, peerOf } from '../forward-fields.ts';
 import * as replies from '../replies.ts';
 import type { BodySink, Connection, Downstream, ExchangeReply } from '../sides.ts';
 import { StallWatch } from '../stall-watch.ts';
+import { BodyReader } from './body-reader.ts';
 import { BodyWriter } from './body-writer.ts';
 import { ClientInput } from './client-input.ts';
 import { replyHead, replyText } from './reply-text.ts';
-import { RequestBody } from './request-body.ts';
 import { RequestHead } from './request-head.ts';
 import { HttpSyntaxError } from './syntax.ts';
 
@@ -30,7 +30,7 @@ export class ClientConnection implements Connection, Downstream {
   readonly #socket: Socket;
   readonly #context: GatewayContext;
   readonly #exchange: Exchange;
-  readonly #body: RequestBody;
+  readonly #body: BodyReader;
   readonly #input: ClientInput;
   readonly #stall = new StallWatch();
   #phase: Phase = 'head';
@@ -48,7 +48,7 @@ export class ClientConnection implements Connection, Downstream {
     this.#socket = readInto(socket, (bytes) => this.#on('data', bytes));
     this.sink = new BodyWriter(this.#socket);
     this.#input = new ClientInput(context.limits);
-    this.#body = new RequestBody(context.limits);
+    this.#body = new BodyReader(context.limits, context.limits.bodyBytes);
     this.#exchange = new Exchange(context, this);
     this.#deadlineMs = context.coarseMs + context.limits.headTimeoutMs;
     context.connections.add(this);
@@ -193,7 +193,7 @@ export class ClientConnection implements Connection, Downstream {
         }
         this.#isNew = false;
         this.#sink = undefined;
-        this.#body.begin(this.request);
+        this.#body.begin(this.request.framing, this.request.contentLength);
         this.#phase = 'exchange';
         this.#exchange.begin();
       }
@@ -209,7 +209,8 @@ export class ClientConnection implements Connection, Downstream {
   }
 
   takeBody(): string | undefined {
-    return this.#body.takeWhole(this.#input);
+    if (this.#body.isDone) return '';
+    return this.#body.takeWhole(this.#input.length) ? this.#input.take()?.toString('latin1') : undefined;
   }
 
   sendBody(sink: BodySink): void {
@@ -223,7 +224,7 @@ export class ClientConnection implements Connection, Downstream {
   #passBody(bytes: Buffer, sink: BodySink): void {
     let end: number;
     try {
-      end = this.#body.pass(bytes, sink);
+      end = this.#body.read(bytes, 0, sink);
     } catch (error) {
       if (!(error instanceof HttpSyntaxError)) throw error;
       this.#exchange.fail({ status: error.status, body: error.message });

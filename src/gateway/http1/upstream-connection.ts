@@ -6,16 +6,13 @@ import type { Endpoint } from '../endpoint.ts';
 import type { Exchange } from '../exchange.ts';
 import type { BodySink, Upstream } from '../sides.ts';
 import { StallWatch } from '../stall-watch.ts';
-import { BodyWriter, chunkedSinkOf } from './body-writer.ts';
-import { ChunkedReader, type ChunkedSink } from './chunked.ts';
+import { BodyReader } from './body-reader.ts';
+import { BodyWriter } from './body-writer.ts';
 import { findHeadEnd } from './head-end.ts';
 import type { IdleConnections } from './idle-connections.ts';
 import { ResponseHead, readResponseHead } from './response-head.ts';
 import { HttpSyntaxError } from './syntax.ts';
 import { UpstreamSocket } from './upstream-socket.ts';
-
-/** Replies up to this size are passed on with their head as one string; larger ones by reference. */
-const wholeBytes = 16 * 1024;
 
 type Event = 'data' | 'connect' | 'drain' | 'end' | 'closed';
 type State = 'idle' | 'connecting' | 'head' | 'body' | 'tunnel' | 'closed';
@@ -42,9 +39,7 @@ export class UpstreamConnection implements Upstream {
   #state: State = 'connecting';
   #exchange: Exchange | undefined;
   #input: Buffer | undefined;
-  #bodyLeft = 0;
-  #chunked: ChunkedReader | undefined;
-  #chunkedSink: ChunkedSink | undefined;
+  readonly #body: BodyReader;
   /** Has carried a request before the present one. */
   #isReused = false;
   #hasReplyBytes = false;
@@ -57,6 +52,7 @@ export class UpstreamConnection implements Upstream {
     this.#context = context;
     this.#endpoint = endpoint;
     this.#pool = pool;
+    this.#body = new BodyReader(context.limits, Number.POSITIVE_INFINITY);
     this.#exchange = exchange;
     const { host, port } = endpoint;
     const socket = new UpstreamSocket(
@@ -224,21 +220,17 @@ export class UpstreamConnection implements Upstream {
 
   #onHead(input: Buffer, end: number, exchange: Exchange, sink: BodySink): void {
     const head = this.#head;
+    const body = this.#body;
     const isLast = !head.isKeepAlive || this.#deafWhy !== '';
     const available = input.length - end;
-    const { bodyBytes } = head;
-    if (bodyBytes === 0 || (bodyBytes === available && available <= wholeBytes)) {
-      exchange.reply(head, bodyBytes === 0 ? '' : input.toString('latin1', end), isLast);
-      this.#finish(bodyBytes === available);
+    body.begin(head.framing, head.contentLength);
+    if (body.takeWhole(available)) {
+      const isEmpty = head.framing === 'none';
+      exchange.reply(head, isEmpty ? '' : input.toString('latin1', end), isLast);
+      this.#finish(!isEmpty || available === 0);
       return;
     }
     this.#state = 'body';
-    this.#bodyLeft = bodyBytes;
-    if (head.framing === 'chunked') {
-      this.#chunked ??= new ChunkedReader();
-      this.#chunked.begin();
-      this.#chunkedSink = chunkedSinkOf(sink);
-    }
     if (available === 0) {
       exchange.reply(head, undefined, isLast);
       return;
@@ -253,28 +245,8 @@ export class UpstreamConnection implements Upstream {
   }
 
   #onBody(bytes: Buffer, start: number, sink: BodySink): void {
-    switch (this.#head.framing) {
-      case 'length': {
-        const length = Math.min(this.#bodyLeft, bytes.length - start);
-        this.#bodyLeft -= length;
-        sink.write(bytes.subarray(start, start + length));
-        if (this.#bodyLeft > 0) return;
-        sink.end('');
-        this.#finish(start + length === bytes.length);
-        return;
-      }
-      case 'chunked': {
-        const chunked = this.#chunked;
-        if (chunked === undefined || this.#chunkedSink === undefined) {
-          throw new Error('a chunked reply without its reader');
-        }
-        const end = chunked.read(bytes, start, this.#chunkedSink, this.#context.limits);
-        if (chunked.isDone) this.#finish(end === bytes.length);
-        return;
-      }
-      case 'close':
-        sink.write(bytes.subarray(start));
-    }
+    const end = this.#body.read(bytes, start, sink);
+    if (this.#body.isDone) this.#finish(end === bytes.length);
   }
 
   #onSwitch(input: Buffer, end: number, exchange: Exchange, sink: BodySink): void {
