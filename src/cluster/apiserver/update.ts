@@ -24,11 +24,19 @@ const attemptsMax = 100;
 
 const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
 
-/** What of the object the request is about: the whole unless given. */
-type Part = Field | View | undefined;
-
 /** What a request makes of the stored object: the object (or Scale) as the client wants it, not yet decoded. */
 export type Produce = (current: KubeObject) => unknown;
+
+/** One write, as it is asked for. */
+interface Asked {
+  machinery: Machinery;
+  request: NamedRequest;
+  /** What of the object it is about: the whole unless given. */
+  part: Field | View | undefined;
+  produce: Produce;
+  options: WriteOptions;
+  isReplace: boolean;
+}
 
 /** Replaces an object or its subresource (PUT). */
 export async function update(
@@ -37,7 +45,7 @@ export async function update(
   body: unknown,
   options: WriteOptions,
 ): Promise<Result> {
-  return write(machinery, request, () => body, options, { isReplace: true });
+  return write({ machinery, request, part: requirePart(request), produce: () => body, options, isReplace: true });
 }
 
 /** Changes an object or its subresource to what `produce` makes of the newest one (PATCH). */
@@ -47,29 +55,23 @@ export async function change(
   produce: Produce,
   options: WriteOptions,
 ): Promise<Result> {
-  return write(machinery, request, produce, options, { isReplace: false });
+  return write({ machinery, request, part: requirePart(request), produce, options, isReplace: false });
 }
 
-async function write(
-  machinery: Machinery,
-  request: NamedRequest,
-  produce: Produce,
-  options: WriteOptions,
-  { isReplace }: { isReplace: boolean },
-): Promise<Result> {
-  const { store } = machinery;
+async function write(asked: Asked): Promise<Result> {
+  const { request, part } = asked;
   const { resource, name } = request;
-  const part = requirePart(request);
+  const { store } = asked.machinery;
   const table = store.table(resource.table);
   const key = storeKey(request, name);
   for (let attempt = 1; attempt <= attemptsMax; attempt++) {
     const latest = store.latest(table, key);
     if (!latest) throw notFound(resource.kind, name);
     const current = latest.as(apiVersionOf(resource.kind));
-    const draft = prepare(machinery, request, part, current.object, produce, options, isReplace);
+    const draft = prepare(asked, current.object);
     // Without plugins nothing waits here: the decision and the write are one turn of the event loop, and cannot lose.
-    if (draft.plugins.length > 0) await admitDraft(request, part, draft);
-    else finish(request, part, draft);
+    if (draft.plugins.length > 0) await admitDraft(asked, draft);
+    else finish(asked, draft);
     const { next, warnings } = draft;
     const converting = toStored(resource, next);
     const converted = converting instanceof Promise ? await converting : converting;
@@ -103,19 +105,12 @@ interface Draft {
 }
 
 /** Decodes and merges what the client wants. Throws Conflict when the request was made for another version. */
-function prepare(
-  machinery: Machinery,
-  request: NamedRequest,
-  part: Part,
-  current: KubeObject,
-  produce: Produce,
-  options: WriteOptions,
-  isReplace: boolean,
-): Draft {
+function prepare(asked: Asked, current: KubeObject): Draft {
+  const { machinery, request, part } = asked;
   const { resource } = request;
-  const { object: wanted, warnings } = decodeWanted(request, part, current, produce, options);
-  requireSameVersion(request, part, wanted, current, isReplace);
-  const next = merge(request, part, wanted, current);
+  const { object: wanted, warnings } = decodeWanted(asked, current);
+  requireSameVersion(asked, wanted, current);
+  const next = merge(asked, wanted, current);
   const isWhole = part?.type !== 'field';
   const context = contextOf(machinery, current, request);
   if (isWhole) setDefaults(resource, next, context);
@@ -123,34 +118,29 @@ function prepare(
   return { next, context, current, warnings, plugins, admission: admissionRequest('UPDATE', request, next, current) };
 }
 
-async function admitDraft(request: NamedRequest, part: Part, draft: Draft): Promise<void> {
+async function admitDraft(asked: Asked, draft: Draft): Promise<void> {
+  const { request } = asked;
   const { admission, context, current, plugins } = draft;
   await mutate(plugins, admission, (changed, before) => {
-    const next = merge(request, undefined, decode(request, changed, ofPlugins).object, current);
+    const next = mergeWhole(request, decode(request, changed, ofPlugins).object, current);
     // What the client took away stays away: to what a plugin changed, `old` is what it was shown.
     setDefaults(request.resource, next, { ...context, old: before });
     return next;
   });
   draft.next = admission.object;
-  finish(request, part, draft);
+  finish(asked, draft);
   await admit(plugins, admission);
 }
 
 /** Counts the generation, and checks the rules. */
-function finish({ resource }: NamedRequest, part: Part, { next, context, current }: Draft): void {
+function finish({ request: { resource }, part }: Asked, { next, context, current }: Draft): void {
   const generation = nextGeneration(resource, next, current);
   if (generation !== undefined) next.metadata.generation = generation;
   if (part?.type === 'field') requireValidField(resource, next, part.field);
   else requireValid(resource, next, context);
 }
 
-function decodeWanted(
-  request: NamedRequest,
-  part: Part,
-  current: KubeObject,
-  produce: Produce,
-  options: WriteOptions,
-): Decoded {
+function decodeWanted({ request, part, produce, options }: Asked, current: KubeObject): Decoded {
   const { name } = request;
   const decoded =
     part?.type === 'view'
@@ -163,13 +153,7 @@ function decodeWanted(
   return decoded;
 }
 
-function requireSameVersion(
-  request: NamedRequest,
-  part: Part,
-  wanted: KubeObject,
-  current: KubeObject,
-  isReplace: boolean,
-): void {
+function requireSameVersion({ request, part, isReplace }: Asked, wanted: KubeObject, current: KubeObject): void {
   const { kind } = request.resource;
   const { resourceVersion, uid } = wanted.metadata;
   if (uid && uid !== current.metadata.uid) {
@@ -185,10 +169,13 @@ function requireSameVersion(
 }
 
 /** What the client may change through this (sub)resource, from `wanted`; everything else as it is. */
-function merge(request: NamedRequest, part: Part, wanted: KubeObject, current: KubeObject): KubeObject {
-  if (part?.type === 'view') return part.put(current, wanted);
-  if (part)
-    return withField({ ...current, metadata: { ...current.metadata } }, part.field, partsOf(wanted)[part.field]);
+function merge({ request, part }: Asked, wanted: KubeObject, current: KubeObject): KubeObject {
+  if (!part) return mergeWhole(request, wanted, current);
+  if (part.type === 'view') return part.put(current, wanted);
+  return withField({ ...current, metadata: { ...current.metadata } }, part.field, partsOf(wanted)[part.field]);
+}
+
+function mergeWhole(request: NamedRequest, wanted: KubeObject, current: KubeObject): KubeObject {
   const { kind, strategy } = request.resource;
   const next = { ...wanted, metadata: { ...wanted.metadata } };
   keepIdentity(next, current);
