@@ -7,6 +7,7 @@ import { type Build, BuildKind, type BuildSpec } from '../api/build/build.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
 import { processOf } from '../lib/processes.ts';
+import { until } from '../lib/testing/until.ts';
 import { silentLogger } from '../observe/log.ts';
 import { keepNewest } from './caches.ts';
 import { buildControllers } from './controller.ts';
@@ -263,12 +264,4 @@ describe('the Build controller', () => {
   });
 
   const isRunning = (pid: number) => processOf(pid) !== undefined;
-
-  async function until(isTrue: () => boolean): Promise<void> {
-    const endMs = Date.now() + 10_000;
-    while (!isTrue()) {
-      assert.ok(Date.now() < endMs, 'not within 10 s');
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
 });

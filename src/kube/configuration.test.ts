@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { openWorld } from '../../test/world.ts';
 import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
 import { systemClock } from '../lib/clock.ts';
+import { until } from '../lib/testing/until.ts';
 import { silentLogger } from '../observe/log.ts';
 import { followConfiguration } from './configuration.ts';
 
@@ -27,12 +28,6 @@ test('configuration is what the ConfigMaps of some namespaces say, as they come,
   const before = current();
   assert.equal(before['system/a']?.key, 'one');
   assert.equal(before['other/a'], undefined);
-  const until = async (isSo: () => unknown) => {
-    for (;;) {
-      if (isSo()) return;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
   await client.update(ConfigMapKind, { ...first, data: { key: 'two' } });
   await until(() => current()['system/a']?.key === 'two');
   assert.equal(before['system/a']?.key, 'one', 'who was given it keeps what it was');

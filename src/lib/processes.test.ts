@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { endProgram, processOf } from './processes.ts';
+import { until } from './testing/until.ts';
 
 const linux = { skip: process.platform !== 'linux' && 'those that left a group are found by /proc' };
 
@@ -45,11 +46,4 @@ test('of a program that has ended, only what has left its group is looked for', 
 async function pidsOf(child: ReturnType<typeof spawn>): Promise<number[]> {
   const line = await new Promise((resolve) => child.stdout?.once('data', resolve));
   return String(line).trim().split(' ').map(Number);
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  for (let waitedMs = 0; !isSo(); waitedMs += 5) {
-    assert.ok(waitedMs < 15_000);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { until as come } from '../lib/testing/until.ts';
 import { defaultConfig } from './config.ts';
 import { bindSocket } from './lent-sockets.ts';
 import { listSetAside, release, setAside } from './quarantine-files.ts';
@@ -18,7 +19,7 @@ interface World {
   events: SupervisorEvent[];
   /** What the role has written so far. */
   done(): string[];
-  until(what: string, isSo: () => boolean): Promise<void>;
+  until(what: string, isSo: () => boolean): Promise<boolean>;
 }
 
 /** Runs the fragile role with these pieces of work until `body` has ended. */
@@ -42,12 +43,8 @@ async function supervised(
     limits: { checkMs: 100, silentChecksMax: 30, silentChecksMaxAtStart: 300 },
   });
   const done = () => readFileSync(join(dataDir, 'done'), 'utf8').split('\n').filter(Boolean);
-  const until = async (what: string, isSo: () => boolean) => {
-    for (const endMs = performance.now() + 60_000; !isSo(); ) {
-      assert.ok(performance.now() < endMs, `${what} did not happen: ${JSON.stringify({ events, done: done() })}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  };
+  const until = (what: string, isSo: () => boolean) =>
+    come(isSo, () => `${what}: ${JSON.stringify({ events, done: done() })}`);
   try {
     await role.firstReady;
     await body({ dataDir, role, events, done, until });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { processOf } from '../../lib/processes.ts';
+import { until } from '../../lib/testing/until.ts';
 import { stepEnvironment } from './environment.ts';
 import { BuildLog } from './log.ts';
 import { runProcess } from './process.ts';
@@ -61,7 +62,7 @@ describe('a build step', () => {
   test('an aborted step ends at once, whatever it left behind', async () => {
     const abort = new AbortController();
     const running = run(`${daemon('left')}; touch ready; sleep 300`, { signal: abort.signal });
-    while (!existsSync(join(dir, 'ready'))) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => existsSync(join(dir, 'ready')));
     abort.abort(new Error('no longer wanted'));
     await assert.rejects(running, /no longer wanted/);
     await isGone(await pidIn('left'));

@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { processOf } from '../../lib/processes.ts';
-import { patienceMs } from '../../lib/testing/patience.ts';
+import { until } from '../../lib/testing/until.ts';
 import type { BuildJob } from '../builder.ts';
 import { type BuildWorld, openBuildWorld } from '../testing/world.ts';
 import { LentLocks } from './lent-locks.ts';
@@ -48,16 +48,10 @@ describe('the processes of builds', () => {
     return { ...good, 'package.json': JSON.stringify({ scripts: { build: script } }) };
   }
 
-  async function until(what: string, isTrue: () => boolean): Promise<void> {
-    for (const endMs = performance.now() + patienceMs; !isTrue(); ) {
-      assert.ok(performance.now() < endMs, `not yet: ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
   const isRunning = (pid: number | undefined) => pid !== undefined && processOf(pid) !== undefined;
 
   async function noted(note: string): Promise<number[]> {
-    await until(note, () => existsSync(note));
+    await until(() => existsSync(note), note);
     return readFileSync(note, 'utf8').trim().split(' ').map(Number);
   }
 
@@ -69,7 +63,7 @@ describe('the processes of builds', () => {
         const outcome = await each.build(await jobOf(good), () => {}, never);
         assert.equal(outcome.type, 'built', JSON.stringify(outcome));
       }
-      await until('the idle process is gone', () => pool.pids.length === 0);
+      await until(() => pool.pids.length === 0, 'the idle process is gone');
       const [pid] = kept.pids;
       assert.ok(pid !== undefined && pid !== process.pid && isRunning(pid));
       await kept.build(await jobOf(good), () => {}, never);
@@ -78,12 +72,12 @@ describe('the processes of builds', () => {
       const building = both.map((job) => kept.build(job, () => {}, never));
       assert.equal(kept.pids.length, 2, 'each build has a process for itself');
       await Promise.all(building);
-      await until('one is enough when nothing is built', () => kept.pids.length === 1);
+      await until(() => kept.pids.length === 1, 'one is enough when nothing is built');
     } finally {
       pool.close();
       kept.close();
     }
-    await until('none outlives the pool', () => kept.pids.length === 0);
+    await until(() => kept.pids.length === 0, 'none outlives the pool');
   });
 
   test('a process that ends by its own doing says how, and one that was killed is told from it', async () => {
@@ -154,7 +148,7 @@ describe('the processes of builds', () => {
       assert.ok(pids.every(isRunning));
       parent.kill('SIGKILL');
       await exited;
-      await until(`all of ${note} are gone`, () => !pids.some(isRunning));
+      await until(() => !pids.some(isRunning), `all of ${note} are gone`);
     }
   });
 

@@ -9,6 +9,7 @@ import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { ApiError } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
+import { until } from '../../lib/testing/until.ts';
 import type { Verb } from './request-info.ts';
 import type { WriteOptions } from './resources.ts';
 import { asking, askingFor, openApi, type Widget, WidgetKind, widget } from './testing/open-api.ts';
@@ -426,10 +427,10 @@ test('core Events go after an hour, and a flood of them drops the oldest', async
   });
   await Promise.all(Array.from({ length: 1100 }, (_, i) => client.create(EventKind, event(i))));
   const names = async () => (await client.list(EventKind)).items.map((e) => e.metadata.name);
-  while ((await names()).length > 1000) await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await names()).length <= 1000);
   assert.equal((await names())[0], 'e0100');
   await clock.advance(3_700_000);
-  while ((await names()).length > 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => (await names()).length === 0);
 });
 
 test('a full disk is a 507 that says so; reads go on, and writes when there is space again', async (t) => {

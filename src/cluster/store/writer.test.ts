@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { until } from '../../lib/testing/until.ts';
 import type { FromWriter, RowChange, ToWriter } from './protocol.ts';
 
 function fileIn(t: TestContext): string {
@@ -56,14 +57,6 @@ class Writer {
 
   #send(message: ToWriter): void {
     this.#worker.postMessage(message);
-  }
-}
-
-async function until(isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 20_000;
-  while (!isSo()) {
-    if (performance.now() > endMs) throw new Error(`did not come to be: ${isSo}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 

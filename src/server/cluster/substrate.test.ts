@@ -11,7 +11,7 @@ import { type ApiServer, openApiServer } from '../../cluster/apiserver/index.ts'
 import type { Client } from '../../kube/client.ts';
 import { httpClient } from '../../kube/http/index.ts';
 import { systemClock } from '../../lib/clock.ts';
-import { patienceMs } from '../../lib/testing/patience.ts';
+import { until as come } from '../../lib/testing/until.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { defaultConfig, portsBy } from '../config.ts';
 import { SupervisedRole, type SupervisorEvent } from '../supervised-role.ts';
@@ -60,15 +60,8 @@ describe('two control planes of one cluster', () => {
     return role;
   }
   const holder = async () => (await client.get(LeaseKind, lease))?.spec?.holderIdentity || undefined;
-  const until = async <T>(what: string, probe: () => Promise<T | undefined> | T | undefined): Promise<T> => {
-    const signal = AbortSignal.timeout(patienceMs);
-    for (;;) {
-      const found = await probe();
-      if (found !== undefined) return found;
-      if (signal.aborted) assert.fail(`not within ${patienceMs} ms: ${what}; ${JSON.stringify(events)}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
+  const until = <T>(what: string, probe: () => Promise<T> | T) =>
+    come(probe, () => `${what}; ${JSON.stringify(events)}`);
   const service = (name: string): Service => ({
     apiVersion: 'serving.knative.dev/v1',
     kind: 'Service',

@@ -7,6 +7,7 @@ import type { Kind } from '../../../api/kind.ts';
 import { ApiError } from '../../../api/status.ts';
 import type { Admission } from '../../../kube/admission.ts';
 import type { Client } from '../../../kube/client.ts';
+import { until } from '../../../lib/testing/until.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import { openApiServer } from '../index.ts';
 import {
@@ -163,6 +164,6 @@ test('a definition that names a built-in resource is not accepted, and its delet
   assert.equal(definitionCondition(seen, 'NamesAccepted')?.status, 'False');
   assert.match(definitionCondition(seen, 'NamesAccepted')?.message ?? '', /built-in/);
   await client.delete(CustomResourceDefinitionKind, key);
-  while (await client.get(CustomResourceDefinitionKind, key)) await new Promise((resolve) => setImmediate(resolve));
+  await until(async () => !(await client.get(CustomResourceDefinitionKind, key)));
   assert.equal((await client.get(LeaseKind, { namespace: 'default', name: 'kept' }))?.spec?.holderIdentity, 'me');
 });

@@ -8,6 +8,7 @@ import type { Duplex, Readable } from 'node:stream';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import type { Pod } from '../../../api/core/pod.ts';
 import { KittiwakeError } from '../../../lib/errors.ts';
+import { until } from '../../../lib/testing/until.ts';
 import type { ContainerOnNode, Driver, RunningContainer, Sandbox, Streams } from '../driver.ts';
 import { portAt, StartError } from '../driver.ts';
 import type { Image } from '../images/image.ts';
@@ -100,7 +101,7 @@ export function driverContract(
     };
     const startEcho = async (sandbox: Sandbox) => {
       const echo = await start(sandbox, commands.echoes(portAt(sandbox.addresses, 8080)));
-      await until('it listens', () => readFileSync(logOf(sandbox), 'utf8') !== '');
+      await until(() => readFileSync(logOf(sandbox), 'utf8') !== '', 'it listens');
       return echo;
     };
 
@@ -315,13 +316,6 @@ export function driverContract(
       assert.equal((await open().recover()).length, 1);
     });
   });
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (let waitedMs = 0; !isSo(); waitedMs += 5) {
-    assert.ok(waitedMs < 15_000, `not so: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 /** What comes back on a connection on which all of `text` is sent. */

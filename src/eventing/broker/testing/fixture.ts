@@ -6,10 +6,8 @@ import { createServer, type IncomingHttpHeaders, type OutgoingHttpHeaders } from
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, WatchOptions } from '../../../kube/client.ts';
 import { type Clock, systemClock } from '../../../lib/clock.ts';
-import { patienceMs } from '../../../lib/testing/patience.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { NewEvent } from '../../backends/event-log.ts';
 import { type SqliteBackend, sqliteBackend } from '../../backends/sqlite/sqlite-backend.ts';
@@ -168,14 +166,7 @@ export async function appendPastTheDoor(
 
 export const removeDir = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
 
-/** Waits until `isSo`, asking again and again; fails after some seconds. */
-export async function until(isSo: () => unknown | Promise<unknown>, what = String(isSo)): Promise<void> {
-  const endMs = performance.now() + patienceMs;
-  while (!(await isSo())) {
-    if (performance.now() > endMs) throw new Error(`did not come to be: ${what}`);
-    await pause(2);
-  }
-}
+export { until } from '../../../lib/testing/until.ts';
 
 /** A clock on which nothing waits: it keeps how long each wait should have been, but for the log's own of 50 ms. */
 export function hastyClock(): { clock: Clock; waits: number[] } {

@@ -19,6 +19,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { type Pod, portsAnnotation } from '../../../../api/core/pod.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { processOf } from '../../../../lib/processes.ts';
+import { until } from '../../../../lib/testing/until.ts';
 import { silentLogger } from '../../../../observe/log.ts';
 import type { ContainerOnNode, Driver, RunningContainer } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
@@ -140,7 +141,7 @@ describe('the process driver', () => {
   test('another driver on the same folder finds the container again, its ports and its end', async () => {
     const first = await start(await imageOf('setInterval(() => {}, 1000); console.log("up")'));
     // A start that has not claimed its right to run yet would be revoked.
-    while (output() === '') await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => output() !== '');
     const { addresses } = await driver.sandbox(podOf('uid'), never);
     const [sandbox, ...others] = await processDriver({ ...shared, dataDir: dir }).recover();
     const [found] = sandbox?.containers ?? [];
@@ -256,7 +257,7 @@ describe('the process driver', () => {
       const image = await imageOf('setInterval(() => {}, 1000); console.log("up")');
       const bad = await start(image);
       const good = await start(image, { id: { podUid: 'good', container: 'c', restart: 0 } });
-      while (output() !== 'up\nup\n') await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => output() === 'up\nup\n');
       const path = recordPath(join(dir, 'pods/uid'), 'c');
       const damaged = damage(readFileSync(path, 'utf8'));
       writeFileSync(path, typeof damaged === 'string' ? damaged : JSON.stringify(damaged));
@@ -308,11 +309,11 @@ describe('the process driver', () => {
     const giveUp = new AbortController();
     const late = run(container, ['/bin/sh', '-c', 'echo $$ >new; mv new late; exec sleep 1000'], 60_000, giveUp.signal);
     const note = join(dir, 'pods/uid/c/root/app/late');
-    while (!existsSync(note)) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => existsSync(note));
     giveUp.abort();
     assert.equal((await late).exitCode, 124);
     const pid = Number(readFileSync(note, 'utf8'));
-    while (processOf(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => !processOf(pid));
     const ending = new AbortController();
     const command = ['/bin/sh', '-c', 'setsid sleep 1000 & echo up'];
     const streams = await container.exec(command, { hasStdin: false, hasTerminal: false }, ending.signal);
@@ -333,7 +334,7 @@ describe('the process driver', () => {
     const portsOf = async (of: Driver, uid: string) => (await of.sandbox(asking(uid), never)).addresses.ports;
     assert.notDeepEqual(await portsOf(driver, 'second'), ports);
     await start(await imageOf('setInterval(() => {}, 1000); console.log("up")'));
-    while (output() === '') await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => output() !== '');
     const other = processDriver({ ...shared, dataDir: dir });
     const [found] = await other.recover();
     assert.notDeepEqual(await portsOf(other, 'third'), ports);
