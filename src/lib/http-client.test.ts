@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -135,6 +136,10 @@ describe('the HTTP client', () => {
     await assert.rejects(ask(silent, { headMs: 5 }), failsWith('TIMEOUT', 'peer'));
     await assert.rejects(ask(silent, { wholeMs: 5 }), failsWith('TIMEOUT', 'peer'));
     await assert.rejects(ask(silent, { silenceMs: 5 }), failsWith('TIMEOUT', 'peer'));
+    const once = await raw((socket, text) => text.startsWith('GET /x') && socket.write(ok));
+    await readWhole(await ask(once), 10);
+    const again = { method: 'POST', target: { ...targetOf(once), path: '/again' }, wholeMs: 5 };
+    await assert.rejects(ask(once, again), failsWith('TIMEOUT', 'peer'), 'a kept connection reaches the peer');
     const half = await raw((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf'));
     for (const bound of [{ wholeMs: 50 }, { silenceMs: 50 }]) {
       const response = await ask(half, { headMs: 10_000, ...bound });
@@ -151,12 +156,19 @@ describe('the HTTP client', () => {
   test('a stream that takes long to send is no slow reply', async () => {
     const url = await serve((request, response) => request.resume().on('end', () => response.end('ok')));
     async function* slowly() {
-      yield 'abc';
+      yield 'ab';
       await new Promise((resolve) => setTimeout(resolve, 600));
+      yield 'c';
     }
     const body = () => Readable.from(slowly());
     const response = await ask(url, { method: 'PUT', body, headers: ['content-length', '3'], headMs: 500 });
     assert.equal(String(await readWhole(response, 10)), 'ok');
+    const early = await serve((request, response) => {
+      response.write('o');
+      request.resume().on('end', () => setTimeout(() => response.end('k'), 100));
+    });
+    const begun = await ask(early, { method: 'PUT', body, headers: ['content-length', '3'], headMs: 20 });
+    assert.equal(String(await readWhole(begun, 10)), 'ok', 'a reply that began before the stream was sent has begun');
   });
 
   test('a stream that fails fails its request', async () => {
@@ -170,6 +182,16 @@ describe('the HTTP client', () => {
     await assert.rejects(ask(url, { method: 'PUT', body, headers: ['content-length', '3'] }), /the disk is gone/);
   });
 
+  test('a stream whose reply comes too early is not read on', async () => {
+    const url = await raw((socket) => socket.end('HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno'));
+    const stream = new Readable({ read() {} });
+    stream.push('a');
+    const isClosed = new Promise((resolve) => stream.on('close', resolve));
+    const response = await ask(url, { method: 'PUT', body: () => stream, headers: ['content-length', '3'] });
+    assert.equal(await readSome(response, 10), 'no');
+    await isClosed;
+  });
+
   test('whoever loses interest ends the request, or the reply', async () => {
     const silent = await raw(() => {});
     const early = AbortSignal.abort(new Error('changed my mind'));
@@ -179,6 +201,13 @@ describe('the HTTP client', () => {
     const response = await ask(half, { signal: late.signal });
     late.abort(new Error('changed my mind'));
     await assert.rejects(readWhole(response, 10), /changed my mind/);
+    const still = new AbortController();
+    const whole = await ask(await serve((_request, response) => response.end('ok')), { signal: still.signal });
+    const isClosed = new Promise((resolve) => whole.on('close', resolve));
+    await readWhole(whole, 10);
+    await isClosed;
+    await new Promise(setImmediate); // The request is closed after its reply.
+    assert.equal(getEventListeners(still.signal, 'abort').length, 0, 'a signal that lives on keeps no request');
   });
 
   test('a reply that ended before it was read is an error, not a wait', async () => {

@@ -126,8 +126,7 @@ export class HttpClient {
       return await attempt(request, request.isRepeatable ? this.#kept : this.#new);
     } catch (error) {
       // That says nothing about the peer's health.
-      const isStale = error instanceof NoReplyError && error.reached === 'stale';
-      if (!isStale || request.signal?.aborted) throw error;
+      if (!(error instanceof NoReplyError) || error.reached !== 'stale') throw error;
       return await attempt(request, this.#new);
     }
   }
@@ -187,7 +186,7 @@ async function attempt(request: HttpRequest, agents: Agents): Promise<IncomingMe
     });
     // More than one may come, and those after the reply's head are its reader's to see.
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
-      const isStale = outgoing.reusedSocket && interims === 0 && /^(ECONNRESET|EPIPE)$/.test(codeOf(error));
+      const isStale = outgoing.reusedSocket && /^(ECONNRESET|EPIPE)$/.test(codeOf(error));
       reject(asNoReply(error, isStale ? 'stale' : isConnected ? 'peer' : 'nobody'));
     });
     outgoing.on('close', () => {
@@ -208,7 +207,7 @@ async function attempt(request: HttpRequest, agents: Agents): Promise<IncomingMe
       return;
     }
     outgoing.on('finish', () => {
-      if (!response && !outgoing.destroyed) headTimer = timer(tooLate, headMs);
+      if (!response) headTimer = timer(tooLate, headMs);
     });
     const stream = body();
     stream.on('error', (error) => outgoing.destroy(error));
