@@ -27,7 +27,7 @@ export async function deleteObjects(
   if (kindName === '' || name === undefined || name === '')
     throw new Error("say what to delete: 'kittiwake delete KIND NAME' or '-f FILE'");
   const kind = await resolveKind(transport, kindName);
-  const key = kind.isNamespaced ? { namespace: options.namespace, name } : { name };
+  const key = keyFor(kind, { namespace: options.namespace, name });
   if (!(await client.get(kind, key))) throw notFound(kind, name);
   await client.delete(kind, key);
   print(`${kind.singular} "${name}" deleted`);

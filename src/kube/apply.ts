@@ -5,8 +5,6 @@ import { isJsonObject } from '../lib/json-object.ts';
 import { sameJson } from '../lib/same-json.ts';
 import type { Client } from './client.ts';
 
-/** Where kubectl, kn and we remember what was last applied: what is taken out of the manifest leaves the object. */
-
 export type Applied<T> = { object: T; outcome: 'created' | 'configured' | 'unchanged' };
 
 /**

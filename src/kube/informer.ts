@@ -7,7 +7,6 @@ import { messageOf } from '../lib/errors.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Client, WatchEvent, WatchOptions } from './client.ts';
-import { informerMetrics } from './informer-metrics.ts';
 
 export type ChangeType = 'ADDED' | 'MODIFIED' | 'DELETED';
 export type ChangeHandler<T> = (type: ChangeType, object: T, old: T | undefined) => void;
@@ -62,7 +61,12 @@ export class Informer<T extends KubeObject> {
     this.kind = kind;
     this.#client = client;
     this.#options = options;
-    this.#failed = informerMetrics(options.metrics, kind.kind);
+    const failures = options.metrics?.counter(
+      'kittiwake_informer_failures_total',
+      'Changes that a handler failed at, and objects from the API that could not be taken in.',
+      ['kind', 'what'],
+    );
+    this.#failed = (what) => failures?.inc({ kind: kind.kind, what });
     const [synced, settled] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
     this.synced = synced.promise;
     this.settled = settled.promise;

@@ -38,8 +38,8 @@ export function kindFinder(
 /** Enough to get, list, watch and delete it. */
 export const isKind = (reference: Kind | KindReference): reference is Kind => 'plural' in reference;
 
-/** The name of an object as its kind has it. */
-export const keyFor = (kind: Kind, { namespace, name }: Key): Key =>
+/** The key that an object of the kind has: in a namespace or in none. */
+export const keyFor = (kind: Pick<Kind, 'isNamespaced'>, { namespace, name }: Key): Key =>
   kind.isNamespaced && namespace !== undefined ? { namespace, name } : { name };
 
 /** The object of whatever kind; undefined also when the server does not know the kind (now): it may come. */

@@ -10,12 +10,12 @@ export interface ReconcileMetrics {
   unmapped(controller: string, kind: string): void;
   /** A reconcile takes longer than it should. */
   overdue(controller: string): void;
-  watchSetAside(controllers: readonly { name: string }[], quarantine: Quarantine): void;
-  watchDepths(queues: readonly { name: string; queue: WorkQueue }[]): void;
+  /** By controller: what waits, and what is set aside. */
+  watch(queues: readonly { name: string; queue: WorkQueue }[], quarantine: Quarantine): void;
 }
 
 export function reconcileMetrics(metrics: Metrics | undefined): ReconcileMetrics {
-  if (!metrics) return { reconciled() {}, unmapped() {}, overdue() {}, watchSetAside() {}, watchDepths() {} };
+  if (!metrics) return { reconciled() {}, unmapped() {}, overdue() {}, watch() {} };
   const total = metrics.counter('kittiwake_reconciles_total', 'Reconciles, by how they ended.', [
     'controller',
     'result',
@@ -31,12 +31,6 @@ export function reconcileMetrics(metrics: Metrics | undefined): ReconcileMetrics
     'Reconciles that were still running after 30 s; counted again each time that this has doubled.',
     ['controller'],
   );
-  const setAside = metrics.gauge(
-    'kittiwake_reconciles_set_aside',
-    'Objects that a controller leaves alone, because reconciling them ended the process twice.',
-    ['controller'],
-  );
-  const depth = metrics.gauge('kittiwake_reconcile_queue_depth', 'Keys that wait to be reconciled.', ['controller']);
   return {
     reconciled(controller, result, seconds) {
       total.inc({ controller, result });
@@ -44,24 +38,18 @@ export function reconcileMetrics(metrics: Metrics | undefined): ReconcileMetrics
     },
     unmapped: (controller, kind) => unmapped.inc({ controller, kind }),
     overdue: (controller) => overdue.inc({ controller }),
-    watchSetAside(controllers, quarantine) {
-      Object.assign(setAside, {
-        collect() {
-          setAside.reset();
-          for (const { name } of controllers) {
-            const count = quarantine.names.filter((work) => work.startsWith(`${name} `)).length;
-            if (count > 0) setAside.set({ controller: name }, count);
-          }
-        },
+    watch(queues, quarantine) {
+      const help = 'Objects that a controller leaves alone, because reconciling them ended the process twice.';
+      metrics.gauge('kittiwake_reconciles_set_aside', help, ['controller'], () => {
+        const countOf = (name: string) => quarantine.names.filter((work) => work.startsWith(`${name} `)).length;
+        return queues
+          .map(({ name }) => [{ controller: name }, countOf(name)] as const)
+          .filter(([, count]) => count > 0);
       });
-    },
-    watchDepths(queues) {
-      // Read when scraped: no work on the hot path.
-      Object.assign(depth, {
-        collect() {
-          for (const { name, queue } of queues) depth.set({ controller: name }, queue.depth);
-        },
-      });
+      const waiting = 'Keys that wait to be reconciled.';
+      metrics.gauge('kittiwake_reconcile_queue_depth', waiting, ['controller'], () =>
+        queues.map(({ name, queue }) => [{ controller: name }, queue.depth]),
+      );
     },
   };
 }

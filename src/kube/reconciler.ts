@@ -6,6 +6,7 @@ import type { Quarantine } from '../lib/quarantine.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Client } from './client.ts';
 import type { ChangeHandler } from './informer.ts';
+import { keyFor } from './kinds.ts';
 
 /**
  * Brings the world towards what `object` says. The runner calls it with a key's newest object, never twice at once for
@@ -96,10 +97,7 @@ export function owned(kind: Kind, owner: Pick<Kind, 'kind' | 'isNamespaced'>): W
     keys(object) {
       const reference = object.metadata.ownerReferences?.find((r) => r.controller && r.kind === owner.kind);
       if (!reference) return [];
-      const namespace = object.metadata.namespace;
-      return [
-        owner.isNamespaced && namespace !== undefined ? { namespace, name: reference.name } : { name: reference.name },
-      ];
+      return [keyFor(owner, { ...keyOf(object), name: reference.name })];
     },
   };
 }

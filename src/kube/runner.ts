@@ -85,8 +85,7 @@ export async function runControllers(
       if (!abort.signal.aborted) begin(controller, context, queue);
     });
   }
-  observe.watchDepths(queues);
-  observe.watchSetAside(controllers, quarantine);
+  observe.watch(queues, quarantine);
   const stopListening = quarantine.onRelease((work) => guard.left.get(work)?.());
 
   await informers.start();

@@ -4,6 +4,8 @@ import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
 
+type Readings<L extends string> = readonly (readonly [labels: Record<L, string>, value: number])[];
+
 /** The metrics of one role, in Prometheus' text format. Metric names start with `kittiwake_`. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -15,12 +17,26 @@ export class Metrics {
     this.#registry.setDefaultLabels({ role });
   }
 
+  /** Who asks for one of the same name gets the same one. */
   counter<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Counter<L> {
-    return new Counter({ name, help, labelNames, registers: [this.#registry] });
+    const known = this.#registry.getSingleMetric(name) as Counter<L> | undefined;
+    return known ?? new Counter({ name, help, labelNames, registers: [this.#registry] });
   }
 
-  gauge<L extends string>(name: string, help: string, labelNames: readonly L[] = []): Gauge<L> {
-    return new Gauge({ name, help, labelNames, registers: [this.#registry] });
+  /** With `read`, what it says is all there is, each time that somebody asks: no work on the hot path. */
+  gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    read?: () => Readings<L> | Promise<Readings<L>>,
+  ): Gauge<L> {
+    const collect = async () => {
+      const readings = (await read?.()) ?? [];
+      gauge.reset();
+      for (const [labels, value] of readings) gauge.set(labels, value);
+    };
+    const gauge = new Gauge({ name, help, labelNames, registers: [this.#registry], ...(read && { collect }) });
+    return gauge;
   }
 
   /** `buckets` in the unit the name ends in; the default suits request durations in seconds. */

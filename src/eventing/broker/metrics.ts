@@ -33,26 +33,14 @@ export function brokerMetrics(metrics: Metrics | undefined, source: Backlogs): B
   );
   const labels = ['broker', 'trigger', 'result'] as const;
   const deliveries = metrics.counter('kittiwake_broker_deliveries_total', 'Attempts of triggers, by result.', labels);
-  const backlog = metrics.gauge('kittiwake_broker_backlog', 'Events that a trigger is not past.', [
-    'broker',
-    'trigger',
-  ]);
+  const ofTrigger = ['broker', 'trigger'] as const;
+  metrics.gauge('kittiwake_broker_backlog', 'Events that a trigger is not past.', ofTrigger, async () =>
+    (await source.backlogs()).map(({ broker, trigger, events }) => [{ broker, trigger }, events]),
+  );
   const help = 'Events that are kept and not delivered, because they ended the process twice.';
-  const setAside = metrics.gauge('kittiwake_broker_events_set_aside', help, ['broker', 'trigger']);
-  Object.assign(backlog, {
-    async collect() {
-      const backlogs = await source.backlogs();
-      backlog.reset();
-      for (const { broker, trigger, events } of backlogs) backlog.set({ broker, trigger }, events);
-    },
-  });
-  Object.assign(setAside, {
-    async collect() {
-      const backlogs = await source.backlogs();
-      setAside.reset();
-      for (const { broker, trigger, setAside: events } of backlogs) setAside.set({ broker, trigger }, events);
-    },
-  });
+  metrics.gauge('kittiwake_broker_events_set_aside', help, ofTrigger, async () =>
+    (await source.backlogs()).map(({ broker, trigger, setAside }) => [{ broker, trigger }, setAside]),
+  );
   return {
     accepted(broker, seconds) {
       accepted.inc({ broker });
