@@ -87,9 +87,16 @@ export const labelSelectorSchema = object({
 /** The operators are In, NotIn, Exists and DoesNotExist. */
 export interface LabelSelector extends ValueOf<typeof labelSelectorSchema> {}
 
-export function keyOf(object: KubeObject): Key {
-  const { namespace, name } = object.metadata;
+export const keyOf = (object: KubeObject): Key => siblingKey(object, object.metadata.name);
+
+/** The key of another object beside this one, in its namespace. */
+export function siblingKey({ metadata: { namespace } }: KubeObject, name: string): Key {
   return namespace === undefined ? { name } : { namespace, name };
+}
+
+/** What a list takes that is to be of the object's namespace; all, for an object that has none. */
+export function inNamespaceOf({ metadata: { namespace } }: KubeObject): Pick<Key, 'namespace'> {
+  return namespace === undefined ? {} : { namespace };
 }
 
 /** `namespace/name`, or `name` for cluster-scoped objects: for maps and logs. */

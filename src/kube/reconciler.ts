@@ -1,5 +1,5 @@
 import type { Configuration, Kind, KindReference } from '../api/kind.ts';
-import { type Key, type KubeObject, keyOf } from '../api/meta.ts';
+import { inNamespaceOf, type Key, type KubeObject, keyOf } from '../api/meta.ts';
 import type { UserInfo } from '../api/user.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Quarantine } from '../lib/quarantine.ts';
@@ -115,11 +115,11 @@ export function ownedByName<T extends KubeObject>(
   return {
     kind,
     keys(object, cache) {
-      const { namespace, name } = object.metadata;
+      const { name } = object.metadata;
       const wants = (candidate: T | undefined) => candidate !== undefined && namesWanted(candidate).includes(name);
       const owners = ofController(object, cache);
       if (owners.some((key) => wants(cache.get(owner, key)))) return owners;
-      const candidates = cache.list(owner, namespace === undefined ? {} : { namespace });
+      const candidates = cache.list(owner, inNamespaceOf(object));
       return [...owners, ...candidates.filter(wants).map(keyOf)];
     },
   };

@@ -1,5 +1,5 @@
 import type { Kind } from '../../api/kind.ts';
-import { controllerReference, type KubeObject, keyOf, type LabelSelector } from '../../api/meta.ts';
+import { controllerReference, inNamespaceOf, type KubeObject, keyOf, type LabelSelector } from '../../api/meta.ts';
 import { selects } from '../../api/selector.ts';
 import { isControlledBy } from '../../kube/ensure.ts';
 import type { ReconcileContext } from '../../kube/reconciler.ts';
@@ -27,8 +27,7 @@ export async function claim<T extends KubeObject>(
     }
   }
   if (isDeleting) return mine;
-  const { namespace } = owner.metadata;
-  for (const orphan of cache.list(kind, namespace === undefined ? {} : { namespace })) {
+  for (const orphan of cache.list(kind, inNamespaceOf(owner))) {
     const { ownerReferences = [], deletionTimestamp, labels } = orphan.metadata;
     if (deletionTimestamp || ownerReferences.some((r) => r.controller) || !selects(selector, labels)) continue;
     // The owner may be gone already while our copy of it is a moment old: then nothing must be adopted.

@@ -1,5 +1,5 @@
 import { type Build, BuildKind } from '../../api/build/build.ts';
-import { type Key, timestamp } from '../../api/meta.ts';
+import { siblingKey, timestamp } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
@@ -132,7 +132,7 @@ function creationFailed(run: ConfigurationRun, why: string): void {
 
 /** The Revision of this generation; with a name of one's own, it may be of an earlier one with the same spec. */
 function existingRevision(configuration: Configuration, context: ReconcileContext): Revision | undefined {
-  const revision = context.cache.get(RevisionKind, keyIn(configuration, revisionNameOf(configuration)));
+  const revision = context.cache.get(RevisionKind, siblingKey(configuration, revisionNameOf(configuration)));
   const isOurs = revision?.metadata.ownerReferences?.some((o) => o.controller && o.uid === configuration.metadata.uid);
   return revision && isOurs && isOfThisGeneration(revision, configuration) ? revision : undefined;
 }
@@ -171,9 +171,4 @@ function findLatestReady({ object: configuration, status }: ConfigurationRun, co
     if (isReady(revision) && (!latest || generation(revision) > generation(latest))) latest = revision;
   }
   if (latest) status.latestReadyRevisionName = latest.metadata.name;
-}
-
-function keyIn(configuration: Configuration, name: string): Key {
-  const { namespace } = configuration.metadata;
-  return namespace === undefined ? { name } : { namespace, name };
 }

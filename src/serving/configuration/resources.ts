@@ -1,5 +1,6 @@
 import { type Build, BuildKind } from '../../api/build/build.ts';
 import { apiVersionOf } from '../../api/kind.ts';
+import { inNamespaceOf } from '../../api/meta.ts';
 import type { Configuration } from '../../api/serving/configuration.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind, servingContainerOf } from '../../api/serving/revision.ts';
@@ -23,7 +24,7 @@ export function makeBuild(configuration: Configuration): Build {
     kind: BuildKind.kind,
     metadata: {
       name: generationName(configuration),
-      ...namespaceOf(configuration),
+      ...inNamespaceOf(configuration),
       labels: { ...childLabels(configuration) },
     },
     spec: build,
@@ -41,7 +42,7 @@ export function makeRevision(configuration: Configuration, image: string | undef
     kind: RevisionKind.kind,
     metadata: {
       name: revisionNameOf(configuration),
-      ...namespaceOf(configuration),
+      ...inNamespaceOf(configuration),
       labels: { ...template.metadata?.labels, ...childLabels(configuration), [labels.routingState]: 'pending' },
       annotations: {
         ...template.metadata?.annotations,
@@ -65,6 +66,3 @@ function childLabels(configuration: Configuration): Record<string, string> {
     ...(serviceUid ? { [labels.serviceUid]: serviceUid } : {}),
   };
 }
-
-const namespaceOf = ({ metadata }: Configuration) =>
-  metadata.namespace === undefined ? {} : { namespace: metadata.namespace };

@@ -1,5 +1,5 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
-import { type Key, type KubeObject, keyOf, keyText } from '../../api/meta.ts';
+import { type Key, type KubeObject, keyOf, keyText, siblingKey } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
@@ -50,7 +50,7 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
         } else wakingSince.delete(key);
         return { scale, bounds: scalingConfigOf(autoscaler, readConfig(cache, log)) };
       },
-      phases: [reportServices, ({ conditions, scale, bounds }) => reportScale(conditions, scale, bounds)],
+      phases: [reportScales, ({ conditions, scale, bounds }) => reportScale(conditions, scale, bounds)],
     }),
     onGone(key) {
       wakingSince.delete(keyText(key));
@@ -63,7 +63,7 @@ export function podAutoscalerController(): Controller<PodAutoscaler> {
 }
 
 /** Gateways take the place of Knative's ServerlessService: there is nothing to wait for. */
-function reportServices({ object, status, conditions, scale }: AutoscalerRun): void {
+function reportScales({ object, status, conditions, scale }: AutoscalerRun): void {
   conditions.markTrue('SKSReady');
   status.serviceName = serviceName(object);
   status.metricsServiceName = status.serviceName;
@@ -125,13 +125,10 @@ function scaleOf(deployment: Deployment): Scale {
 }
 
 /** The Deployment that a PodAutoscaler scales. */
-export function targetKey({ metadata, spec }: PodAutoscaler): Key {
-  const { name } = spec.scaleTargetRef;
-  return metadata.namespace === undefined ? { name } : { namespace: metadata.namespace, name };
-}
+export const targetKey = (autoscaler: PodAutoscaler): Key =>
+  siblingKey(autoscaler, autoscaler.spec.scaleTargetRef.name);
 
-function autoscalerOfDeployment({ metadata }: KubeObject): Key[] {
-  const name = metadata.labels?.[labels.revision];
-  if (name === undefined) return [];
-  return [metadata.namespace === undefined ? { name } : { namespace: metadata.namespace, name }];
+function autoscalerOfDeployment(deployment: KubeObject): Key[] {
+  const name = deployment.metadata.labels?.[labels.revision];
+  return name === undefined ? [] : [siblingKey(deployment, name)];
 }

@@ -1,5 +1,5 @@
 import { type Pod, PodKind } from '../../api/core/pod.ts';
-import { keyOf } from '../../api/meta.ts';
+import { inNamespaceOf, keyOf } from '../../api/meta.ts';
 import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import type { ReconcileContext } from '../../kube/reconciler.ts';
 import { conditionOf } from '../ready.ts';
@@ -18,8 +18,7 @@ export async function hastenPods(run: RevisionRun, context: ReconcileContext): P
   if (deployment?.spec.replicas !== 0 || conditions.get('ContainerHealthy')?.status !== 'False') return;
   const autoscaler = context.cache.get(PodAutoscalerKind, keyOf(revision));
   if (!autoscaler || conditionOf(autoscaler, 'ScaleTargetInitialized')?.status === 'True') return;
-  const { namespace } = revision.metadata;
-  const where = { ...(namespace === undefined ? {} : { namespace }), labels: podSelector(revision) };
+  const where = { ...inNamespaceOf(revision), labels: podSelector(revision) };
   for (const pod of context.cache.list(PodKind, where).filter(isEndingSlowly)) {
     const { uid } = pod.metadata;
     await context.client.delete(PodKind, keyOf(pod), {

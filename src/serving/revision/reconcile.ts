@@ -1,8 +1,8 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
-import { type Pod, PodKind } from '../../api/core/pod.ts';
+import { PodKind } from '../../api/core/pod.ts';
 import { CoreServiceKind } from '../../api/core/service.ts';
 import { noConfiguration } from '../../api/kind.ts';
-import { type Key, type KubeObject, keyOf, timestamp } from '../../api/meta.ts';
+import { inNamespaceOf, type Key, type KubeObject, keyOf, siblingKey, timestamp } from '../../api/meta.ts';
 import { ConfigurationKind } from '../../api/serving/configuration.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
@@ -180,12 +180,9 @@ const replaceScaling = (current: PodAutoscaler, desired: PodAutoscaler): PodAuto
 const sendsTo = (route: Route, name: string): boolean =>
   [...(route.status?.traffic ?? []), ...(route.spec.traffic ?? [])].some((target) => target.revisionName === name);
 
-const inNamespaceOf = ({ metadata }: KubeObject) =>
-  metadata.namespace === undefined ? {} : { namespace: metadata.namespace };
-
 function revisionOfPod(pod: KubeObject): Key[] {
   const name = pod.metadata.labels?.[labels.revision];
-  return name === undefined ? [] : [{ ...inNamespaceOf(pod as Pod), name }];
+  return name === undefined ? [] : [siblingKey(pod, name)];
 }
 
 /** Whether a Route that follows the newest revision may be about to send to this one. */
@@ -193,7 +190,7 @@ function isNewest(revision: Revision, cache: Cache): boolean {
   const { labels: own, name } = revision.metadata;
   const configurationName = own?.[labels.configuration];
   if (configurationName === undefined) return true;
-  const configuration = cache.get(ConfigurationKind, { ...inNamespaceOf(revision), name: configurationName });
+  const configuration = cache.get(ConfigurationKind, siblingKey(revision, configurationName));
   const isOlder = Number(own?.[labels.configurationGeneration]) < (configuration?.status?.observedGeneration ?? 0);
   return !isOlder || configuration?.status?.latestCreatedRevisionName === name;
 }

@@ -1,5 +1,5 @@
 import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
-import { type Key, type KubeObject, keyOf } from '../../api/meta.ts';
+import { inNamespaceOf, type Key, type KubeObject, keyOf, siblingKey } from '../../api/meta.ts';
 import { type Ingress, IngressKind } from '../../api/networking/ingress.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
@@ -76,8 +76,8 @@ function reportUrls(gatewayPort: number): Phase<RouteRun> {
 function assignTraffic(run: RouteRun, context: ReconcileContext): void {
   const { cache } = context;
   const resolved = resolveTraffic(run.object, {
-    configuration: (name): Configuration | undefined => cache.get(ConfigurationKind, keyIn(run.object, name)),
-    revision: (name): Revision | undefined => cache.get(RevisionKind, keyIn(run.object, name)),
+    configuration: (name): Configuration | undefined => cache.get(ConfigurationKind, siblingKey(run.object, name)),
+    revision: (name): Revision | undefined => cache.get(RevisionKind, siblingKey(run.object, name)),
   });
   if ('problem' in resolved) {
     run.conditions.copy('AllTrafficAssigned', resolved.problem);
@@ -149,10 +149,6 @@ function reportTraffic(gatewayPort: number): Phase<RouteRun> {
   };
 }
 
-function keyIn({ metadata }: KubeObject, name: string): Key {
-  return metadata.namespace === undefined ? { name } : { namespace: metadata.namespace, name };
-}
-
 function routesOfConfiguration(object: KubeObject, cache: Cache): Key[] {
   return routesThat(object, cache, (route) =>
     (route.spec.traffic ?? []).some((target) => target.configurationName === object.metadata.name),
@@ -171,9 +167,5 @@ function routesOfRevision(object: KubeObject, cache: Cache): Key[] {
 }
 
 function routesThat(object: KubeObject, cache: Cache, isConcerned: (route: Route) => boolean): Key[] {
-  const { namespace } = object.metadata;
-  return cache
-    .list(RouteKind, namespace === undefined ? {} : { namespace })
-    .filter(isConcerned)
-    .map(keyOf);
+  return cache.list(RouteKind, inNamespaceOf(object)).filter(isConcerned).map(keyOf);
 }

@@ -1,3 +1,4 @@
+import { siblingKey } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { RevisionKind } from '../../api/serving/revision.ts';
@@ -83,8 +84,7 @@ function awaitOwnRevision(run: ServiceRun, { cache }: ReconcileContext): void {
     run.isBlocked = true;
     return;
   }
-  const { namespace } = service.metadata;
-  const revision = cache.get(RevisionKind, namespace === undefined ? { name } : { namespace, name });
+  const revision = cache.get(RevisionKind, siblingKey(service, name));
   if (!revision || revision.metadata.labels?.[labels.configuration] === configuration.metadata.name) return;
   run.conditions.markFalse(
     'RoutesReady',

@@ -1,11 +1,9 @@
 import { apiVersionOf } from '../../api/kind.ts';
-import { lastAppliedAnnotation } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
 import type { Service } from '../../api/serving/service.ts';
-
-/** What `kubectl apply` keeps for itself is of no use on a child. */
+import { inheritedMetadata } from '../child-metadata.ts';
 
 /** The Configuration that a Service wants: of its own name, with its labels and annotations. */
 export function makeConfiguration(service: Service): Configuration {
@@ -33,13 +31,8 @@ export function makeRoute(service: Service): Route {
 }
 
 function childMetadata(service: Service) {
-  const { name, namespace, uid } = service.metadata;
-  const annotations = { ...service.metadata.annotations };
-  delete annotations[lastAppliedAnnotation];
-  return {
-    name,
-    ...(namespace === undefined ? {} : { namespace }),
-    labels: { ...service.metadata.labels, [labels.service]: name, ...(uid ? { [labels.serviceUid]: uid } : {}) },
-    annotations,
-  };
+  const { name, uid } = service.metadata;
+  const inherited = inheritedMetadata(service);
+  const own = { [labels.service]: name, ...(uid ? { [labels.serviceUid]: uid } : {}) };
+  return { ...inherited, labels: { ...inherited.labels, ...own } };
 }

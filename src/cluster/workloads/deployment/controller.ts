@@ -3,7 +3,7 @@ import { type ReplicaSet, ReplicaSetKind } from '../../../api/apps/replica-set.t
 import { isPodTerminal, PodKind } from '../../../api/core/pod.ts';
 import type { PodTemplateSpec } from '../../../api/core/pod-spec.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
-import { controllerReference, type Key, keyOf, lastAppliedAnnotation } from '../../../api/meta.ts';
+import { controllerReference, type Key, keyOf, lastAppliedAnnotation, siblingKey } from '../../../api/meta.ts';
 import type { Cache, Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
 import { owned } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
@@ -158,8 +158,7 @@ function replicaSetOf(deployment: Deployment, replicas: number, revision: number
     apiVersion: apiVersionOf(ReplicaSetKind),
     kind: ReplicaSetKind.kind,
     metadata: {
-      name: `${metadata.name}-${hash}`,
-      ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+      ...siblingKey(deployment, `${metadata.name}-${hash}`),
       labels: { ...spec.template.metadata?.labels, [templateHashLabel]: hash },
       annotations: {
         ...Object.fromEntries(inherited),

@@ -2,7 +2,7 @@ import { type Pod, PodKind } from '../../../api/core/pod.ts';
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { type EndpointSlice, EndpointSliceKind, serviceNameLabel } from '../../../api/discovery/endpoint-slice.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
-import { controllerReference, keyOf } from '../../../api/meta.ts';
+import { controllerReference, keyOf, siblingKey } from '../../../api/meta.ts';
 import { selects } from '../../../api/selector.ts';
 import { type Controller, owned, type ReconcileContext } from '../../../kube/reconciler.ts';
 import { kubeController } from '../users.ts';
@@ -66,13 +66,12 @@ function freeName(service: CoreService, taken: Set<string>): string {
 }
 
 function sliceOf(service: CoreService, group: EndpointGroup, name: string): EndpointSlice {
-  const { namespace, labels, name: serviceName } = service.metadata;
+  const { labels, name: serviceName } = service.metadata;
   return {
     apiVersion: apiVersionOf(EndpointSliceKind),
     kind: EndpointSliceKind.kind,
     metadata: {
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
+      ...siblingKey(service, name),
       labels: {
         ...labels,
         [serviceNameLabel]: serviceName,

@@ -1,7 +1,7 @@
 import { type ReplicaSet, ReplicaSetKind } from '../../../api/apps/replica-set.ts';
 import { isPodTerminal, type Pod, PodKind } from '../../../api/core/pod.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
-import { controllerReference, keyOf, keyText } from '../../../api/meta.ts';
+import { controllerReference, inNamespaceOf, keyOf, keyText } from '../../../api/meta.ts';
 import type { Controller, ReconcileContext, Requeue } from '../../../kube/reconciler.ts';
 import { owned } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
@@ -154,14 +154,13 @@ async function deletePods(
 export function podOf(replicaSet: ReplicaSet): Pod {
   const { template } = replicaSet.spec;
   const { labels, annotations, finalizers } = template.metadata ?? {};
-  const { name, namespace } = replicaSet.metadata;
   return {
     apiVersion: apiVersionOf(PodKind),
     kind: PodKind.kind,
     metadata: {
       name: '',
-      generateName: `${name}-`,
-      ...(namespace === undefined ? {} : { namespace }),
+      generateName: `${replicaSet.metadata.name}-`,
+      ...inNamespaceOf(replicaSet),
       ...(labels && { labels }),
       ...(annotations && { annotations }),
       ...(finalizers && { finalizers }),

@@ -1,6 +1,7 @@
 import { type Deployment, DeploymentKind } from '../../../api/apps/deployment.ts';
 import type { Container, EnvVar, PodSpec, Probe } from '../../../api/core/pod-spec.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
+import { siblingKey } from '../../../api/meta.ts';
 import { annotations, labels } from '../../../api/serving/names.ts';
 import { type Revision, servingContainerOf } from '../../../api/serving/revision.ts';
 import { parseGoDurationMs } from '../../../lib/go-duration.ts';
@@ -13,13 +14,11 @@ export const defaultProgressDeadlineMs = 600_000;
 
 /** What runs a revision. `initialScale` is only for its creation: from then on the autoscaler owns the replicas. */
 export function makeDeployment(revision: Revision, initialScale: number): Deployment {
-  const { namespace } = revision.metadata;
   return {
     apiVersion: apiVersionOf(DeploymentKind),
     kind: DeploymentKind.kind,
     metadata: {
-      name: deploymentName(revision),
-      ...(namespace === undefined ? {} : { namespace }),
+      ...siblingKey(revision, deploymentName(revision)),
       labels: childLabels(revision),
       annotations: podAnnotations(revision),
     },
@@ -47,6 +46,11 @@ export function progressDeadlineMs(revision: Revision): number {
 /** The port that the serving container listens on. */
 export function userPort(revision: Revision): number {
   return servingContainerOf(revision.spec)?.ports?.[0]?.containerPort || defaultPort;
+}
+
+/** Whether that port takes HTTP/2 without TLS, as its name says. */
+export function speaksHttp2(revision: Revision): boolean {
+  return servingContainerOf(revision.spec)?.ports?.[0]?.name === 'h2c';
 }
 
 function podSpec(revision: Revision): PodSpec {

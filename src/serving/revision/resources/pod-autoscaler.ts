@@ -1,8 +1,10 @@
 import { DeploymentKind } from '../../../api/apps/deployment.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
+import { siblingKey } from '../../../api/meta.ts';
 import { labels } from '../../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../../api/serving/pod-autoscaler.ts';
 import type { Revision } from '../../../api/serving/revision.ts';
+import { speaksHttp2 } from './deployment.ts';
 import { childLabels, scalingAnnotations } from './metadata.ts';
 import { deploymentName, podAutoscalerName } from './names.ts';
 
@@ -11,14 +13,12 @@ export function makePodAutoscaler(
   revision: Revision,
   reachability: PodAutoscaler['spec']['reachability'],
 ): PodAutoscaler {
-  const { namespace } = revision.metadata;
-  const isHttp2 = revision.spec.containers.some((container) => container.ports?.[0]?.name === 'h2c');
+  const isHttp2 = speaksHttp2(revision);
   return {
     apiVersion: apiVersionOf(PodAutoscalerKind),
     kind: PodAutoscalerKind.kind,
     metadata: {
-      name: podAutoscalerName(revision),
-      ...(namespace === undefined ? {} : { namespace }),
+      ...siblingKey(revision, podAutoscalerName(revision)),
       labels: childLabels(revision),
       annotations: scalingAnnotations(revision),
     },

@@ -1,7 +1,8 @@
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
+import { siblingKey } from '../../../api/meta.ts';
 import type { Revision } from '../../../api/serving/revision.ts';
-import { userPort } from './deployment.ts';
+import { speaksHttp2, userPort } from './deployment.ts';
 import { childLabels, podSelector } from './metadata.ts';
 import { serviceName, servicePort } from './names.ts';
 
@@ -10,14 +11,12 @@ import { serviceName, servicePort } from './names.ts';
  * port is a number, as other gateways read it from here (net-kourier) and not from the slices.
  */
 export function makeService(revision: Revision): CoreService {
-  const { namespace } = revision.metadata;
-  const isHttp2 = revision.spec.containers.some((container) => container.ports?.[0]?.name === 'h2c');
+  const isHttp2 = speaksHttp2(revision);
   return {
     apiVersion: apiVersionOf(CoreServiceKind),
     kind: CoreServiceKind.kind,
     metadata: {
-      name: serviceName(revision),
-      ...(namespace === undefined ? {} : { namespace }),
+      ...siblingKey(revision, serviceName(revision)),
       labels: { ...childLabels(revision), 'networking.internal.knative.dev/serviceType': 'Public' },
     },
     spec: {

@@ -1,5 +1,4 @@
 import { apiVersionOf } from '../../../api/kind.ts';
-import { lastAppliedAnnotation } from '../../../api/meta.ts';
 import {
   type Ingress,
   IngressKind,
@@ -11,6 +10,7 @@ import {
 } from '../../../api/networking/ingress.ts';
 import { labels } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
+import { inheritedMetadata } from '../../child-metadata.ts';
 import type { DomainConfig } from '../../config/domain.ts';
 import { serviceName, servicePort } from '../../revision/resources/names.ts';
 import { hostsOf } from '../domains.ts';
@@ -19,15 +19,14 @@ import type { ResolvedTarget } from '../traffic.ts';
 /** What the gateway must serve for a Route: its own hosts by percent, and each tag's hosts whole. */
 export function makeIngress(route: Route, targets: readonly ResolvedTarget[], domains: DomainConfig): Ingress {
   const { name, namespace } = route.metadata;
-  const { [lastAppliedAnnotation]: _, ...annotations } = route.metadata.annotations ?? {};
+  const inherited = inheritedMetadata(route);
   return {
     apiVersion: apiVersionOf(IngressKind),
     kind: IngressKind.kind,
     metadata: {
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-      labels: { ...route.metadata.labels, [labels.route]: name, [labels.routeNamespace]: namespace ?? '' },
-      annotations: { ...annotations, [ingressClassAnnotation]: kittiwakeIngressClass },
+      ...inherited,
+      labels: { ...inherited.labels, [labels.route]: name, [labels.routeNamespace]: namespace ?? '' },
+      annotations: { ...inherited.annotations, [ingressClassAnnotation]: kittiwakeIngressClass },
     },
     spec: { rules: makeRules(route, targets, domains), httpOption: 'Enabled' },
   };

@@ -1,8 +1,8 @@
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
-import { lastAppliedAnnotation } from '../../../api/meta.ts';
 import { labels, systemNamespace } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
+import { inheritedMetadata } from '../../child-metadata.ts';
 import { clusterDomain } from '../domains.ts';
 
 /** The name of the gateway inside the cluster. */
@@ -13,16 +13,14 @@ export const placeholderName = ({ metadata: { name } }: Route, tag: string | und
 
 /** The core Service that gives a Route's cluster-local name to DNS: it points to the gateway. */
 export function makePlaceholderService(route: Route, tag: string | undefined): CoreService {
-  const { name, namespace } = route.metadata;
-  const { [lastAppliedAnnotation]: _, ...annotations } = route.metadata.annotations ?? {};
+  const inherited = inheritedMetadata(route);
   return {
     apiVersion: apiVersionOf(CoreServiceKind),
     kind: CoreServiceKind.kind,
     metadata: {
+      ...inherited,
       name: placeholderName(route, tag),
-      ...(namespace === undefined ? {} : { namespace }),
-      labels: { ...route.metadata.labels, [labels.route]: name },
-      annotations,
+      labels: { ...inherited.labels, [labels.route]: route.metadata.name },
     },
     spec: {
       type: 'ExternalName',
