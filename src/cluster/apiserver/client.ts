@@ -2,6 +2,7 @@ import { apiVersionOf, type Kind } from '../../api/kind.ts';
 import type { Key, KubeObject } from '../../api/meta.ts';
 import { initialEventsEnd } from '../../api/meta.ts';
 import { ApiError, apiErrorOf, isNotFound, type Status } from '../../api/status.ts';
+import type { UserInfo } from '../../api/user.ts';
 import type {
   Client,
   DeleteOptions,
@@ -14,7 +15,7 @@ import type {
 } from '../../kube/client.ts';
 import type { Logger } from '../../observe/log.ts';
 import { authorize } from './authorize.ts';
-import type { NamedRequest, RequestInfo, UserInfo, Verb } from './request-info.ts';
+import type { NamedRequest, RequestInfo, Verb } from './request-info.ts';
 import type { Pipeline, Result, ServedEvent, ServedResource } from './resources.ts';
 
 export interface InProcessClientOptions {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Configuration, type Kind, noConfiguration } from '../../api/kind.ts';
+import type { UserInfo } from '../../api/user.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
 import { install } from '../../kube/install.ts';
@@ -19,7 +20,7 @@ import { type Listener, startListener } from './http/listener.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
-import { apiServerUser, type UserInfo } from './request-info.ts';
+import { apiServerUser } from './request-info.ts';
 import { ResourceRegistry } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
 import { builtinStrategies } from './strategies/builtin.ts';

@@ -1,6 +1,6 @@
 import { isNotFound } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
-import { StoredObject as Answer, type StoredObject } from '../store/stored-object.ts';
+import { StoredObject } from '../store/stored-object.ts';
 import type { Policy } from './authorize.ts';
 import { create } from './create.ts';
 import { remove } from './delete.ts';
@@ -12,7 +12,6 @@ import type {
   DeleteResult,
   ListRequest,
   ListResultPage,
-  PatchResult,
   Pipeline,
   Resources,
   Result,
@@ -65,7 +64,7 @@ export class RequestPipeline implements Pipeline {
     const does = requireOffered(request) ?? request.resource.strategy.action;
     if (does?.type === 'action') {
       const answer = await does.run(object, { ...request, name: request.name ?? '' }, this);
-      return { stored: new Answer(answer, 0), warnings: [] };
+      return { stored: new StoredObject(answer, 0), warnings: [] };
     }
     if (does) throw notAllowed();
     return this.#told(create(this.#machinery, request, object, options));
@@ -75,11 +74,11 @@ export class RequestPipeline implements Pipeline {
     return this.#told(update(this.#machinery, request, object, options));
   }
 
-  async patch(request: NamedRequest, patch: Patch, options: WriteOptions): Promise<PatchResult> {
+  async patch(request: NamedRequest, patch: Patch, options: WriteOptions): Promise<Result> {
     // What would create an absent object must not be answered with its absence.
     if (patch.type === 'apply') applyPatch(request.resource, undefined, patch);
     const produce = (current: unknown) => applyPatch(request.resource, current, patch);
-    return { ...(await this.#told(change(this.#machinery, request, produce, options))), isCreated: false };
+    return await this.#told(change(this.#machinery, request, produce, options));
   }
 
   delete(request: NamedRequest, deletion: DeleteOptions): Promise<DeleteResult> {

@@ -1,8 +1,7 @@
 import { apiVersionOf } from '../../api/kind.ts';
 import { ApiError, badRequest, notFound } from '../../api/status.ts';
 import type { Store } from '../store/store.ts';
-import type { StoredObject } from '../store/stored-object.ts';
-import { StoredObject as Made } from '../store/stored-object.ts';
+import { StoredObject } from '../store/stored-object.ts';
 import { decodeContinue, encodeContinue } from './continue-token.ts';
 import { type Machinery, storeKey, storePrefix } from './machinery.ts';
 import type { NamedRequest } from './request-info.ts';
@@ -23,7 +22,7 @@ export function get({ store }: Machinery, request: NamedRequest): StoredObject {
 
 /** What is answered of an object to who asks for a part of it. */
 export function asSeen(part: Field | View | undefined, stored: StoredObject): StoredObject {
-  return part?.type === 'view' ? new Made(part.of(stored.object), stored.revision) : stored;
+  return part?.type === 'view' ? new StoredObject(part.of(stored.object), stored.revision) : stored;
 }
 
 /** After so many comparisons the event loop gets a turn: a selector may have thousands of requirements. */

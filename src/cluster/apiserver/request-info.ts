@@ -1,8 +1,6 @@
 import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
 import type { ServedResource } from './resources.ts';
 
-export type { UserInfo };
-
 /** What is done, in the words of Kubernetes' authorization; on a subresource, `create` is its POST. */
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 

@@ -81,11 +81,6 @@ export interface Result {
   warnings: readonly string[];
 }
 
-export interface PatchResult extends Result {
-  /** An apply patch may create: HTTP answers 201. */
-  isCreated: boolean;
-}
-
 export interface DeleteResult extends Result {
   /** False while finalizers or a grace period keep the object. */
   isGone: boolean;
@@ -126,7 +121,7 @@ export interface Pipeline {
   watch(request: WatchRequest): WatchStream;
   create(request: RequestInfo, object: unknown, options: WriteOptions): Promise<Result>;
   update(request: NamedRequest, object: unknown, options: WriteOptions): Promise<Result>;
-  patch(request: NamedRequest, patch: Patch, options: WriteOptions): Promise<PatchResult>;
+  patch(request: NamedRequest, patch: Patch, options: WriteOptions): Promise<Result>;
   delete(request: NamedRequest, deletion: DeleteOptions): Promise<DeleteResult>;
   /** Deletes all that the selectors choose; answers what was chosen. */
   deleteCollection(request: ListRequest, deletion: DeleteOptions): Promise<ListResultPage>;

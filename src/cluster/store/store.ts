@@ -96,7 +96,7 @@ export class Store {
     this.#measure = commitMetrics(options.metrics);
   }
 
-  /** Errors: STORE_IN_USE, STORE_TOO_NEW, DISK_FULL. */
+  /** Errors: STORE_IN_USE, STORE_TOO_NEW, STORE_FAILED, DISK_FULL. */
   static open(options: StoreOptions): Promise<Store> {
     const workerData: WriterOptions = { file: options.file, pagesMax: options.pagesMax };
     const worker = (options.startWriter ?? startThread)(workerData);
@@ -173,7 +173,7 @@ export class Store {
     return { stored, durable: this.#stage(table, key, revision, stored) };
   }
 
-  /** Removes the object, which must be there. As `put`; `stored` is its last state with the deletion's revision. */
+  /** Removes the object, which must be there; `revision` is the deletion's. As `put`. */
   remove(table: Table, key: string): { revision: number; durable: Promise<void> } {
     assert(this.latest(table, key), `${table.name} ${key} is there to be removed`);
     this.#refuseWhenBusy();

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
-import type { UserInfo } from '../request-info.ts';
 import type { Limits } from './limits.ts';
 import { parseMediaType } from './media-type.ts';
 

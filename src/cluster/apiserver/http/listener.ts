@@ -122,8 +122,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
       documents.stop();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       stopping.abort(); // Ends the watches, which end their answers.
-      const isLate = new Promise<void>((resolve) => clock.after(graceMs, resolve));
-      await Promise.race([door.settled(), isLate]);
+      const late = Promise.withResolvers<void>();
+      const cancelLate = clock.after(graceMs, late.resolve);
+      await Promise.race([door.settled(), late.promise]);
+      cancelLate();
       await new Promise((resolve) => setImmediate(resolve)); // What was answered reaches the sockets.
       for (const socket of sockets) socket.destroy();
       await closed;

@@ -55,7 +55,7 @@ function segments(path: string): string[] | undefined {
   }
 }
 
-/** The path of a kind's collection or of one object, for example `/apis/apps/v1/namespaces/a/deployments/b`. */
+/** The path of a group's version: `/apis/apps/v1`, or `/api/v1` for the core group. */
 export function groupVersionPath(group: string, version: string): string {
   return group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
 }

@@ -1,7 +1,8 @@
+import type { UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { authorize } from '../authorize.ts';
-import type { RequestInfo, UserInfo, Verb } from '../request-info.ts';
+import type { RequestInfo, Verb } from '../request-info.ts';
 import type { Pipeline, ServedResource } from '../resources.ts';
 import { notAllowed, notServed, requireOffered } from '../served-resource.ts';
 import type { Exchange } from './exchange.ts';

@@ -2,12 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { ApiError } from '../../../api/status.ts';
-import { authenticatedGroup } from '../../../api/user.ts';
+import { authenticatedGroup, type UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { inTurn } from '../../../lib/in-turn.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { isPublic } from '../authorize.ts';
-import type { UserInfo } from '../request-info.ts';
 import type { Resources } from '../resources.ts';
 import { requireOffered } from '../served-resource.ts';
 import { breakOff, type Exchange, flag, isGone } from './exchange.ts';
@@ -231,7 +230,7 @@ function userOf(request: IncomingMessage): UserInfo | undefined {
   return user;
 }
 
-export function parseUrl(url: string): URL {
+function parseUrl(url: string): URL {
   try {
     return new URL(url, 'https://localhost');
   } catch {

@@ -51,8 +51,5 @@ export function field(object: JsonObject, key: string): unknown {
   return Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
-/** The path of a field within `path`: `spec.replicas`; keys that would mislead are put in brackets. */
-export function childPath(path: string, key: string): string {
-  if (path === '') return key;
-  return `${path}.${key}`;
-}
+/** The path of a field within `path`: `spec.replicas`. */
+export const childPath = (path: string, key: string): string => (path === '' ? key : `${path}.${key}`);

@@ -2,9 +2,9 @@ import { defineKind } from '../../../api/kind.ts';
 import { type KubeObject, timestamp } from '../../../api/meta.ts';
 import { anything, object } from '../../../api/schema.ts';
 import { badRequest } from '../../../api/status.ts';
+import type { UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Attributes, Policy } from '../authorize.ts';
-import type { UserInfo } from '../request-info.ts';
 import type { Strategy } from '../strategy.ts';
 
 /** Questions about who asks and what they may do: the policy that guards the door answers them. */

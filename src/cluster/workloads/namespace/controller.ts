@@ -28,7 +28,7 @@ export function namespaceController(rootCa: string): Controller<Namespace> {
     watches: [
       { kind: ServiceAccountKind, keys: (object) => namespaceOf(object, 'default') },
       { kind: ConfigMapKind, keys: (object) => namespaceOf(object, rootCaName) },
-      { kind: CustomResourceDefinitionKind, keys: () => [] },
+      { kind: CustomResourceDefinitionKind, keys: () => [] }, // To have copies of them: for `allKinds`.
     ],
     async reconcile(namespace, context) {
       if (namespace.metadata.deletionTimestamp !== undefined) return await empty(namespace, context);

@@ -99,7 +99,7 @@ export class Documents {
       return true;
     }
     // With its hash in the address a document never changes: kubectl keeps it on disk.
-    const nextYear = new Date(Date.now() + 365 * 24 * 3600 * 1000).toUTCString();
+    const nextYear = new Date(exchange.clock.now() + 365 * 24 * 3600 * 1000).toUTCString();
     const cached = { 'cache-control': 'public, immutable', expires: nextYear };
     await sendText(exchange, this.#documentText(apiVersion), {
       headers: {

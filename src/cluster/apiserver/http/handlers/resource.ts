@@ -53,8 +53,7 @@ export async function serveResource(request: ResourceRequest): Promise<void> {
     }
     case 'patch': {
       const { dryRun, options, patch } = await readPatch(request);
-      const result = await pipeline.patch({ ...named(request), dryRun }, patch, options);
-      return sendResult(request, result, result.isCreated ? 201 : 200);
+      return sendResult(request, await pipeline.patch({ ...named(request), dryRun }, patch, options), 200);
     }
     case 'delete':
       return deleteOne(request);

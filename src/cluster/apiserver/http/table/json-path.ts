@@ -1,4 +1,5 @@
 import { isJsonObject } from '../../../../lib/json-object.ts';
+
 /** Evaluates a compiled path on an object: all values that it leads to, in document order. */
 export type JsonPath = (object: unknown) => unknown[];
 
