@@ -55,6 +55,9 @@ const limitsDefault = {
   silentChecksMaxAtStart: 60,
 };
 
+/** What Node is told of each role: left to itself it would let the young generation of a busy one grow to 64 MiB. */
+export const roleFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'] as const;
+
 /**
  * One role's process: forked, looked after, and started again with backoff when it ends or does not answer.
  *
@@ -139,7 +142,7 @@ export class SupervisedRole {
     try {
       const child = fork(program ?? fileURLToPath(new URL('./role.ts', import.meta.url)), [role], {
         env: { ...process.env, KITTIWAKE_ROLE: JSON.stringify(start) },
-        execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'],
+        execArgv: [...roleFlags],
         stdio: ['ignore', logFd, logFd, 'ipc'],
       });
       if (child.pid !== undefined) return child;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { writeKnown } from '../../src/eventing/broker/known.ts';
+import { roleFlags } from '../../src/server/supervised-role.ts';
 
 const warmUpCount = 3_000;
 const count = 30_000;
@@ -18,9 +19,13 @@ export async function run(): Promise<{ figures: Record<string, number>; table: s
   const dir = await mkdtemp(join(tmpdir(), 'kittiwake-bench-broker-'));
   const children: ChildProcess[] = [];
   const start = (...args: string[]) => {
-    // As the roles of the platform do: code that is cached needs no compiler in memory.
+    // As the roles of the platform do: their flags, and code that is cached needs no compiler in memory.
     const env = { ...process.env, NODE_COMPILE_CACHE: join(tmpdir(), 'kittiwake-bench-cache') };
-    const child = fork(join(import.meta.dirname, 'broker/processes.ts'), args, { serialization: 'advanced', env });
+    const child = fork(join(import.meta.dirname, 'broker/processes.ts'), args, {
+      serialization: 'advanced',
+      env,
+      execArgv: [...roleFlags],
+    });
     children.push(child);
     return child;
   };

@@ -39,13 +39,11 @@ export class SimulatedLog implements EventLog {
 
   async adopt(): Promise<void> {}
 
-  append(events: readonly NewEvent[]): Promise<Offset> {
+  append(event: NewEvent): Promise<Offset> {
     return this.#flushed(() => {
       if (this.#simulation.fault(0.05)) throw new Error('the disk refuses the append');
-      for (const event of events) {
-        const arrivedAt = this.#simulation.clock.now();
-        this.#disk.events.push({ ...event, offset: this.end, arrivedAt, sizeBytes: 100 });
-      }
+      const arrivedAt = this.#simulation.clock.now();
+      this.#disk.events.push({ ...event, offset: this.end, arrivedAt, sizeBytes: 100 });
       return this.end - 1;
     }).finally(() => {
       if (!this.#isCrashed) for (const listener of this.#listeners) listener();

@@ -48,17 +48,18 @@ export interface Delivery extends NewEvent {
   readonly damage?: string;
 }
 
-/** Whatever `append` has acknowledged is there after a crash at any moment; what it rejected is not there. */
+/** Whatever `append` has acknowledged is there after a crash at any moment. */
 export interface EventLog {
   /** Whom it belongs to, as `adopt` was told; undefined in a log that is new. */
   readonly owner: string | undefined;
   /** Writes down, durably, whom it belongs to. */
   adopt(owner: string): Promise<void>;
   /**
-   * Resolves once all of the events are durable; rejects when none of them is. Replies may use the last tenth of the
+   * Resolves once the event is durable. What it rejects is not acknowledged, and is sent again; it may be there all the
+   * same where the backend cannot know, as when an answer of its server is lost. Replies may use the last tenth of the
    * space, which is refused to others, so that a full log can still be worked off.
    */
-  append(events: readonly NewEvent[], options?: { isReply: boolean }): Promise<unknown>;
+  append(event: NewEvent, options?: { isReply: boolean }): Promise<unknown>;
   /**
    * The consumer's place in the log, durable before this resolves. A consumer that has none starts at the end; one that
    * comes back gets what it was not done with. One subscription of a consumer at a time.
@@ -78,7 +79,11 @@ export interface Consumer {
   owner: string;
 }
 
-/** Hands out each event of the log that its consumer is not done with, at least once. */
+/**
+ * Hands out each event of the log that its consumer is not done with, at least once and as often as it takes: who gives
+ * up an event acks it. What another holder has by now (a deadline passed, a partition moved) may still be acked,
+ * nacked and extended: that is no error, and the event may come twice.
+ */
 export interface Subscription {
   readonly consumer: string;
   /** How long a delivery stays with who took it, unless it asks for more; undefined: until `close`. */

@@ -83,14 +83,14 @@ test('a reply that cannot be stored is a failed delivery: the event is not done,
   const seen: boolean[] = [];
   const stored: unknown[] = [];
   const world = await startDispatcher(worker.uri, 5, (log) => ({
-    async append(events, options) {
+    async append(one, options) {
       seen.push(world.cursor.isDone(1));
       if (failures-- > 0) throw disk;
-      stored.push(...events.map((one) => one.event.attributes.id));
-      return log.append(events, options);
+      stored.push(one.event.attributes.id);
+      return log.append(one, options);
     },
   }));
-  await world.log.append([event('1')]);
+  await world.log.append(event('1'));
   await until(() => world.counts.delivered === 1);
   assert.equal(worker.received.length, 3);
   assert.deepEqual(seen, [false, false, false]);
@@ -106,7 +106,7 @@ test('a reply that can never be stored is no delivery', async () => {
   const world = await startDispatcher(worker.uri, 1, () => ({
     append: () => Promise.reject(new TypeError('not what was foreseen')),
   }));
-  await world.log.append([event('1')]);
+  await world.log.append(event('1'));
   await until(() => world.cursor.isDone(1));
   assert.equal(worker.received.length, 2);
   assert.deepEqual(world.counts, { delivered: 0, retried: 1, deadLettered: 0, dropped: 1 });
@@ -122,7 +122,7 @@ test('an event that fails while the broker stops is kept, not given up', async (
     return ended.promise;
   });
   const world = await startDispatcher(subscriber.uri, 0);
-  await world.log.append([event('1')]);
+  await world.log.append(event('1'));
   await asked.promise;
   const stopped = world.stop();
   ended.resolve({ status: 500 });

@@ -13,9 +13,9 @@ const replyHeaders = { 'ce-specversion': '1.0', 'ce-id': 'r', 'ce-source': '/r',
 /** A dispatcher that answers into a log, of which `refuse` may say why it takes nothing. */
 function replying(held: StoredEvent[], { trigger, refuse }: { trigger?: object; refuse?: unknown } = {}) {
   const appended: { event: NewEvent; isReply: boolean | undefined }[] = [];
-  const append: EventLog['append'] = async ([event], options) => {
+  const append: EventLog['append'] = async (event, options) => {
     if (refuse !== undefined) throw refuse;
-    if (event) appended.push({ event, isReply: options?.isReply });
+    appended.push({ event, isReply: options?.isReply });
   };
   return {
     appended,

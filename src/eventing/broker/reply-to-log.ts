@@ -18,7 +18,7 @@ export function replyToLog(events: Pick<EventLog, 'append'>, clock: Clock): Repl
     const attributes = { ...event.attributes, [ttlAttribute]: ttl, knativearrivaltime };
     const entry = { event: { ...event, attributes }, headers: replyHeaders(rawHeaders, cause.headers) };
     try {
-      await events.append([entry], { isReply: true });
+      await events.append(entry, { isReply: true });
       return undefined;
     } catch (error) {
       const code = error instanceof KittiwakeError ? error.status : 503;

@@ -76,7 +76,7 @@ export class BrokerRuntime {
 
   /** Resolves once the event is on disk. */
   async accept(event: NewEvent): Promise<void> {
-    await this.#options.events.append([event]);
+    await this.#options.events.append(event);
   }
 
   /**

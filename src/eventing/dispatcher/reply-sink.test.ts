@@ -63,7 +63,7 @@ async function deliver(options: { worker: string; letters?: string; retries?: nu
   let appended = 0;
   const append = log.append.bind(log);
   log.append = (...args) => append(...args).finally(() => appended++);
-  await log.append([event]);
+  await log.append(event);
   await until(async () => (await dispatcher.backlog()) === 0);
   await dispatcher.stop(0);
   await log.close();

@@ -3,6 +3,7 @@
  * order, one that comes late, one that is forgotten. An event is owed to each consumer that has its place, until the
  * consumer is done with it.
  */
+
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { NewEvent } from '../../../src/eventing/backends/event-log.ts';
@@ -10,6 +11,7 @@ import type { LogCursor } from '../../../src/eventing/backends/sqlite/log-cursor
 import { sqliteBackend } from '../../../src/eventing/backends/sqlite/sqlite-backend.ts';
 import type { SqliteLog } from '../../../src/eventing/backends/sqlite/sqlite-log.ts';
 import { writeOldLog } from '../../../src/eventing/backends/sqlite/testing/old-log.ts';
+import { appendAll } from '../../../src/eventing/backends/testing/append-all.ts';
 import { systemClock } from '../../../src/lib/clock.ts';
 import { makeFolder, syncFolder } from '../../../src/lib/durable.ts';
 import { silentLogger } from '../../../src/observe/log.ts';
@@ -56,7 +58,8 @@ async function work(session: number): Promise<void> {
     // That a consumer is forgotten may itself be lost.
     if (session > 0) for (const id of ids) note({ tried: `forgotten: ${id}`, value: 'owed' });
     const events = ids.map((id) => eventOf(id, random.pick([0, 1, 50, 2000])));
-    const offset = await log.append(events, { isReply: random.next() < 0.2 });
+    const isReply = random.next() < 0.2;
+    const offset = await appendAll(log, events, { isReply });
     for (const key of owed) note({ done: key, value: 'owed' });
     note({ floor: 'offset', value: offset + 1 });
   };

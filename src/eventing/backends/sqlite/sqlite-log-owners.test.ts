@@ -68,7 +68,7 @@ describe('the owners of a log in SQLite', () => {
     await refused;
     assert.equal(failures.length, 1);
     assert.equal(log.owner, undefined);
-    await assert.rejects(log.append([event]), { code: 'BROKER_NOT_READY' });
+    await assert.rejects(log.append(event), { code: 'BROKER_NOT_READY' });
   });
 
   test('an owner that a full disk does not take is none, and the log goes on', async () => {
@@ -76,14 +76,14 @@ describe('the owners of a log in SQLite', () => {
     await assert.rejects(log.adopt(long), { code: 'DISK_FULL' });
     assert.deepEqual([log.owner, failures], [undefined, []]);
     await log.adopt('short');
-    await log.append([event]);
+    await log.append(event);
     assert.equal(log.owner, 'short');
   });
 
   test('an owner of a place that a full disk does not take is none, and may come again', async () => {
     const log = open({ pageCountMax: 16 });
     await log.subscribe('c', 'before');
-    await log.append([event]);
+    await log.append(event);
     await assert.rejects(log.subscribe('c', long), { code: 'DISK_FULL' });
     assert.deepEqual(await log.consumers(), [{ name: 'c', owner: 'before' }]);
     const subscription = await log.subscribe('c', 'after');
@@ -109,7 +109,7 @@ describe('the owners of a log in SQLite', () => {
     let calls = 0;
     first.onReady(() => calls++);
     const second = await log.subscribe('c', 'o');
-    await log.append([event]);
+    await log.append(event);
     assert.deepEqual([calls, await first.take(1), (await second.take(1)).length], [0, [], 1]);
   });
 });

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { NewEvent } from '../event-log.ts';
+import { appendAll } from '../testing/append-all.ts';
 import { SqliteLog, type SqliteLogOptions } from './sqlite-log.ts';
 import type { StoredEvent } from './stored-event.ts';
 import { heldDisk } from './testing/held-disk.ts';
@@ -51,8 +52,8 @@ describe('a log in SQLite', () => {
   test('events are read in the order of their offsets, from memory and from disk alike', async () => {
     const log = open();
     const cursor = await log.cursor('c');
-    assert.equal(await log.append([event(1), event(2)]), 2);
-    assert.equal(await log.append([event(3)]), 3);
+    assert.equal(await appendAll(log, [event(1), event(2)]), 2);
+    assert.equal(await log.append(event(3)), 3);
     const fromMemory = await log.read(cursor.position, 10);
     assert.equal(ids(fromMemory), '1,2,3');
     assert.equal(ids(await log.read(2, 1)), '2');
@@ -66,7 +67,7 @@ describe('a log in SQLite', () => {
 
   test('appends that come together share one flush, and each gets its own offset', async () => {
     const log = open();
-    const offsets = await Promise.all(Array.from({ length: 100 }, (_, i) => log.append([event(i)])));
+    const offsets = await Promise.all(Array.from({ length: 100 }, (_, i) => log.append(event(i))));
     assert.deepEqual(
       offsets,
       Array.from({ length: 100 }, (_, i) => i + 1),
@@ -76,7 +77,7 @@ describe('a log in SQLite', () => {
   test('a new consumer starts at the end, a known one where it was, with what it did out of order', async () => {
     const log = open();
     const early = await log.cursor('early');
-    for (let i = 1; i <= 5; i++) await log.append([event(i)]);
+    for (let i = 1; i <= 5; i++) await log.append(event(i));
     const late = await log.cursor('late');
     assert.equal(early.position, 1);
     assert.equal(late.position, 6);
@@ -94,7 +95,7 @@ describe('a log in SQLite', () => {
   test('what is committed is in the file at the moment of the acknowledgement: a copy taken then has it', async () => {
     const log = open();
     await log.cursor('c');
-    await log.append([event(1)]);
+    await log.append(event(1));
     for (const suffix of ['', '-wal']) copyFileSync(join(dir, `log.db${suffix}`), join(dir, `copy.db${suffix}`));
     const copy = open({ path: join(dir, 'copy.db') });
     assert.equal(ids(await copy.read(1, 10)), '1');
@@ -105,7 +106,7 @@ describe('a log in SQLite', () => {
     const log = open();
     let isDone = false;
     const producers = Array.from({ length: 8 }, async (_, i) => {
-      while (!isDone) await log.append([event(i)]);
+      while (!isDone) await log.append(event(i));
     });
     for (let i = 0; i < 50; i++) {
       const cursor = await log.cursor(`c${i}`);
@@ -127,8 +128,8 @@ describe('a log in SQLite', () => {
     disk.release();
     await Promise.all([asked, again]);
     assert.equal(seen.join(), 'cursor,cursor again');
-    const appended = log.append([event(1)]).then(() => seen.push('acknowledged'));
-    const other = log.append([event(2)]).then(() => seen.push('acknowledged'));
+    const appended = log.append(event(1)).then(() => seen.push('acknowledged'));
+    const other = log.append(event(2)).then(() => seen.push('acknowledged'));
     await disk.isAsked(2);
     assert.equal(seen.length, 2);
     assert.equal(log.end, 1);
@@ -145,17 +146,17 @@ describe('a log in SQLite', () => {
     const disk = heldDisk();
     const failures: unknown[] = [];
     const log = open({ fdatasync: disk.fdatasync, onFailure: (error) => failures.push(error) });
-    const first = log.append([event(1)]);
+    const first = log.append(event(1));
     const refused = assert.rejects(first, { code: 'EVENT_LOG_FAILED', status: 503, message: /log\.db .*no space/ });
     await disk.isAsked(1);
-    const waiting = assert.rejects(log.append([event(2)]), { code: 'EVENT_LOG_FAILED' });
+    const waiting = assert.rejects(log.append(event(2)), { code: 'EVENT_LOG_FAILED' });
     const place = assert.rejects(log.cursor('c'), { code: 'EVENT_LOG_FAILED' });
     disk.release(Object.assign(new Error('no space'), { code: 'ENOSPC' }));
     await Promise.all([refused, waiting, place]);
     assert.equal(failures.length, 1);
     assert.equal(log.end, 1);
     assert.equal(ids(await log.read(1, 10)), '');
-    await assert.rejects(log.append([event(3)]), { code: 'BROKER_NOT_READY' });
+    await assert.rejects(log.append(event(3)), { code: 'BROKER_NOT_READY' });
     await assert.rejects(log.cursor('c'), { code: 'BROKER_NOT_READY' });
   });
 
@@ -163,7 +164,7 @@ describe('a log in SQLite', () => {
     const log = open({ pageCountMax: 16 });
     await assert.rejects(
       async () => {
-        for (;;) await log.append([event(1, 'x'.repeat(3000))]);
+        for (;;) await log.append(event(1, 'x'.repeat(3000)));
       },
       { code: 'DISK_FULL' },
     );
@@ -174,7 +175,7 @@ describe('a log in SQLite', () => {
     assert.ok(second.every(({ status }) => status === 'rejected'));
     await log.close();
     const after = open();
-    await after.append([event(2)]);
+    await after.append(event(2));
     assert.equal((await after.cursor(names[0] ?? '')).position, after.end);
   });
 
@@ -183,7 +184,7 @@ describe('a log in SQLite', () => {
     await log.cursor('c');
     await log.forget('c');
     await log.cursor('c');
-    await log.append([event(1)]);
+    await log.append(event(1));
     await log.close();
     assert.equal((await open().cursor('c')).position, 1);
   });
@@ -191,7 +192,7 @@ describe('a log in SQLite', () => {
   test('events that cannot be read any more are told as such, and those around them are there', async () => {
     const log = open();
     await log.cursor('c');
-    await log.append([event(1), event(2), event(3), event(4)]);
+    await appendAll(log, [event(1), event(2), event(3), event(4)]);
     await log.close();
     const db = new DatabaseSync(join(dir, 'log.db'));
     db.exec(`UPDATE events SET head = '{' WHERE offset = 2; UPDATE events SET head = '[null,[7]]' WHERE offset = 3`);
@@ -208,9 +209,9 @@ describe('a log in SQLite', () => {
     const log = open();
     const hostile = { event: { attributes: { id: 1n as unknown as number } }, headers: [] };
     const [first, second, third] = await Promise.allSettled([
-      log.append([event(1)]),
-      log.append([hostile]),
-      log.append([event(2)]),
+      log.append(event(1)),
+      log.append(hostile),
+      log.append(event(2)),
     ]);
     assert.deepEqual([first?.status, second?.status, third?.status], ['fulfilled', 'rejected', 'fulfilled']);
   });
@@ -233,7 +234,10 @@ describe('a log in SQLite', () => {
   test('what every consumer is done with is removed, slice by slice, and what one still needs is not', async () => {
     const log = open();
     const [fast, slow] = await Promise.all([log.cursor('fast'), log.cursor('slow')]);
-    await log.append(Array.from({ length: 5000 }, (_, i) => event(i + 1)));
+    await appendAll(
+      log,
+      Array.from({ length: 5000 }, (_, i) => event(i + 1)),
+    );
     for (let offset = 1; offset <= 5000; offset++) fast.done(offset);
     await clock.advance(1000);
     const full = log.heldBytes;
@@ -246,7 +250,7 @@ describe('a log in SQLite', () => {
 
   test('events without any consumer are not kept', async () => {
     const log = open();
-    await log.append([event(1), event(2)]);
+    await appendAll(log, [event(1), event(2)]);
     await tidied(log, () => log.heldBytes === 0);
     assert.equal(log.end, 3);
   });
@@ -254,15 +258,18 @@ describe('a log in SQLite', () => {
   test('a consumer that comes after events for nobody gets every event from its place on', async () => {
     const log = open();
     const lagging = await log.cursor('lagging');
-    const last = await log.append(Array.from({ length: 3000 }, (_, i) => event(i)));
+    const last = await appendAll(
+      log,
+      Array.from({ length: 3000 }, (_, i) => event(i)),
+    );
     assert.equal(ids(await log.read(lagging.position, 1)), '0');
     await log.forget('lagging');
-    await log.append([event(3000), event(3001)]);
+    await appendAll(log, [event(3000), event(3001)]);
     const cursor = await log.cursor('new');
     assert.equal(cursor.position, last + 3);
-    await log.append([event(3002)]);
+    await log.append(event(3002));
     assert.equal(ids(await log.read(cursor.position, 10)), '3002');
-    await log.append([event(3003)]);
+    await log.append(event(3003));
     assert.equal(ids(await log.read(cursor.position, 10)), '3002,3003');
     assert.equal(ids(await log.read(cursor.position - 1, 10)), '3001,3002,3003');
   });
@@ -273,14 +280,14 @@ describe('a log in SQLite', () => {
     let offset = 0;
     await assert.rejects(
       async () => {
-        for (;;) offset = await log.append([event(1, 'x'.repeat(500))]);
+        for (;;) offset = await log.append(event(1, 'x'.repeat(500)));
       },
       { code: 'EVENT_LOG_FULL', status: 503, message: /of broker default\/b .* behind \(slow by \d+ events\)/ },
     );
-    assert.equal(await log.append([event(2)], { isReply: true }), offset + 1);
+    assert.equal(await log.append(event(2), { isReply: true }), offset + 1);
     for (let done = 1; done <= offset; done++) cursor.done(done);
     await tidied(log, () => log.heldBytes < 1000);
-    await log.append([event(3)]);
+    await log.append(event(3));
   });
 
   test('a full disk acknowledges nothing, loses nothing, and events are taken again once there is room', async () => {
@@ -289,7 +296,7 @@ describe('a log in SQLite', () => {
     let offset = 0;
     await assert.rejects(
       async () => {
-        for (;;) offset = await log.append([event(offset + 1, 'x'.repeat(3000))]);
+        for (;;) offset = await log.append(event(offset + 1, 'x'.repeat(3000)));
       },
       { code: 'DISK_FULL', status: 507 },
     );
@@ -298,15 +305,15 @@ describe('a log in SQLite', () => {
     assert.equal((await log.read(1, 1000)).length, offset);
     for (let done = 1; done <= offset; done++) cursor.done(done);
     await tidied(log, () => log.heldBytes === 0);
-    assert.equal(await log.append([event(9)]), offset + 1);
+    assert.equal(await log.append(event(9)), offset + 1);
   });
 
   test('events older than the limit are removed, and the consumer that misses them moves on', async () => {
     const log = open({ limits: { ageMaxMs: 60_000 } });
     const cursor = await log.cursor('c');
-    await log.append([event(1)]);
+    await log.append(event(1));
     await clock.advance(50_000);
-    await log.append([event(2)]);
+    await log.append(event(2));
     await clock.advance(20_000);
     assert.equal(cursor.position, 2);
     assert.equal(ids(await log.read(cursor.position, 10)), '2');
@@ -329,9 +336,9 @@ describe('a log in SQLite', () => {
 
   test('a closed log refuses appends, and what was pending is written first', async () => {
     const log = open();
-    const pending = log.append([event(1)]);
+    const pending = log.append(event(1));
     await log.close();
     assert.equal(await pending, 1);
-    await assert.rejects(log.append([event(2)]), /is closed/);
+    await assert.rejects(log.append(event(2)), /is closed/);
   });
 });

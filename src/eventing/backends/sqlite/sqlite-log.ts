@@ -41,8 +41,7 @@ const tidyRetryMs = 1000;
 const trimCountMax = 2000;
 
 interface Append {
-  rows: readonly NewRow[];
-  bytes: number;
+  row: NewRow;
   resolve(offset: Offset): void;
   reject(error: unknown): void;
 }
@@ -114,15 +113,14 @@ export class SqliteLog implements EventLog {
     return this.#heldBytes;
   }
 
-  /** Resolves with the offset of the last event. */
-  async append(events: readonly NewEvent[], options = { isReply: false }): Promise<Offset> {
-    const rows = events.map(rowOf);
-    const bytes = rows.reduce((sum, row) => sum + row.sizeBytes, 0);
-    const refusal = this.#refusal(bytes, options.isReply);
+  /** Resolves with the offset of the event. */
+  async append(event: NewEvent, options = { isReply: false }): Promise<Offset> {
+    const row = rowOf(event);
+    const refusal = this.#refusal(row.sizeBytes, options.isReply);
     if (refusal) throw refusal;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ rows, bytes, resolve, reject });
-      this.#queuedBytes += bytes;
+      this.#queue.push({ row, resolve, reject });
+      this.#queuedBytes += row.sizeBytes;
       this.#wake();
     });
   }
@@ -250,7 +248,7 @@ export class SqliteLog implements EventLog {
   async #commit(): Promise<void> {
     const batch = this.#takeBatch();
     if (batch.length === 0) return;
-    const rows = batch.flatMap((append) => append.rows);
+    const rows = batch.map(({ row }) => row);
     try {
       const stored = this.#file.append(this.#end, this.#options.clock.now(), rows);
       await this.#file.sync();
@@ -263,7 +261,7 @@ export class SqliteLog implements EventLog {
 
   #accept(batch: readonly Append[], stored: readonly StoredEvent[]): void {
     for (const event of stored) this.#heldBytes += event.sizeBytes;
-    let offset = this.#end;
+    const first = this.#end;
     this.#end += stored.length;
     if (this.#cursors.size > 0) {
       this.#tail.push(stored);
@@ -272,25 +270,20 @@ export class SqliteLog implements EventLog {
       this.#tail.dropBefore(this.#end);
       this.#scheduleTidy();
     }
-    for (const append of batch) {
-      offset += append.rows.length;
-      append.resolve(offset - 1);
-    }
+    for (const [i, append] of batch.entries()) append.resolve(first + i);
     for (const listener of this.#listeners) listener();
   }
 
   #takeBatch(): Append[] {
-    let count = 0;
     let bytes = 0;
-    let taken = 0;
-    for (const append of this.#queue) {
-      if (taken > 0 && (count + append.rows.length > batchCountMax || bytes + append.bytes > batchBytesMax)) break;
-      count += append.rows.length;
-      bytes += append.bytes;
-      taken++;
+    let count = 0;
+    for (const { row } of this.#queue) {
+      if (count > 0 && (count === batchCountMax || bytes + row.sizeBytes > batchBytesMax)) break;
+      bytes += row.sizeBytes;
+      count++;
     }
     this.#queuedBytes -= bytes;
-    return this.#queue.splice(0, taken);
+    return this.#queue.splice(0, count);
   }
 
   #addCursor(row: CursorRow): LogCursor {

@@ -1,10 +1,12 @@
 /** What any backend must do, as tests: whoever adds one runs them against it (sqlite-backend.test.ts shows how). */
+
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { patienceMs } from '../../../lib/testing/patience.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
 import type { Delivery, EventLog, LogBackend, NewEvent, Subscription } from '../event-log.ts';
+import { appendAll } from './append-all.ts';
 
 /** A backend on a storage of its own. */
 export interface BackendUnderTest {
@@ -82,11 +84,11 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
 
     test('hands out what is appended after a consumer has its place, whole, to each of them', async () => {
       const log = await open();
-      await log.append([event('before')]);
+      await log.append(event('before'));
       const first = await log.subscribe('first', 'o');
-      await log.append([event(1)]);
+      await log.append(event(1));
       const second = await log.subscribe('second', 'o');
-      await log.append([event(2), event(3)]);
+      await appendAll(log, [event(2), event(3)]);
       const taken = await drain(first);
       assert.deepEqual(idsOf(taken), ['1', '2', '3']);
       assert.deepEqual(idsOf(await drain(second)), ['2', '3']);
@@ -98,7 +100,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
     test('hands out the events of one source in their order', async () => {
       const log = await open();
       const subscription = await log.subscribe('c', 'o');
-      for (const i of numbers(40)) await log.append([event(i, i % 3 === 0 ? '/long' : '/s')]);
+      for (const i of numbers(40)) await log.append(event(i, i % 3 === 0 ? '/long' : '/s'));
       const taken = await drain(subscription, all);
       for (const source of ['/long', '/s']) {
         const ids = idsOf(taken.filter(({ event: one }) => one.attributes.source === source));
@@ -110,7 +112,10 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
     test('hands out nothing twice while it is held, and all of it however little is taken at once', async () => {
       const log = await open();
       const subscription = await log.subscribe('c', 'o');
-      await log.append(numbers(300).map((i) => event(i)));
+      await appendAll(
+        log,
+        numbers(300).map((i) => event(i)),
+      );
       const seen: string[] = [];
       while (seen.length < 300) {
         const taken = await drain(subscription);
@@ -126,7 +131,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       const subscription = await log.subscribe('c', 'o');
       let calls = 0;
       subscription.onReady(() => calls++);
-      await log.append([event(1)]);
+      await log.append(event(1));
       assert.ok(calls > 0);
       const [first] = await drain(subscription);
       calls = 0;
@@ -141,7 +146,10 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
     test('hands out at last what was given back, and what was done in any order never again', async () => {
       const log = await open();
       const subscription = await log.subscribe('c', 'o');
-      await log.append(numbers(10).map((i) => event(i)));
+      await appendAll(
+        log,
+        numbers(10).map((i) => event(i)),
+      );
       for (const each of await drain(subscription)) {
         if (Number(idOf(each)) % 3 === 0) subscription.nack(each, Number(idOf(each)) * 100);
         else subscription.ack(each);
@@ -159,7 +167,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
     test('hands out what waits at once when it is asked to, or after its time', async () => {
       const log = await open();
       const subscription = await log.subscribe('c', 'o');
-      await log.append([event(1)]);
+      await log.append(event(1));
       for (const each of await drain(subscription)) subscription.nack(each, 60_000);
       subscription.retryNow();
       const again: string[] = [];
@@ -172,7 +180,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
     test('leaves a delivery with its holder for as long as it asks for, and no longer than its deadline', async () => {
       const log = await open();
       const subscription = await log.subscribe('c', 'o');
-      await log.append([event(1), event(2)]);
+      await appendAll(log, [event(1), event(2)]);
       const [first, second] = (await drain(subscription)) as [Delivery, Delivery];
       const stepMs = (subscription.deadlineMs ?? 60_000) / 2;
       for (let i = 0; i < 6; i++) {
@@ -183,13 +191,34 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       assert.deepEqual(idsOf(await drain(subscription)), subscription.deadlineMs === undefined ? [] : ['2']);
     });
 
+    test('takes no harm from who is late: what it acks does not come again, what it gives back does', async () => {
+      const log = await open();
+      const before = await log.subscribe('c', 'o');
+      await appendAll(log, [event(1), event(2), event(3)]);
+      const [first, second, third] = (await drain(before)) as [Delivery, Delivery, Delivery];
+      const after = await log.subscribe('c', 'o');
+      before.ack(first);
+      before.nack(second, 0);
+      before.extend(third);
+      await clock.advance(100);
+      const again = new Set<string>();
+      await until(async () => {
+        for (const id of idsOf(await drain(after, all))) again.add(id);
+        return (await after.backlog()) === 0;
+      });
+      assert.deepEqual([...again].toSorted(byNumber), ['2', '3']);
+    });
+
     test('gives a subscription that comes back what it was not done with, and no more', async () => {
       const log = await open();
       const before = await log.subscribe('c', 'o');
-      await log.append(numbers(9).map((i) => event(i)));
+      await appendAll(
+        log,
+        numbers(9).map((i) => event(i)),
+      );
       await drain(before, (each) => Number(idOf(each)) % 2 === 0);
       await before.close();
-      await log.append([event(10)]);
+      await log.append(event(10));
       assert.deepEqual(await before.take(10), []);
       const again = await log.subscribe('c', 'o');
       const expected = ['1', '3', '5', '7', '9', '10'];
@@ -204,7 +233,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       const accepted: string[] = [];
       await Promise.all(
         numbers(30).map(async (i) => {
-          await log.append([event(i)]);
+          await log.append(event(i));
           accepted.push(String(i));
         }),
       );
@@ -224,7 +253,10 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
     test('counts what each consumer is not done with; a slow one does not hold up a quick one', async () => {
       const log = await open();
       const [quick, slow] = await Promise.all([log.subscribe('quick', 'o'), log.subscribe('slow', 'o')]);
-      await log.append(numbers(20).map((i) => event(i)));
+      await appendAll(
+        log,
+        numbers(20).map((i) => event(i)),
+      );
       await slow.take(5);
       assert.deepEqual([await quick.backlog(), await slow.backlog()], [20, 20]);
       const before = String(quick.position);
@@ -232,20 +264,20 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       assert.notEqual(String(quick.position), before);
       await until(async () => (await quick.backlog()) === 0);
       assert.equal(await slow.backlog(), 20);
-      await log.append([event(21)]);
+      await log.append(event(21));
       assert.deepEqual(idsOf(await drain(quick, all)), ['21']);
     });
 
     test('forgets a consumer that is to be forgotten, and none beside it', async () => {
       const log = await open();
       const [gone, kept] = await Promise.all([log.subscribe('gone', 'o'), log.subscribe('kept', 'o')]);
-      await log.append([event(1)]);
+      await log.append(event(1));
       await Promise.all([gone.close(), kept.close()]);
       await log.forget('gone');
       await log.forget('unknown');
       assert.deepEqual(await log.consumers(), [{ name: 'kept', owner: 'o' }]);
       const back = await log.subscribe('gone', 'p');
-      await log.append([event(2)]);
+      await log.append(event(2));
       assert.deepEqual(idsOf(await drain(back)), ['2']);
       assert.deepEqual(idsOf(await drain(await log.subscribe('kept', 'o'))), ['1', '2']);
     });
@@ -255,7 +287,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       assert.equal(log.owner, undefined);
       await log.adopt('first');
       await (await log.subscribe('c', 'one')).close();
-      await log.append([event(1)]);
+      await log.append(event(1));
       await log.close();
       const again = await open();
       assert.equal(again.owner, 'first');
@@ -275,16 +307,16 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
       let count = 0;
       const fill = async () => {
         for (;;) {
-          await log.append([event(count + 1)]);
+          await log.append(event(count + 1));
           count++;
         }
       };
       await assert.rejects(fill, { code: 'EVENT_LOG_FULL' });
-      await log.append([event('reply')], { isReply: true });
+      await log.append(event('reply'), { isReply: true });
       assert.equal(await subscription.backlog(), count + 1);
       while ((await drain(subscription, all)).length > 0);
       await until(() =>
-        log.append([event('later')]).then(
+        log.append(event('later')).then(
           () => true,
           () => false,
         ),
@@ -294,11 +326,11 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
 
     test('takes nothing any more once it is closed', async () => {
       const log = await open();
-      const pending = log.append([event(1)]).catch(() => {}); // Acknowledged or not, as it comes.
+      const pending = log.append(event(1)).catch(() => {}); // Acknowledged or not, as it comes.
       const subscription = await log.subscribe('c', 'o');
       await log.close();
       await pending;
-      await assert.rejects(log.append([event(2)]), { code: 'BROKER_NOT_READY' });
+      await assert.rejects(log.append(event(2)), { code: 'BROKER_NOT_READY' });
       assert.deepEqual(await subscription.take(1), []);
     });
 
@@ -311,7 +343,7 @@ export function testBackend(what: string, start: (options: StartOptions) => Back
         const log = await backend.open(each, opening);
         await log.adopt(each.namespace);
         await (await log.subscribe('c', 'o')).close();
-        await log.append([event(1)]);
+        await log.append(event(1));
         await log.close();
       }
       const listed = (await backend.list()).map((each) => `${each.namespace}/${each.name}`);

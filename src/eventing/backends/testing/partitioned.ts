@@ -84,17 +84,17 @@ class PartitionedLog implements EventLog {
     this.kept.owner = owner;
   }
 
-  async append(events: readonly NewEvent[], { isReply } = { isReply: false }): Promise<void> {
+  async append(event: NewEvent, { isReply } = { isReply: false }): Promise<void> {
     await turn();
     const broker = `${this.kept.name.namespace}/${this.kept.name.name}`;
     if (this.#isClosed) throw eventErrors.BROKER_NOT_READY({ broker, why: 'its event log is closed' });
     this.#removeDone();
     const heldBytes = this.kept.partitions.flat().length * eventBytes;
     const limitBytes = this.#bytesMax * (isReply ? 1 : 0.9);
-    if (heldBytes + events.length * eventBytes > limitBytes) {
+    if (heldBytes + eventBytes > limitBytes) {
       throw eventErrors.EVENT_LOG_FULL({ broker, heldBytes, limitBytes, slowest: 'somebody' });
     }
-    for (const event of events) this.#appendOne(event);
+    this.#appendOne(event);
     for (const subscription of this.subscriptions) subscription.tell();
   }
 

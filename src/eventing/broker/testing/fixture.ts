@@ -12,6 +12,7 @@ import { silentLogger } from '../../../observe/log.ts';
 import type { NewEvent } from '../../backends/event-log.ts';
 import { type SqliteBackend, sqliteBackend } from '../../backends/sqlite/sqlite-backend.ts';
 import type { Flush } from '../../backends/sqlite/sqlite-file.ts';
+import { appendAll } from '../../backends/testing/append-all.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { decodeHttp } from '../../cloudevents/http.ts';
 import type { DeliveryConfig } from '../../dispatcher/subscriber.ts';
@@ -159,7 +160,7 @@ export async function appendPastTheDoor(
   const onFailure = (error: unknown) => assert.fail(String(error));
   const log = await logsIn(dir).open({ namespace: 'default', name: 'b' }, { log: silentLogger, onFailure });
   for (const { namespace, name, uid } of triggers) await log.subscribe(`${namespace}/${name}`, uid);
-  await log.append(events);
+  await appendAll(log, events);
   await log.close();
   return join(dir, 'logs', 'default', 'b.db');
 }
