@@ -215,6 +215,13 @@ test('our JSON files are read and written in one way', () => {
   ]);
 });
 
+test('values are compared, and groups of processes ended, in one way', () => {
+  const product = sources.filter((file) => file.startsWith('src/') && !isTest(file));
+  const matching = (pattern: RegExp) => product.filter((file) => pattern.test(read(file)));
+  assert.deepEqual(matching(/isDeepStrictEqual|JSON\.stringify\([^)]*\) [!=]== JSON\.stringify/), []);
+  assert.deepEqual(matching(/\.kill\(-/), ['src/lib/processes.ts']);
+});
+
 test('Events are recorded in one place, and nobody but the API server deletes them', () => {
   const product = sources.filter((file) => file.startsWith('src/') && !isTest(file));
   assert.deepEqual(

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { systemClock } from '../lib/clock.ts';
+import { temporaryFolder } from '../lib/testing/temporary-folder.ts';
 import { silentLogger } from '../observe/log.ts';
 import { digestOf, mediaTypes, RegistryClient } from './index.ts';
 import { startRegistry } from './server/registry.ts';
@@ -14,8 +13,8 @@ import { startRegistry } from './server/registry.ts';
 const isInstalled = (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, 'skopeo')));
 const skip = isInstalled ? false : 'left out: skopeo is not installed (Debian: apt install skopeo)';
 
-test('skopeo, unmodified, pulls an image and pushes it to another repository unchanged', { skip }, async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'kw-skopeo-'));
+test('skopeo, unmodified, pulls an image and pushes it to another repository unchanged', { skip }, async (t) => {
+  const dir = temporaryFolder(t);
   const registry = await startRegistry({ dir: join(dir, 'registry'), port: 0, clock: systemClock, log: silentLogger });
   const client = new RegistryClient({ mirrors: { 'registry.localhost': registry.url } });
   const skopeo = (...args: string[]) => promisify(execFile)('skopeo', ['--insecure-policy', ...args]);
@@ -50,6 +49,5 @@ test('skopeo, unmodified, pulls an image and pushes it to another repository unc
   } finally {
     client.close();
     await registry.stop();
-    await rm(dir, { recursive: true });
   }
 });

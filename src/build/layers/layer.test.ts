@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, truncate } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { extract } from 'tar-stream';
+import { temporaryFolder } from '../../lib/testing/temporary-folder.ts';
 import { digestOf } from '../../registry/index.ts';
 import { sourceDigest } from '../source/source.ts';
 import { withSource } from '../testing/source.ts';
@@ -89,23 +89,19 @@ test('the bytes of a layer are those that were always made of its source: caches
   });
 });
 
-test('a layer made in memory and one made in a file have the same digests', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'kw-layer-'));
-  try {
-    const entries: TarEntry[] = Array.from({ length: 50 }, (_, i) => ({
-      type: 'file',
-      path: `app/${i}.js`,
-      content: Buffer.from(`line ${i}\n`.repeat(i * 40)),
-      isExecutable: i % 2 === 0,
-    }));
-    const memory = await layerOf(entries, 'x');
-    const filed = await layerInFile(entries, join(dir, 'layer'), 'x');
-    assert.deepEqual(filed.descriptor, memory.descriptor);
-    assert.equal(filed.diffId, memory.diffId);
-    assert.equal(digestOf(gunzipSync(memory.content as Buffer)), memory.diffId);
-  } finally {
-    await rm(dir, { recursive: true });
-  }
+test('a layer made in memory and one made in a file have the same digests', async (t) => {
+  const dir = temporaryFolder(t);
+  const entries: TarEntry[] = Array.from({ length: 50 }, (_, i) => ({
+    type: 'file',
+    path: `app/${i}.js`,
+    content: Buffer.from(`line ${i}\n`.repeat(i * 40)),
+    isExecutable: i % 2 === 0,
+  }));
+  const memory = await layerOf(entries, 'x');
+  const filed = await layerInFile(entries, join(dir, 'layer'), 'x');
+  assert.deepEqual(filed.descriptor, memory.descriptor);
+  assert.equal(filed.diffId, memory.diffId);
+  assert.equal(digestOf(gunzipSync(memory.content as Buffer)), memory.diffId);
 });
 
 test('a file of any size goes through memory in small pieces', async () => {
@@ -123,15 +119,11 @@ test('a file of any size goes through memory in small pieces', async () => {
   });
 });
 
-test('an error while entries are read is the error of the layer', async () => {
-  const dir = await mkdtemp(join(tmpdir(), 'kw-layer-'));
-  try {
-    // biome-ignore lint/correctness/useYield: it fails before it has anything to give
-    const broken = (function* (): Generator<TarEntry> {
-      throw new Error('unreadable');
-    })();
-    await assert.rejects(layerInFile(broken, join(dir, 'layer'), 'x'), /unreadable/);
-  } finally {
-    await rm(dir, { recursive: true });
-  }
+test('an error while entries are read is the error of the layer', async (t) => {
+  const dir = temporaryFolder(t);
+  // biome-ignore lint/correctness/useYield: it fails before it has anything to give
+  const broken = (function* (): Generator<TarEntry> {
+    throw new Error('unreadable');
+  })();
+  await assert.rejects(layerInFile(broken, join(dir, 'layer'), 'x'), /unreadable/);
 });

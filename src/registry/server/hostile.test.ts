@@ -10,6 +10,8 @@ import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../lib/clock.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
+import { afterwards } from '../../lib/testing/afterwards.ts';
+import { temporaryFolder } from '../../lib/testing/temporary-folder.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { digestOf } from '../digest.ts';
 import { mediaTypes } from '../manifest.ts';
@@ -172,8 +174,8 @@ describe('the registry under attack', () => {
     }
   });
 
-  test('clients that never read large blobs, and send one request after the other, cost little memory', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'kw-registry-'));
+  test('clients that never read large blobs, and send one request after the other, cost little memory', async (t) => {
+    const folder = temporaryFolder(t);
     const here = (file: string) => JSON.stringify(fileURLToPath(new URL(file, import.meta.url)));
     const script = `
     import { startRegistry } from ${here('./registry.ts')};
@@ -214,64 +216,55 @@ describe('the registry under attack', () => {
       const gone = once(child, 'exit');
       child.kill('SIGKILL');
       await gone;
-      await rm(folder, { recursive: true });
     }
   });
 
-  test('a damaged manifest keeps no other repository from being swept, and can be deleted', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'kw-registry-'));
+  test('a damaged manifest keeps no other repository from being swept, and can be deleted', async (t) => {
+    const folder = temporaryFolder(t);
     const other = await startRegistry({ dir: folder, port: 0, clock: systemClock, log: silentLogger });
-    try {
-      await push(other.url, 'a', Buffer.from('needed, for all that anybody knows'));
-      await push(other.url, 'b', Buffer.from('orphan'));
-      const manifests = join(folder, 'repositories/a/_manifests/sha256');
-      await mkdir(manifests, { recursive: true });
-      const digest = digestOf('what it was');
-      await writeFile(join(manifests, digest.slice(7)), '{"schemaVersion":');
-      const storage = new Storage(folder);
-      const failures: string[] = [];
-      const collected = await collectGarbage(storage, {
-        nowMs: Date.now() + 1000,
-        graceMs: 0,
-        turns: new Mutexes(),
-        onFailure: (name, error) => failures.push(`${name}: ${error}`),
-      });
-      assert.equal(collected.blobs, 1);
-      assert.match(failures.join(), /^a: Error: the manifest sha256:\w+ of a is damaged .*delete it by its digest/);
-      const url = `${other.url}/v2/a/manifests/${digest}`;
-      assert.equal((await fetch(url)).status, 200);
-      assert.equal((await fetch(url, { method: 'DELETE' })).status, 202);
-    } finally {
-      await other.stop();
-      await rm(folder, { recursive: true });
-    }
+    afterwards(t, () => other.stop());
+    await push(other.url, 'a', Buffer.from('needed, for all that anybody knows'));
+    await push(other.url, 'b', Buffer.from('orphan'));
+    const manifests = join(folder, 'repositories/a/_manifests/sha256');
+    await mkdir(manifests, { recursive: true });
+    const digest = digestOf('what it was');
+    await writeFile(join(manifests, digest.slice(7)), '{"schemaVersion":');
+    const storage = new Storage(folder);
+    const failures: string[] = [];
+    const collected = await collectGarbage(storage, {
+      nowMs: Date.now() + 1000,
+      graceMs: 0,
+      turns: new Mutexes(),
+      onFailure: (name, error) => failures.push(`${name}: ${error}`),
+    });
+    assert.equal(collected.blobs, 1);
+    assert.match(failures.join(), /^a: Error: the manifest sha256:\w+ of a is damaged .*delete it by its digest/);
+    const url = `${other.url}/v2/a/manifests/${digest}`;
+    assert.equal((await fetch(url)).status, 200);
+    assert.equal((await fetch(url, { method: 'DELETE' })).status, 202);
   });
 
-  test('a blob that a push goes on to use is not swept away before its manifest comes', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'kw-registry-'));
+  test('a blob that a push goes on to use is not swept away before its manifest comes', async (t) => {
+    const folder = temporaryFolder(t);
     const other = await startRegistry({ dir: folder, port: 0, clock: systemClock, log: silentLogger });
-    try {
-      const storage = new Storage(folder);
-      const uses: Record<string, (digest: string, content: Buffer) => Promise<unknown>> = {
-        // A request only touches what was last touched a minute ago.
-        'asked for': (digest) => storage.blobSizeForPush('a', requireDigest(digest), Date.now() - 20),
-        'pushed again': (_digest, content) => push(other.url, 'a', content),
-        mounted: (digest) => fetch(`${other.url}/v2/a/blobs/uploads/?mount=${digest}`, { method: 'POST' }),
-        left: async () => {},
-      };
-      for (const [how, use] of Object.entries(uses)) {
-        const content = Buffer.from(`content ${how}`);
-        const digest = await push(other.url, 'a', content);
-        const pushedMs = Date.now();
-        // Change times cannot be set: the sweep's own clock is ahead, and what was touched counts from when it was.
-        while (Date.now() < pushedMs + 50) await new Promise((resolve) => setTimeout(resolve, 5));
-        await use(digest, content);
-        await storage.deleteOldBlob('a', requireDigest(digest), pushedMs + 20);
-        assert.equal((await storage.blobSize('a', requireDigest(digest))) !== undefined, how !== 'left', how);
-      }
-    } finally {
-      await other.stop();
-      await rm(folder, { recursive: true });
+    afterwards(t, () => other.stop());
+    const storage = new Storage(folder);
+    const uses: Record<string, (digest: string, content: Buffer) => Promise<unknown>> = {
+      // A request only touches what was last touched a minute ago.
+      'asked for': (digest) => storage.blobSizeForPush('a', requireDigest(digest), Date.now() - 20),
+      'pushed again': (_digest, content) => push(other.url, 'a', content),
+      mounted: (digest) => fetch(`${other.url}/v2/a/blobs/uploads/?mount=${digest}`, { method: 'POST' }),
+      left: async () => {},
+    };
+    for (const [how, use] of Object.entries(uses)) {
+      const content = Buffer.from(`content ${how}`);
+      const digest = await push(other.url, 'a', content);
+      const pushedMs = Date.now();
+      // Change times cannot be set: the sweep's own clock is ahead, and what was touched counts from when it was.
+      while (Date.now() < pushedMs + 50) await new Promise((resolve) => setTimeout(resolve, 5));
+      await use(digest, content);
+      await storage.deleteOldBlob('a', requireDigest(digest), pushedMs + 20);
+      assert.equal((await storage.blobSize('a', requireDigest(digest))) !== undefined, how !== 'left', how);
     }
   });
 });

@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../lib/clock.ts';
+import { afterwards } from '../../lib/testing/afterwards.ts';
+import { temporaryFolder } from '../../lib/testing/temporary-folder.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { digestOf } from '../digest.ts';
 import { mediaTypes } from '../manifest.ts';
@@ -295,18 +297,14 @@ describe('the registry', () => {
     assert.ok((await send('GET', `/v2/a/many/blobs/${digests[0]}`)).body.equals(content));
   });
 
-  test('a blob that is larger than a blob may be is refused', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'kw-registry-'));
+  test('a blob that is larger than a blob may be is refused', async (t) => {
+    const folder = temporaryFolder(t);
     const limits = { blobBytesMax: 1000 };
     const small = await startRegistry({ dir: folder, port: 0, clock: systemClock, log: silentLogger, limits });
-    try {
-      const { headers } = await send('POST', `${small.url}/v2/a/b/blobs/uploads/`);
-      const answer = await send('PATCH', `${small.url}${headers.location}`, randomBytes(1001));
-      assert.deepEqual([answer.status, answer.code], [413, 'SIZE_INVALID']);
-    } finally {
-      await small.stop();
-      await rm(folder, { recursive: true });
-    }
+    afterwards(t, () => small.stop());
+    const { headers } = await send('POST', `${small.url}/v2/a/b/blobs/uploads/`);
+    const answer = await send('PATCH', `${small.url}${headers.location}`, randomBytes(1001));
+    assert.deepEqual([answer.status, answer.code], [413, 'SIZE_INVALID']);
   });
 
   test('a port in use is said with its number and the flag', async () => {
@@ -314,49 +312,45 @@ describe('the registry', () => {
     await assert.rejects(again, new RegExp(`port ${registry.port} .*--registry-port`));
   });
 
-  test('kill -9 in the middle of uploads loses nothing acknowledged and serves no half blob', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'kw-registry-'));
+  test('kill -9 in the middle of uploads loses nothing acknowledged and serves no half blob', async (t) => {
+    const folder = temporaryFolder(t);
     const acknowledged: string[] = [];
     let location = '';
     const content = randomBytes(400_000);
-    try {
-      const child = await startChild(folder);
-      const pushing = (async () => {
-        for (;;) {
-          const bytes = randomBytes(20_000);
-          const digest = digestOf(bytes);
-          const { status } = await send('POST', `${child.url}/v2/k/k/blobs/uploads/?digest=${digest}`, bytes);
-          if (status === 201) acknowledged.push(digest);
-          if (acknowledged.length === 5)
-            location = (await send('POST', `${child.url}/v2/k/k/blobs/uploads/`)).headers.location ?? '';
-          if (acknowledged.length === 10) {
-            await send('PATCH', child.url + location, content.subarray(0, 100_000));
-            child.process.kill('SIGKILL');
-          }
+    const child = await startChild(folder);
+    const pushing = (async () => {
+      for (;;) {
+        const bytes = randomBytes(20_000);
+        const digest = digestOf(bytes);
+        const { status } = await send('POST', `${child.url}/v2/k/k/blobs/uploads/?digest=${digest}`, bytes);
+        if (status === 201) acknowledged.push(digest);
+        if (acknowledged.length === 5)
+          location = (await send('POST', `${child.url}/v2/k/k/blobs/uploads/`)).headers.location ?? '';
+        if (acknowledged.length === 10) {
+          await send('PATCH', child.url + location, content.subarray(0, 100_000));
+          child.process.kill('SIGKILL');
         }
-      })();
-      await assert.rejects(pushing);
-      await child.exited;
-      const again = await startRegistry({ dir: folder, port: 0, clock: systemClock, log: silentLogger });
-      try {
-        assert.ok(acknowledged.length >= 10);
-        for (const digest of acknowledged) {
-          const { status, body } = await send('GET', `${again.url}/v2/k/k/blobs/${digest}`);
-          assert.deepEqual([status, digestOf(body)], [200, digest]);
-        }
-        const listed = await readdir(join(folder, 'repositories/k/k/_blobs/sha256'));
-        for (const hex of listed) {
-          assert.equal(digestOf((await send('GET', `${again.url}/v2/k/k/blobs/sha256:${hex}`)).body), `sha256:${hex}`);
-        }
-        const resumed = await send('GET', again.url + location);
-        assert.equal(resumed.headers.range, '0-99999', 'the upload that was under way goes on');
-        const end = `${again.url}${location}?digest=${digestOf(content)}`;
-        assert.equal((await send('PUT', end, content.subarray(100_000))).status, 201);
-      } finally {
-        await again.stop();
       }
+    })();
+    await assert.rejects(pushing);
+    await child.exited;
+    const again = await startRegistry({ dir: folder, port: 0, clock: systemClock, log: silentLogger });
+    try {
+      assert.ok(acknowledged.length >= 10);
+      for (const digest of acknowledged) {
+        const { status, body } = await send('GET', `${again.url}/v2/k/k/blobs/${digest}`);
+        assert.deepEqual([status, digestOf(body)], [200, digest]);
+      }
+      const listed = await readdir(join(folder, 'repositories/k/k/_blobs/sha256'));
+      for (const hex of listed) {
+        assert.equal(digestOf((await send('GET', `${again.url}/v2/k/k/blobs/sha256:${hex}`)).body), `sha256:${hex}`);
+      }
+      const resumed = await send('GET', again.url + location);
+      assert.equal(resumed.headers.range, '0-99999', 'the upload that was under way goes on');
+      const end = `${again.url}${location}?digest=${digestOf(content)}`;
+      assert.equal((await send('PUT', end, content.subarray(100_000))).status, 201);
     } finally {
-      await rm(folder, { recursive: true });
+      await again.stop();
     }
   });
 

@@ -3,25 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { type DeciderState, decide, initialState } from './decider.ts';
 import type { ScalingConfig } from './scaling-config.ts';
+import { scaling as config } from './testing/scaling.ts';
 
-const config: ScalingConfig = {
-  metric: 'concurrency',
-  targetPerPod: 10,
-  stableWindowMs: 60_000,
-  panicWindowMs: 6_000,
-  panicThreshold: 2,
-  maxScaleUpRate: 1000,
-  maxScaleDownRate: 2,
-  scaleDownDelayMs: 0,
-  activationScale: 1,
-  minScale: 0,
-  maxScale: 0,
-  initialScale: 1,
-  isScaleToZeroEnabled: true,
-  podRetentionMs: 0,
-  isReachable: true,
-  isRouted: false,
-};
 const calm: DeciderState = { recent: [] };
 const now = 1_000_000;
 

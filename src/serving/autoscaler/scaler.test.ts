@@ -3,25 +3,9 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { RevisionScaler, type ScaleTarget } from './scaler.ts';
 import type { ScalingConfig } from './scaling-config.ts';
+import { scaling } from './testing/scaling.ts';
 
-const config: ScalingConfig = {
-  metric: 'concurrency',
-  targetPerPod: 7,
-  stableWindowMs: 60_000,
-  panicWindowMs: 6_000,
-  panicThreshold: 2,
-  maxScaleUpRate: 1000,
-  maxScaleDownRate: 2,
-  scaleDownDelayMs: 0,
-  activationScale: 1,
-  minScale: 0,
-  maxScale: 0,
-  initialScale: 1,
-  isScaleToZeroEnabled: true,
-  podRetentionMs: 0,
-  isReachable: true,
-  isRouted: false,
-};
+const config: ScalingConfig = { ...scaling, targetPerPod: 7 };
 const t0 = 1_700_000_000_000;
 const up = (target: Partial<ScaleTarget> = {}): ScaleTarget => ({
   replicas: 1,
