@@ -314,7 +314,7 @@ export class ClientConnection implements Connection, Downstream {
 
   /** Sends `text`, ends the stream, and waits for the client to do the same: closing at once could lose the reply. */
   #close(text: string): void {
-    this.#input.clear();
+    this.#input.take();
     this.#awaitUntil('closing', 'lingerMs');
     if (text === '') this.#socket.end();
     else this.#socket.end(text);
@@ -336,7 +336,7 @@ export class ClientConnection implements Connection, Downstream {
   #onClose(): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'closed';
-    this.#input.clear();
+    this.#input.take();
     this.#context.connections.delete(this);
     this.#exchange.abandon();
   }

@@ -54,11 +54,6 @@ export class ClientInput {
     return bytes;
   }
 
-  clear(): void {
-    this.#bytes = undefined;
-    this.#searched = 0;
-  }
-
   /** Takes a whole head off into `head`; returns whether there was one. Throws HttpSyntaxError. */
   readHead(head: RequestHead): boolean {
     const input = this.#bytes;

@@ -1,5 +1,5 @@
 import type { MessageLimits } from './limits.ts';
-import { HttpSyntaxError, tokenCharacters, valueCharacters } from './syntax.ts';
+import { HttpSyntaxError, isName, tokenCharacters, valueCharacters } from './syntax.ts';
 
 /**
  * Walks the field lines of a head or trailer section, each checked to the letter of RFC 9112 §5. Once `next()` returns
@@ -56,8 +56,18 @@ export class FieldWalker {
     return true;
   }
 
+  /** Whether the field has this name (lower case). */
+  is(name: string): boolean {
+    return this.nameEnd - this.lineStart === name.length && isName(this.text, this.lineStart, name);
+  }
+
   value(): string {
     return this.text.slice(this.valueStart, this.valueEnd);
+  }
+
+  /** The value, behind what another line of the same field said: they are one list (RFC 9110 §5.3). */
+  joined(before: string): string {
+    return before === '' ? this.value() : `${before}, ${this.value()}`;
   }
 }
 

@@ -121,16 +121,16 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
     let isDropped = false;
     switch (text.charCodeAt(lineStart) | 0x20) {
       case 0x63: // c
-        if (is('connection')) {
-          connection = joined(connection);
+        if (walker.is('connection')) {
+          connection = walker.joined(connection);
           isDropped = true;
-        } else if (is('content-length')) {
+        } else if (walker.is('content-length')) {
           isDropped = true;
           readContentLength(head);
         }
         break;
       case 0x65: // e
-        if (is('expect')) {
+        if (walker.is('expect')) {
           if (walker.value().toLowerCase() !== '100-continue') {
             throw new HttpSyntaxError(417, 'the only expectation that can be met is 100-continue');
           }
@@ -138,13 +138,13 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
         }
         break;
       case 0x66: // f
-        if (is('forwarded')) {
+        if (walker.is('forwarded')) {
           head.forwarded = said(head.forwarded, isForwarded);
           isDropped = true;
         }
         break;
       case 0x68: // h
-        if (is('host')) {
+        if (walker.is('host')) {
           if (hasHost) throw new HttpSyntaxError(400, 'there is more than one Host header field');
           hasHost = true;
           const host = walker.value();
@@ -152,45 +152,45 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
           if (host === '' || host !== head.host) checkHost(host, 'the Host header field');
           head.host = host;
           isDropped = true;
-        } else if (is('http2-settings')) {
+        } else if (walker.is('http2-settings')) {
           isDropped = true;
         }
         break;
       case 0x6b: // k
-        isDropped = is('keep-alive') || isSplitHeader();
+        isDropped = walker.is('keep-alive') || isSplitHeader();
         break;
       case 0x70: // p
-        isDropped = is('proxy-connection') || is('proxy-authorization');
+        isDropped = walker.is('proxy-connection') || walker.is('proxy-authorization');
         break;
       case 0x74: // t
-        if (is('transfer-encoding')) {
+        if (walker.is('transfer-encoding')) {
           transferEncoding = transferEncoding === undefined ? walker.value() : `${transferEncoding}, ${walker.value()}`;
           isDropped = true;
-        } else if (is('traceparent')) {
+        } else if (walker.is('traceparent')) {
           // Two of them are as good as none: W3C Trace Context §3.3 asks to restart the trace.
           head.traceparent = head.traceparent === '' ? walker.value() : 'ambiguous';
           isDropped = true;
-        } else if (is('te')) {
+        } else if (walker.is('te')) {
           isDropped = true;
         }
         break;
       case 0x75: // u
-        if (is('upgrade')) {
-          upgrade = joined(upgrade);
+        if (walker.is('upgrade')) {
+          upgrade = walker.joined(upgrade);
           isDropped = true;
         }
         break;
       case 0x78: // x
-        if (is('x-forwarded-for')) {
+        if (walker.is('x-forwarded-for')) {
           head.forwardedFor = said(head.forwardedFor, isAddressList);
           isDropped = true;
-        } else if (is('x-forwarded-proto')) {
+        } else if (walker.is('x-forwarded-proto')) {
           head.forwardedProto = said(head.forwardedProto, isSchemeList);
           isDropped = true;
-        } else if (is('x-forwarded-host')) {
+        } else if (walker.is('x-forwarded-host')) {
           head.forwardedHost = said(head.forwardedHost, isHostList);
           isDropped = true;
-        } else if (is('x-request-id')) {
+        } else if (walker.is('x-request-id')) {
           head.requestId = walker.value();
           isDropped = true;
         }
@@ -210,19 +210,9 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
   if (connection !== '') applyConnection(head, connection, upgrade);
 }
 
-/** Whether the walker's field has this name. */
-function is(name: string): boolean {
-  return walker.nameEnd - walker.lineStart === name.length && isName(walker.text, walker.lineStart, name);
-}
-
 /** What only a gateway may say of a request; Knative-Serving-Tag is the client's to choose. */
 function isSplitHeader(): boolean {
-  return isName(walker.text, walker.lineStart, 'knative-serving-') && !is('knative-serving-tag');
-}
-
-/** A field that stands on several lines is one list (RFC 9110 §5.3). */
-function joined(before: string): string {
-  return before === '' ? walker.value() : `${before}, ${walker.value()}`;
+  return isName(walker.text, walker.lineStart, 'knative-serving-') && !walker.is('knative-serving-tag');
 }
 
 /** Stands for what earlier hops said while a head is read, once a line of it was broken: no value has a line's end. */
@@ -232,7 +222,7 @@ const broken = '\n';
 function said(before: string, isWhole: (value: string) => boolean): string {
   const value = walker.value();
   if (value === '') return before;
-  return before === broken || !isWhole(value) ? broken : joined(before);
+  return before === broken || !isWhole(value) ? broken : walker.joined(before);
 }
 
 function readContentLength(head: RequestHead): void {

@@ -2,7 +2,7 @@ import type { ExchangeReply } from '../sides.ts';
 import { FieldWalker, listHas, withoutFields } from './fields.ts';
 import type { MessageLimits } from './limits.ts';
 import type { Framing } from './request-head.ts';
-import { HttpSyntaxError, isName, parseLength, valueCharacters } from './syntax.ts';
+import { HttpSyntaxError, parseLength, valueCharacters } from './syntax.ts';
 
 /** The head of one reply from upstream, checked; one object serves all replies of a connection. */
 export class ResponseHead implements ExchangeReply {
@@ -49,34 +49,34 @@ export function readResponseHead(text: string, method: string, head: ResponseHea
     let isDropped = false;
     switch (text.charCodeAt(lineStart) | 0x20) {
       case 0x63: // c
-        if (is('connection')) {
-          connection = joined(connection);
+        if (walker.is('connection')) {
+          connection = walker.joined(connection);
           isDropped = true;
-        } else if (is('content-length')) {
+        } else if (walker.is('content-length')) {
           isDropped = readContentLength(head);
         }
         break;
       case 0x64: // d
-        if (is('date')) head.hasDate = true;
+        if (walker.is('date')) head.hasDate = true;
         break;
       case 0x6b: // k
-        if (is('keep-alive')) {
+        if (walker.is('keep-alive')) {
           isDropped = true;
           head.keepAliveSeconds = Number(/(?:^|[ ,])timeout=(\d{1,6})/i.exec(walker.value())?.[1] ?? -1);
         }
         break;
       case 0x70: // p
-        isDropped = is('proxy-connection');
+        isDropped = walker.is('proxy-connection');
         break;
       case 0x74: // t
-        if (is('transfer-encoding')) {
+        if (walker.is('transfer-encoding')) {
           transferEncoding = transferEncoding === undefined ? walker.value() : `${transferEncoding}, ${walker.value()}`;
           isDropped = true;
         }
         break;
       case 0x75: // u
-        if (is('upgrade')) {
-          head.upgrade = joined(head.upgrade);
+        if (walker.is('upgrade')) {
+          head.upgrade = walker.joined(head.upgrade);
           isDropped = true;
         }
     }
@@ -167,11 +167,3 @@ function applyConnection(head: ResponseHead, connection: string): void {
 }
 
 const contentLengthName: ReadonlySet<string> = new Set(['content-length']);
-
-function is(name: string): boolean {
-  return walker.nameEnd - walker.lineStart === name.length && isName(walker.text, walker.lineStart, name);
-}
-
-function joined(before: string): string {
-  return before === '' ? walker.value() : `${before}, ${walker.value()}`;
-}
