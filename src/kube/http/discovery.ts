@@ -22,14 +22,24 @@ interface DiscoveredResource {
 
 /** Every kind of object that the server has, enough to read, list, watch and delete. */
 export async function discover(transport: Transport): Promise<Kind[]> {
-  const documents = await Promise.all(
-    ['/api', '/apis'].map((path) => transport.json({ method: 'GET', path, accept: accept.join(',') })),
+  const found = await Promise.all(
+    ['/api', '/apis'].map(async (path) => {
+      const document = await transport.json({ method: 'GET', path, accept: accept.join(',') });
+      try {
+        return kindsIn(document as Discovered);
+      } catch (cause) {
+        throw new Error(`the answer to GET ${path} does not tell the kinds of a server`, { cause });
+      }
+    }),
   );
-  return (documents as Discovered[]).flatMap(({ items = [] }) =>
-    items.flatMap(({ metadata, versions = [] }) =>
-      versions.flatMap(({ version, resources = [] }) =>
-        resources.flatMap((resource) => kindOf(metadata?.name ?? '', version, resource) ?? []),
-      ),
+  return found.flat();
+}
+
+/** Throws when it is no such document: it comes from whatever answers there. */
+function kindsIn({ items = [] }: Discovered): Kind[] {
+  return items.flatMap(({ metadata, versions = [] }) =>
+    versions.flatMap(({ version, resources = [] }) =>
+      resources.flatMap((resource) => kindOf(metadata?.name ?? '', version, resource) ?? []),
     ),
   );
 }
