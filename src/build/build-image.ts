@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { BuildSpec } from '../api/build/build.ts';
+import { readJsonFileAsync } from '../lib/json-file.ts';
 import { formatReference, parseDigest, parseReference, RegistryClientError } from '../registry/index.ts';
-import { readJson, writeJson } from './caches.ts';
+import { remember } from './caches.ts';
 import { carryOut } from './carry-out.ts';
 import type { BuildContext } from './context.ts';
 import { BuildFailure } from './failure.ts';
@@ -41,7 +42,7 @@ export async function buildImage(spec: BuildSpec, packs: readonly Pack[], contex
   const options = { allowScripts: spec.allowScripts ?? false, env, cacheDir: context.folders.npmCache };
   const done = await carryOut(pack.plan(folder, options), pack, folder, context);
   const pushed = await pushImage(done, undefined, context);
-  await writeJson(join(context.folders.images, `${key}.json`), { digest: pushed.digest });
+  await remember(join(context.folders.images, `${key}.json`), { digest: pushed.digest });
   return { ...pushed, source: source.identity };
 }
 
@@ -97,19 +98,22 @@ function buildKey(spec: BuildSpec, source: ResolvedSource, packs: readonly Pack[
  * it new to the registry's sweep, or fails when the sweep took a part of it.
  */
 async function reuse(key: string, context: BuildContext): Promise<PushedImage | undefined> {
-  const known = await readJson<{ digest: string }>(join(context.folders.images, `${key}.json`));
-  if (!parseDigest(String(known?.digest)) || !known) return undefined; // Damaged, or of another version.
+  const known = (await readJsonFileAsync(join(context.folders.images, `${key}.json`))) as
+    | { digest?: unknown }
+    | undefined;
+  const digest = String(known?.digest);
+  if (!parseDigest(digest)) return undefined; // None, damaged, or of another version.
   const { host, name } = parseReference(context.repository);
-  const image = formatReference({ host, name, digest: known.digest });
+  const image = formatReference({ host, name, digest });
   try {
     const { bytes } = await context.registry.manifest(image, context.signal);
-    await context.registry.push({ host, name, digest: known.digest }, { manifest: bytes, blobs: [] }, context.signal);
+    await context.registry.push({ host, name, digest }, { manifest: bytes, blobs: [] }, context.signal);
   } catch (error) {
     if (error instanceof RegistryClientError && error.status === 404) return undefined;
     throw error;
   }
-  context.log.say(`built before: ${known.digest}`);
-  return { image, digest: known.digest };
+  context.log.say(`built before: ${digest}`);
+  return { image, digest };
 }
 
 function detect(source: SourceFolder, packs: readonly Pack[]): { pack: Pack; because: string } {

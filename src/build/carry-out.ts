@@ -1,13 +1,15 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { newestFirst } from './caches.ts';
 import type { BuildContext } from './context.ts';
 import { BuildFailure } from './failure.ts';
 import { type Layer, layerBy, layerInFile, sourceEntries } from './layers/layer.ts';
 import { cachedLayer } from './layers/layer-cache.ts';
 import { madeEntries } from './layers/made-entries.ts';
 import type { AppStart, BuildPlan, Compile, MadeLayer, Pack, Prepared, Step } from './packs/pack.ts';
-import { copySource, listFolder } from './source/copy.ts';
+import { copySource } from './source/copy.ts';
+import { listFolder } from './source/folder.ts';
 import type { SourceFolder } from './source/source.ts';
 import { BuildLog } from './steps/log.ts';
 
@@ -102,7 +104,7 @@ class Work {
   async #compileIn(root: string, { step, leaveOut }: Compile): Promise<SourceFolder> {
     copySource(this.#source, root);
     await this.#run(step, root);
-    return listFolder(root, leaveOut);
+    return listFolder(root, (path) => leaveOut.includes(path));
   }
 
   async #prepare({ input, notes, step }: Prepared, root: string): Promise<void> {
@@ -131,16 +133,9 @@ class Work {
 
   async #removeOldest(): Promise<void> {
     const { folders, locks } = this.#context;
-    await mkdir(folders.workspaces, { recursive: true });
-    const names = await readdir(folders.workspaces);
-    const ages = await Promise.all(
-      names.map(async (name) => {
-        const path = join(folders.workspaces, name);
-        return { path, usedMs: (await stat(path)).mtimeMs };
-      }),
-    );
-    let tooMany = names.length - workspacesMax + 1;
-    for (const { path } of ages.sort((a, b) => a.usedMs - b.usedMs)) {
+    const paths = await newestFirst(folders.workspaces);
+    let tooMany = paths.length - workspacesMax + 1;
+    for (const path of paths.reverse()) {
       if (tooMany <= 0) return;
       if (await locks.holdIfFree(path, () => rm(path, { recursive: true, force: true }))) tooMany--;
     }

@@ -13,10 +13,11 @@ import { ApiError, conflict } from '../api/status.ts';
 import type { Client } from '../kube/client.ts';
 import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
+import { readJsonFileAsync } from '../lib/json-file.ts';
 import { processOf } from '../lib/processes.ts';
 import { Quarantine } from '../lib/quarantine.ts';
 import { silentLogger } from '../observe/log.ts';
-import { readJson, writeJson } from './caches.ts';
+import { remember } from './caches.ts';
 import { type BuildControllerOptions, buildControllers } from './controller.ts';
 import { startGitServer } from './testing/git-server.ts';
 import { type BuildWorld, openBuildWorld } from './testing/world.ts';
@@ -172,8 +173,8 @@ describe('what goes wrong with one Build', () => {
     assert.deepEqual([...new Set(builds.map((build) => succeeded(build)?.status))], ['True']);
     assert.equal(new Set(builds.map(({ status }) => status?.output?.digest)).size, 1);
     const path = join(kit.dir, 'one.json');
-    await Promise.all(Array.from({ length: 50 }, () => writeJson(path, { a: 1 })));
-    assert.deepEqual(await readJson(path), { a: 1 });
+    await Promise.all(Array.from({ length: 50 }, () => remember(path, { a: 1 })));
+    assert.deepEqual(await readJsonFileAsync(path), { a: 1 });
   });
 
   test('an install from a registry that never answers ends at the timeout, with nothing running', async () => {

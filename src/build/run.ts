@@ -2,16 +2,17 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Build, type BuildStatus, buildTimeoutMs, defaultBuildTimeout } from '../api/build/build.ts';
-import { keyOf, keyText } from '../api/meta.ts';
+import { keyOf, keyText, timestamp } from '../api/meta.ts';
 import type { ReconcileContext } from '../kube/reconciler.ts';
 import { sleep } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
 import { SetAsideError } from '../lib/quarantine.ts';
+import type { BuildResult } from './build-image.ts';
 import { BuilderDied, type BuildOutcome } from './builder.ts';
 import { Progress } from './progress.ts';
-import { redactFor } from './redact.ts';
+import { type Redact, redactFor } from './redact.ts';
 import type { Workshop } from './runs.ts';
-import { failedStatus, runningStatus, succeededStatus } from './status.ts';
+import { statusOf } from './status.ts';
 import { endLeftSteps } from './steps/left-steps.ts';
 import { BuildLog, statusLogBytes } from './steps/log.ts';
 import { writeLastStatus, writeStatus } from './write-status.ts';
@@ -23,6 +24,17 @@ const deathsMax = 2;
 
 export class Cancelled extends Error {}
 class TimedOut extends Error {}
+
+/** How a build ended. */
+type End = { result: 'succeeded'; built: BuildResult } | { result: 'failed'; reason: string; message: string };
+
+interface Run {
+  build: Build;
+  /** As the quarantine calls it. */
+  work: string;
+  log: BuildLog;
+  progress: Progress;
+}
 
 /**
  * One Build, from its place in the queue to its last status. Whatever is thrown in between is that build's failure;
@@ -38,52 +50,50 @@ export async function runBuild(
   const key = keyText(keyOf(build));
   const redact = redactFor(build.spec.source?.git?.url);
   const log = new BuildLog(undefined, redact);
-  const progress = new Progress(clock, (reason, message) =>
-    writeStatus(build, runningStatus(build, reason, redact(message), clock.now()), context, cancelled),
-  );
-  const ended: Ended = {
-    built: (result) => succeededStatus(build, result, log.tail(statusLogBytes), clock.now()),
-    failed(reason, message) {
-      const said = redact(message).slice(0, messageCharsMax);
-      log.say(said);
-      return failedStatus(build, reason, said, log.tail(statusLogBytes), clock.now());
-    },
-  };
-  let status: BuildStatus;
+  const progress = new Progress(clock, (reason, message) => {
+    const status = statusOf(build, clock.now(), (is) => is.markUnknown('Succeeded', reason, redact(message)));
+    return writeStatus(build, status, context, cancelled);
+  });
+  let end: End;
   try {
-    status = await inSlot({ build, work: `building ${key}`, log, progress, ended }, workshop, cancelled);
+    end = await inSlot({ build, work: `building ${key}`, log, progress }, workshop, cancelled);
   } catch (error) {
     if (cancelled.aborted) throw error;
     if (!(error instanceof SetAsideError)) {
       workshop.log.error({ err: error, build: key }, 'a build failed where nothing should');
     }
-    status = ended.failed('BuildFailed', `the build could not be done: ${messageOf(error)}`);
+    end = couldNotBeDone(messageOf(error));
   } finally {
     await progress.stop();
   }
-  const result = status.output ? 'succeeded' : 'failed';
+  const status = endStatus(build, end, log, redact, clock.now());
   await writeLastStatus(build, status, context, cancelled);
+  const { result } = end;
   const { reason } = status.conditions?.[0] ?? {};
   context.log.info({ build: key, result, reason, digest: status.output?.digest }, 'build ended');
 }
 
-/** The status that a build ends with. */
-interface Ended {
-  built(result: Extract<BuildOutcome, { type: 'built' }>['result']): BuildStatus;
-  failed(reason: string, message: string): BuildStatus;
+function endStatus(build: Build, end: End, log: BuildLog, redact: Redact, nowMs: number): BuildStatus {
+  const completionTime = timestamp(nowMs);
+  if (end.result === 'succeeded') {
+    const { image, digest, source } = end.built;
+    const more = { completionTime, log: log.tail(statusLogBytes), source, output: { image, digest } };
+    return statusOf(build, nowMs, (is) => is.markTrue('Succeeded'), more);
+  }
+  const message = redact(end.message).slice(0, messageCharsMax);
+  log.say(message);
+  const more = { completionTime, log: log.tail(statusLogBytes) };
+  return statusOf(build, nowMs, (is) => is.markFalse('Succeeded', end.reason, message), more);
 }
 
-interface Run {
-  build: Build;
-  /** As the quarantine calls it. */
-  work: string;
-  log: BuildLog;
-  progress: Progress;
-  ended: Ended;
-}
+const couldNotBeDone = (why: string): End => ({
+  result: 'failed',
+  reason: 'BuildFailed',
+  message: `the build could not be done: ${why}`,
+});
 
 /** Waits for its turn; from then on it has as long as its spec says. */
-async function inSlot(run: Run, workshop: Workshop, cancelled: AbortSignal): Promise<BuildStatus> {
+async function inSlot(run: Run, workshop: Workshop, cancelled: AbortSignal): Promise<End> {
   const { clock, housekeeping, observe, quarantine, slots } = workshop;
   const { spec } = run.build;
   await housekeeping.prepared();
@@ -99,9 +109,9 @@ async function inSlot(run: Run, workshop: Workshop, cancelled: AbortSignal): Pro
   const startedMs = clock.monotonic();
   try {
     const signal = AbortSignal.any([cancelled, timeout.signal]);
-    const status = await quarantine.run(run.work, () => untilEnded(run, workshop, signal));
-    observe(status.output ? 'succeeded' : 'failed', (clock.monotonic() - startedMs) / 1000);
-    return status;
+    const end = await quarantine.run(run.work, () => untilEnded(run, workshop, signal));
+    observe(end.result, (clock.monotonic() - startedMs) / 1000);
+    return end;
   } finally {
     cancelTimeout();
     leave();
@@ -110,27 +120,27 @@ async function inSlot(run: Run, workshop: Workshop, cancelled: AbortSignal): Pro
 }
 
 /** Attempts until one says how the build ended. Throws when it was cancelled. */
-async function untilEnded(run: Run, workshop: Workshop, signal: AbortSignal): Promise<BuildStatus> {
+async function untilEnded(run: Run, workshop: Workshop, signal: AbortSignal): Promise<End> {
   const { clock, retryDelaysMs } = workshop;
-  const { ended, log, work } = run;
+  const { log, work } = run;
   const about = { build: keyText(keyOf(run.build)) };
   for (let attempt = 0, deaths = 0; ; attempt++) {
     try {
       const outcome = await attemptOnce(run, workshop, signal);
-      if (outcome.type === 'built') return ended.built(outcome.result);
-      if (outcome.type === 'failed') return ended.failed(outcome.reason, outcome.message);
+      if (outcome.type === 'built') return { result: 'succeeded', built: outcome.result };
+      if (outcome.type === 'failed') return { result: 'failed', reason: outcome.reason, message: outcome.message };
       throw Object.assign(new Error(outcome.message), { stack: outcome.stack });
     } catch (error) {
-      if (signal.reason instanceof TimedOut) return ended.failed('BuildTimeout', signal.reason.message);
+      const { reason } = signal;
+      if (reason instanceof TimedOut) return { result: 'failed', reason: 'BuildTimeout', message: reason.message };
       if (signal.aborted) throw error;
       workshop.log.warn({ ...about, err: error, attempt }, 'a build broke off');
       if (error instanceof BuilderDied && error.isOwnDoing && ++deaths === deathsMax) {
         workshop.quarantine.setAside(work, error.message);
-        const message = `${error.message}: ${new SetAsideError(work).message}`;
-        return ended.failed('BuildFailed', `the build could not be done: ${message}`);
+        return couldNotBeDone(`${error.message}: ${new SetAsideError(work).message}`);
       }
       const delayMs = retryDelaysMs[attempt];
-      if (delayMs === undefined) return ended.failed('BuildFailed', `the build could not be done: ${messageOf(error)}`);
+      if (delayMs === undefined) return couldNotBeDone(messageOf(error));
       log.say(`${messageOf(error)}: trying again`);
       // When it aborts, the next attempt ends at once and says why.
       await sleep(clock, delayMs, signal).catch(() => {});

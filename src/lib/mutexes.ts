@@ -6,6 +6,13 @@ export class Mutexes {
     return this.#tails.has(name);
   }
 
+  /** Runs `task` if nobody holds the name, and says whether it did. */
+  async holdIfFree(name: string, task: () => Promise<void>): Promise<boolean> {
+    if (this.isHeld(name)) return false;
+    await this.hold(name, undefined, task);
+    return true;
+  }
+
   /**
    * Runs `task` alone among those with the same name. Rejects at once, without running it, when `signal` is given and
    * aborts first.

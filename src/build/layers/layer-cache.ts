@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import { readJsonFileAsync } from '../../lib/json-file.ts';
 import { parseReference } from '../../registry/index.ts';
-import { readJson, writeJson } from '../caches.ts';
+import { remember } from '../caches.ts';
 import type { BuildContext } from '../context.ts';
 import type { Layer } from './layer.ts';
 
@@ -25,7 +26,7 @@ export function cachedLayer(
 ): Promise<Layer> {
   return context.locks.hold(`layer ${key}`, context.signal, async () => {
     const path = join(context.folders.layers, `${key}.json`);
-    const known = await readJson<Remembered>(path);
+    const known = await readJsonFileAsync(path);
     if (isRemembered(known) && (await context.registry.hasBlob(known.repository, known.digest, context.signal))) {
       context.log.say(`${createdBy}: unchanged, layer ${known.digest.slice(7, 19)} used again`);
       return rememberedLayer(known, createdBy);
@@ -34,14 +35,14 @@ export function cachedLayer(
     const { descriptor, diffId, content } = layer;
     await context.registry.pushBlob(context.repository, { descriptor, content }, context.signal);
     const { digest, mediaType, size } = descriptor;
-    await writeJson(path, { digest, mediaType, size, diffId, repository: context.repository });
+    await remember(path, { digest, mediaType, size, diffId, repository: context.repository });
     return layer;
   });
 }
 
 /** A file of another version, or damaged, is none. */
-function isRemembered(known: Remembered | undefined): known is Remembered {
-  const { digest, mediaType, size, diffId, repository } = known ?? {};
+function isRemembered(known: unknown): known is Remembered {
+  const { digest, mediaType, size, diffId, repository } = (known ?? {}) as Partial<Remembered>;
   return typeof size === 'number' && [digest, mediaType, diffId, repository].every((v) => typeof v === 'string');
 }
 

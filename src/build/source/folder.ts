@@ -3,28 +3,39 @@ import { access, lstat, open, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
 import { BuildFailure } from '../failure.ts';
-import { ignoreFiles, ignoreRules } from './ignore.ts';
+import { ignoreFiles, ignoreRules, isAlwaysIgnored } from './ignore.ts';
 import { compareBytes, type SourceFolder, type SourceLimits, SourceList } from './source.ts';
 
 /** Rules of more bytes were not written by anybody. */
 const ignoreBytesMax = 1 << 20;
 
-/**
- * Lists a folder of this machine, without what its .dockerignore or .funcignore leaves out. Sockets, pipes and devices
- * are no source and are left out, too: nothing is waited for.
- */
+/** Lists a folder of this machine, without what its .dockerignore or .funcignore leaves out. */
 export async function localSource(folder: string, limits?: SourceLimits): Promise<SourceFolder> {
   const isIgnored = await readIgnoreRules(folder);
+  // A folder that is left out may still hold a file that is taken back, so only those that never count are skipped.
+  const isLeftOut = (path: string, isFolder: boolean) => (isFolder ? isAlwaysIgnored(path) : isIgnored(path));
+  const source = await listFolder(folder, isLeftOut, limits);
+  if (source.entries.size === 0) throw new BuildFailure('SourceNotFound', `the folder ${folder} has no files to build`);
+  return source;
+}
+
+/**
+ * Lists the files and links of a folder but for those that are left out. Sockets, pipes and devices are no source and
+ * are left out, too: nothing is waited for.
+ */
+export async function listFolder(
+  root: string,
+  isLeftOut: (path: string, isFolder: boolean) => boolean,
+  limits?: SourceLimits,
+): Promise<SourceFolder> {
   const list = new SourceList(limits);
   const visit = async (inner: string): Promise<void> => {
-    const entries = await readEntries(folder, inner);
+    const entries = await readEntries(root, inner);
     for (const entry of entries.sort((a, b) => compareBytes(a.name, b.name))) {
       const path = inner === '' ? entry.name : `${inner}/${entry.name}`;
-      const full = join(folder, path);
-      // A folder that is left out may still hold a file that is taken back, so only those that never count are skipped.
-      if (entry.isDirectory()) {
-        if (!ignoreRules('')(path)) await visit(path);
-      } else if (isIgnored(path)) continue;
+      const full = join(root, path);
+      if (isLeftOut(path, entry.isDirectory())) continue;
+      if (entry.isDirectory()) await visit(path);
       else if (entry.isSymbolicLink()) list.addSymlink(path, await readlink(full).catch(unreadable(path)));
       else if (entry.isFile()) {
         await access(full, constants.R_OK).catch(unreadable(path));
@@ -35,9 +46,7 @@ export async function localSource(folder: string, limits?: SourceLimits): Promis
     }
   };
   await visit('');
-  const entries = list.entries();
-  if (entries.size === 0) throw new BuildFailure('SourceNotFound', `the folder ${folder} has no files to build`);
-  return { root: folder, entries };
+  return { root, entries: list.entries() };
 }
 
 /** What the system says of a path that cannot be read, with what to do; what we refuse ourselves says it already. */

@@ -2,11 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { systemClock } from '../../lib/clock.ts';
+import { Mutexes } from '../../lib/mutexes.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { RegistryClient } from '../../registry/index.ts';
 import { type RunningRegistry, startRegistry } from '../../registry/server/registry.ts';
 import { type BuildContext, buildFolders } from '../context.ts';
-import { processLocks } from '../locks.ts';
 import { redactFor } from '../redact.ts';
 import { BuildLog } from '../steps/log.ts';
 import { processRunner } from '../steps/process-runner.ts';
@@ -30,7 +30,7 @@ export async function openBuildWorld(): Promise<BuildWorld> {
   const registry = await startRegistry({ dir: join(dir, 'registry'), port: 0, clock: systemClock, log: silentLogger });
   const mirrors = { 'registry.localhost': registry.url };
   const client = new RegistryClient({ mirrors });
-  const locks = processLocks();
+  const locks = new Mutexes();
   let count = 0;
   return {
     dir,
