@@ -1,6 +1,6 @@
 import { type Build, BuildKind } from '../api/build/build.ts';
 import { keyOf } from '../api/meta.ts';
-import type { Controller, ReconcileContext } from '../kube/reconciler.ts';
+import type { Controller } from '../kube/reconciler.ts';
 import { buildRetentionController } from './retention/controller.ts';
 import { type BuildOptions, BuildRuns } from './runs.ts';
 import { isFinished } from './status.ts';
@@ -17,22 +17,14 @@ export function buildControllers(options: BuildOptions): Controller[] {
     name: 'build',
     kind: BuildKind,
     async reconcile(build, context) {
-      cancelAnother(build);
-      start(build, context);
+      const isWanted = build.metadata.deletionTimestamp === undefined;
+      if (isWanted && runs.isAtWork(build)) return;
+      // Of this Build when it is being deleted, or of one that had its name before.
+      runs.cancel(keyOf(build));
+      // The run writes the Build's status itself: a build takes longer than a reconcile should.
+      if (isWanted && !isFinished(build)) runs.start(build, context);
     },
     onGone: (key) => runs.cancel(key),
   };
   return [controller, buildRetentionController()];
-
-  /** The build of a Build that had this name before, or of this one when it is being deleted. */
-  function cancelAnother(build: Build): void {
-    const isWanted = build.metadata.deletionTimestamp === undefined;
-    if (!isWanted || !runs.isAtWork(build)) runs.cancel(keyOf(build));
-  }
-
-  /** The run writes the Build's status itself: a build takes longer than a reconcile should. */
-  function start(build: Build, context: ReconcileContext): void {
-    if (isFinished(build) || build.metadata.deletionTimestamp !== undefined) return;
-    if (!runs.isAtWork(build)) runs.start(build, context);
-  }
 }

@@ -35,19 +35,14 @@ export interface BuildOptions {
   imageHost?: string;
 }
 
+type Given = 'mirrors' | 'clock' | 'log' | 'quarantine' | 'builder' | 'retryDelaysMs' | 'imageHost';
+
 /** What all runs share. */
-export interface Workshop {
-  mirrors: Record<string, string>;
+export interface Workshop extends Required<Pick<BuildOptions, Given>> {
   buildDir: string;
   folders: BuildFolders;
-  clock: Clock;
-  log: Logger;
-  quarantine: Quarantine;
-  builder: Builder;
   slots: Semaphore;
   housekeeping: Housekeeping;
-  retryDelaysMs: readonly number[];
-  imageHost: string;
   /** Counts a build that has ended. */
   observe: (result: string, seconds: number) => void;
 }

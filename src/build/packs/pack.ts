@@ -2,6 +2,7 @@ import type { BuildFailureReason } from '../failure.ts';
 import type { Layer } from '../layers/layer.ts';
 import type { SourcePart } from '../source/copy.ts';
 import type { SourceFolder } from '../source/source.ts';
+import type { Program } from '../steps/step-runner.ts';
 
 /**
  * One language, in a folder of its own. It looks at sources and says what is to be done with them; doing it is somebody
@@ -78,21 +79,12 @@ export interface Compile {
   caches: readonly string[];
 }
 
-/** A program to be run, wherever that is. */
-export interface Step {
+/** What a pack has run. */
+export interface Step extends Program {
   /** What it is doing, for whoever watches. */
   progress: string;
   /** As the log shows it. */
   shown: string;
-  command: readonly string[];
-  /** Besides what every step has. */
-  env: Readonly<Record<string, string>>;
-  /** Folders whose programs come first, from the folder that it runs in. */
-  path: readonly string[];
-  /** It fetches: it is told how this machine reaches the network. */
-  usesNetwork: boolean;
-  /** The source's own code runs, or its dependencies': it may do anything that it can. */
-  runsForeignCode: boolean;
   /** What it means when it ends with another code than 0. */
   failure: { reason: BuildFailureReason; message: string };
 }

@@ -85,7 +85,8 @@ export async function fetchArtifact(
   const blob = await registry.blob(image, layer.digest, signal, layer.size);
   const unpacked = readEntries(archive, writer);
   // Headers cost memory as well, as long as the archive says that they are.
-  const bounded = atMost(writer.list.totalBytesMax + writer.list.filesMax * entryBytes);
+  const { totalBytesMax, filesMax } = writer.list.limits;
+  const bounded = atMost(totalBytesMax + filesMax * entryBytes);
   const fed = layer.mediaType.endsWith('+gzip')
     ? pipeline(blob, createGunzip(), bounded, archive, { signal })
     : pipeline(blob, bounded, archive, { signal });

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import type { BuildContext } from '../context.ts';
 import { BuildFailure } from '../failure.ts';
-import { networkEnvironment, stepEnvironment } from '../steps/environment.ts';
 import { BuildLog } from '../steps/log.ts';
-import { runProcess } from '../steps/process.ts';
+import type { Program } from '../steps/step-runner.ts';
 import { type GitBlob, GitBlobs } from './git-blobs.ts';
 import type { SourceFolder, SourceLimits } from './source.ts';
 import { SourceWriter } from './writer.ts';
@@ -100,7 +99,7 @@ async function checkOut(
   const prefix = (subPath ?? '.').replace(/^\.\//, '').replace(/\/+$/, '');
   const treeish = prefix === '.' || prefix === '' ? commit : `${commit}:${prefix}`;
   const { list } = writer;
-  const recordsMax = list.filesMax + submodulesMax;
+  const recordsMax = list.limits.filesMax + submodulesMax;
   const listed = await git(['ls-tree', '-r', '-z', '-l', '--full-tree', treeish], context, repository, { recordsMax });
   if (listed.code !== 0) {
     throw new BuildFailure('SubPathNotFound', `commit ${commit} has no folder ${subPath}: check subPath`);
@@ -115,13 +114,13 @@ async function checkOut(
       if (submodules++ < submodulesSaidMax) context.log.say(`${path} is a submodule: left out`);
       continue;
     }
-    if (wanted.length >= list.filesMax) list.tooMany();
+    if (wanted.length >= list.limits.filesMax) list.tooMany();
     list.reserve(path, Number(size));
     wanted.push({ path, mode, hash });
   }
   const stdin = wanted.map(({ hash }) => `${hash}\n`).join('');
   // Each file comes with a line of its own before it and a newline behind.
-  const outputBytesMax = list.totalBytesMax + 200 * wanted.length;
+  const outputBytesMax = list.limits.totalBytesMax + 200 * wanted.length;
   const blobs = new GitBlobs(wanted, writer);
   const onOutput = (chunk: Buffer) => blobs.read(chunk);
   try {
@@ -148,12 +147,25 @@ const limits = { diskKiB: 1024 * 1024, memoryKiB: 3 * 1024 * 1024 };
 const listBytesMax = 32 * 1024 * 1024;
 
 /** What the server sends is bounded by the system: git itself reads, and keeps, whatever comes. */
-const boundedGit = [
-  '-c',
-  // `ulimit -v` is not there on macOS: then only the disk is bounded.
-  `ulimit -f ${limits.diskKiB * 2}; ulimit -v ${limits.memoryKiB} 2>/dev/null; exec git "$@"`,
-  'git',
-];
+const boundedGit: Program = {
+  command: [
+    '/bin/sh',
+    '-c',
+    // `ulimit -v` is not there on macOS: then only the disk is bounded.
+    `ulimit -f ${limits.diskKiB * 2}; ulimit -v ${limits.memoryKiB} 2>/dev/null; exec git "$@"`,
+    'git',
+  ],
+  env: {
+    GIT_TERMINAL_PROMPT: '0',
+    GIT_CONFIG_NOSYSTEM: '1',
+    GIT_CONFIG_GLOBAL: '/dev/null',
+    GIT_LFS_SKIP_SMUDGE: '1',
+    GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15',
+  },
+  path: [],
+  usesNetwork: true,
+  runsForeignCode: false,
+};
 
 async function git(
   args: string[],
@@ -181,23 +193,11 @@ async function git(
     }
   };
   const errors = new BuildLog(16 * 1024, context.redact);
-  const env = stepEnvironment(context.workDir, {
-    ...networkEnvironment(),
-    GIT_TERMINAL_PROMPT: '0',
-    GIT_CONFIG_NOSYSTEM: '1',
-    GIT_CONFIG_GLOBAL: '/dev/null',
-    GIT_LFS_SKIP_SMUDGE: '1',
-    GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o ConnectTimeout=30 -o ServerAliveInterval=15',
-  });
-  const code = await runProcess({
-    command: '/bin/sh',
-    args: [...boundedGit, ...safeOptions, ...args],
-    cwd,
-    env,
-    log: errors,
-    signal: AbortSignal.any([context.signal, tooMuch.signal]),
-    pidDir: context.folders.pids,
-    onStdout(chunk) {
+  const place = {
+    folder: cwd,
+    home: context.workDir,
+    print: (text: string) => errors.write(text),
+    onOutput(chunk: Buffer) {
       sizeBytes += chunk.length;
       if (more.recordsMax !== undefined) for (const byte of chunk) if (byte === 0) records++;
       const what = records > recordsMax ? `${recordsMax} files` : `${outputBytesMax} bytes`;
@@ -205,8 +205,11 @@ async function git(
       if (sizeBytes <= outputBytesMax && records <= recordsMax) take(chunk);
       else tooMuch.abort(new BuildFailure('SourceTooLarge', `git ${args[0]} gave more than ${what}: leave some out`));
     },
-    ...(stdin === undefined ? {} : { stdin }),
-  });
+    ...(stdin === undefined ? {} : { input: stdin }),
+  };
+  const program = { ...boundedGit, command: [...boundedGit.command, ...safeOptions, ...args] };
+  const signal = AbortSignal.any([context.signal, tooMuch.signal]);
+  const { exitCode: code } = await context.steps.run(program, place, signal);
   const said = errors.text().trim();
   if (code === 127 && /git: not found|git: command not found|git: No such file/.test(said)) {
     throw new BuildFailure('GitFetchFailed', 'there is no git on this machine: install git');

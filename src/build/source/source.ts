@@ -33,19 +33,19 @@ export const defaultSourceLimits: SourceLimits = {
 
 /** Collects the entries of a SourceFolder, refusing what would leave it or is too large. */
 export class SourceList {
+  readonly limits: SourceLimits;
   readonly #entries = new Map<string, SourceEntry>();
   /** A path in each folder. */
   readonly #folders = new Map<string, string>();
-  readonly #limits: SourceLimits;
   #totalBytes = 0;
 
   constructor(limits: SourceLimits = defaultSourceLimits) {
-    this.#limits = limits;
+    this.limits = limits;
   }
 
   /** Asks before the content is read; `sizeBytes` is what the file will have. */
   reserve(path: string, sizeBytes: number): void {
-    const { filesMax, fileBytesMax, totalBytesMax } = this.#limits;
+    const { filesMax, fileBytesMax, totalBytesMax } = this.limits;
     if (sizeBytes > fileBytesMax) {
       throw tooLarge(`${path} has ${sizeBytes} bytes: a file of a source may have ${fileBytesMax}`);
     }
@@ -56,17 +56,7 @@ export class SourceList {
 
   /** Refuses a source whose list of files, before any was added, is too long. */
   tooMany(): never {
-    throw tooLarge(`the source has more than ${this.#limits.filesMax} files`);
-  }
-
-  /** How many files and links there may be. */
-  get filesMax(): number {
-    return this.#limits.filesMax;
-  }
-
-  /** How many bytes all files may have. */
-  get totalBytesMax(): number {
-    return this.#limits.totalBytesMax;
+    throw tooLarge(`the source has more than ${this.limits.filesMax} files`);
   }
 
   addFile(path: string, sizeBytes: number, isExecutable: boolean): void {

@@ -44,7 +44,7 @@ async function attempt(job: BuildJob): Promise<BuildOutcome> {
   try {
     const result = await buildImage(job.spec, packs, {
       registry: clientFor(job.mirrors),
-      folders: { ...buildFolders(job.buildDir), pids: job.pidDir },
+      folders: buildFolders(job.buildDir),
       log,
       signal: abort.signal,
       workDir: job.workDir,

@@ -1,8 +1,6 @@
-import { messageOf } from '../../../lib/errors.ts';
-import { parseYaml } from '../../../lib/yaml.ts';
-import { BuildFailure } from '../../failure.ts';
 import type { SourcePart } from '../../source/copy.ts';
 import { type SourceFolder, textOf } from '../../source/source.ts';
+import { yamlMap } from './yaml-map.ts';
 
 /**
  * What a project's .npmrc may say: where packages come from and how to prove who asks, how the network is used, and
@@ -94,16 +92,7 @@ function filteredNpmrc(content: string, path: string, leftOut: string[]): string
 
 function filteredWorkspace(text: string, leftOut: string[]): string {
   const file = 'pnpm-workspace.yaml';
-  if (text.length > 1024 * 1024) throw new BuildFailure('SourceTooLarge', `${file} has ${text.length} characters`);
-  let value: unknown;
-  try {
-    value = parseYaml(text, file)[0]?.value ?? {};
-  } catch (error) {
-    throw new BuildFailure('SourceInvalid', messageOf(error), { cause: error });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new BuildFailure('SourceInvalid', `${file} must be a map, as in 'packages: ["packages/*"]'`);
-  }
+  const value = yamlMap(text, file, 'packages: ["packages/*"]');
   const kept = Object.entries(value).filter(([key]) => {
     if (!pnpmWorkspaceAllowed.has(key)) leftOut.push(`${file}: ${key} is left out: scripts are off`);
     return pnpmWorkspaceAllowed.has(key);

@@ -1,9 +1,8 @@
 import { posix } from 'node:path';
-import { messageOf } from '../../../lib/errors.ts';
-import { parseYaml } from '../../../lib/yaml.ts';
 import { BuildFailure } from '../../failure.ts';
 import { type SourceFolder, textOf } from '../../source/source.ts';
 import { mainExport, type PackageJson } from './package-json.ts';
+import { yamlMap } from './yaml-map.ts';
 
 /** How the image is started, and why so. */
 export type StartPlan =
@@ -13,7 +12,6 @@ export type StartPlan =
 /** What the function takes; `auto` goes by each request. */
 export type FunctionInvoke = 'http' | 'cloudevent' | 'auto';
 
-const funcYamlCharsMax = 1024 * 1024;
 const indexFiles = ['index.ts', 'index.mts', 'index.js', 'index.mjs', 'index.cjs'];
 
 /** Whether there is anything here that this pack could start. */
@@ -116,20 +114,7 @@ function hasModule(source: SourceFolder, file: string): boolean {
 function readFuncYaml(source: SourceFolder): { invoke: FunctionInvoke } | undefined {
   const text = textOf(source, 'func.yaml');
   if (text === undefined) return undefined;
-  if (text.length > funcYamlCharsMax) {
-    throw new BuildFailure('SourceTooLarge', `func.yaml has ${text.length} characters, at most ${funcYamlCharsMax}`);
-  }
-  let value: unknown;
-  try {
-    value = parseYaml(text, 'func.yaml')[0]?.value ?? {};
-  } catch (error) {
-    throw new BuildFailure('SourceInvalid', messageOf(error), { cause: error });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    const message = `func.yaml is ${JSON.stringify(value)}: it must be a map, as in 'invoke: http'`;
-    throw new BuildFailure('SourceInvalid', message);
-  }
-  const { invoke = 'http', runtime = 'node' } = value as { invoke?: unknown; runtime?: unknown };
+  const { invoke = 'http', runtime = 'node' } = yamlMap(text, 'func.yaml', 'invoke: http');
   if (runtime !== 'node' && runtime !== 'typescript') {
     const message = `func.yaml: runtime is ${JSON.stringify(runtime)}: this version builds node and typescript`;
     throw new BuildFailure('NotDetected', message);

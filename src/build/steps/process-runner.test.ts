@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { processOf } from '../../lib/processes.ts';
 import { until } from '../../lib/testing/until.ts';
-import { stepEnvironment } from './environment.ts';
 import { BuildLog } from './log.ts';
-import { runProcess } from './process.ts';
+import { processRunner } from './process-runner.ts';
 
 describe('a build step', () => {
   let dir: string;
@@ -20,10 +19,10 @@ describe('a build step', () => {
   async function run(script: string, more: { signal?: AbortSignal; runsForeignCode?: boolean } = {}) {
     const log = new BuildLog();
     const { signal = new AbortController().signal, runsForeignCode = true } = more;
-    const env = stepEnvironment(dir);
-    const step = { command: '/bin/sh', args: ['-c', script], cwd: dir, env, pidDir: join(dir, 'pids') };
-    const code = await runProcess({ ...step, log, signal, runsForeignCode });
-    return { code, log };
+    const program = { command: ['/bin/sh', '-c', script], env: {}, path: [], usesNetwork: false, runsForeignCode };
+    const place = { folder: dir, home: dir, print: (text: string) => log.write(text) };
+    const { exitCode } = await processRunner(join(dir, 'pids')).run(program, place, signal);
+    return { code: exitCode, log };
   }
 
   const isRunning = (pid: number) => processOf(pid) !== undefined;
@@ -76,10 +75,13 @@ describe('a build step', () => {
   });
 
   test('a program that cannot be started is the error of the step', async () => {
-    const log = new BuildLog();
-    const step = { args: [], env: {}, log, signal: new AbortController().signal, pidDir: join(dir, 'pids') };
-    await assert.rejects(runProcess({ ...step, command: join(dir, 'none'), cwd: dir }), { code: 'ENOENT' });
-    await assert.rejects(runProcess({ ...step, command: 'a\0b', cwd: dir }), /null bytes/);
-    await assert.rejects(runProcess({ ...step, command: '/bin/sh', cwd: join(dir, 'none') }), { code: 'ENOENT' });
+    const start = (command: string, folder: string) => {
+      const program = { command: [command], env: {}, path: [], usesNetwork: false, runsForeignCode: false };
+      const place = { folder, home: dir, print: () => {} };
+      return processRunner(join(dir, 'pids')).run(program, place, new AbortController().signal);
+    };
+    await assert.rejects(start(join(dir, 'none'), dir), { code: 'ENOENT' });
+    await assert.rejects(start('a\0b', dir), /null bytes/);
+    await assert.rejects(start('/bin/sh', join(dir, 'none')), { code: 'ENOENT' });
   });
 });
