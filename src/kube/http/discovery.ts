@@ -17,7 +17,7 @@ interface DiscoveredResource {
   scope: string;
   singularResource?: string;
   shortNames?: string[];
-  verbs: string[];
+  verbs?: string[];
 }
 
 /** Every kind of object that the server has, enough to read, list, watch and delete. */
@@ -47,7 +47,7 @@ function kindsIn({ items = [] }: Discovered): Kind[] {
 function kindOf(group: string, version: string, resource: DiscoveredResource): Kind | undefined {
   const { resource: plural, responseKind, scope, singularResource, shortNames = [], verbs } = resource;
   const kind = responseKind?.kind;
-  if (!kind || !verbs.includes('get')) return undefined;
+  if (!kind || !verbs?.includes('get')) return undefined;
   return defineKind({
     ...{ group, version, kind, plural, shortNames, isNamespaced: scope === 'Namespaced' },
     singular: singularResource || kind.toLowerCase(),
