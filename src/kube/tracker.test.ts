@@ -4,11 +4,18 @@ import { setImmediate } from 'node:timers/promises';
 import { ensureNamespace, openWorld, type World } from '../../test/world.ts';
 import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
 import { type ConfigMap, ConfigMapKind } from '../api/core/config-map.ts';
+import { NodeKind } from '../api/core/node.ts';
 import { type Secret, SecretKind } from '../api/core/secret.ts';
 import type { Kind } from '../api/kind.ts';
 import { type KubeObject, keyOf } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
-import { defineGadgets, GadgetKind, gadget, gadgetDefinitionKey } from '../cluster/apiserver/testing/gadgets.ts';
+import {
+  defineGadgets,
+  GadgetKind,
+  gadget,
+  gadgetDefinitionKey,
+  untilDefinition,
+} from '../cluster/apiserver/testing/gadgets.ts';
 import { systemClock } from '../lib/clock.ts';
 import { VirtualClock } from '../lib/virtual-clock.ts';
 import { silentLogger } from '../observe/log.ts';
@@ -121,6 +128,28 @@ describe('what a reconcile looked at', () => {
     assert.deepEqual(seen, [undefined, 'first', 'second', undefined]);
   });
 
+  test('may be known by a reference only, and be in no namespace', async () => {
+    const namespace = await freshNamespace();
+    const seen: (string | undefined)[] = [];
+    await running(
+      async ({ metadata }, { look }) => {
+        if (metadata.namespace !== namespace) return;
+        const found = await look({ group: '', version: 'v1', kind: 'Node' }, { namespace, name: `${namespace}-node` });
+        seen.push(found?.metadata.labels?.step);
+      },
+      async (until) => {
+        await world.client.create(ConfigMapKind, configMap(namespace, 'a'));
+        await until(() => seen.length === 1);
+        const metadata = { name: `${namespace}-node`, labels: { step: 'first' } };
+        const node = await world.client.create(NodeKind, { apiVersion: 'v1', kind: 'Node', metadata });
+        await until(() => seen.at(-1) === 'first');
+        await world.client.update(NodeKind, { ...node, metadata: { ...node.metadata, labels: { step: 'second' } } });
+        await until(() => seen.at(-1) === 'second');
+      },
+    );
+    assert.deepEqual(seen, [undefined, 'first', 'second']);
+  });
+
   test('is watched while somebody looks at it, in its namespace, and not for longer', async () => {
     const namespace = await freshNamespace();
     const watches: string[] = [];
@@ -168,27 +197,35 @@ describe('what a reconcile looked at', () => {
     );
   });
 
-  test('of a kind that is not served is called for once it is, and holds up nobody', async () => {
-    const namespace = 'default';
-    const seen: string[] = [];
-    await running(
-      async ({ metadata: { name } }, { look }) => {
-        const found = name === 'waits' ? await look(GadgetKind, { namespace, name: 'g' }) : undefined;
-        seen.push(`${name} ${found?.metadata.name}`);
-      },
-      async (until) => {
-        await world.client.create(ConfigMapKind, configMap(namespace, 'waits'));
-        await until(() => seen.includes('waits undefined'));
-        await world.client.create(ConfigMapKind, configMap(namespace, 'goes-on'));
-        await until(() => seen.includes('goes-on undefined'));
-        await defineGadgets(world.client);
-        await world.client.create(GadgetKind, gadget('g'));
-        await until(() => seen.includes('waits g'));
-        await world.client.delete(CustomResourceDefinitionKind as Kind, gadgetDefinitionKey);
-        await until(() => seen.at(-1) === 'waits undefined');
-      },
-    );
-  });
+  for (const [what, reference] of [
+    ['a kind that is not served', GadgetKind],
+    ['what is no kind yet', { group: GadgetKind.group, version: GadgetKind.version, kind: GadgetKind.kind }],
+  ] as const) {
+    test(`of ${what} is called for once it is, and holds up nobody`, async () => {
+      const namespace = await freshNamespace();
+      const seen: string[] = [];
+      await running(
+        async ({ metadata }, { look }) => {
+          if (metadata.namespace !== namespace) return;
+          const { name } = metadata;
+          const found = name === 'waits' ? await look(reference, { namespace: 'default', name: 'g' }) : undefined;
+          seen.push(`${name} ${found?.metadata.name}`);
+        },
+        async (until) => {
+          await world.client.create(ConfigMapKind, configMap(namespace, 'waits'));
+          await until(() => seen.includes('waits undefined'));
+          await world.client.create(ConfigMapKind, configMap(namespace, 'goes-on'));
+          await until(() => seen.includes('goes-on undefined'));
+          await defineGadgets(world.client);
+          await world.client.create(GadgetKind, gadget('g'));
+          await until(() => seen.includes('waits g'));
+          await world.client.delete(CustomResourceDefinitionKind as Kind, gadgetDefinitionKey);
+          await until(() => seen.at(-1) === 'waits undefined');
+          await untilDefinition(world.client, (definition) => definition === undefined);
+        },
+      );
+    });
+  }
 
   test('of a kind that may be read but not watched is looked at again from time to time', async () => {
     const namespace = await freshNamespace();
