@@ -43,6 +43,15 @@ async function fill(write: (text: string) => boolean): Promise<number> {
   return count;
 }
 
+/** The client's `number`th request comes and goes while something else is under way. */
+async function askAndAnswer({ client, call }: Pick<Parts, 'client' | 'call'>, number: number): Promise<void> {
+  const asked = client.ask();
+  const got = await call(number);
+  got.reply(200, 0);
+  got.end();
+  await eventually(() => asked.isEnded);
+}
+
 for (const [down, up] of pairs) {
   const withParts = async (
     run: (parts: Parts) => Promise<void>,
@@ -242,11 +251,7 @@ for (const [down, up] of pairs) {
         got.reply(200, -1);
         const count = await fill(got.write);
         assert.ok(count < 1_000, `${count} pieces were taken`);
-        const other = client.ask();
-        const gotOther = await call(2);
-        gotOther.reply(200, 0);
-        gotOther.end();
-        await eventually(() => other.isEnded);
+        await askAndAnswer({ client, call }, 2);
         asked.read();
         got.end();
         await eventually(() => asked.isEnded);
@@ -260,11 +265,7 @@ for (const [down, up] of pairs) {
         got.pause();
         const count = await fill(asked.write);
         assert.ok(count < 1_000, `${count} pieces were taken`);
-        const other = client.ask();
-        const gotOther = await call(2);
-        gotOther.reply(200, 0);
-        gotOther.end();
-        await eventually(() => other.isEnded);
+        await askAndAnswer({ client, call }, 2);
         got.read();
         asked.end();
         await eventually(() => got.isEnded);
