@@ -18,7 +18,7 @@ const suites: Record<string, () => Promise<boolean>> = {
       '--max-diagnostics=200',
     ])) && (await run('types', ['node_modules/typescript/bin/tsc', '--noEmit', '-p', '.'])),
   unit,
-  e2e: () => tests('e2e', ['--test-concurrency=1'], ['test/e2e/*.test.ts']),
+  e2e: () => tests('e2e', ['--test-concurrency=2'], ['test/e2e/*.test.ts']),
   'power-loss': () => tests('power-loss', ['--test-concurrency=2'], ['test/power-loss/*.test.ts']),
   hostile: () => tests('hostile', [], ['test/hostile/*.test.ts']),
   kubectl: () => tests('kubectl', ['--test-concurrency=1'], ['test/kubectl/*.test.ts']),

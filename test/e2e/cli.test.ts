@@ -271,6 +271,8 @@ test('whoever reads only the beginning, or presses Ctrl-C, sees no error', async
   const { stdout, stderr } = await promisify(execFile)('sh', ['-c', piped, launcher, dataDir]);
   assert.deepEqual([stdout, stderr], ['apiVersion: apiextensions.k8s.io/v1\n', '']);
 
+  // So that it has a pod, and a line in its log, however long the tests before this took.
+  await kw('invoke', 'echo', '-d', '{"n": 9}');
   const following = spawn(launcher, ['--data-dir', dataDir, 'logs', 'echo', '--follow', '--tail', '1']);
   let said = '';
   following.stderr.on('data', (text) => {

@@ -99,10 +99,9 @@ before(async () => {
 });
 
 /** The app at a path, as a subscriber or a sink. */
-const appAt = (path: string) => ({
-  ref: { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name: 'app' },
-  uri: path,
-});
+function appAt(path: string) {
+  return { ref: { apiVersion: 'serving.knative.dev/v1', kind: 'Service', name: 'app' }, uri: path };
+}
 
 function trigger(name: string, wanted: Filter[], path: string, delivery?: object) {
   return {
