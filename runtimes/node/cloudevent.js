@@ -222,8 +222,6 @@ function encodeHeader(text) {
 function decodeHeader(text) {
   const unquoted = /^".*"$/s.test(text) ? text.slice(1, -1).replace(/\\(.)/gs, '$1') : text;
   if (!unquoted.includes('%')) return unquoted;
-  const bytes = Buffer.from(unquoted, 'latin1')
-    .toString('latin1')
-    .replace(/%([0-9a-f]{2})/gi, (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const bytes = unquoted.replace(/%([0-9a-f]{2})/gi, (_all, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
   return Buffer.from(bytes, 'latin1').toString('utf8');
 }

@@ -174,10 +174,7 @@ async function probe(check, response) {
     .end(isWell ? 'OK' : 'not well');
 }
 
-/**
- * A body that is not what its content type says reaches an HTTP function as text: it may know better.
- * @param {Buffer} raw @param {string | undefined} contentType
- */
+/** A form is an object of its fields. @param {Buffer} raw @param {string | undefined} contentType */
 function parseBody(raw, contentType) {
   if (contentType?.startsWith('application/x-www-form-urlencoded'))
     return Object.fromEntries(new URLSearchParams(raw.toString('utf8')));
