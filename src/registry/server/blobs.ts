@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { isRepositoryName } from '../reference.ts';
 import { bodyOf } from './body.ts';
-import { RegistryError } from './error.ts';
+import { methodNotAllowed, RegistryError } from './error.ts';
 import type { Registry } from './registry.ts';
 import { parseContentRange, requireDigest, uploadHeaders } from './uploads.ts';
 
@@ -108,10 +108,6 @@ export async function continueUpload(
     default:
       throw methodNotAllowed('PATCH, PUT, GET, DELETE');
   }
-}
-
-export function methodNotAllowed(allow: string): RegistryError {
-  return new RegistryError('UNSUPPORTED', `this resource allows ${allow}`, { headers: { allow } });
 }
 
 /** One byte range of RFC 9110 §14; undefined for none and for what may be ignored (several, or another unit). */

@@ -40,3 +40,6 @@ export class RegistryError extends Error {
     return JSON.stringify({ errors: [{ code: this.code, message: this.message }] });
   }
 }
+
+export const methodNotAllowed = (allow: string) =>
+  new RegistryError('UNSUPPORTED', `this resource allows ${allow}`, { headers: { allow } });

@@ -10,9 +10,8 @@ import {
   requiredBlobs,
 } from '../manifest.ts';
 import { isTag } from '../reference.ts';
-import { methodNotAllowed } from './blobs.ts';
 import { bodyOf, type Pace } from './body.ts';
-import { RegistryError } from './error.ts';
+import { methodNotAllowed, RegistryError } from './error.ts';
 import type { Registry } from './registry.ts';
 import type { Storage } from './storage.ts';
 import { requireDigest } from './uploads.ts';

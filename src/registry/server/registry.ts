@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../lib/clock.ts';
 import { isCrossSite } from '../../lib/cross-site.ts';
-import { commonErrors } from '../../lib/errors.ts';
+import { commonErrors, isDiskFull } from '../../lib/errors.ts';
 import { inTurn } from '../../lib/in-turn.ts';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { createServer } from '../../lib/node-http.ts';
@@ -9,12 +9,12 @@ import { type ListenHandle, listen, loopback, urlOf } from '../../observe/listen
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
-import { continueUpload, methodNotAllowed, serveBlob, startUpload } from './blobs.ts';
+import { continueUpload, serveBlob, startUpload } from './blobs.ts';
 import type { Pace } from './body.ts';
-import { RegistryError } from './error.ts';
+import { methodNotAllowed, RegistryError } from './error.ts';
 import { collectGarbage } from './garbage.ts';
 import { serveCatalog, serveManifest, serveReferrers, serveTags } from './manifests.ts';
-import { hasCode, isDiskFull, Storage } from './storage.ts';
+import { hasCode, Storage } from './storage.ts';
 import { defaultUploadLimits, type UploadLimits, Uploads } from './uploads.ts';
 
 export interface RegistryOptions {

@@ -3,9 +3,11 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { isDiskFull } from '../../lib/errors.ts';
+import { Mutexes } from '../../lib/mutexes.ts';
 import { type Digest, type DigestAlgorithm, parseDigest } from '../digest.ts';
 import { RegistryError } from './error.ts';
-import { isDiskFull, type Storage } from './storage.ts';
+import type { Storage } from './storage.ts';
 
 export interface UploadLimits {
   /** Sessions at once, and those of one repository. */
@@ -39,8 +41,6 @@ interface Session {
   touchedMs: number;
   /** Requests that are in the session or wait for their turn: it is not given up under them. */
   requests: number;
-  /** Settles when the request before has left the session: one at a time. */
-  turn: Promise<void>;
 }
 
 /**
@@ -56,6 +56,8 @@ export class Uploads {
   readonly #clock: Clock;
   readonly #limits: UploadLimits;
   readonly #sessions = new Map<string, Session>();
+  /** By session: one request at a time is in it. */
+  readonly #turns = new Mutexes();
   #heldBytes = 0;
   #loaded: Promise<void> | undefined;
 
@@ -178,7 +180,7 @@ export class Uploads {
         headers: uploadHeaders(session.name, session.id, session.sizeBytes),
       });
     }
-    session.sha256 ??= (await hashFile(session.path, 'sha256', session.sizeBytes)).hash;
+    session.sha256 ??= await hashFile(session.path, 'sha256', session.sizeBytes);
     await this.#write(session, session.sha256, body, range);
   }
 
@@ -235,7 +237,7 @@ export class Uploads {
   async #hashOf(session: Session, algorithm: DigestAlgorithm): Promise<string> {
     if (algorithm === 'sha256' && session.sha256) return session.sha256.copy().digest('hex');
     if (session.sizeBytes === 0) return createHash(algorithm).digest('hex');
-    return (await hashFile(session.path, algorithm, session.sizeBytes)).hash.digest('hex');
+    return (await hashFile(session.path, algorithm, session.sizeBytes)).digest('hex');
   }
 
   async #drop(session: Session): Promise<void> {
@@ -249,7 +251,7 @@ export class Uploads {
 
   #open(session: Pick<Session, 'name' | 'id' | 'sizeBytes' | 'sha256' | 'touchedMs'>): void {
     const path = this.#storage.uploadPath(session.name, session.id);
-    this.#sessions.set(session.id, { ...session, path, requests: 0, turn: Promise.resolve() });
+    this.#sessions.set(session.id, { ...session, path, requests: 0 });
     this.#heldBytes += session.sizeBytes;
   }
 
@@ -275,21 +277,14 @@ export class Uploads {
       const why = 'it ended, was idle too long, or gave way to others';
       throw new RegistryError('BLOB_UPLOAD_UNKNOWN', `there is no upload ${id} to ${name}: ${why}`);
     }
-    const before = session.turn;
-    let leave = () => {};
-    session.turn = new Promise((resolve) => {
-      leave = resolve;
-    });
     session.requests++;
     try {
-      await before;
-      if (this.#sessions.get(session.id) !== session) {
-        throw new RegistryError('BLOB_UPLOAD_UNKNOWN', `the upload ${session.id} has ended`);
-      }
-      return await task(session);
+      return await this.#turns.hold(id, undefined, async () => {
+        if (this.#sessions.get(id) === session) return await task(session);
+        throw new RegistryError('BLOB_UPLOAD_UNKNOWN', `the upload ${id} has ended`);
+      });
     } finally {
       session.requests--;
-      leave();
     }
   }
 }
@@ -337,7 +332,7 @@ async function writeAll(file: FileHandle, chunk: Buffer, position: number): Prom
 }
 
 /** The hash of the first `sizeBytes` of a file, which must have them. */
-async function hashFile(path: string, algorithm: DigestAlgorithm, sizeBytes: number): Promise<{ hash: Hash }> {
+async function hashFile(path: string, algorithm: DigestAlgorithm, sizeBytes: number): Promise<Hash> {
   const hash = createHash(algorithm);
   let readBytes = 0;
   if (sizeBytes > 0) {
@@ -347,5 +342,5 @@ async function hashFile(path: string, algorithm: DigestAlgorithm, sizeBytes: num
     }
   }
   if (readBytes !== sizeBytes) throw new Error(`${path} has ${readBytes} bytes where ${sizeBytes} were written`);
-  return { hash };
+  return hash;
 }
