@@ -115,6 +115,9 @@ export function timestamp(nowMs: number): string {
   return `${new Date(nowMs).toISOString().slice(0, 19)}Z`;
 }
 
+/** Kubernetes' MicroTime: exactly six digits after the second. */
+export const microTime = (nowMs: number): string => new Date(nowMs).toISOString().replace('Z', '000Z');
+
 /** The owner reference that makes `owner` the controller of a dependent. */
 export function controllerReference(owner: KubeObject): OwnerReference {
   return {

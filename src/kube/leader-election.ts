@@ -1,5 +1,5 @@
 import { type Lease, LeaseKind } from '../api/coordination/lease.ts';
-import type { Key } from '../api/meta.ts';
+import { type Key, microTime } from '../api/meta.ts';
 import { isAlreadyExists, isConflict } from '../api/status.ts';
 import { type Clock, sleep } from '../lib/clock.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -216,6 +216,3 @@ class Candidate {
     };
   }
 }
-
-/** Kubernetes' MicroTime. */
-const microTime = (ms: number) => new Date(ms).toISOString().replace('Z', '000Z');

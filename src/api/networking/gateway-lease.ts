@@ -1,5 +1,6 @@
 import { type Lease, LeaseKind } from '../coordination/lease.ts';
 import { apiVersionOf } from '../kind.ts';
+import { microTime } from '../meta.ts';
 import { systemNamespace } from '../serving/names.ts';
 
 /**
@@ -37,8 +38,7 @@ export function makeGatewayLease(
     spec: {
       holderIdentity: holder,
       leaseDurationSeconds: gatewayLeaseSeconds,
-      // MicroTime: exactly six digits.
-      renewTime: new Date(nowMs).toISOString().replace('Z', '000Z'),
+      renewTime: microTime(nowMs),
     },
   };
 }

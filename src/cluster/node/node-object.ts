@@ -3,14 +3,15 @@ import { type Lease, LeaseKind } from '../../api/coordination/lease.ts';
 import { NamespaceKind } from '../../api/core/namespace.ts';
 import { type Node, NodeKind } from '../../api/core/node.ts';
 import { apiVersionOf } from '../../api/kind.ts';
-import { timestamp } from '../../api/meta.ts';
+import { microTime, timestamp } from '../../api/meta.ts';
 import { isAlreadyExists, isConflict } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
 import { type Clock, sleep } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
+import { kubernetesVersion } from '../kubernetes-version.ts';
 import type { Driver } from './driver.ts';
-import { hostPlatform } from './images/store.ts';
+import { hostPlatform } from './images/platform.ts';
 
 export interface NodeObjectOptions {
   client: Client;
@@ -121,7 +122,7 @@ export function nodeObject({
         machineID: '',
         systemUUID: '',
         bootID: '',
-        kubeletVersion: 'v1.34.0+kittiwake',
+        kubeletVersion: kubernetesVersion.text,
         kubeProxyVersion: '',
         containerRuntimeVersion: `${driver.name}://${process.versions.node}`,
       },
@@ -166,8 +167,7 @@ async function ensureNamespace(client: Client): Promise<void> {
 async function renewLease({ client, clock, nodeName }: NodeObjectOptions): Promise<void> {
   const key = { namespace: leaseNamespace, name: nodeName };
   const found = await client.get(LeaseKind, key);
-  // MicroTime: exactly six digits.
-  const renewTime = new Date(clock.now()).toISOString().replace('Z', '000Z');
+  const renewTime = microTime(clock.now());
   const spec = { ...found?.spec, holderIdentity: nodeName, leaseDurationSeconds: leaseSeconds, renewTime };
   const lease: Lease = found
     ? { ...found, spec }

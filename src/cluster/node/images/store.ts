@@ -17,6 +17,7 @@ import { parseManifest } from '../../../registry/manifest.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
 import type { Files } from './files.ts';
 import { type Image, type ImageConfig, ImagePullError, type UnpackedLayer } from './image.ts';
+import { hostPlatform, platformText } from './platform.ts';
 import { readStoredImage, readStoredLayer, type StoredImage, type StoredLayer } from './stored.ts';
 import { syncedMark } from './sync-tree.ts';
 
@@ -359,14 +360,6 @@ function configOf(oci: ReadImageConfig): ImageConfig {
     ...(StopSignal ? { stopSignal: StopSignal } : {}),
   };
 }
-
-const platformText = ({ os, architecture }: { os: string; architecture: string }) => `${os}/${architecture}`;
-
-/** This machine in the words of OCI, which are Go's. */
-export const hostPlatform = platformText({
-  os: process.platform === 'win32' ? 'windows' : process.platform,
-  architecture: { x64: 'amd64', arm64: 'arm64', ia32: '386', arm: 'arm' }[process.arch as string] ?? process.arch,
-});
 
 function verify(bytes: Buffer, digest: string, what: string): void {
   const actual = digestOf(bytes, parseDigest(digest)?.algorithm);

@@ -3,7 +3,7 @@ import type { Container } from '../../../api/core/pod-spec.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
 import { StartError } from '../driver.ts';
 import { type Image, ImagePullError } from '../images/image.ts';
-import { hostPlatform } from '../images/store.ts';
+import { hostPlatform } from '../images/platform.ts';
 import type { NodeContext } from './node-context.ts';
 
 /** The label of images that hold no runtime of their own, so that they run on any platform. */

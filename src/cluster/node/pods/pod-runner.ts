@@ -12,8 +12,9 @@ import { ContainerRunner, type Run } from './container-runner.ts';
 import { imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
-import { PodVolumes, startContainer } from './start-container.ts';
+import { startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
+import { PodVolumes } from './volumes.ts';
 
 /**
  * How long connections are waited for before a program is told to stop: the other half of the grace period is for it to

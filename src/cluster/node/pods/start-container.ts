@@ -1,14 +1,13 @@
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
-import type { Client } from '../../../kube/client.ts';
 import type { ContainerOnNode, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 import { commandOf } from './command.ts';
 import type { Run } from './container-runner.ts';
-import { environmentOf, type Place } from './environment.ts';
+import { environmentOf } from './environment.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
-import { makeVolumes, mountsOf } from './volumes.ts';
+import { mountsOf, type PodVolumes } from './volumes.ts';
 
 export interface StartOptions {
   node: NodeContext;
@@ -19,26 +18,6 @@ export interface StartOptions {
   sandbox: Sandbox;
   volumes: PodVolumes;
   signal: AbortSignal;
-}
-
-/** The volumes of one pod, made once for all its containers. */
-export class PodVolumes {
-  readonly dir: string;
-  #made: Promise<void> | undefined;
-
-  constructor(dir: string) {
-    this.dir = dir;
-  }
-
-  async make(pod: Pod, client: Client, place: Place): Promise<void> {
-    this.#made ??= makeVolumes(pod, this.dir, client, place);
-    try {
-      await this.#made;
-    } catch (error) {
-      this.#made = undefined; // What is missing may come: try again with the next start.
-      throw error;
-    }
-  }
 }
 
 /** Starts one container of a pod with all that it asks for; throws what the container's status then says. */

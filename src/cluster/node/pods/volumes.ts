@@ -17,6 +17,26 @@ interface VolumeFile {
   mode: number;
 }
 
+/** The volumes of one pod, made once for all its containers. */
+export class PodVolumes {
+  readonly dir: string;
+  #made: Promise<void> | undefined;
+
+  constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  async make(pod: Pod, client: Client, place: Place): Promise<void> {
+    this.#made ??= makeVolumes(pod, this.dir, client, place);
+    try {
+      await this.#made;
+    } catch (error) {
+      this.#made = undefined; // What is missing may come: try again with the next start.
+      throw error;
+    }
+  }
+}
+
 /**
  * Makes the pod's volumes as folders under `dir`, one each. A folder that was there before, in which a container may
  * have put links, is replaced as a whole: nothing is written through it. Throws StartError naming what is missing or

@@ -4,6 +4,7 @@ import type { Container, Probe } from '../../../api/core/pod-spec.ts';
 import { timerMaxMs } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { HttpClient, type Target } from '../../../lib/http-client.ts';
+import { kubernetesVersion } from '../../kubernetes-version.ts';
 import { type PodAddresses, portAt, type RunningContainer } from '../driver.ts';
 import { runCommand } from '../pods/run-command.ts';
 
@@ -89,7 +90,7 @@ export async function getHttp({ httpGet, host, port, timeoutMs }: HttpGet): Prom
   const isTls = httpGet.scheme === 'HTTPS';
   const path = httpGet.path || '/';
   const headers = new Map([
-    ['user-agent', 'kube-probe/1.34'],
+    ['user-agent', `kube-probe/${kubernetesVersion.major}.${kubernetesVersion.minor}`],
     ['accept', '*/*'],
     ...(httpGet.httpHeaders ?? []).map(({ name, value }) => [name.toLowerCase(), value] as const),
   ]);

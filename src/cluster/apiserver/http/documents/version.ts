@@ -1,11 +1,10 @@
-/** The version of Kubernetes whose API is offered: what clients decide by. */
-export const kubernetesVersion = 'v1.34.0';
+import { kubernetesVersion } from '../../../kubernetes-version.ts';
 
 /** The answer of `/version`; clients parse `gitVersion` as a semantic version, `major` and `minor` as digits. */
 export const versionInfo = {
-  major: '1',
-  minor: '34',
-  gitVersion: `${kubernetesVersion}+kittiwake`,
+  major: String(kubernetesVersion.major),
+  minor: String(kubernetesVersion.minor),
+  gitVersion: kubernetesVersion.text,
   gitCommit: '',
   gitTreeState: 'clean',
   buildDate: '2026-11-23T00:00:00Z',
