@@ -25,6 +25,12 @@ export const fieldInvalid = (field: string, value: unknown, remedy: string): Fie
   message: `Invalid value: ${JSON.stringify(value)}: ${remedy}`,
 });
 
+export const fieldDuplicate = (field: string, value: unknown, remedy?: string): FieldError => ({
+  field,
+  reason: 'FieldValueDuplicate',
+  message: `Duplicate value: ${JSON.stringify(value)}${remedy === undefined ? '' : `: ${remedy}`}`,
+});
+
 export const fieldForbidden = (field: string, remedy: string): FieldError => ({
   field,
   reason: 'FieldValueForbidden',

@@ -74,7 +74,7 @@ const rounds = 20;
  * Kills every process whose environment has the line `marker` (Linux; elsewhere none is found), and those that these
  * make meanwhile: it is done when two looks in a row, or the first, find none.
  */
-export async function killMarked(marker: string): Promise<void> {
+async function killMarked(marker: string): Promise<void> {
   if (process.platform !== 'linux') return;
   const needle = Buffer.from(`${marker}\0`);
   for (let round = 0, quiet = 0; round < rounds && quiet < 2; round++) {

@@ -19,8 +19,6 @@ const namesSchema = object(
   { required: ['plural', 'kind'] },
 );
 
-export interface CustomResourceNames extends ValueOf<typeof namesSchema> {}
-
 const columnSchema = object(
   {
     name: string(),

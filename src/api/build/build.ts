@@ -6,9 +6,9 @@ import { type KubeObject, statusFields } from '../meta.ts';
 import { array, boolean, map, object, string, type ValueOf } from '../schema.ts';
 
 export const defaultBuildTimeout = '10m';
-export const maxBuildTimeoutMs = 24 * 3_600_000;
+const maxBuildTimeoutMs = 24 * 3_600_000;
 /** The only template so far. */
-export const autoTemplate = 'auto';
+const autoTemplate = 'auto';
 
 const sourceKinds = ['git', 'folder', 'ociArtifact', 'files'] as const;
 
@@ -20,7 +20,7 @@ const gitSchema = object(
   { required: ['url', 'revision'] },
 );
 
-export interface GitSource extends ValueOf<typeof gitSchema> {}
+interface GitSource extends ValueOf<typeof gitSchema> {}
 
 const sourceSchema = object(
   {
@@ -35,7 +35,7 @@ const sourceSchema = object(
   { description: 'Exactly one of git, folder, ociArtifact and files.' },
 );
 
-export interface BuildSource extends ValueOf<typeof sourceSchema> {}
+interface BuildSource extends ValueOf<typeof sourceSchema> {}
 
 const templateSchema = object(
   {
@@ -46,11 +46,11 @@ const templateSchema = object(
   { required: ['name'], description: 'How to build; without it the language is detected.' },
 );
 
-export interface BuildTemplateRef extends ValueOf<typeof templateSchema> {}
+interface BuildTemplateRef extends ValueOf<typeof templateSchema> {}
 
 const envSchema = object({ name: string(), value: string() }, { required: ['name'] });
 
-export interface BuildEnv extends ValueOf<typeof envSchema> {}
+interface BuildEnv extends ValueOf<typeof envSchema> {}
 
 export const buildSpecSchema = object(
   {

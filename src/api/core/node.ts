@@ -51,8 +51,6 @@ const nodeSchema = object({
 });
 
 export interface Node extends KubeObject, ValueOf<typeof nodeSchema> {}
-export type NodeStatus = NonNullable<Node['status']>;
-
 export const NodeKind = defineKind<Node>({
   group: '',
   version: 'v1',

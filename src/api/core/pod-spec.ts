@@ -26,7 +26,8 @@ export type {
 export { containerSchema, envVarSchema, probeSchema, resourcesSchema } from './container.ts';
 export type { Volume, VolumeMount } from './volume.ts';
 
-export const templateMetaSchema = object({
+/** The metadata of a pod to be made. */
+const templateMetaSchema = object({
   name: string(),
   generateName: string(),
   namespace: string(),
@@ -35,9 +36,6 @@ export const templateMetaSchema = object({
   finalizers: array(string(), { 'x-kubernetes-list-type': 'set' }),
   creationTimestamp: string({ format: 'date-time', nullable: true }),
 });
-
-/** The metadata of a pod to be made. */
-export interface TemplateMeta extends ValueOf<typeof templateMetaSchema> {}
 
 const localReference = object({ name: string() }, { present: ['name'] });
 

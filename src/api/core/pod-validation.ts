@@ -1,15 +1,16 @@
-import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
+import {
+  type FieldError,
+  fieldDuplicate,
+  fieldForbidden,
+  fieldInvalid,
+  fieldNotSupported,
+  fieldRequired,
+} from '../field-error.ts';
 import { dnsLabelRule, dnsSubdomainRule, isDnsLabel, isDnsSubdomain, isEnvVarName, isPortName } from '../names.ts';
 import type { Container, EnvVar, Probe, ProbeHandler, ResourceRequirements } from './container.ts';
 import type { PodSpec } from './pod-spec.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
 import { validateSubPaths, validateVolume } from './volume-validation.ts';
-
-export const fieldDuplicate = (field: string, value: unknown): FieldError => ({
-  field,
-  reason: 'FieldValueDuplicate',
-  message: `Duplicate value: ${JSON.stringify(value)}`,
-});
 
 /** What the schema of a pod's spec cannot say, as in Kubernetes' pkg/apis/core/validation; `at` is the spec's path. */
 export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
@@ -166,7 +167,7 @@ const isFieldPath = (path: string) =>
   (fieldPaths as readonly string[]).includes(path) || /^metadata\.(labels|annotations)\['[^']+'\]$/.test(path);
 
 /** Each quantity is one, not negative, and no request is above its limit. */
-export function validateResources(resources: ResourceRequirements | undefined, at: string): FieldError[] {
+function validateResources(resources: ResourceRequirements | undefined, at: string): FieldError[] {
   const errors: FieldError[] = [];
   for (const list of ['limits', 'requests'] as const) {
     for (const [name, quantity] of Object.entries(resources?.[list] ?? {})) {
@@ -231,7 +232,7 @@ function validateHandler(
 
 const isPortNumber = (port: unknown): boolean => Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65535;
 export const portRule = 'must be between 1 and 65535, inclusive';
-export const portNameRule =
+const portNameRule =
   "must contain only lower-case alphanumeric characters (a-z, 0-9), and hyphens ('-'), at least one letter, at most 15";
 
 /** A port by number or by name. */

@@ -1,4 +1,4 @@
-import { type FieldError, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
+import { type FieldError, fieldDuplicate, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { defineKind } from '../kind.ts';
 import { conditionsSchema, type KubeObject } from '../meta.ts';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../names.ts';
 import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
 import { protocols } from './container.ts';
-import { fieldDuplicate, portRule, validateTargetPort } from './pod-validation.ts';
+import { portRule, validateTargetPort } from './pod-validation.ts';
 
 const types = ['ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'] as const;
 
@@ -78,8 +78,6 @@ const serviceSchema = object(
 
 /** core/v1 Service: a name for a set of pods. (Knative's Service is `Service` of api/serving.) */
 export interface CoreService extends KubeObject, ValueOf<typeof serviceSchema> {}
-export type CoreServiceSpec = CoreService['spec'];
-
 export const CoreServiceKind = defineKind<CoreService>({
   group: '',
   version: 'v1',

@@ -76,7 +76,7 @@ const claimSpecSchema = object({
   dataSourceRef: object({ apiGroup: string(), kind: string(), name: string(), namespace: string() }),
 });
 
-export const volumeSchema = object(
+const volumeSchema = object(
   {
     name: string({ description: 'A DNS label, unique within the pod.' }),
     emptyDir: object({ medium: string(), sizeLimit: intOrString() }),

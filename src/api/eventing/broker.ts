@@ -6,10 +6,10 @@ import { object, string, type ValueOf } from '../schema.ts';
 import { defaultDelivery, deliverySchema, validateDelivery } from './delivery.ts';
 import { addressableFields, referenceSchema } from './destination.ts';
 
-export const brokerClassAnnotation = 'eventing.knative.dev/broker.class';
+const brokerClassAnnotation = 'eventing.knative.dev/broker.class';
 
 /** The classes that this broker serves; the first is the default, as in Knative: manifests need no change. */
-export const brokerClasses = ['MTChannelBasedBroker', 'Kittiwake'] as const;
+const brokerClasses = ['MTChannelBasedBroker', 'Kittiwake'] as const;
 
 export const isOurBroker = (broker: KubeObject): boolean => {
   const name = broker.metadata.annotations?.[brokerClassAnnotation] ?? brokerClasses[0];
@@ -21,8 +21,6 @@ const specSchema = object({
   delivery: deliverySchema,
 });
 
-export interface BrokerSpec extends ValueOf<typeof specSchema> {}
-
 const statusSchema = object({
   ...statusFields,
   ...addressableFields,
@@ -31,8 +29,6 @@ const statusSchema = object({
   deadLetterSinkAudience: string(),
   policies: { type: 'array', items: object({ name: string(), apiVersion: string() }) },
 });
-
-export interface BrokerStatus extends ValueOf<typeof statusSchema> {}
 
 const brokerSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 

@@ -23,10 +23,8 @@ export const destinationSchema = object({
 /** Where events go: an addressable object, a URI, or a URI relative to the object (Knative's duck type Destination). */
 export interface Destination extends ValueOf<typeof destinationSchema> {}
 
-const addressSchema = object({ name: string(), url: string(), CACerts: string(), audience: string() });
-
 /** What an addressable object says in `status.address`. */
-export interface Address extends ValueOf<typeof addressSchema> {}
+const addressSchema = object({ name: string(), url: string(), CACerts: string(), audience: string() });
 
 /** The part of a status that makes an object addressable. */
 export const addressableFields = { address: addressSchema, addresses: array(addressSchema) };
@@ -55,7 +53,7 @@ export function httpUrl(text: string): URL | undefined {
   return url && (url.protocol === 'http:' || url.protocol === 'https:') && url.host !== '' ? url : undefined;
 }
 
-export function validateReference(field: string, reference: KReference): FieldError[] {
+function validateReference(field: string, reference: KReference): FieldError[] {
   const errors: FieldError[] = [];
   for (const part of ['apiVersion', 'kind', 'name'] as const) {
     if (!reference[part]) errors.push(fieldRequired(`${field}.${part}`, `name the ${part} of the object`));

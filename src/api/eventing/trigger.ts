@@ -12,7 +12,7 @@ import {
 } from './destination.ts';
 import { filterSchema, validateAttributes, validateFilter } from './filter.ts';
 
-export const triggerBrokerLabel = 'eventing.knative.dev/broker';
+const triggerBrokerLabel = 'eventing.knative.dev/broker';
 export const dependencyAnnotation = 'knative.dev/dependency';
 
 const specSchema = object(
@@ -39,8 +39,6 @@ const statusSchema = object({
   deadLetterSinkCACerts: string(),
   deadLetterSinkAudience: string(),
 });
-
-export interface TriggerStatus extends ValueOf<typeof statusSchema> {}
 
 const triggerSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 

@@ -57,23 +57,17 @@ export interface LoadBalancerStatus extends ValueOf<typeof loadBalancerSchema> {
 
 const tlsSchema = object({ hosts: array(string()), secretName: string(), secretNamespace: string() });
 
-export interface IngressTls extends ValueOf<typeof tlsSchema> {}
-
 const specSchema = object({
   rules: array(ruleSchema),
   tls: array(tlsSchema),
   httpOption: string({ enum: ['Enabled', 'Redirected'], default: 'Enabled' }),
 });
 
-export interface IngressSpec extends ValueOf<typeof specSchema> {}
-
 const statusSchema = object({
   ...statusFields,
   publicLoadBalancer: loadBalancerSchema,
   privateLoadBalancer: loadBalancerSchema,
 });
-
-export interface IngressStatus extends ValueOf<typeof statusSchema> {}
 
 const ingressSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 

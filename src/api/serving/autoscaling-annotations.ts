@@ -23,8 +23,8 @@ export const autoscaling = {
   panicThresholdPercentage: [`${group}/panic-threshold-percentage`, `${group}/panicThresholdPercentage`],
 } as const;
 
-export const kpaClass = 'kpa.autoscaling.knative.dev';
-export const hpaClass = 'hpa.autoscaling.knative.dev';
+const kpaClass = 'kpa.autoscaling.knative.dev';
+const hpaClass = 'hpa.autoscaling.knative.dev';
 export const windowMinMs = 6_000;
 export const windowMaxMs = 3_600_000;
 
@@ -47,7 +47,7 @@ export interface AnnotationLimits {
   maxScaleLimit: number;
 }
 
-export const defaultAnnotationLimits: AnnotationLimits = { allowZeroInitialScale: false, maxScaleLimit: 0 };
+const defaultAnnotationLimits: AnnotationLimits = { allowZeroInitialScale: false, maxScaleLimit: 0 };
 
 /** What is wrong with the scaling annotations of a revision's template; `path` names the annotations' field. */
 export function validateAutoscalingAnnotations(

@@ -28,8 +28,6 @@ const statusSchema = object({
   latestReadyRevisionName: string(),
 });
 
-export interface ConfigurationStatus extends ValueOf<typeof statusSchema> {}
-
 const configurationSchema = object(
   {
     spec: specSchema,

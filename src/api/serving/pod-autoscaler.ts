@@ -13,8 +13,6 @@ const specSchema = object(
   { required: ['protocolType', 'scaleTargetRef'] },
 );
 
-export interface PodAutoscalerSpec extends ValueOf<typeof specSchema> {}
-
 const statusSchema = object(
   {
     ...statusFields,
@@ -26,8 +24,6 @@ const statusSchema = object(
   },
   { present: ['serviceName', 'metricsServiceName'] },
 );
-
-export interface PodAutoscalerStatus extends ValueOf<typeof statusSchema> {}
 
 const podAutoscalerSchema = object({ spec: specSchema, status: statusSchema }, { present: ['spec'] });
 

@@ -1,3 +1,4 @@
+import { addressableFields } from '../eventing/destination.ts';
 import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { object, string, type ValueOf } from '../schema.ts';
@@ -13,20 +14,16 @@ import { setTrafficDefaults, trafficSchema, validateTraffic } from './traffic.ts
 export const routeStatusProperties = {
   url: string(),
   /** Where the Route is reached from inside: what events are sent to. */
-  address: object({ name: string(), url: string(), CACerts: string(), audience: string() }),
+  address: addressableFields.address,
   traffic: trafficSchema,
 };
 
 const specSchema = object({ traffic: trafficSchema });
 
-export interface RouteSpec extends ValueOf<typeof specSchema> {}
-
 const statusSchema = object({
   ...statusFields,
   ...routeStatusProperties,
 });
-
-export interface RouteStatus extends ValueOf<typeof statusSchema> {}
 
 const routeSchema = object(
   {

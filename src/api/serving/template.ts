@@ -26,7 +26,7 @@ const builtImagePrefix = 'registry.localhost/';
  * `spec.build` is sticky: a client that does not know the field and PUTs the object back without it does not remove it.
  * It goes when it is null, or when an image is given that no build makes.
  */
-export function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined): void {
+function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined): void {
   if (spec.build === null) {
     delete spec.build;
     return;

@@ -1,4 +1,4 @@
-import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
+import { type FieldError, fieldDuplicate, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
 import { dnsLabel1035Rule, isDnsLabel1035, isDnsSubdomain } from '../names.ts';
 import { array, boolean, integer, object, string, type ValueOf } from '../schema.ts';
 
@@ -46,11 +46,8 @@ export function validateTraffic(
     const first = seen.get(tag);
     if (first === undefined) seen.set(tag, i);
     else {
-      errors.push({
-        field: `${path}[${i}].tag`,
-        reason: 'FieldValueDuplicate',
-        message: `Duplicate value: "${tag}": Multiple definitions for "${tag}": also at ${path}[${first}].tag`,
-      });
+      const remedy = `Multiple definitions for "${tag}": also at ${path}[${first}].tag`;
+      errors.push(fieldDuplicate(`${path}[${i}].tag`, tag, remedy));
     }
   }
   const sum = traffic.reduce((total, target) => total + (target.percent ?? 0), 0);

@@ -9,6 +9,7 @@ export const ceOverridesSchema = object({
 /** Extension attributes that a source sets on each of its events. */
 export interface CloudEventOverrides extends ValueOf<typeof ceOverridesSchema> {}
 
+/** What every source reports (Knative's duck type Source). */
 export const sourceStatusSchema = object({
   ...statusFields,
   sinkUri: string(),
@@ -16,9 +17,6 @@ export const sourceStatusSchema = object({
   sinkAudience: string(),
   ceAttributes: array(object({ type: string(), source: string() }, { present: ['type', 'source'] })),
 });
-
-/** What every source reports (Knative's duck type Source). */
-export interface SourceStatus extends ValueOf<typeof sourceStatusSchema> {}
 
 const contextAttributes = new Set(
   'id source specversion type datacontenttype dataschema subject time data data_base64'.split(' '),

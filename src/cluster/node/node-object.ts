@@ -66,7 +66,7 @@ export async function registerNode(options: NodeObjectOptions): Promise<() => vo
 }
 
 /** The node as it is now: what it has, and that it is ready. */
-export function nodeObject({
+function nodeObject({
   nodeName,
   address,
   driver,

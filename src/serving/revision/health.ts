@@ -18,9 +18,9 @@ export interface Diagnosis {
 }
 
 /** A container that runs this long without being ready is named in the conditions, … */
-export const slowAfterMs = 5_000;
+const slowAfterMs = 5_000;
 /** … and this long, it has failed (sooner when the revision's progress deadline is sooner). */
-export const failedAfterMs = 30_000;
+const failedAfterMs = 30_000;
 
 /** Waiting for these is not a failure. */
 const ordinaryWaits = new Set(['', 'ContainerCreating', 'PodInitializing', 'CrashLoopBackOff']);

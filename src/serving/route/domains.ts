@@ -23,7 +23,7 @@ export function hostsOf(route: Route, tag: string | undefined, domains: DomainCo
     : { external: `${qualified}.${domain}`, internal };
 }
 
-export const isClusterLocal = (route: Route): boolean => route.metadata.labels?.[visibilityLabel] === clusterLocal;
+const isClusterLocal = (route: Route): boolean => route.metadata.labels?.[visibilityLabel] === clusterLocal;
 
 /** What a client outside types; the port is left out when it is the scheme's own. */
 export function urlOf(hosts: Hosts, gatewayPort: number): string {

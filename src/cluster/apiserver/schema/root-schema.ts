@@ -4,7 +4,7 @@ import { array, boolean, integer, map, object, type Schema, string } from '../..
 const time = string({ format: 'date-time', nullable: true });
 
 /** ObjectMeta, as all objects have it; a CRD's own schema of it is ignored, as in Kubernetes. */
-export const metadataSchema: Schema = object({
+const metadataSchema: Schema = object({
   name: string(),
   generateName: string(),
   namespace: string(),

@@ -1,9 +1,9 @@
 import { StartError } from '../driver.ts';
 
 /** One argument or variable is at most this long on Linux (MAX_ARG_STRLEN): no program could be given a longer one. */
-export const textMaxBytes = 128 * 1024;
+const textMaxBytes = 128 * 1024;
 /** All of them together: what Linux takes with its usual limits. */
-export const textsMaxBytes = 2 * 1024 * 1024;
+const textsMaxBytes = 2 * 1024 * 1024;
 
 /**
  * Replaces `$(NAME)` by the variable's value; what is not defined stays as it is, `$$(NAME)` gives `$(NAME)`

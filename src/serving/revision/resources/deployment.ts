@@ -8,7 +8,7 @@ import { parseGoDurationMs } from '../../../lib/go-duration.ts';
 import { childLabels, podAnnotations, podSelector } from './metadata.ts';
 import { deploymentName } from './names.ts';
 
-export const userPortName = 'user-port';
+const userPortName = 'user-port';
 const defaultPort = 8080;
 export const defaultProgressDeadlineMs = 600_000;
 

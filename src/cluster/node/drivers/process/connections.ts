@@ -18,7 +18,7 @@ export async function drained(ports: readonly number[], clock: Clock, signal: Ab
 }
 
 /** How many TCP connections are established to local ports `ports` (Linux). */
-export async function establishedConnections(ports: readonly number[]): Promise<number> {
+async function establishedConnections(ports: readonly number[]): Promise<number> {
   const tables = await Promise.all(['/proc/net/tcp', '/proc/net/tcp6'].map(readTable));
   return tables.reduce((sum, table) => sum + countEstablished(table, ports), 0);
 }
