@@ -41,7 +41,7 @@ export class Backend {
   #policy!: Policy;
   #capacity!: number;
   #turn = 0;
-  #hasLeft = false;
+  #hasLeft!: boolean;
   #ready: Endpoint[] = [];
   /** Also those that finish their last requests. */
   readonly #known = new Map<string, Endpoint>();
