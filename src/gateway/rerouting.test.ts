@@ -10,6 +10,7 @@ import {
   routesOf,
   startHttpOrigin,
   startRawOrigin,
+  startReplyOrigin,
   startTestGateway,
   statusOf,
   targetKey,
@@ -119,5 +120,21 @@ describe('a request that waits when the last route to its revision goes', () => 
     const text = await client.ended();
     assert.equal(statusOf(text), 503);
     assert.match(text, /\r\nRetry-After: 1\r\n[\s\S]*the route of this request changed too often/);
+  });
+
+  it('may do so as often as any, whatever happened to an earlier one of its connection', async (t) => {
+    const origin = await startReplyOrigin(t);
+    const gateway = await startTestGateway(t, routesOf([]));
+    const client = gateway.request('GET /');
+    await gateway.report(({ queued }) => queued === 1);
+    for (let at = 1; at <= 4; at++) gateway.publish(moved(at, at + 1));
+    gateway.publish(moved(5, 6, [origin.port]));
+    await client.untilHas('200 OK');
+    gateway.publish(moved(6, 7));
+    client.request('GET /', closing);
+    await gateway.report(({ name, queued }) => name === 'hello-00007' && queued === 1);
+    gateway.publish(moved(7, 8, [origin.port]));
+    const statuses = [...(await client.ended()).matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status);
+    assert.deepEqual(statuses, ['200', '200']);
   });
 });

@@ -37,6 +37,17 @@ describe('the walker of fields', () => {
     });
   }
 
+  it('tells a field by its whole name, in any case, and joins what several lines of it say', () => {
+    const walker = new FieldWalker();
+    walker.begin('x\r\nTE: a\r\ntea: b\r\n\r\n', 3, defaultMessageLimits);
+    walker.next();
+    assert.deepEqual([walker.is('te'), walker.is('tf'), walker.is('t'), walker.is('tea')], [true, false, false, false]);
+    assert.equal(walker.joined(''), 'a');
+    walker.next();
+    assert.deepEqual([walker.is('te'), walker.is('tea')], [false, true]);
+    assert.equal(walker.joined('a'), 'a, b');
+  });
+
   const refused: [text: string, why: string][] = [
     ['\rA', 'a CR stands alone'],
     [' A: b\r\n\r\n', 'a header line is folded (obs-fold)'],

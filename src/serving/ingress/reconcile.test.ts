@@ -130,11 +130,12 @@ describe('the Lease of a gateway', () => {
     const own = makeGatewayLease('gone', 'gone', '1', clock.now());
     await client.create(LeaseKind, own);
     await client.create(LeaseKind, makeGatewayLease('stays', 'stays', '1', clock.now()));
+    const older = makeGatewayLease('gone', 'gone', '1', clock.now() - 10_000);
     const strangers = [
       { ...own.metadata, namespace: 'default' },
       { ...own.metadata, name: 'unlabelled', labels: {} },
     ];
-    for (const metadata of strangers) await client.create(LeaseKind, { ...own, metadata });
+    for (const metadata of strangers) await client.create(LeaseKind, { ...older, metadata });
     const left = async () => (await client.list(LeaseKind)).items.map(({ metadata }) => metadata.name).sort();
     await clock.advance(gatewayLeaseKeptMs);
     const stays = await client.get(LeaseKind, { namespace: gatewayLeaseNamespace, name: 'stays' });
