@@ -130,7 +130,7 @@ describe('the Lease of a gateway', () => {
     const own = makeGatewayLease('gone', 'gone', '1', clock.now());
     await client.create(LeaseKind, own);
     await client.create(LeaseKind, makeGatewayLease('stays', 'stays', '1', clock.now()));
-    const older = makeGatewayLease('gone', 'gone', '1', clock.now() - 10_000);
+    const older = makeGatewayLease('gone', 'gone', '1', clock.now() - 20_000);
     const strangers = [
       { ...own.metadata, namespace: 'default' },
       { ...own.metadata, name: 'unlabelled', labels: {} },
