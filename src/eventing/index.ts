@@ -6,8 +6,6 @@ import { type PingOptions, pingSourceController } from './sources/ping/reconcile
 import { type SinkBindingAdmissionOptions, sinkBindingAdmission } from './sources/sink-binding/admission.ts';
 import { sinkBindingController } from './sources/sink-binding/reconcile.ts';
 
-export { type BrokerOptions, type RunningBroker, startBroker } from './broker/index.ts';
-export type { CloudEvent } from './cloudevents/event.ts';
 export { sendEvent } from './send.ts';
 
 /** The controllers of Eventing: what they report is in statuses, what they schedule runs in this process. */

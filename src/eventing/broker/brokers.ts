@@ -1,13 +1,10 @@
 import { join } from 'node:path';
-import type { Clock } from '../../lib/clock.ts';
 import { makeFolder } from '../../lib/durable.ts';
 import { type KittiwakeError, messageOf } from '../../lib/errors.ts';
-import type { Quarantine } from '../../lib/quarantine.ts';
 import { sameJson } from '../../lib/same-json.ts';
-import type { Logger } from '../../observe/log.ts';
 import type { LogBackend, LogName } from '../backends/event-log.ts';
+import type { DeliveryMeans } from '../dispatcher/dispatcher.ts';
 import { eventErrors } from '../errors.ts';
-import type { Poster } from '../poster.ts';
 import { Absences } from './absences.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import { type Known, readKnown, writeKnown } from './known.ts';
@@ -15,17 +12,10 @@ import type { Backlog, BrokerMetrics } from './metrics.ts';
 import { claimOf, ownerOf, ownerText, ownerTextOf } from './owner.ts';
 import { BrokerRuntime, type Facts, type Served } from './runtime.ts';
 
-export interface BrokersOptions {
+export interface BrokersOptions extends DeliveryMeans {
   /** For what was last known of the API. */
   dir: string;
   backend: LogBackend;
-  poster: Poster;
-  quarantine: Quarantine;
-  gatewayUrl: string | undefined;
-  inFlightMax: number;
-  replyBytesMax: number;
-  clock: Clock;
-  log: Logger;
   metrics: BrokerMetrics;
   /** What is served has changed by itself: a log failed, or could be opened after all; an event was set aside. */
   onChange(): void;
@@ -276,7 +266,7 @@ export class Brokers {
   async #removeGone(wanted: ReadonlyMap<string, BrokerConfig>, before: Known): Promise<void> {
     const absent: { name: string; owner: string }[] = [];
     for (const [key, runtime] of this.#runtimes) {
-      for (const { consumer, owner } of runtime.absent) absent.push({ name: triggerName(consumer, key), owner });
+      for (const { name, owner } of runtime.absent) absent.push({ name: triggerName(name, key), owner });
     }
     const uids = new Map(before.brokers.map((broker) => [keyOf(broker), broker.uid]));
     for (const log of await this.#options.backend.list()) {

@@ -1,30 +1,19 @@
-import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
-import type { Quarantine } from '../../lib/quarantine.ts';
-import type { Logger } from '../../observe/log.ts';
-import type { EventLog, NewEvent } from '../backends/event-log.ts';
-import { Dispatcher } from '../dispatcher/dispatcher.ts';
+import type { Consumer, EventLog, NewEvent } from '../backends/event-log.ts';
+import { type DeliveryMeans, Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { ReplySink } from '../dispatcher/reply-sink.ts';
 import { compileFilter } from '../filters/filter.ts';
-import type { Poster } from '../poster.ts';
 import type { BrokerConfig, TriggerConfig } from './config.ts';
 import type { Backlog, BrokerMetrics } from './metrics.ts';
 import { claimOf, ownerOf, ownerTextOf } from './owner.ts';
 import { replyToLog } from './reply-to-log.ts';
 import { withoutTtl } from './time-to-live.ts';
 
-export interface RuntimeOptions {
+export interface RuntimeOptions extends DeliveryMeans {
   config: BrokerConfig;
   events: EventLog;
-  poster: Poster;
-  quarantine: Quarantine;
   /** What is set aside of some trigger has changed. */
   onSetAside?(): void;
-  gatewayUrl: string | undefined;
-  inFlightMax: number;
-  replyBytesMax: number;
-  clock: Clock;
-  log: Logger;
   metrics: BrokerMetrics;
 }
 
@@ -45,19 +34,13 @@ export interface Facts {
   isGone(consumer: string, uid: string): boolean;
 }
 
-/** A place in the log whose trigger is not told of any more. */
-export interface AbsentTrigger {
-  consumer: string;
-  owner: string;
-}
-
 /** One broker at work: its log, and a dispatcher for each of its triggers. */
 export class BrokerRuntime {
   readonly #options: RuntimeOptions;
   readonly #dispatchers = new Map<string, Running>();
   /** Why a trigger is not served as it should be, by consumer. */
   readonly #errors = new Map<string, string>();
-  #absent: AbsentTrigger[] = [];
+  #absent: Consumer[] = [];
   readonly #reply: ReplySink;
 
   constructor(options: RuntimeOptions) {
@@ -107,7 +90,7 @@ export class BrokerRuntime {
   }
 
   /** The places that are kept for triggers which were not among those that were set last. */
-  get absent(): readonly AbsentTrigger[] {
+  get absent(): readonly Consumer[] {
     return this.#absent;
   }
 
@@ -150,7 +133,7 @@ export class BrokerRuntime {
     this.#absent = [];
     for (const [consumer, owner] of others) {
       if (facts.isGone(consumer, ownerOf(owner).uid)) await this.#options.events.forget(consumer);
-      else this.#absent.push({ consumer, owner });
+      else this.#absent.push({ name: consumer, owner });
     }
   }
 

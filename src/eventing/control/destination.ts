@@ -61,6 +61,14 @@ export async function reportDestination<C extends string>(
   return found.address;
 }
 
+/** What Knative reports where senders prove who they are. */
+export function reportIdentity<C extends string>(run: {
+  conditions: ConditionManager<C | 'OIDCIdentityCreated'>;
+}): void {
+  const why = 'no identity is needed: authentication is not in use';
+  run.conditions.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', why);
+}
+
 interface DeadLetterSinkStatus {
   deadLetterSinkUri?: string;
   deadLetterSinkCACerts?: string;

@@ -8,7 +8,14 @@ import { releaseCommand } from '../../lib/quarantine.ts';
 import { setOrDrop } from '../../lib/set-or-drop.ts';
 import { compileFilter } from '../filters/filter.ts';
 import { servingState, setAsideAnnotation } from '../status-annotations.ts';
-import { type ControlOptions, lookUp, type Resolver, reportDeadLetterSink, reportDestination } from './destination.ts';
+import {
+  type ControlOptions,
+  lookUp,
+  type Resolver,
+  reportDeadLetterSink,
+  reportDestination,
+  reportIdentity,
+} from './destination.ts';
 
 const types = [
   'BrokerReady',
@@ -85,10 +92,6 @@ function reportSetAside({ object: trigger, conditions }: TriggerRun): void {
       `give them back: ${releaseCommand('broker', first)}`;
     conditions.markFalse('EventsDelivered', 'SetAside', message);
   } else if (conditions.get('EventsDelivered')) conditions.markTrue('EventsDelivered');
-}
-
-function reportIdentity({ conditions }: TriggerRun): void {
-  conditions.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
 }
 
 async function reportDependency({ object: trigger, conditions, resolver }: TriggerRun): Promise<void> {

@@ -16,7 +16,18 @@ import type { ReplySink } from './reply-sink.ts';
 import { Slots } from './slots.ts';
 import type { SubscriberConfig } from './subscriber.ts';
 
-export interface DispatcherOptions {
+/** With what, and within which bounds, all dispatchers of a process deliver. */
+export interface DeliveryMeans {
+  poster: Poster;
+  quarantine: Quarantine;
+  gatewayUrl: string | undefined;
+  inFlightMax: number;
+  replyBytesMax: number;
+  clock: Clock;
+  log: Logger;
+}
+
+export interface DispatcherOptions extends DeliveryMeans {
   subscription: Subscription;
   /** Where the replies of the subscriber go; absent: nowhere, and nobody is asked for one. */
   reply?: ReplySink;
@@ -26,15 +37,8 @@ export interface DispatcherOptions {
   matches: Matches;
   /** The attributes with which an event is sent, where not all that are kept. */
   shown?(attributes: Attributes): Attributes;
-  quarantine: Quarantine;
   /** What is set aside has changed. */
   onSetAside?(): void;
-  poster: Poster;
-  gatewayUrl: string | undefined;
-  inFlightMax: number;
-  replyBytesMax: number;
-  clock: Clock;
-  log: Logger;
   metrics: DispatchMetrics;
 }
 

@@ -5,7 +5,7 @@ import { type Run, reconcileInPhases } from '../../../kube/phases.ts';
 import type { Controller, ReconcileContext } from '../../../kube/reconciler.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { setOrDrop } from '../../../lib/set-or-drop.ts';
-import { type ControlOptions, type Resolver, reportDestination } from '../../control/destination.ts';
+import { type ControlOptions, type Resolver, reportDestination, reportIdentity } from '../../control/destination.ts';
 import { Poster } from '../../poster.ts';
 import { sendWith } from '../../send.ts';
 import { PingSchedule, pingSourceOf } from './schedule.ts';
@@ -60,10 +60,6 @@ function startSchedule({ clock, log, signal }: ReconcileContext, { gatewayUrl }:
   };
   signal.addEventListener('abort', stop, { once: true });
   return schedule;
-}
-
-function reportIdentity({ conditions }: PingRun): void {
-  conditions.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
 }
 
 async function provideSink(run: PingRun): Promise<void> {

@@ -3,7 +3,7 @@ import type { Admission, AdmissionRequest } from '../../../kube/admission.ts';
 import type { Client } from '../../../kube/client.ts';
 import { getIfServed } from '../../../kube/kinds.ts';
 import { type Resolver, resolveDestination } from '../../control/destination.ts';
-import { injectSink, type PodSpecable, type SinkVariables } from './inject.ts';
+import { injectSink, type PodSpecable, type SinkVariables, variablesOf } from './inject.ts';
 import { bindingOf, subjectKinds } from './subject.ts';
 
 export interface SinkBindingAdmissionOptions {
@@ -35,23 +35,15 @@ async function mutate(
   if (variables) injectSink(object, variables);
 }
 
-/** A sink that cannot be looked up is the binding's own failure: its reconcile says why, tries again, and injects. */
+/**
+ * Nothing while its sink is not resolved. One that cannot be looked up is the binding's own failure: its reconcile says
+ * why, tries again, and injects.
+ */
 async function variablesOrNone(binding: SinkBinding, resolver: Resolver): Promise<SinkVariables | undefined> {
   try {
-    return await sinkVariables(binding, resolver);
+    const found = await resolveDestination(binding.spec.sink, binding.metadata.namespace ?? '', resolver);
+    return found.is === 'resolved' ? variablesOf(binding, found.address) : undefined;
   } catch {
     return undefined; // Told there; here it would refuse an object that is in order.
   }
-}
-
-/** What the binding's subjects are told; undefined while its sink is not resolved. */
-export async function sinkVariables(binding: SinkBinding, resolver: Resolver): Promise<SinkVariables | undefined> {
-  const found = await resolveDestination(binding.spec.sink, binding.metadata.namespace ?? '', resolver);
-  if (found.is === 'not') return undefined;
-  const { uri, ca } = found.address;
-  return {
-    sinkUri: uri,
-    ...(ca === undefined ? {} : { ca }),
-    ...(binding.spec.ceOverrides === undefined ? {} : { overrides: binding.spec.ceOverrides }),
-  };
 }

@@ -1,6 +1,8 @@
 import type { EnvVar } from '../../../api/core/container.ts';
 import type { KubeObject } from '../../../api/meta.ts';
+import type { SinkBinding } from '../../../api/sources/sink-binding.ts';
 import type { CloudEventOverrides } from '../../../api/sources/source.ts';
+import type { ResolvedAddress } from '../../control/destination.ts';
 
 /** An object whose `spec.template.spec` describes pods (Knative's duck type PodSpecable). */
 export interface PodSpecable extends KubeObject {
@@ -16,6 +18,11 @@ export interface SinkVariables {
   sinkUri: string;
   ca?: string;
   overrides?: CloudEventOverrides;
+}
+
+export function variablesOf({ spec }: SinkBinding, { uri, ca }: ResolvedAddress): SinkVariables {
+  const { ceOverrides: overrides } = spec;
+  return { sinkUri: uri, ...(ca !== undefined && { ca }), ...(overrides && { overrides }) };
 }
 
 const names = ['K_SINK', 'K_CE_OVERRIDES', 'K_CA_CERTS'];

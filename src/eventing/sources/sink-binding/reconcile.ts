@@ -6,8 +6,8 @@ import { conditionSet } from '../../../kube/conditions.ts';
 import { type Run, reconcileInPhases } from '../../../kube/phases.ts';
 import type { Controller, ReconcileContext, Watch } from '../../../kube/reconciler.ts';
 import { setOrDrop } from '../../../lib/set-or-drop.ts';
-import { type ControlOptions, type Resolver, reportDestination } from '../../control/destination.ts';
-import { injectSink, type PodSpecable, removeSink, type SinkVariables } from './inject.ts';
+import { type ControlOptions, type Resolver, reportDestination, reportIdentity } from '../../control/destination.ts';
+import { injectSink, type PodSpecable, removeSink, type SinkVariables, variablesOf } from './inject.ts';
 import { bindingOf, isSubject, subjectKindOf, subjectKinds } from './subject.ts';
 
 type ConditionType = 'Ready' | 'SinkProvided' | 'SubjectBound' | 'OIDCIdentityCreated';
@@ -59,18 +59,11 @@ async function addFinalizer(run: BindingRun, { client }: ReconcileContext): Prom
   run.object = await client.update(SinkBindingKind, { ...run.object, metadata: { ...metadata, finalizers } });
 }
 
-function reportIdentity({ conditions }: BindingRun): void {
-  conditions.markTrue('OIDCIdentityCreated', 'AuthOIDCDisabled', 'no identity is needed: authentication is not in use');
-}
-
 async function provideSink(run: BindingRun): Promise<void> {
-  const { sink, ceOverrides: overrides } = run.object.spec;
-  const address = await reportDestination(run, 'SinkProvided', sink);
+  const address = await reportDestination(run, 'SinkProvided', run.object.spec.sink);
   setOrDrop(run.status, 'sinkUri', address?.uri);
   setOrDrop(run.status, 'sinkCACerts', address?.ca);
-  if (!address) return;
-  const { uri, ca } = address;
-  run.variables = { sinkUri: uri, ...(ca !== undefined && { ca }), ...(overrides && { overrides }) };
+  if (address) run.variables = variablesOf(run.object, address);
 }
 
 async function bind({ object: binding, conditions, variables }: BindingRun, context: ReconcileContext): Promise<void> {
