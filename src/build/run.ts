@@ -9,6 +9,7 @@ import { messageOf } from '../lib/errors.ts';
 import { SetAsideError } from '../lib/quarantine.ts';
 import type { BuildResult } from './build-image.ts';
 import { BuilderDied, type BuildOutcome } from './builder.ts';
+import type { BuildFailureReason } from './failure.ts';
 import { Progress } from './progress.ts';
 import { type Redact, redactFor } from './redact.ts';
 import type { Workshop } from './runs.ts';
@@ -26,7 +27,7 @@ export class Cancelled extends Error {}
 class TimedOut extends Error {}
 
 /** How a build ended. */
-type End = { result: 'succeeded'; built: BuildResult } | { result: 'failed'; reason: string; message: string };
+type End = { type: 'built'; result: BuildResult } | { type: 'failed'; reason: BuildFailureReason; message: string };
 
 interface Run {
   build: Build;
@@ -68,15 +69,14 @@ export async function runBuild(
   }
   const status = endStatus(build, end, log, redact, clock.now());
   await writeLastStatus(build, status, context, cancelled);
-  const { result } = end;
   const { reason } = status.conditions?.[0] ?? {};
-  context.log.info({ build: key, result, reason, digest: status.output?.digest }, 'build ended');
+  context.log.info({ build: key, result: resultOf(end), reason, digest: status.output?.digest }, 'build ended');
 }
 
 function endStatus(build: Build, end: End, log: BuildLog, redact: Redact, nowMs: number): BuildStatus {
   const completionTime = timestamp(nowMs);
-  if (end.result === 'succeeded') {
-    const { image, digest, source } = end.built;
+  if (end.type === 'built') {
+    const { image, digest, source } = end.result;
     const more = { completionTime, log: log.tail(statusLogBytes), source, output: { image, digest } };
     return statusOf(build, nowMs, (is) => is.markTrue('Succeeded'), more);
   }
@@ -86,8 +86,10 @@ function endStatus(build: Build, end: End, log: BuildLog, redact: Redact, nowMs:
   return statusOf(build, nowMs, (is) => is.markFalse('Succeeded', end.reason, message), more);
 }
 
+const resultOf = ({ type }: End) => (type === 'built' ? 'succeeded' : 'failed');
+
 const couldNotBeDone = (why: string): End => ({
-  result: 'failed',
+  type: 'failed',
   reason: 'BuildFailed',
   message: `the build could not be done: ${why}`,
 });
@@ -110,7 +112,7 @@ async function inSlot(run: Run, workshop: Workshop, cancelled: AbortSignal): Pro
   try {
     const signal = AbortSignal.any([cancelled, timeout.signal]);
     const end = await quarantine.run(run.work, () => untilEnded(run, workshop, signal));
-    observe(end.result, (clock.monotonic() - startedMs) / 1000);
+    observe(resultOf(end), (clock.monotonic() - startedMs) / 1000);
     return end;
   } finally {
     cancelTimeout();
@@ -127,12 +129,11 @@ async function untilEnded(run: Run, workshop: Workshop, signal: AbortSignal): Pr
   for (let attempt = 0, deaths = 0; ; attempt++) {
     try {
       const outcome = await attemptOnce(run, workshop, signal);
-      if (outcome.type === 'built') return { result: 'succeeded', built: outcome.result };
-      if (outcome.type === 'failed') return { result: 'failed', reason: outcome.reason, message: outcome.message };
+      if (outcome.type !== 'broke') return outcome;
       throw Object.assign(new Error(outcome.message), { stack: outcome.stack });
     } catch (error) {
       const { reason } = signal;
-      if (reason instanceof TimedOut) return { result: 'failed', reason: 'BuildTimeout', message: reason.message };
+      if (reason instanceof TimedOut) return { type: 'failed', reason: 'BuildTimeout', message: reason.message };
       if (signal.aborted) throw error;
       workshop.log.warn({ ...about, err: error, attempt }, 'a build broke off');
       if (error instanceof BuilderDied && error.isOwnDoing && ++deaths === deathsMax) {

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { createGunzip } from 'node:zlib';
 import { extract } from 'tar-stream';
 import { buildImage } from '../build-image.ts';
+import { BuildFailure } from '../failure.ts';
+import type { StepRunner } from '../steps/step-runner.ts';
 import { toyPack } from '../testing/toy-pack.ts';
 import { toyStepRunner } from '../testing/toy-step-runner.ts';
 import { type BuildWorld, openBuildWorld } from '../testing/world.ts';
@@ -65,6 +68,28 @@ describe('a language, and a runner of steps, that were made elsewhere', () => {
       message: 'the cake did not come out (exit code 3):\nthe oven was too hot',
     });
     await assert.rejects(build({ 'main.py': '' }), /none of package\.json, index\.js, index\.ts, recipe\.txt/);
+  });
+
+  test('an app that cannot be started ends what is made for it meanwhile, and is the reason', async () => {
+    const shopping = Promise.withResolvers<void>();
+    const toys = toyStepRunner([]);
+    let wasEnded = false;
+    const steps: StepRunner = {
+      run(program, place, signal) {
+        if (program.command[0] !== 'shop') return toys.run(program, place, signal);
+        shopping.resolve();
+        return once(signal, 'abort').then(() => {
+          wasEnded = true;
+          throw signal.reason;
+        });
+      },
+    };
+    const start = () => shopping.promise.then(() => Promise.reject(new BuildFailure('EntryPointNotFound', 'no fork')));
+    const context = { ...world.context('cake'), steps };
+    await mkdir(context.workDir, { recursive: true });
+    const spec = { source: { files: { 'recipe.txt': 'salt' } } };
+    await assert.rejects(buildImage(spec, [{ ...toyPack, start }], context), { reason: 'EntryPointNotFound' });
+    assert.ok(wasEnded, 'nothing of a build runs on when it has failed');
   });
 
   test('a plan is plain data', () => {
