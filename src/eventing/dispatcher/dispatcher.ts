@@ -361,11 +361,9 @@ export class Dispatcher {
     }
   }
 
-  /** Until `update` is called; throws when the dispatcher is stopped. */
-  async #untilChanged(): Promise<void> {
-    const { signal } = this.#sleeping;
-    signal.throwIfAborted();
-    await this.#changed.promise;
-    signal.throwIfAborted();
+  /** Until `update` is called, or `stop`: asked again then, it throws. */
+  #untilChanged(): Promise<void> {
+    this.#sleeping.signal.throwIfAborted();
+    return this.#changed.promise;
   }
 }
