@@ -71,6 +71,10 @@ export interface Conditioned {
   observedGeneration?: number;
 }
 
+/** What the object's status says of `type`. */
+export const conditionOf = (object: { status?: Conditioned } | undefined, type: string): Condition | undefined =>
+  object?.status?.conditions?.find((condition) => condition.type === type);
+
 /** Names one object of a known kind; `namespace` is absent for cluster-scoped kinds. */
 export interface Key {
   namespace?: string;

@@ -1,7 +1,6 @@
-import { applyObject } from '../kube/apply.ts';
-import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
-import { locateError, readManifest, uploadSources } from './manifest.ts';
+import { applyEntry, readManifest, uploadSources } from './manifest.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
+import { registryOf } from './registry.ts';
 import { print } from './terminal.ts';
 
 export interface ApplyOptions {
@@ -13,16 +12,13 @@ export interface ApplyOptions {
 /** `kittiwake apply -f`: every object in the order of the file; stops at the first that is refused. */
 export async function apply(common: CommonOptions, options: ApplyOptions): Promise<void> {
   const { addresses, client } = runningPlatform(common);
-  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const read = await readManifest(options.filename, options.namespace, client, options.recursive);
-  const entries = await uploadSources(read, registry, (name, digest) => {
+  const entries = await uploadSources(read, registryOf(addresses), (name, digest) => {
     print(`source of ${name} uploaded as ${digest.slice(0, 19)}`);
   });
   for (const entry of entries) {
     const { kind, object } = entry;
-    const { outcome } = await applyObject(client, kind, object).catch((error) => {
-      throw locateError(error, entry);
-    });
+    const outcome = await applyEntry(client, entry);
     print(`${kind.singular}${kind.group === '' ? '' : `.${kind.group}`}/${object.metadata.name} ${outcome}`);
   }
 }

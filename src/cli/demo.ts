@@ -3,15 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
 import type { Service } from '../api/serving/service.ts';
-import { applyObject } from '../kube/apply.ts';
 import { readSome } from '../lib/http-body.ts';
 import { HttpClient, targetOf } from '../lib/http-client.ts';
-import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
 import type { Config } from '../server/config.ts';
-import { locateError, readManifest, uploadSources } from './manifest.ts';
+import { applyEntry, readManifest, uploadSources } from './manifest.ts';
 import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
 import { followService } from './progress.ts';
-import { readServiceLogs } from './service-logs.ts';
+import { registryOf } from './registry.ts';
+import { podsOfService, readServiceLogs } from './service-logs.ts';
 import { bold, dim, duration, green, print } from './terminal.ts';
 import { printAddresses, startInForeground } from './up.ts';
 
@@ -78,16 +77,12 @@ async function tellStory(running: RunningPlatform, config: Config): Promise<void
 }
 
 async function applyExample({ addresses, client }: RunningPlatform): Promise<Required<Key>[]> {
-  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const startedMs = performance.now();
+  const registry = registryOf(addresses);
   const entries = await uploadSources(await readManifest(manifest, namespace, client), registry, (name, digest) =>
     line(performance.now() - startedMs, `${name}: source uploaded ${dim(digest.slice(0, 19))}`),
   );
-  for (const entry of entries) {
-    await applyObject(client, entry.kind, entry.object).catch((error) => {
-      throw locateError(error, entry);
-    });
-  }
+  for (const entry of entries) await applyEntry(client, entry);
   line(performance.now() - startedMs, `${entries.length} objects of app.yaml applied`);
   return entries
     .filter(({ object }) => object.kind === 'Service' && (object as Service).spec.build !== undefined)
@@ -115,7 +110,7 @@ async function untilZero({ client }: RunningPlatform, { namespace, name }: Requi
   const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(stepTimeoutMs)]);
   const pods = new Set<string>();
   let isListed = false;
-  const labelSelector = `serving.knative.dev/service=${name}`;
+  const labelSelector = podsOfService(name);
   for await (const event of client.watch(PodKind, { namespace, labelSelector, signal })) {
     if (event.type === 'BOOKMARK') isListed ||= event.isInitialEnd;
     else if (event.type === 'DELETED') pods.delete(event.object.metadata.name);

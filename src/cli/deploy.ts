@@ -4,9 +4,10 @@ import { NamespaceKind } from '../api/core/namespace.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
 import { applyObject } from '../kube/apply.ts';
-import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
+import { embeddedRegistryHost } from '../registry/index.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { followService, type Step } from './progress.ts';
+import { registryOf } from './registry.ts';
 import { parseSeconds } from './seconds.ts';
 import { bold, dim, duration, green, print, say } from './terminal.ts';
 
@@ -45,9 +46,8 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   if (!(await client.get(NamespaceKind, { name: namespace })))
     throw new Error(`there is no namespace ${namespace}: 'kubectl create namespace ${namespace}' makes it`);
 
-  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: addresses.registryUrl } });
   const reference = `${embeddedRegistryHost}/${namespace}/${name}-source`;
-  const source = await uploadFolder({ folder: path, reference, registry });
+  const source = await uploadFolder({ folder: path, reference, registry: registryOf(addresses) });
   progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
 
   const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, env, source.image));

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { conditionOf } from '../api/meta.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { HttpClient, NoReplyError, targetOf } from '../lib/http-client.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
@@ -52,7 +53,7 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
   await printBody(response).catch((error) => {
     throw explain(response.errored ?? error);
   });
-  const ready = service.status?.conditions?.find((condition) => condition.type === 'Ready');
+  const ready = conditionOf(service, 'Ready');
   if (process.exitCode === 1 && ready?.status !== 'True')
     say(`service ${name} is not ready: ${ready?.message ?? ready?.reason ?? 'nothing is known of it yet'}`);
 }

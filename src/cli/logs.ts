@@ -1,8 +1,9 @@
 import { BuildKind } from '../api/build/build.ts';
 import { PodKind } from '../api/core/pod.ts';
+import { conditionOf } from '../api/meta.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
-import { readServiceLogs } from './service-logs.ts';
+import { podsOfService, readServiceLogs } from './service-logs.ts';
 import { dim, print, say } from './terminal.ts';
 
 export interface LogsOptions {
@@ -38,9 +39,9 @@ export async function logs(common: CommonOptions, name: string, options: LogsOpt
 
 /** Why there is not a line to print. */
 async function whySilent({ client }: RunningPlatform, key: { namespace: string; name: string }): Promise<string> {
-  const labelSelector = `serving.knative.dev/service=${key.name}`;
+  const labelSelector = podsOfService(key.name);
   const { items } = await client.list(PodKind, { namespace: key.namespace, labelSelector });
-  const ready = (await client.get(ServiceKind, key))?.status?.conditions?.find(({ type }) => type === 'Ready');
+  const ready = conditionOf(await client.get(ServiceKind, key), 'Ready');
   const printed = items.length === 0 ? `no pod of ${key.name} runs` : `the pods of ${key.name} have printed nothing`;
   if (ready?.status !== 'True') return `${printed}: it is not ready: ${ready?.message || ready?.reason || 'Unknown'}`;
   if (items.length > 0) return `${printed} yet (--follow waits for it)`;

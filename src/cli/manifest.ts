@@ -5,6 +5,7 @@ import { type Kind, referenceTo } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { ApiError } from '../api/status.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
+import { type Applied, applyObject } from '../kube/apply.ts';
 import type { Client } from '../kube/client.ts';
 import { messageOf } from '../lib/errors.ts';
 import { isJsonObject } from '../lib/json-object.ts';
@@ -158,8 +159,17 @@ function withSource(object: KubeObject, build: BuildSpec): KubeObject {
   return { ...object, spec: { ...spec, build } } as KubeObject;
 }
 
+/** Creates or updates the object; says which. An error of the API that names fields says where they stand. */
+export async function applyEntry(client: Client, entry: ManifestEntry): Promise<Applied<KubeObject>['outcome']> {
+  try {
+    return (await applyObject(client, entry.kind, entry.object)).outcome;
+  } catch (error) {
+    throw locateError(error, entry);
+  }
+}
+
 /** Puts the lines of the manifest before the messages of an API error that names fields. */
-export function locateError(error: unknown, entry: ManifestEntry): unknown {
+function locateError(error: unknown, entry: ManifestEntry): unknown {
   if (!(error instanceof ApiError)) return error;
   const fields = new Set([
     ...(error.details.causes ?? []).flatMap((cause) => (cause.field === undefined ? [] : [cause.field])),

@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Build, BuildKind } from '../api/build/build.ts';
-import type { Key } from '../api/meta.ts';
+import { conditionOf, type Key } from '../api/meta.ts';
 import { ConfigurationKind } from '../api/serving/configuration.ts';
 import { labels } from '../api/serving/names.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
@@ -96,8 +96,7 @@ async function until(atMs: number, signal: AbortSignal): Promise<undefined> {
 
 /** What to say when patience has ended before the service was ready. */
 async function whyNotReady(client: Client, key: Key, lastBuildMessage: string): Promise<string> {
-  const { status } = (await client.get(ServiceKind, key)) ?? {};
-  const ready = status?.conditions?.find((condition) => condition.type === 'Ready');
+  const ready = conditionOf(await client.get(ServiceKind, key), 'Ready');
   const state = ready?.message || ready?.reason || lastBuildMessage || 'no step was seen';
   const remedy = `it goes on: see 'kittiwake status' and 'kittiwake logs ${key.name}'`;
   return `gave up waiting for service ${key.name}: ${state} (${remedy})`;
@@ -109,7 +108,7 @@ function followBuild(client: Client, key: Key, onStep: (step: Step) => void, sig
   const tell = async (build: Build) => {
     if (!(await isNewestBuildOf(client, key, build))) return;
     const { status } = build;
-    const succeeded = status?.conditions?.find((condition) => condition.type === 'Succeeded');
+    const succeeded = conditionOf(build, 'Succeeded');
     const message = succeeded?.message ?? '';
     const news = status?.output?.digest ?? message;
     if (news === '' || news === last || signal.aborted) return;

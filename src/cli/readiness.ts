@@ -1,4 +1,4 @@
-import type { Condition } from '../api/meta.ts';
+import { type Condition, conditionOf } from '../api/meta.ts';
 import type { Configuration } from '../api/serving/configuration.ts';
 import type { Service } from '../api/serving/service.ts';
 import { sameJson } from '../lib/same-json.ts';
@@ -59,5 +59,5 @@ export function isWanted({ spec }: Service, { spec: made }: Configuration): bool
 
 type Observed = Service | Configuration;
 export const isObserved = ({ status, metadata }: Observed) => status?.observedGeneration === metadata.generation;
-const readyOf = ({ status }: Observed) => status?.conditions?.find(({ type }) => type === 'Ready');
+const readyOf = (object: Observed) => conditionOf(object, 'Ready');
 const wordsOf = ({ reason, message }: Condition) => [reason, message].filter(Boolean).join(': ');

@@ -1,5 +1,6 @@
 import { type Pod, PodKind } from '../api/core/pod.ts';
 import type { Key } from '../api/meta.ts';
+import { labels } from '../api/serving/names.ts';
 import { isNotFound } from '../api/status.ts';
 import type { RunningPlatform } from './platform.ts';
 import { watchOn } from './watch-on.ts';
@@ -13,6 +14,9 @@ export interface LogLine {
   pod: string;
   text: string;
 }
+
+/** The label selector of all pods of a service. */
+export const podsOfService = (name: string) => `${labels.service}=${name}`;
 
 /** A pod that is followed may print nothing for this long; one that is only read answers at once. */
 const silenceMs = { followed: 24 * 3_600_000, read: 30_000 };
@@ -30,8 +34,7 @@ export async function readServiceLogs(
   onLine: (line: LogLine) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const labelSelector = `serving.knative.dev/service=${key.name}`;
-  const selection = { namespace: key.namespace ?? 'default', labelSelector };
+  const selection = { namespace: key.namespace ?? 'default', labelSelector: podsOfService(key.name) };
   if (!options.follow) {
     const { items } = await platform.client.list(PodKind, selection);
     for (const pod of items) await readPod(platform, pod, options, onLine, signal);

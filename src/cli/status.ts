@@ -1,3 +1,5 @@
+import { conditionOf } from '../api/meta.ts';
+import { labels } from '../api/serving/names.ts';
 import { RevisionKind } from '../api/serving/revision.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { messageOf } from '../lib/errors.ts';
@@ -87,9 +89,9 @@ async function printServices({ client }: RunningPlatform): Promise<void> {
   if (services.items.length === 0) return print("no services yet: try 'kittiwake deploy FOLDER'");
   const rows = services.items.map((service) => {
     const { namespace, name } = service.metadata;
-    const ready = service.status?.conditions?.find((condition) => condition.type === 'Ready');
+    const ready = conditionOf(service, 'Ready');
     const pods = revisions.items
-      .filter((r) => r.metadata.namespace === namespace && r.metadata.labels?.['serving.knative.dev/service'] === name)
+      .filter((r) => r.metadata.namespace === namespace && r.metadata.labels?.[labels.service] === name)
       .reduce((sum, revision) => sum + (revision.status?.actualReplicas ?? 0), 0);
     const why = ready?.status === 'True' ? '' : firstLine(ready?.message ?? ready?.reason ?? '');
     return [namespace ?? '', name, ready?.status ?? 'Unknown', String(pods), service.status?.url ?? '', why];

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Build, BuildKind, type BuildSpec, type BuildStatus } from '../api/build/build.ts';
-import { timestamp } from '../api/meta.ts';
-import { conditionOf } from './ready.ts';
+import { conditionOf, timestamp } from '../api/meta.ts';
 import { inDefault, openServingWorld, type ServingWorld, stateOf } from './testing/serving-world.ts';
 
 const build: BuildSpec = { source: { files: { 'index.js': '1' } } };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { type Deployment, DeploymentKind } from '../api/apps/deployment.ts';
 import { CoreServiceKind } from '../api/core/service.ts';
 import type { Kind } from '../api/kind.ts';
-import { type Conditioned, controllerReference, type KubeObject } from '../api/meta.ts';
+import { type Conditioned, conditionOf, controllerReference, type KubeObject } from '../api/meta.ts';
 import { IngressKind } from '../api/networking/ingress.ts';
 import { ConfigurationKind } from '../api/serving/configuration.ts';
 import { PodAutoscalerKind } from '../api/serving/pod-autoscaler.ts';
@@ -14,7 +14,6 @@ import { runControllers } from '../kube/runner.ts';
 import { systemClock } from '../lib/clock.ts';
 import { silentLogger } from '../observe/log.ts';
 import { servingControllers } from './index.ts';
-import { conditionOf } from './ready.ts';
 import {
   anyImage,
   digest,

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { DeploymentKind } from '../../api/apps/deployment.ts';
 import { type Pod, PodKind } from '../../api/core/pod.ts';
+import { conditionOf } from '../../api/meta.ts';
 import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { afterwards, type Scope } from '../../lib/testing/afterwards.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
-import { conditionOf } from '../ready.ts';
 import {
   inDefault,
   openServingWorld,

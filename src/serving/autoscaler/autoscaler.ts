@@ -1,7 +1,7 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { ConfigMapKind } from '../../api/core/config-map.ts';
 import type { Kind } from '../../api/kind.ts';
-import { type Key, keyOf, keyText } from '../../api/meta.ts';
+import { conditionOf, type Key, keyOf, keyText } from '../../api/meta.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { RevisionKind } from '../../api/serving/revision.ts';
 import { isNotFound } from '../../api/status.ts';
@@ -12,7 +12,6 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { type AutoscalerConfig, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { targetKey } from '../pod-autoscaler/reconcile.ts';
-import { conditionOf } from '../ready.ts';
 import { defaultProgressDeadlineMs } from '../revision/resources/deployment.ts';
 import { isHopeless } from './hopeless.ts';
 import { RevisionScaler, type ScaleTarget } from './scaler.ts';

@@ -1,7 +1,7 @@
 import type { Deployment } from '../../api/apps/deployment.ts';
+import { conditionOf } from '../../api/meta.ts';
 import { annotations, labels } from '../../api/serving/names.ts';
 import type { Revision } from '../../api/serving/revision.ts';
-import { conditionOf } from '../ready.ts';
 
 /** After a container was found not to listen, it has this much longer, unless the revision asks for more time. */
 export const lastChanceMs = 15_000;

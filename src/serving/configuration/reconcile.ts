@@ -1,5 +1,5 @@
 import { type Build, BuildKind } from '../../api/build/build.ts';
-import { siblingKey, timestamp } from '../../api/meta.ts';
+import { conditionOf, siblingKey, timestamp } from '../../api/meta.ts';
 import { type Configuration, ConfigurationKind } from '../../api/serving/configuration.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
@@ -9,7 +9,7 @@ import { ensure, NotOwnedError } from '../../kube/ensure.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import { type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { sameJson } from '../../lib/same-json.ts';
-import { conditionOf, isReady, readyConditionOf } from '../ready.ts';
+import { isReady, readyConditionOf } from '../ready.ts';
 import { generationName, makeBuild, makeRevision, revisionNameOf } from './resources.ts';
 
 type ConditionType = 'Ready' | 'BuildSucceeded';

@@ -3,11 +3,12 @@ import { describe, it } from 'node:test';
 import { openWorld, type World } from '../../../test/world.ts';
 import { LeaseKind } from '../../api/coordination/lease.ts';
 import { apiVersionOf } from '../../api/kind.ts';
+import { conditionOf } from '../../api/meta.ts';
 import { gatewayLeaseNamespace, makeGatewayLease } from '../../api/networking/gateway-lease.ts';
 import { type Ingress, IngressKind } from '../../api/networking/ingress.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
-import { conditionOf, isReady } from '../ready.ts';
+import { isReady } from '../ready.ts';
 import { gatewayLeaseController, gatewayLeaseKeptMs } from './gateway-leases.ts';
 import { ingressController } from './reconcile.ts';
 

@@ -1,5 +1,5 @@
 import { LeaseKind } from '../../api/coordination/lease.ts';
-import { type Key, keyOf, keyText } from '../../api/meta.ts';
+import { conditionOf, type Key, keyOf, keyText } from '../../api/meta.ts';
 import { gatewayLeaseNamespace, versionOf } from '../../api/networking/gateway-lease.ts';
 import {
   type Ingress,
@@ -11,7 +11,7 @@ import {
 import { conditionSet } from '../../kube/conditions.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import type { Controller } from '../../kube/reconciler.ts';
-import { conditionOf, isReady } from '../ready.ts';
+import { isReady } from '../ready.ts';
 import { gatewayHost } from '../route/resources/placeholder-service.ts';
 import { type Gateways, gatewaysFor } from './gateways.ts';
 

@@ -1,5 +1,5 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
-import { type Key, type KubeObject, keyOf, keyText, siblingKey } from '../../api/meta.ts';
+import { conditionOf, type Key, type KubeObject, keyOf, keyText, siblingKey } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
@@ -8,7 +8,6 @@ import type { Controller } from '../../kube/reconciler.ts';
 import { scalingConfigOf } from '../autoscaler/scaling-config.ts';
 import { autoscalerConfigName, autoscalerConfigReader } from '../config/autoscaler.ts';
 import { configWatch } from '../config/config-map.ts';
-import { conditionOf } from '../ready.ts';
 import { serviceName } from '../revision/resources/names.ts';
 
 type ConditionType = 'Ready' | 'Active' | 'ScaleTargetInitialized' | 'SKSReady';

@@ -1,8 +1,7 @@
 import { type Pod, PodKind } from '../../api/core/pod.ts';
-import { inNamespaceOf, keyOf } from '../../api/meta.ts';
+import { conditionOf, inNamespaceOf, keyOf } from '../../api/meta.ts';
 import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import type { ReconcileContext } from '../../kube/reconciler.ts';
-import { conditionOf } from '../ready.ts';
 import type { RevisionRun } from './reconcile.ts';
 import { podSelector } from './resources/metadata.ts';
 

@@ -1,6 +1,7 @@
+import { conditionOf } from '../../api/meta.ts';
 import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
 import { setOrDrop } from '../../lib/set-or-drop.ts';
-import { conditionOf, readyConditionOf } from '../ready.ts';
+import { readyConditionOf } from '../ready.ts';
 import type { RevisionRun } from './reconcile.ts';
 
 /**

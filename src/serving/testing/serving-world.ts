@@ -2,14 +2,13 @@ import { openWorld, type World, type WorldOptions } from '../../../test/world.ts
 import { type Deployment, DeploymentKind, type DeploymentStatus } from '../../api/apps/deployment.ts';
 import type { BuildSpec } from '../../api/build/build.ts';
 import { type ContainerStatus, type Pod, PodKind } from '../../api/core/pod.ts';
-import { type Condition, type Key, keyOf, timestamp } from '../../api/meta.ts';
+import { type Condition, conditionOf, type Key, keyOf, timestamp } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { TrafficTarget } from '../../api/serving/traffic.ts';
 import { afterwards, type Scope } from '../../lib/testing/afterwards.ts';
 import { servingControllers } from '../index.ts';
-import { conditionOf } from '../ready.ts';
 import type { DigestResolver } from '../revision/digest-queue.ts';
 
 export const digest = `sha256:${'d'.repeat(64)}`;
