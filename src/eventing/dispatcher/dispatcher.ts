@@ -213,8 +213,8 @@ export class Dispatcher {
 
   #end(taken: Delivery): void {
     this.#slots.release();
-    const last = this.#held.pop() as Delivery;
-    if (last !== taken) this.#held[this.#held.indexOf(taken)] = last;
+    this.#held[this.#held.indexOf(taken)] = this.#held.at(-1) as Delivery;
+    this.#held.pop();
     this.#heldBytes -= taken.sizeBytes;
     this.#tellIfDrained();
     this.pump();
