@@ -273,6 +273,25 @@ describe('the route table', () => {
     router.close();
   });
 
+  it('keeps count of who names a Service while what bounds its requests cannot be read', () => {
+    const world = new TableWorld();
+    const one = ingress('one', ['h'], [{ splits: [to('a'), to('b')] }]);
+    world.fault = new Error('a fault');
+    world.put(service('a'), service('b'), one);
+    assert.deepEqual([...world.hosts.keys()], ['h']);
+    assert.deepEqual(
+      [...world.targets.values()].flatMap(({ endpoints }) => endpoints),
+      [],
+    );
+    assert.deepEqual(world.problems[0], { object: 'Service ns/a', why: 'a fault' });
+    world.fault = undefined;
+    world.putSlices(slice('a', [['10.0.0.1']]));
+    assert.deepEqual(world.targets.get('ns/a:80')?.endpoints, [{ host: '10.0.0.1', port: 8080 }]);
+    world.put(one);
+    world.remove(one);
+    assert.deepEqual([world.hosts.size, world.targets.size], [0, 0]);
+  });
+
   describe('of two thousand services', () => {
     const names = Array.from({ length: 2_000 }, (_, at) => `s${at}`);
     const ingressOf = (name: string, more: Partial<Ingress['metadata']> = {}) =>

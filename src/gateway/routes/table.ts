@@ -92,9 +92,7 @@ export class RouteTable {
     for (const key of this.#changedServices) {
       if (left-- <= 0) break;
       this.#changedServices.delete(key);
-      for (const target of this.#targetsOf.of(key)) {
-        this.#guarded(`Service ${key}`, () => targets.set(target, this.#targetOf(key, target)));
-      }
+      for (const target of this.#targetsOf.of(key)) this.#makeTarget(key, target, targets);
     }
     return { hosts, targets, problems: this.#problemCount };
   }
@@ -102,6 +100,10 @@ export class RouteTable {
   /** What cannot be made costs itself only: it stays as it was before. */
   #guarded(object: string, make: () => void): void {
     attempt((why) => this.#onProblem({ object, why }), -1, make);
+  }
+
+  #makeTarget(service: string, target: string, targets: Map<string, Target | undefined>): void {
+    this.#guarded(`Service ${service}`, () => targets.set(target, this.#targetOf(service, target)));
   }
 
   #takeIngress(
@@ -157,7 +159,9 @@ export class RouteTable {
     if (count > 0) return;
     const service = serviceOf(target);
     this.#targetsOf.add(service, target);
-    targets.set(target, this.#targetOf(service, target));
+    // While it cannot be made, its requests wait: who names what must not depend on it.
+    targets.set(target, unknownTarget(target));
+    this.#makeTarget(service, target, targets);
   }
 
   #unname(target: string, targets: Map<string, Target | undefined>): void {

@@ -79,6 +79,8 @@ export class TableWorld {
   looks = 0;
   /** How many changes the table is to take at once. */
   pieceSize = 1_000;
+  /** What reading a Service's limits throws. */
+  fault: Error | undefined;
   readonly #objects = new Map<string, KubeObject>();
   #slices: EndpointSlice[] = [];
   readonly #table = new RouteTable(
@@ -86,7 +88,10 @@ export class TableWorld {
       ingress: (key) => this.#look<Ingress>(`Ingress ${key}`),
       service: (key) => this.#look<CoreService>(`Service ${key}`),
       slices: (key) => this.#slices.filter((one) => serviceOf(one) === key),
-      limits: (of, problems) => limitsOf(of, (key) => this.#look<Revision>(`Revision ${keyText(key)}`), problems),
+      limits: (of, problems) => {
+        if (this.fault !== undefined) throw this.fault;
+        return limitsOf(of, (key) => this.#look<Revision>(`Revision ${keyText(key)}`), problems);
+      },
     },
     (problem) => this.problems.push(problem),
   );
