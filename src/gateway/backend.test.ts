@@ -431,4 +431,42 @@ describe("a revision's breaker", () => {
       }),
     );
   });
+
+  it('starts any number of requests that end while they start, in the order of their arrival', () => {
+    const count = 20_000;
+    const { backend } = backendOf(target([]), count);
+    const started: number[] = [];
+    class Ending extends Request {
+      readonly at: number;
+
+      constructor(at: number) {
+        super();
+        this.at = at;
+      }
+
+      override start(endpoint: Endpoint): void {
+        started.push(this.at);
+        backend.release(endpoint);
+      }
+    }
+    for (let at = 0; at < count; at++) new Ending(at).ask(backend);
+    backend.update(target([80], 1));
+    assert.deepEqual([started.length, started.at(-1), backend.queued], [count, count - 1, 0]);
+    assert.deepEqual(
+      started,
+      started.toSorted((a, b) => a - b),
+    );
+  });
+
+  it('starts the others after one whose start has thrown', () => {
+    const { backend } = backendOf(target([]));
+    const failing = new Request();
+    failing.start = () => {
+      throw new Error('a fault');
+    };
+    const [, next] = [failing.ask(backend), new Request().ask(backend)];
+    assert.throws(() => backend.update(target([80])), /a fault/);
+    backend.pump();
+    assert.equal(next.endpoint?.port, 80);
+  });
 });

@@ -42,6 +42,7 @@ export class Backend {
   #capacity!: number;
   #turn = 0;
   #hasLeft!: boolean;
+  #isPumping = false;
   #ready: Endpoint[] = [];
   /** Also those that finish their last requests. */
   readonly #known = new Map<string, Endpoint>();
@@ -135,8 +136,18 @@ export class Backend {
     this.pump();
   }
 
-  /** Starts waiting requests while there are slots. */
+  /** Starts waiting requests while there are slots; those of requests that end as they start are for the same loop. */
   pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#startWaiting();
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #startWaiting(): void {
     while (this.#first !== undefined) {
       const endpoint = this.#choose();
       if (endpoint === undefined) {
