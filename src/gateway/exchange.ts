@@ -104,7 +104,7 @@ export class Exchange implements Waiter {
       this.#refuse(replies.noRoute(request.host));
       return;
     }
-    const route = matchRoute(routes, request.target, request.fields);
+    const route = matchRoute(routes, request);
     const split = route && chooseSplit(route, Math.random);
     if (route === undefined || split === undefined) {
       this.#refuse(replies.noPath(request.host));

@@ -8,7 +8,12 @@ import { RequestHead, readRequestHead } from './http1/request-head.ts';
 import { Router } from './router.ts';
 import { routesOf, targetKey } from './testing/fixture.ts';
 
-function forwarded(fields: string, remoteAddress = '127.0.0.1', appendHeaders: Record<string, string> = {}) {
+function forwarded(...said: Parameters<typeof forwardedText>) {
+  const text = forwardedText(...said);
+  return (name: string) => fieldValue(text, name);
+}
+
+function forwardedText(fields: string, remoteAddress = '127.0.0.1', appendHeaders: Record<string, string> = {}) {
   const router = new Router({ clock: new VirtualClock(), queueMax: 1, onDemand() {} });
   const routes = routesOf([80]);
   const splits = [{ percent: 100, target: targetKey, appendHeaders }];
@@ -18,8 +23,7 @@ function forwarded(fields: string, remoteAddress = '127.0.0.1', appendHeaders: R
   assert.ok(split !== undefined);
   const head = new RequestHead();
   readRequestHead(`GET / HTTP/1.1\r\nHost: a:80\r\n${fields}\r\n`, head, defaultMessageLimits);
-  const text = forwardFields(head, split, peerOf(remoteAddress));
-  return (name: string) => fieldValue(text, name);
+  return forwardFields(head, split, peerOf(remoteAddress));
 }
 
 describe('the fields that go upstream', () => {
@@ -121,5 +125,15 @@ describe('the fields that go upstream', () => {
     const field = forwarded('X-Split: forged\r\nX-Other: 1\r\n', '127.0.0.1', { 'X-Split': 'real' });
     assert.equal(field('x-split'), 'real');
     assert.equal(field('x-other'), '1');
+  });
+
+  it("has the split's own header fields in place of the gateway's, too: each stands once", () => {
+    const names = ['X-Request-Id', 'traceparent', 'X-Forwarded-Proto', 'Forwarded', 'Knative-Serving-Tag'];
+    const appended = Object.fromEntries(names.map((name) => [name, 'the split’s']));
+    const fields = forwardedText('X-Request-Id: mine\r\nKnative-Serving-Tag: forged\r\n', '127.0.0.1', appended);
+    for (const name of names) {
+      const lines = fields.split('\r\n').filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`));
+      assert.deepEqual(lines, [`${name}: the split’s`]);
+    }
   });
 });

@@ -23,7 +23,7 @@ export function peerOf(remoteAddress: string | undefined): Peer {
 /**
  * The fields that go upstream: the client's own, then what the gateway says of the hop (X-Forwarded-*, Forwarded per
  * RFC 7239), of the trace (W3C Trace Context; X-Request-Id is the trace's id unless the client chose one), and of the
- * split.
+ * split, in place of what any of them said under the same name.
  */
 export function forwardFields(request: ExchangeRequest, split: BoundSplit, peer: Peer): string {
   const { traceparent } = request;
@@ -31,12 +31,11 @@ export function forwardFields(request: ExchangeRequest, split: BoundSplit, peer:
   const traceId = isContinued ? traceparent.slice(3, 35) : randomHex(16);
   const traceFlags = isContinued ? traceparent.slice(53, 55) : '00';
   const requestId = request.requestId === '' ? traceId : request.requestId;
-  const { overriddenNames } = split;
-  const fields = overriddenNames.size === 0 ? request.fields : withoutFields(request.fields, overriddenNames);
-  return (
-    `${fields}${hopFields(request, peer)}traceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
-    `X-Request-Id: ${requestId}\r\n${split.appendFields}`
-  );
+  const fields =
+    `${request.fields}${hopFields(request, peer)}traceparent: 00-${traceId}-${randomHex(8)}-${traceFlags}\r\n` +
+    `X-Request-Id: ${requestId}\r\n`;
+  const { appendFields, overriddenNames } = split;
+  return (overriddenNames.size === 0 ? fields : withoutFields(fields, overriddenNames)) + appendFields;
 }
 
 function hopFields(head: ExchangeRequest, peer: Peer): string {

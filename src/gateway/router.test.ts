@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { VirtualClock } from '../lib/virtual-clock.ts';
+import { defaultMessageLimits } from './http1/limits.ts';
+import { RequestHead, readRequestHead } from './http1/request-head.ts';
 import { chooseSplit, matchRoute, Router } from './router.ts';
 import type { PathRoute, RouteChange, Split } from './routes/change.ts';
 import { poolOf } from './testing/pool.ts';
@@ -24,6 +26,12 @@ const without = (...names: string[]): RouteChange => ({
   hosts: new Map(),
   targets: new Map(names.map((name) => [`ns/${name}:80`, undefined])),
 });
+
+function requestOf(fields: string, target = '/'): RequestHead {
+  const head = new RequestHead();
+  readRequestHead(`GET ${target} HTTP/1.1\r\nHost: a\r\n${fields}\r\n`, head, defaultMessageLimits);
+  return head;
+}
 
 function routerOf(change: RouteChange): Router {
   const router = new Router({ clock: new VirtualClock(), queueMax: 10, onDemand() {} });
@@ -62,7 +70,7 @@ describe('the router', () => {
       ),
     );
     const find = (target: string, fields = '') =>
-      matchRoute(router.routesOf('a') ?? [], target, fields)?.splits[0]?.backend.target.name;
+      matchRoute(router.routesOf('a') ?? [], requestOf(fields, target))?.splits[0]?.backend.target.name;
     assert.equal(find('/x/y/z'), 'deep');
     assert.equal(find('/x'), 'root');
     assert.equal(find('/x', 'A: b\r\nKnative-Serving-Tag: blue\r\n'), 'tagged');
@@ -116,11 +124,36 @@ describe('the router', () => {
       { name: 'b', value: '2' },
     ];
     const routes = routerOf(routesOf({ h: [route('/', [split('r')], both)] }, [])).routesOf('h') ?? [];
-    const found = ['A: 1\r\nB: 2\r\n', 'A: 1\r\n', 'B: 2\r\n', ''].map((fields) => matchRoute(routes, '/', fields));
+    const found = ['A: 1\r\nB: 2\r\n', 'A: 1\r\n', 'B: 2\r\n', ''].map((fields) =>
+      matchRoute(routes, requestOf(fields)),
+    );
     assert.deepEqual(
       found.map((one) => one !== undefined),
       [true, false, false, false],
     );
+  });
+
+  it('matches what goes on in words of the gateway by what the client said, and no field that is missing', () => {
+    const isMatched = (name: string, value: string, fields: string) => {
+      const router = routerOf(routesOf({ h: [route('/', [split('r')], [{ name, value }])] }, []));
+      return matchRoute(router.routesOf('h') ?? [], requestOf(fields)) !== undefined;
+    };
+    const said = {
+      'x-request-id': 'mine',
+      'x-forwarded-for': '1.2.3.4',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'b',
+      forwarded: 'for=1.2.3.4',
+      traceparent: '00-xyz',
+    };
+    for (const [name, value] of Object.entries(said)) {
+      assert.ok(isMatched(name, value, `${name}: ${value}\r\n`), name);
+      assert.ok(!isMatched(name, value, `${name}: unknown\r\n`), name);
+      assert.ok(!isMatched(name, '', ''), name);
+    }
+    assert.ok(isMatched('host', 'a', ''));
+    assert.ok(isMatched('upgrade', 'websocket', 'Connection: upgrade\r\nUpgrade: websocket\r\n'));
+    assert.ok(isMatched('constructor', 'x', 'Constructor: x\r\n'));
   });
 
   it('binds the routes that hosts share once', () => {

@@ -1,6 +1,7 @@
 import { Backend, type BackendOptions } from './backend.ts';
 import { fieldValue } from './http1/fields.ts';
 import { type PathRoute, type RouteChange, type Split, unknownTarget } from './routes/change.ts';
+import type { ExchangeRequest } from './sides.ts';
 
 /** A route with its backends looked up and its header fields spelt out, so that a request only follows pointers. */
 export interface BoundRoute {
@@ -96,11 +97,11 @@ export class Router {
   }
 }
 
-/** The first of `routes` that matches; `fields` are the request's other fields, complete lines. */
-export function matchRoute(routes: readonly BoundRoute[], target: string, fields: string): BoundRoute | undefined {
+/** The first of `routes` that matches. */
+export function matchRoute(routes: readonly BoundRoute[], request: ExchangeRequest): BoundRoute | undefined {
   for (const route of routes) {
-    if (route.prefix !== '/' && !target.startsWith(route.prefix)) continue;
-    if (route.headers.length === 0 || hasFields(fields, route.headers)) return route;
+    if (route.prefix !== '/' && !request.target.startsWith(route.prefix)) continue;
+    if (route.headers.length === 0 || hasFields(request, route.headers)) return route;
   }
   return undefined;
 }
@@ -124,12 +125,30 @@ function bindSplit(split: Split, backend: Backend): BoundSplit {
     percent: split.percent,
     backend,
     appendFields: entries.map(([name, value]) => `${name}: ${value}\r\n`).join(''),
-    overriddenNames: new Set(names.filter((name) => !name.startsWith('knative-serving-'))),
+    overriddenNames: new Set(names.filter((name) => !isKeptFromClients(name))),
   };
 }
 
-function hasFields(fields: string, wanted: PathRoute['headers']): boolean {
-  return wanted.every(({ name, value }) => fieldValue(fields, name) === value);
+const isKeptFromClients = (name: string): boolean =>
+  name.startsWith('knative-serving-') && name !== 'knative-serving-tag';
+
+/** What a request has beside its `fields`, by the name of the field that said it; '' where none did. */
+const setApart: ReadonlyMap<string, (request: ExchangeRequest) => string> = new Map([
+  ['host', ({ host }) => host],
+  ['upgrade', ({ upgrade }) => upgrade],
+  ['forwarded', ({ forwarded }) => forwarded],
+  ['x-forwarded-for', ({ forwardedFor }) => forwardedFor],
+  ['x-forwarded-proto', ({ forwardedProto }) => forwardedProto],
+  ['x-forwarded-host', ({ forwardedHost }) => forwardedHost],
+  ['traceparent', ({ traceparent }) => traceparent],
+  ['x-request-id', ({ requestId }) => requestId],
+]);
+
+function hasFields(request: ExchangeRequest, wanted: PathRoute['headers']): boolean {
+  return wanted.every(({ name, value }) => {
+    const own = setApart.get(name);
+    return own === undefined ? fieldValue(request.fields, name) === value : value !== '' && own(request) === value;
+  });
 }
 
 function hostName(host: string): string {

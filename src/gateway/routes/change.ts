@@ -35,7 +35,7 @@ export interface Split {
   percent: number;
   /** `namespace/name:port` of a Service. */
   target: string;
-  /** Header fields added to the request; one that the client sent under the same name is dropped. */
+  /** Header fields added to the request; what else would be sent under the same name is dropped. */
   appendHeaders: Readonly<Record<string, string>>;
 }
 
