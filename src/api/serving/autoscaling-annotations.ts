@@ -47,13 +47,11 @@ export interface AnnotationLimits {
   maxScaleLimit: number;
 }
 
-const defaultAnnotationLimits: AnnotationLimits = { allowZeroInitialScale: false, maxScaleLimit: 0 };
-
 /** What is wrong with the scaling annotations of a revision's template; `path` names the annotations' field. */
 export function validateAutoscalingAnnotations(
   annotations: Record<string, string> | undefined,
   path: string,
-  limits: AnnotationLimits = defaultAnnotationLimits,
+  limits: AnnotationLimits,
 ): FieldError[] {
   if (annotations === undefined) return [];
   return [
@@ -62,6 +60,11 @@ export function validateAutoscalingAnnotations(
     ...validateNumbers(annotations, path),
     ...validateDurations(annotations, path),
   ];
+}
+
+/** Whether both say the same about scaling: what was taken in is not judged anew because the limits have changed. */
+export function scaleAlike(a: Record<string, string> = {}, b: Record<string, string> = {}): boolean {
+  return [...Object.keys(a), ...Object.keys(b)].every((key) => !key.startsWith(group) || a[key] === b[key]);
 }
 
 /** On a Service, Configuration or Route these annotations do nothing: they belong on the revision's template. */

@@ -4,7 +4,8 @@ import { type FieldError, fieldForbidden, fieldRequired } from '../field-error.t
 import { conditionColumns, defineKind } from '../kind.ts';
 import { type KubeObject, statusFields } from '../meta.ts';
 import { array, integer, map, object, string, type ValueOf } from '../schema.ts';
-import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
+import { autoscalerConfigOf } from './autoscaler-config.ts';
+import { scaleAlike, validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { labels, servingGroup } from './names.ts';
 import { setRevisionSpecDefaults } from './revision-defaults.ts';
 import { validateRevisionSpec } from './revision-validation.ts';
@@ -98,8 +99,12 @@ export const RevisionKind = defineKind<Revision>({
   },
 
   validate(revision, { old, config }) {
+    const { annotations } = revision.metadata;
+    const isScaledAnew = old === undefined || !scaleAlike(old.metadata.annotations, annotations);
     const errors: FieldError[] = [
-      ...validateAutoscalingAnnotations(revision.metadata.annotations, 'metadata.annotations'),
+      ...(isScaledAnew
+        ? validateAutoscalingAnnotations(annotations, 'metadata.annotations', autoscalerConfigOf(config))
+        : []),
       ...validateOwnerLabel(revision, labels.configuration, 'Configuration'),
     ];
     if (old === undefined) {

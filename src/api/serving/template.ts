@@ -4,6 +4,7 @@ import { type FieldError, fieldForbidden, fieldInvalid } from '../field-error.ts
 import type { Configuration, KindContext } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { dnsLabel1035Rule, isDnsLabel1035 } from '../names.ts';
+import { autoscalerConfigOf } from './autoscaler-config.ts';
 import { validateAutoscalingAnnotations } from './autoscaling-annotations.ts';
 import { validateWholeSeconds } from './duration-annotation.ts';
 import { annotations, buildOutputImage } from './names.ts';
@@ -74,7 +75,11 @@ export function validateTemplate(
     ...validateObjectName(owner),
     ...(build ? validateBuildSpec(build, 'spec.build') : []),
     ...validateRevisionSpec(revision, `${path}.spec`, { hasBuild: Boolean(build), config }),
-    ...validateAutoscalingAnnotations(metadata?.annotations, `${path}.metadata.annotations`),
+    ...validateAutoscalingAnnotations(
+      metadata?.annotations,
+      `${path}.metadata.annotations`,
+      autoscalerConfigOf(config),
+    ),
     ...validateWholeSeconds(metadata?.annotations, annotations.progressDeadline, `${path}.metadata.annotations`),
     ...validateRevisionName(owner, metadata, `${path}.metadata`),
   ];

@@ -1,8 +1,8 @@
+import type { AutoscalerConfig } from '../../api/serving/autoscaler-config.ts';
 import { annotationOf, autoscaling, windowMaxMs, windowMinMs } from '../../api/serving/autoscaling-annotations.ts';
 import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
 import { parseGoDurationMs } from '../../lib/go-duration.ts';
 import { int32Max } from '../../lib/int32.ts';
-import type { AutoscalerConfig } from '../config/autoscaler.ts';
 
 /** All that scaling one revision depends on, from its annotations over the operator's configuration. */
 export interface ScalingConfig {

@@ -1,10 +1,10 @@
 import { type ConfigMap, ConfigMapKind } from '../../api/core/config-map.ts';
 import { fieldInvalid } from '../../api/field-error.ts';
+import { autoscalerConfigName, parseAutoscalerConfig } from '../../api/serving/autoscaler-config.ts';
 import { systemNamespace } from '../../api/serving/names.ts';
 import { parseRevisionDefaults } from '../../api/serving/revision-defaults.ts';
 import type { Admission } from '../../kube/admission.ts';
 import { messageOf } from '../../lib/errors.ts';
-import { autoscalerConfigName, parseAutoscalerConfig } from './autoscaler.ts';
 import { domainConfigName, parseDomainConfig } from './domain.ts';
 import { gcConfigName, parseGcConfig } from './gc.ts';
 

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConfigMap } from '../../api/core/config-map.ts';
 import type { FieldError } from '../../api/field-error.ts';
+import { parseAutoscalerConfig } from '../../api/serving/autoscaler-config.ts';
 import type { AdmissionRequest } from '../../kube/admission.ts';
 import type { Cache } from '../../kube/reconciler.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { configAdmission } from './admission.ts';
-import { autoscalerConfigReader, parseAutoscalerConfig } from './autoscaler.ts';
+import { autoscalerConfigReader } from './autoscaler.ts';
 import { domainFor, parseDomainConfig } from './domain.ts';
 
 test('config-autoscaler has the defaults of Knative', () => {

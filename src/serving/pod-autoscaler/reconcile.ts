@@ -1,12 +1,13 @@
 import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { conditionOf, type Key, type KubeObject, keyOf, keyText, siblingKey } from '../../api/meta.ts';
+import { autoscalerConfigName } from '../../api/serving/autoscaler-config.ts';
 import { labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import type { Controller } from '../../kube/reconciler.ts';
 import { scalingConfigOf } from '../autoscaler/scaling-config.ts';
-import { autoscalerConfigName, autoscalerConfigReader } from '../config/autoscaler.ts';
+import { autoscalerConfigReader } from '../config/autoscaler.ts';
 import { configWatch } from '../config/config-map.ts';
 import { serviceName } from '../revision/resources/names.ts';
 
