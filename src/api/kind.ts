@@ -28,8 +28,10 @@ export interface Kind<T extends KubeObject = KubeObject> {
 
 /** What a kind may want to know beyond the object when it fills in defaults and judges. A kind names what it uses. */
 export interface KindContext<T extends KubeObject = KubeObject> {
-  /** The stored object, on update. */
+  /** The object before, on update: the stored one, or what an admission plugin was shown and has changed. */
   old?: T | undefined;
+  /** The stored object, where `old` is what an admission plugin was shown. */
+  stored?: T | undefined;
   /** Who writes the object; nobody where a controller works out what would be stored. */
   user?: UserInfo | undefined;
   config: Configuration;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Kind } from '../../api/kind.ts';
-import { ServiceKind } from '../../api/serving/service.ts';
+import { annotations } from '../../api/serving/names.ts';
+import { type Service, ServiceKind } from '../../api/serving/service.ts';
 import type { Admission } from '../../kube/admission.ts';
 import { openApi, WidgetKind, widget } from './testing/open-api.ts';
 import { refusing, stamper, stamping } from './testing/stamping.ts';
@@ -73,6 +74,32 @@ describe('an admission plugin', () => {
     const without = await api.client.update(ServiceKind, bare);
     assert.equal(without.metadata.labels?.seen, 'yes');
     assert.equal(without.spec.build, undefined);
+  });
+
+  test('puts back what a client leaves out without that being a change of the spec by that client', async (t) => {
+    const telling: Admission = {
+      name: 'telling',
+      kinds: [ServiceKind as unknown as Kind],
+      mutate({ object }) {
+        const [container] = (object as Service).spec.template?.spec?.containers ?? [];
+        if (container) container.env = [{ name: 'K_SINK', value: 'http://b' }];
+      },
+    };
+    let plugins: Admission[] = [];
+    const { api } = await openApi(t, { kinds: [ServiceKind as unknown as Kind], admission: () => plugins });
+    const metadata = { namespace: 'default', name: 'a' };
+    const spec = { template: { spec: { containers: [{ name: '', image: 'i' }] } } };
+    const made = await api.client.create(ServiceKind, {
+      apiVersion: 'serving.knative.dev/v1',
+      kind: 'Service',
+      metadata,
+      spec,
+    });
+    plugins = [telling];
+    const told = await api.clientFor(stamper).update(ServiceKind, made);
+    assert.equal(told.metadata.annotations?.[annotations.lastModifier], stamper.name);
+    const patch = { type: 'merge' as const, patch: { spec } };
+    assert.deepEqual(await api.client.patch(ServiceKind, metadata, patch), told);
   });
 
   test('is told who asks for what, whether it is meant, and what is stored', async (t) => {

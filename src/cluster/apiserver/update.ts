@@ -124,7 +124,7 @@ async function admitDraft(asked: Asked, draft: Draft): Promise<void> {
   await mutate(plugins, admission, (changed, before) => {
     const next = mergeWhole(request, decode(request, changed, ofPlugins).object, current);
     // What the client took away stays away: to what a plugin changed, `old` is what it was shown.
-    setDefaults(request.resource, next, { ...context, old: before });
+    setDefaults(request.resource, next, { ...context, old: before, stored: current });
     return next;
   });
   draft.next = admission.object;
