@@ -46,12 +46,20 @@ export function makeGatewayLease(
 /** What a gateway's Lease says of it. */
 export function gatewayStateOf(lease: Lease, nowMs: number): GatewayState {
   const { name, annotations } = lease.metadata;
-  return { name, isUp: nowMs < gatewayUpUntilMs(lease), servedVersion: versionOf(annotations?.[servedAnnotation]) };
+  return {
+    name,
+    isUp: nowMs < gatewayUpUntilMs(lease, nowMs),
+    servedVersion: versionOf(annotations?.[servedAnnotation]),
+  };
 }
 
-/** When it is taken to be down, unless its Lease is renewed until then. */
-export function gatewayUpUntilMs({ spec }: Lease): number {
-  return Date.parse(spec?.renewTime ?? '') + (spec?.leaseDurationSeconds ?? gatewayLeaseSeconds) * 1_000;
+/**
+ * When it is taken to be down, unless its Lease is renewed until then. One of a time to come was renewed by a clock
+ * that was wrong: it would hold up every route until then, and nobody may be left to renew it.
+ */
+export function gatewayUpUntilMs({ spec }: Lease, nowMs: number): number {
+  const renewedMs = Date.parse(spec?.renewTime ?? '');
+  return renewedMs - nowMs < gatewayLeaseSeconds * 1_000 ? renewedMs + gatewayLeaseSeconds * 1_000 : -Infinity;
 }
 
 /** A resourceVersion as a number: those of one kind are in the order of its changes. */

@@ -16,7 +16,7 @@ export function gatewayLeaseController(): Controller<Lease> {
       const { namespace, labels, resourceVersion = '' } = lease.metadata;
       const isGateways = Object.entries(gatewayLeaseLabels).every(([name, value]) => labels?.[name] === value);
       if (namespace !== gatewayLeaseNamespace || !isGateways) return;
-      const leftMs = gatewayUpUntilMs(lease) + gatewayLeaseKeptMs - clock.now();
+      const leftMs = gatewayUpUntilMs(lease, clock.now()) + gatewayLeaseKeptMs - clock.now();
       if (leftMs > 0) return { requeueAfterMs: leftMs };
       try {
         await client.delete(LeaseKind, keyOf(lease), { preconditions: { resourceVersion } });
