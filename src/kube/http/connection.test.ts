@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,6 +40,29 @@ contexts:
 - {name: three, context: {cluster: c1, user: u3}}
 - {name: four, context: {cluster: nowhere, user: u1}}
 `;
+
+test('what is no kubeconfig is refused by its name: any text, a folder, a pipe that nobody writes to', async () => {
+  const texts = { json: '{', list: '[]', text: 'a', nothing: '', yaml: 'a: [' };
+  await withFiles(texts, async (folder) => {
+    execFileSync('mkfifo', [join(folder, 'pipe')]);
+    for (const name of [...Object.keys(texts), 'pipe', '.', 'none']) {
+      const path = join(folder, name);
+      await assert.rejects(readKubeconfig(path), ({ message }: Error) => message.includes(path), name);
+    }
+  });
+});
+
+test('a kubeconfig in JSON is one, too', async () => {
+  const whole = {
+    'current-context': 'a',
+    clusters: [{ name: 'c', cluster: { server: 'https://one' } }],
+    users: [{ name: 'u', user: { token: 't' } }],
+    contexts: [{ name: 'a', context: { cluster: 'c', user: 'u' } }],
+  };
+  await withFiles({ config: JSON.stringify(whole, undefined, '\t') }, async (folder) => {
+    assert.deepEqual(await readKubeconfig(join(folder, 'config')), { server: 'https://one', token: 't' });
+  });
+});
 
 test('a kubeconfig is read with its data inline or in files beside it', async () => {
   await withFiles({ config: kubeconfig, 'ca.pem': 'ca file', token: 'token file\n' }, async (folder) => {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 /** How to reach an API server, and as whom. PEM texts, not paths. */
@@ -73,8 +73,9 @@ export async function readKubeconfig(path: string, contextName?: string): Promis
 }
 
 async function parse(path: string): Promise<Kubeconfig> {
+  // A pipe would be waited for, by each process that reads it, and these could not even be ended.
+  if (!(await stat(path)).isFile()) throw new Error(`${path} is no file, as a kubeconfig has to be`);
   const text = await readFile(path, 'utf8');
-  if (text.trimStart().startsWith('{')) return JSON.parse(text) as Kubeconfig;
   // Loaded only here: the gateway's and the broker's memory counts.
   const { parseYaml } = await import('../../lib/yaml.ts');
   const value = parseYaml(text, path)[0]?.value;
