@@ -2,7 +2,7 @@
 export type Redact = (text: string) => string;
 
 /** `https://name:password@host`: what stands before the host is nobody's to read. */
-const userinfo = /([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/@'"<>]{1,2000}@/gi;
+const userinfo = /:\/\/[^\s/@'"<>]{1,2000}@/g;
 const hidden = '***';
 
 /**
@@ -14,7 +14,7 @@ export function redactFor(url: string | undefined): Redact {
   return (text) => {
     let found = text;
     for (const secret of secrets) found = found.replaceAll(secret, hidden);
-    return found.replace(userinfo, `$1${hidden}@`);
+    return found.replace(userinfo, `://${hidden}@`);
   };
 }
 
