@@ -168,6 +168,19 @@ describe('the process driver', () => {
     assert.equal(revoke(dir, other), false);
   });
 
+  test('however often a container starts again, it leaves one claim, and what was revoked stays so', async () => {
+    const image = await imageOf('');
+    const podDir = join(dir, 'pods', 'uid');
+    const claims = () => readdirSync(podDir).filter((name) => name.endsWith('.pid'));
+    for (const restart of [0, 1, 2]) {
+      await (await start(image, { id: { podUid: 'uid', container: 'c', restart } })).exited;
+      assert.deepEqual(claims(), [`c.${restart}.pid`]);
+    }
+    assert.equal(revoke(podDir, { podUid: 'uid', container: 'c', restart: 3 }), true);
+    await (await start(image, { id: { podUid: 'uid', container: 'c', restart: 4 } })).exited;
+    assert.ok(claims().includes('c.3.pid'));
+  });
+
   test('a claim that is half written is none', () => {
     const id = { podUid: 'uid', container: 'c', restart: 0 };
     writeFileSync(pidPath(dir, id), '123 (sh) R 1');

@@ -40,6 +40,10 @@ export function writeRecord(podDir: string, record: ContainerRecord): void {
   // Secrets may be in the environment: for the owner only. It need not last: a machine that goes down ends the
   // processes too, and what is found after that, torn, old or not at all, is of another boot or is no record.
   writeJsonFile(recordPath(podDir, record.id.container), record, { mode: 0o600, mustLast: false });
+  // A pod that crashes for weeks leaves one. What was revoked stays: its process may only be about to look.
+  const before = { ...record.id, restart: record.id.restart - 1 };
+  const claim = readClaim(podDir, before);
+  if (claim !== undefined && claim !== 'revoked') rmSync(pidPath(podDir, before), { force: true });
 }
 
 /**
