@@ -56,5 +56,7 @@ function filesIn(folder: string): string[] {
 function entryOf(file: string): SetAside | undefined {
   const entry = readJsonFile(file) as Partial<SetAside> | null | undefined;
   if (typeof entry?.name !== 'string' || typeof entry.role !== 'string') return undefined;
-  return { reason: '', times: 2, since: '', ...entry } as SetAside;
+  const { role, name, reason, times, since } = entry;
+  // What stands in it besides may be damaged: it is set aside all the same.
+  return { role, name, reason: `${reason ?? ''}`, times: Number(times) || 2, since: `${since ?? ''}` };
 }

@@ -25,5 +25,11 @@ export function recordRestart(dataDir: string, restart: Restart): void {
 /** The last restarts, the newest last. */
 export function listRestarts(dataDir: string): Restart[] {
   const found = readJsonFile(fileOf(dataDir));
-  return Array.isArray(found) ? found : [];
+  return Array.isArray(found) ? found.filter(isRestart) : [];
+}
+
+function isRestart(value: unknown): value is Restart {
+  const { role, at, why, underWay } = (value ?? {}) as Partial<Restart>;
+  const areTexts = (texts: unknown[]) => texts.every((text) => typeof text === 'string');
+  return areTexts([role, at, why]) && Array.isArray(underWay) && areTexts(underWay);
 }
