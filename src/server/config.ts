@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { dnsSubdomainRule, isDnsSubdomain } from '../api/names.ts';
 import { loopback } from '../observe/listen.ts';
 import { configErrors } from './errors.ts';
 import type { SubstrateName } from './substrate.ts';
@@ -57,6 +58,12 @@ export function defaultConfig(): Config {
     substrate: 'embedded',
     logLevel: 'info',
   };
+}
+
+/** Throws that it is none: no Service would get a host, and no part of one may be longer than DNS has it. */
+export function checkDomain({ domain }: Pick<Config, 'domain'>): void {
+  if (isDnsSubdomain(domain)) return;
+  throw new Error(`--domain is ${JSON.stringify(domain)}: ${dnsSubdomainRule}`);
 }
 
 /** Throws BIND_ADDRESS_OPEN, or that it is none. */

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
 import { openApi } from '../cluster/apiserver/testing/open-api.ts';
 import { readAddresses } from './addresses.ts';
-import { checkBindAddress, defaultConfig, portsBy } from './config.ts';
+import { checkBindAddress, checkDomain, defaultConfig, portsBy } from './config.ts';
 import { type SupervisorEvent, startPlatform } from './supervisor.ts';
 
 const unexpected = (event: SupervisorEvent) => assert.fail(JSON.stringify(event));
@@ -33,6 +33,15 @@ test('what other machines can reach is open to all, so it must be asked for in a
       /^Error: --bind-address is ".*": an IP address/,
     );
   }
+});
+
+test('a domain that no Service could have a host in is refused before anything is made', async () => {
+  for (const domain of ['localhost', 'apps.example.com']) checkDomain({ domain });
+  for (const domain of ['', 'a b', '*.example.com', 'a..b', 'Example.com', '.', 'x'.repeat(254), 'a\r\nb']) {
+    assert.throws(() => checkDomain({ domain }), /^Error: --domain is ".*": a lowercase RFC 1123/, domain);
+  }
+  const nowhere = { ...defaultConfig(), dataDir: '/nonexistent', domain: '' };
+  await assert.rejects(startPlatform(nowhere, unexpected), /--domain is ""/);
 });
 
 test('on a cluster, the platform is the same, and its API is the cluster’s', async (t) => {

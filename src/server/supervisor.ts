@@ -1,7 +1,7 @@
 import { DeadMansSwitch } from '../lib/dead-mans-switch.ts';
 import { urlOf } from '../observe/listen.ts';
 import { type Addresses, removeAddresses, writeAddresses } from './addresses.ts';
-import { type Config, checkBindAddress, type PortName, portDefinitions } from './config.ts';
+import { type Config, checkBindAddress, checkDomain, type PortName, portDefinitions } from './config.ts';
 import { inWords, openDataDir } from './data-dir.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
@@ -31,6 +31,7 @@ export async function startPlatform(
 ): Promise<Platform> {
   const startedMs = performance.now();
   checkBindAddress(config);
+  checkDomain(config);
   const dataDir = openDataDir(config.dataDir);
   try {
     const ports = await resolvePorts(config.ports, config.bindAddress);
