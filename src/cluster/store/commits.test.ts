@@ -311,6 +311,14 @@ describe('a store that ends', () => {
     assert.equal(writer.sent.filter(({ type }) => type === 'close').length, 1);
   });
 
+  for (const end of ['error', 'exit']) {
+    it(`waits no longer for a writer whose ${end} comes while it closes`, async () => {
+      const { store, writer, errors } = await open();
+      writer.close = () => writer.emit(end, new Error('out of memory'));
+      assert.deepEqual([await outcomeOf(store.close()), errors], ['done', []]);
+    });
+  }
+
   for (const [how, end, text] of [
     ['fails', (writer: ScriptedWriter) => writer.emit('error', new Error('out of memory')), /out of memory/],
     ['exits', (writer: ScriptedWriter) => writer.emit('exit', 1), /writer ended with code 1/],

@@ -333,7 +333,7 @@ export class Store {
   #start(): void {
     this.#assigned = this.#revision;
     const onEnd = (error: Error) => {
-      if (this.#ended) return;
+      if (this.#ended) return this.#onClosed?.(); // Whoever closes it waits for no answer any more.
       this.#onFailed(false, error.message);
       this.#ended = storeErrors.STORE_FAILED({ file: this.#options.file, why: error.message });
     };

@@ -10,11 +10,13 @@ import { Store, type StoreOptions, type StoreWriter } from '../store.ts';
 export class ScriptedWriter extends EventEmitter implements StoreWriter {
   readonly sent: ToWriter[] = [];
   isTerminated = false;
+  /** What it does when it is asked to close. */
+  close = () => this.say({ type: 'closed' });
   #answered = 0;
 
   postMessage(message: ToWriter): void {
     this.sent.push(message);
-    if (message.type === 'close') queueMicrotask(() => this.say({ type: 'closed' }));
+    if (message.type === 'close') queueMicrotask(() => this.close());
   }
 
   async terminate(): Promise<number> {
