@@ -58,6 +58,8 @@ class EventLimit {
   readonly #machinery: Machinery;
   readonly #pipeline: Pipeline;
   readonly #oldestFirst = new Map<string, Map<string, number>>();
+  /** Those that could not be deleted. */
+  readonly #left = new Set<string>();
   readonly #unsubscribe: () => void;
   #cancelSweep: () => void;
 
@@ -78,6 +80,7 @@ class EventLimit {
 
   #onEvents(events: readonly StoreEvent[]): void {
     for (const { type, key, stored } of events) {
+      this.#left.delete(key);
       if (type === 'DELETED') this.#oldestFirst.get(namespaceOf(key))?.delete(key);
       else this.#note(key, type === 'ADDED' ? bornMs(stored.object) : this.#machinery.clock.now());
     }
@@ -92,30 +95,37 @@ class EventLimit {
     keys.set(key, atMs);
     if (keys.size <= perNamespaceMax) return;
     const oldest = keys.keys().next().value;
-    if (oldest !== undefined) this.#drop(keys, oldest);
+    if (oldest === undefined) return;
+    keys.delete(oldest);
+    this.#drop(oldest);
   }
 
   #sweep(): void {
     const { clock } = this.#machinery;
+    for (const key of this.#left) this.#drop(key);
     const beforeMs = clock.now() - lifeMs;
     for (const [namespace, keys] of this.#oldestFirst) {
       for (const [key, atMs] of keys) {
         if (atMs >= beforeMs) break;
-        this.#drop(keys, key);
+        keys.delete(key);
+        this.#drop(key);
       }
       if (keys.size === 0) this.#oldestFirst.delete(namespace);
     }
     this.#cancelSweep = clock.after(sweepEveryMs, () => this.#sweep());
   }
 
-  #drop(keys: Map<string, number>, key: string): void {
-    keys.delete(key);
+  /** What cannot be deleted now is deleted by a later sweep. */
+  #drop(key: string): void {
+    this.#left.delete(key);
     const { registry, log } = this.#machinery;
     const resource = registry.find(EventKind.group, EventKind.version, EventKind.plural);
     if (!resource) return;
     const request = { user: apiServerUser, verb: 'delete' as const, resource, ...parseKeyText(key) };
     this.#pipeline.delete(request, {}).catch((error: unknown) => {
-      if (!isNotFound(error)) log.warn({ err: error, key }, 'an old Event could not be deleted');
+      if (isNotFound(error)) return;
+      this.#left.add(key);
+      log.warn({ err: error, key }, 'an old Event could not be deleted: trying again');
     });
   }
 }
