@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { type Clock, systemClock } from './clock.ts';
+import { DeadMansSwitch } from './dead-mans-switch.ts';
 import { processOf } from './processes.ts';
+import { until } from './testing/until.ts';
 
 const program = fileURLToPath(new URL('./testing/doomed-supervisor.ts', import.meta.url));
 
@@ -24,6 +27,26 @@ async function ended(pid: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+test('a shell that ends at once is started again after a pause, until there is nothing to end', async () => {
+  const pauses: (() => void)[] = [];
+  let cancelled = 0;
+  const clock: Clock = {
+    ...systemClock,
+    after(delayMs, task) {
+      assert.equal(delayMs, 1_000);
+      pauses.push(task);
+      return () => cancelled++;
+    },
+  };
+  const switched = new DeadMansSwitch('server/role.ts', 0, { clock, shell: '/bin/false' });
+  switched.watch([process.pid]);
+  await until(() => pauses.length === 1);
+  pauses[0]?.();
+  await until(() => pauses.length === 2);
+  switched.disarm();
+  assert.equal(cancelled, 1);
+});
 
 test('a role that is stuck ends after its supervisor was killed, and nobody else does', async () => {
   const { supervisor, stuck, stranger } = await doomed();

@@ -1,7 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type Clock, systemClock } from './clock.ts';
 
 /** How long the others have to stop by themselves once this process is gone. */
 const graceSecondsDefault = 5;
+/** A shell that ends is started again after this: one that cannot run must not be started without end. */
+const pauseMs = 1_000;
 
 /**
  * Reads process ids from standard input, a line each time they change. At its end, which comes when the process that
@@ -24,12 +27,21 @@ export class DeadMansSwitch {
   #shell: ChildProcess | undefined;
   readonly #program: string;
   readonly #graceSeconds: number;
+  readonly #clock: Clock;
+  readonly #command: string;
+  #cancelStart = () => {};
   #pids: readonly number[] = [];
 
   /** `program` ends the path of the main module of what is watched, and has no character that a shell reads. */
-  constructor(program: string, graceSeconds = graceSecondsDefault) {
+  constructor(
+    program: string,
+    graceSeconds = graceSecondsDefault,
+    { clock = systemClock, shell = '/bin/sh' }: { clock?: Clock; shell?: string } = {},
+  ) {
     this.#program = program;
     this.#graceSeconds = graceSeconds;
+    this.#clock = clock;
+    this.#command = shell;
     this.#spawn();
   }
 
@@ -43,12 +55,13 @@ export class DeadMansSwitch {
   disarm(): void {
     const shell = this.#shell;
     this.#shell = undefined;
+    this.#cancelStart();
     shell?.stdin?.end('\n');
   }
 
   #spawn(): void {
     // A process group of its own: what ends the supervisor's group does not end it.
-    const shell = spawn('/bin/sh', ['-c', script(this.#program, this.#graceSeconds)], {
+    const shell = spawn(this.#command, ['-c', script(this.#program, this.#graceSeconds)], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });
@@ -57,8 +70,10 @@ export class DeadMansSwitch {
     shell.once('error', () => {}); // There is no /bin/sh: what is stuck outlives this process when it is killed.
     shell.once('close', () => {
       if (this.#shell !== shell || shell.pid === undefined) return;
-      this.#spawn();
-      this.watch(this.#pids);
+      this.#cancelStart = this.#clock.after(pauseMs, () => {
+        this.#spawn();
+        this.watch(this.#pids);
+      });
     });
     shell.unref();
   }
