@@ -14,6 +14,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import { parseReference } from '../../registry/reference.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { Driver } from './driver.ts';
+import { endContainers } from './end-containers.ts';
 import { EventRecorder } from './events.ts';
 import { Files } from './images/files.ts';
 import { type ImageSource, ImageStore } from './images/store.ts';
@@ -110,11 +111,9 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   pods.start();
   await pods.synced;
   await endPodsOfNobody();
-  let endHeartbeat = () => {};
-  const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax }).then((end) => {
-    endHeartbeat = end;
-    if (isStopped) end();
-  });
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax, signal });
   let cancelHousekeeping = () => {};
   keepHouse();
 
@@ -218,18 +217,12 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
 
   async function stop({ stopPods }: { stopPods: boolean }): Promise<void> {
     isStopped = true;
-    endHeartbeat();
+    stopping.abort();
     cancelHousekeeping();
-    const running = [...runners.values()].flatMap((runner) => runner.running);
-    if (stopPods) for (const container of running) container.signal('SIGTERM');
+    const running = stopPods ? [...runners.values()].flatMap((runner) => runner.running) : [];
+    const ended = endContainers(running, { clock, log, killAfterMs });
     await Promise.all([...runners.values()].map((runner) => runner.detach()));
-    if (stopPods) {
-      const cancel = clock.after(killAfterMs, () => {
-        for (const container of running) container.signal('SIGKILL');
-      });
-      await Promise.all(running.map((container) => container.exited));
-      cancel();
-    }
+    await ended;
     await Promise.all([registering, node.events.close(), pods.stop(), waiting.stop()]);
     node.logs.close();
     await Promise.all([driver.close(), files.close()]);

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { LeaseKind } from '../../api/coordination/lease.ts';
 import { NodeKind } from '../../api/core/node.ts';
+import { ApiError } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { until } from '../../lib/testing/until.ts';
 import { VirtualClock } from '../../lib/virtual-clock.ts';
 import { silentLogger } from '../../observe/log.ts';
 import { type ApiServer, openApiServer } from '../apiserver/index.ts';
@@ -29,16 +31,22 @@ describe('the Node object', () => {
     rmSync(dir, { recursive: true, force: true });
   });
 
-  const register = (client: Client, clock: VirtualClock) =>
-    registerNode({ podsMax: 500, client, clock, log: silentLogger, nodeName: 'local', address: '127.0.0.1', driver });
+  /** Returns what ends it. */
+  async function register(client: Client, clock: VirtualClock): Promise<() => void> {
+    const stopping = new AbortController();
+    const { signal } = stopping;
+    const options = { podsMax: 500, client, clock, log: silentLogger, nodeName: 'local', address: '127.0.0.1', driver };
+    await registerNode({ ...options, signal });
+    return () => stopping.abort();
+  }
   const isReady = async () => {
     const found = await api.client.get(NodeKind, { name: 'local' });
     return found?.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True';
   };
   /** One heartbeat, with what it writes. */
-  async function beat(clock: VirtualClock, until: () => Promise<boolean>): Promise<void> {
+  async function beat(clock: VirtualClock, isDone: () => Promise<boolean>): Promise<void> {
     await clock.advance(10_000);
-    for (let tries = 0; !(await until()); tries++) {
+    for (let tries = 0; !(await isDone()); tries++) {
       assert.ok(tries < 1_000, 'the heartbeat did not do it');
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -75,6 +83,48 @@ describe('the Node object', () => {
     isBroken = false;
     await beat(clock, isReady);
     end();
+  });
+
+  /** Says to each write of the Node that somebody else was faster. */
+  function contested(): { client: Client; writes: number[] } {
+    const writes = [0];
+    const update = async () => {
+      writes[0] = (writes[0] ?? 0) + 1;
+      throw new ApiError(409, 'Conflict', 'somebody else was faster');
+    };
+    return { client: Object.create(api.client, { create: { value: update }, update: { value: update } }), writes };
+  }
+
+  test('a Node that is never to be had is left to the next heartbeat', async () => {
+    const { client, writes } = contested();
+    const clock = new VirtualClock();
+    const registered = register(client, clock);
+    let isOver = false;
+    void registered.then(() => {
+      isOver = true;
+    });
+    for (let tries = 0; !isOver; tries++) {
+      assert.ok(tries < 1_000, 'it goes on asking');
+      await clock.advance(5);
+    }
+    const first = writes[0] ?? 0;
+    assert.ok(first > 1, 'a conflict is no reason to wait for the next heartbeat');
+    await clock.advance(10_000);
+    await until(() => (writes[0] ?? 0) > first);
+    (await registered)();
+  });
+
+  test('who stops waits for no Node that is never to be had', async () => {
+    const stopping = new AbortController();
+    const { client, writes } = contested();
+    const registering = registerNode({
+      ...{ podsMax: 500, client, clock: new VirtualClock(), log: silentLogger, nodeName: 'local' },
+      ...{ address: '127.0.0.1', driver, signal: stopping.signal },
+    });
+    await until(() => writes[0] === 1);
+    stopping.abort();
+    await registering;
+    assert.equal(writes[0], 1);
   });
 
   test('what a user says of the Node stays: labels, and that nothing new goes there', async () => {

@@ -22,10 +22,14 @@ export interface NodeObjectOptions {
   address: string;
   driver: Driver;
   podsMax: number;
+  /** Ends it. */
+  signal: AbortSignal;
 }
 
 const heartbeatMs = 10_000;
 const conflictRetryMs = 5;
+/** So often at once: with the next heartbeat again. */
+const conflictsMax = 100;
 const leaseSeconds = 40;
 const leaseNamespace = 'kube-node-lease';
 /** How many pods a node runs at once, unless told otherwise. */
@@ -34,13 +38,11 @@ export const podsMaxDefault = 500;
 /**
  * Registers the node and keeps its Lease fresh: one small write every 10 s, none to the Node itself (Kubernetes, "Node
  * heartbeats"), unless somebody deleted it: then it is registered again. Resolves after the first heartbeat, and never
- * rejects: what fails is tried again with the next. The returned function ends it.
+ * rejects: what fails is tried again with the next.
  */
-export async function registerNode(options: NodeObjectOptions): Promise<() => void> {
-  const { client, clock, log, nodeName } = options;
+export async function registerNode(options: NodeObjectOptions): Promise<void> {
+  const { client, clock, log, nodeName, signal } = options;
   let isRegistered = false;
-  let isStopped = false;
-  let cancel = () => {};
   const beat = async () => {
     try {
       if (!isRegistered || !(await client.get(NodeKind, { name: nodeName }))) {
@@ -51,18 +53,20 @@ export async function registerNode(options: NodeObjectOptions): Promise<() => vo
       await ensureNamespace(client);
       await renewLease(options);
     } catch (error) {
+      if (signal.aborted) return;
       log.warn(
         { reason: messageOf(error) },
         'the node could not be registered, or its lease not renewed: trying again',
       );
     }
-    if (!isStopped) cancel = clock.after(heartbeatMs, () => void beat()); // Never rejects.
+    if (signal.aborted) return;
+    const cancel = clock.after(heartbeatMs, () => {
+      signal.removeEventListener('abort', cancel);
+      void beat(); // Never rejects.
+    });
+    signal.addEventListener('abort', cancel, { once: true });
   };
   await beat();
-  return () => {
-    isStopped = true;
-    cancel();
-  };
 }
 
 /** The node as it is now: what it has, and that it is ready. */
@@ -131,9 +135,9 @@ function nodeObject({
 }
 
 async function putNode(options: NodeObjectOptions): Promise<void> {
-  const { client } = options;
+  const { client, clock, signal } = options;
   const wanted = nodeObject(options);
-  for (;;) {
+  for (let conflicts = 0; ; conflicts++) {
     const found = await client.get(NodeKind, { name: options.nodeName });
     try {
       const { status } = wanted;
@@ -144,9 +148,9 @@ async function putNode(options: NodeObjectOptions): Promise<void> {
       if (status) await client.update(NodeKind, { ...stored, status }, 'status');
       return;
     } catch (error) {
-      if (!isConflict(error) && !isAlreadyExists(error)) throw error;
+      if (conflicts === conflictsMax || (!isConflict(error) && !isAlreadyExists(error))) throw error;
       // What it is in conflict with can be read only when it is on the disk.
-      await sleep(options.clock, conflictRetryMs);
+      await sleep(clock, conflictRetryMs, signal);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { chooseDriver } from '../../cluster/node/index.ts';
+import { chooseDriver, endContainers } from '../../cluster/node/index.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { loopback } from '../../observe/listen.ts';
 import { createLogger } from '../../observe/log.ts';
@@ -9,16 +9,11 @@ import { createLogger } from '../../observe/log.ts';
  * Their objects stay, and the next start runs them if they are still wanted. No control process may run meanwhile.
  */
 export async function endLeftPods(dataDir: string): Promise<void> {
-  const driver = chooseDriver().open({
-    dataDir: join(dataDir, 'node'),
-    address: loopback,
-    clock: systemClock,
-    log: createLogger('supervisor', 'error'),
-  });
+  const [clock, log] = [systemClock, createLogger('supervisor', 'error')];
+  const driver = chooseDriver().open({ dataDir: join(dataDir, 'node'), address: loopback, clock, log });
   try {
     const left = (await driver.recover()).flatMap((sandbox) => sandbox.containers);
-    for (const container of left) container.signal('SIGKILL');
-    await Promise.all(left.map((container) => container.exited));
+    await endContainers(left, { clock, log, killAfterMs: 0 });
   } finally {
     await driver.close();
   }
