@@ -20,7 +20,7 @@ function container(endsBy?: string): RunningContainer & { sent: (string | number
   };
 }
 
-test('containers are told to end, those that do not are killed, and nobody waits for what even that does not end', async () => {
+test('containers are told to end, then killed, and nobody waits for those that even that does not end', async () => {
   const clock = new VirtualClock();
   const told: unknown[] = [];
   const log = { ...silentLogger, warn: (fields: object) => told.push(fields) };
