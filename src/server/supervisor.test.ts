@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { getEventListeners } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CustomResourceDefinitionKind } from '../api/apiextensions/custom-resource-definition.ts';
 import { openApi } from '../cluster/apiserver/testing/open-api.ts';
+import { until } from '../lib/testing/until.ts';
 import { readAddresses } from './addresses.ts';
 import { checkBindAddress, checkDomain, defaultConfig, portsBy } from './config.ts';
+import { bindSocket } from './lent-sockets.ts';
+import { resolvePorts } from './ports.ts';
 import { type SupervisorEvent, startPlatform } from './supervisor.ts';
 
 const unexpected = (event: SupervisorEvent) => assert.fail(JSON.stringify(event));
@@ -49,9 +54,11 @@ test('on a cluster, the platform is the same, and its API is the cluster’s', a
   const { url, kubeconfigPath } = await api.listen({ port: 0 });
   const dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-up-'));
   t.after(() => rmSync(dataDir, { recursive: true, force: true }));
-  const config = { ...defaultConfig(), dataDir, ports: portsBy(() => 0) };
-  const platform = await startPlatform({ ...config, substrate: 'cluster', kubeconfig: kubeconfigPath }, unexpected);
+  const config = { ...defaultConfig(), dataDir, ports: portsBy(() => 0), kubeconfig: kubeconfigPath };
+  const { signal } = new AbortController();
+  const platform = await startPlatform({ ...config, substrate: 'cluster' }, unexpected, signal);
   try {
+    assert.equal(getEventListeners(signal, 'abort').length, 0, 'it has no effect any more');
     const { addresses } = platform;
     assert.equal(addresses.apiUrl, url);
     assert.equal(addresses.kubeconfig, join(clusterDir, 'kubeconfig'));
@@ -64,3 +71,51 @@ test('on a cluster, the platform is the same, and its API is the cluster’s', a
     await platform.stop();
   }
 });
+
+/** A signal that has `work` done at the moment in which it is looked at, between the ports and the processes. */
+function signalThat(work: (abort: AbortController) => void): AbortSignal {
+  const abort = new AbortController();
+  return Object.assign(abort.signal, { throwIfAborted: () => work(abort) });
+}
+
+test('a start that is given up while its roles start is one that has failed', async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-up-'));
+  t.after(() => rmSync(dataDir, { recursive: true, force: true }));
+  const config = { ...defaultConfig(), dataDir, ports: portsBy(() => 0) };
+  const signal = signalThat((abort) => queueMicrotask(() => abort.abort(new Error('given up'))));
+  await assert.rejects(
+    startPlatform(config, () => {}, signal),
+    /given up/,
+  );
+  assert.equal(readAddresses(dataDir), undefined);
+});
+
+test('a start that fails at one socket holds the others no longer', {
+  skip: !existsSync('/proc/self/fd'),
+}, async (t) => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-up-'));
+  const server = createServer();
+  t.after(() => {
+    server.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  const ports = await resolvePorts(portsBy(() => 0));
+  const signal = signalThat(() => server.listen(bindSocket(ports.broker, 'other', '--other').handle));
+  const before = socketCount();
+  await assert.rejects(startPlatform({ ...defaultConfig(), dataDir, ports }, unexpected, signal), {
+    code: 'PORT_IN_USE',
+  });
+  await until(() => socketCount() === before + 1, 'the sockets are closed, but for the one that was in the way');
+});
+
+function socketCount(): number {
+  const folder = '/proc/self/fd';
+  const isSocket = (fd: string) => {
+    try {
+      return readlinkSync(join(folder, fd)).startsWith('socket:');
+    } catch {
+      return false; // It is the folder's own, and closed by now.
+    }
+  };
+  return readdirSync(folder).filter(isSocket).length;
+}

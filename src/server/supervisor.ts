@@ -33,57 +33,66 @@ export async function startPlatform(
   checkBindAddress(config);
   checkDomain(config);
   const dataDir = openDataDir(config.dataDir);
+  const sockets: HeldSocket[] = [];
+  const running: SupervisedRole[] = [];
+  let deadMansSwitch: DeadMansSwitch | undefined;
+  const onProcess = () => deadMansSwitch?.watch(running.flatMap((role) => role.pid ?? []));
+  const stop = async () => {
+    try {
+      removeAddresses(config.dataDir);
+      const ended = await Promise.all(running.map((role) => role.stop()));
+      for (const { socket } of sockets) socket.close();
+      if (ended.includes('killed')) await (await import('./embedded/left-pods.ts')).endLeftPods(config.dataDir);
+      deadMansSwitch?.disarm();
+    } finally {
+      dataDir.release();
+    }
+  };
   try {
     const ports = await resolvePorts(config.ports, config.bindAddress);
     signal?.throwIfAborted();
     const concrete = { ...config, ports };
-    const sockets = holdSockets(concrete);
-    const deadMansSwitch = new DeadMansSwitch('server/role.ts');
-    const onProcess = () => deadMansSwitch.watch(running.flatMap((role) => role.pid ?? []));
-    const running: SupervisedRole[] = [];
+    holdSockets(concrete, sockets);
+    deadMansSwitch = new DeadMansSwitch('server/role.ts');
     for (const role of roleNames) {
       const own = sockets.filter(({ name }) => roles[role].sockets.includes(name));
       running.push(new SupervisedRole({ role, config: concrete, sockets: own, onEvent, onProcess }));
     }
     onProcess();
-    const stopRoles = async () => {
-      removeAddresses(config.dataDir);
-      const ended = await Promise.all(running.map((role) => role.stop()));
-      for (const { socket } of sockets) socket.close();
-      if (ended.includes('killed')) await (await import('./embedded/left-pods.ts')).endLeftPods(config.dataDir);
-      deadMansSwitch.disarm();
-    };
-    try {
-      const addresses = await addressesOf(concrete);
-      // Ctrl-C reaches all processes of the terminal: a role that it ends before it listens to signals has not failed.
-      await Promise.race([Promise.all(running.map((role) => role.firstReady)), abortOf(signal)]);
-      writeAddresses(config.dataDir, addresses);
-      const stop = () => stopRoles().finally(() => dataDir.release());
-      return { addresses, readyMs: performance.now() - startedMs, stop };
-    } catch (error) {
-      await stopRoles();
-      throw error;
-    }
+    const ready = Promise.all([addressesOf(concrete), ...running.map((role) => role.firstReady)]);
+    // Ctrl-C reaches all processes of the terminal: a role that it ends before it listens to signals has not failed.
+    const [addresses] = await unlessAborted(ready, signal);
+    writeAddresses(config.dataDir, addresses);
+    return { addresses, readyMs: performance.now() - startedMs, stop };
   } catch (error) {
-    dataDir.release();
+    await stop();
     throw inWords(config.dataDir, error);
   }
 }
 
-/** Rejects when `signal` aborts. */
-function abortOf(signal?: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+/** What `work` gives; rejects when `signal` aborts before that. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal?.reason);
+  signal?.addEventListener('abort', onAbort);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+  }
 }
 
-function holdSockets({ ports, bindAddress }: Config): { name: PortName; socket: LentSocket }[] {
-  return roleNames
-    .flatMap((role) => roles[role].sockets)
-    .map((name) => {
-      const { role, flag } = portDefinitions[name];
-      return { name, socket: bindSocket(ports[name], role, flag, bindAddress) };
-    });
+interface HeldSocket {
+  name: PortName;
+  socket: LentSocket;
+}
+
+/** Adds to `held` one by one: those before one that cannot be had are there, to be closed. */
+function holdSockets({ ports, bindAddress }: Config, held: HeldSocket[]): void {
+  for (const name of roleNames.flatMap((role) => roles[role].sockets)) {
+    const { role, flag } = portDefinitions[name];
+    held.push({ name, socket: bindSocket(ports[name], role, flag, bindAddress) });
+  }
 }
 
 async function addressesOf(config: Config): Promise<Addresses> {
