@@ -26,6 +26,13 @@ const cases: { name: string; last: unknown; desired: unknown; live: unknown; pat
     live: { a: 1, theirs: 1 },
     patch: undefined,
   },
+  {
+    name: 'a field no longer wanted is removed, though objects of JavaScript inherit its name',
+    last: { toString: 'a', constructor: 'b' },
+    desired: { valueOf: 'c' },
+    live: { toString: 'a', constructor: 'b' },
+    patch: { toString: null, constructor: null, valueOf: 'c' },
+  },
   { name: 'a field removed on both sides needs no patch', last: { b: 1 }, desired: {}, live: {}, patch: undefined },
   {
     name: 'nested maps are merged, lists are replaced',

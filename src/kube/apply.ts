@@ -1,9 +1,9 @@
 import type { Kind } from '../api/kind.ts';
 import { type KubeObject, keyOf, lastAppliedAnnotation } from '../api/meta.ts';
-import { isAlreadyExists } from '../api/status.ts';
 import { isJsonObject } from '../lib/json-object.ts';
 import { sameJson } from '../lib/same-json.ts';
 import type { Client } from './client.ts';
+import { despiteRaces } from './despite-races.ts';
 
 export type Applied<T> = { object: T; outcome: 'created' | 'configured' | 'unchanged' };
 
@@ -17,19 +17,14 @@ export async function applyObject<T extends KubeObject>(
   desired: T,
 ): Promise<Applied<T>> {
   const wanted = withLastApplied(desired);
-  const live = await client.get(kind, keyOf(desired));
-  if (!live) {
-    try {
-      return { object: await client.create(kind, wanted), outcome: 'created' };
-    } catch (error) {
-      if (isAlreadyExists(error)) return applyObject(client, kind, desired); // Somebody was faster: apply onto theirs.
-      throw error;
-    }
-  }
-  const patch = threeWayMergePatch(lastApplied(live), wanted, live);
-  if (patch === undefined) return { object: live, outcome: 'unchanged' };
-  const object = await client.patch(kind, keyOf(desired), { type: 'merge', patch });
-  return { object, outcome: isSameRequest(live, object) ? 'unchanged' : 'configured' };
+  return despiteRaces(async () => {
+    const live = await client.get(kind, keyOf(desired));
+    if (!live) return { object: await client.create(kind, wanted), outcome: 'created' };
+    const patch = threeWayMergePatch(lastApplied(live), wanted, live);
+    if (patch === undefined) return { object: live, outcome: 'unchanged' };
+    const object = await client.patch(kind, keyOf(desired), { type: 'merge', patch });
+    return { object, outcome: isSameRequest(live, object) ? 'unchanged' : 'configured' };
+  });
 }
 
 /** Whether what a person may ask for is the same; the status may have moved meanwhile, by its controller. */
@@ -50,12 +45,12 @@ export function threeWayMergePatch(last: unknown, desired: unknown, live: unknow
   if (!isJsonObject(desired) || !isJsonObject(live)) return sameJson(desired, live) ? undefined : desired;
   const patch: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(desired)) {
-    const change =
-      key in live ? threeWayMergePatch(isJsonObject(last) ? last[key] : undefined, value, live[key]) : value;
+    const isThere = Object.hasOwn(live, key);
+    const change = isThere ? threeWayMergePatch(isJsonObject(last) ? last[key] : undefined, value, live[key]) : value;
     if (change !== undefined) patch[key] = change;
   }
   for (const key of Object.keys(isJsonObject(last) ? last : {})) {
-    if (!(key in desired) && key in live) patch[key] = null;
+    if (!Object.hasOwn(desired, key) && Object.hasOwn(live, key)) patch[key] = null;
   }
   return Object.keys(patch).length === 0 ? undefined : patch;
 }

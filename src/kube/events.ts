@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { type CoreEvent, EventKind } from '../api/core/event.ts';
 import { apiVersionOf, type Kind } from '../api/kind.ts';
 import { type KubeObject, keyOf, timestamp } from '../api/meta.ts';
-import { isAlreadyExists, isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from './client.ts';
+import { despiteRaces } from './despite-races.ts';
 
 /** What is said about an object, and who says it. */
 export interface Said {
@@ -16,8 +16,6 @@ export interface Said {
 const messageMax = 1024;
 /** With a dot and 16 digits an event's name is at most 253 characters long. */
 const objectNameMax = 236;
-/** How often it is tried when others write the same event meanwhile. */
-const attemptsMax = 5;
 
 /**
  * Tells people what happened to an object, as a core/v1 Event; the way everybody does. What the source has said before,
@@ -31,20 +29,14 @@ export async function recordEvent(
   atMs: number,
 ): Promise<void> {
   const event = eventOf(kind, object, said, timestamp(atMs));
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const before = await client.get(EventKind, keyOf(event));
-      if (!before) await client.create(EventKind, event);
-      else {
-        const { lastTimestamp = null } = event;
-        await client.update(EventKind, { ...before, count: (before.count ?? 1) + 1, lastTimestamp });
-      }
-      return;
-    } catch (error) {
-      const isRaced = isAlreadyExists(error) || isConflict(error) || isNotFound(error);
-      if (!isRaced || attempt === attemptsMax) throw error;
+  await despiteRaces(async () => {
+    const before = await client.get(EventKind, keyOf(event));
+    if (!before) await client.create(EventKind, event);
+    else {
+      const { lastTimestamp = null } = event;
+      await client.update(EventKind, { ...before, count: (before.count ?? 1) + 1, lastTimestamp });
     }
-  }
+  });
 }
 
 function eventOf(kind: Kind, { metadata }: KubeObject, { type, reason, message, source }: Said, at: string): CoreEvent {

@@ -5,9 +5,10 @@ import {
 import { definitionOfKind } from '../api/apiextensions/definition-of-kind.ts';
 import { type Namespace, NamespaceKind } from '../api/core/namespace.ts';
 import type { Kind } from '../api/kind.ts';
-import { isAlreadyExists, isConflict } from '../api/status.ts';
+import { isAlreadyExists } from '../api/status.ts';
 import { sameJson } from '../lib/same-json.ts';
 import type { Client } from './client.ts';
+import { despiteRaces } from './despite-races.ts';
 
 /**
  * Makes the namespaces that are missing, and the definitions of `kinds` as they should be; writes nothing when all is
@@ -30,15 +31,12 @@ async function installNamespace(client: Client, name: string): Promise<void> {
   }
 }
 
-async function installDefinition(client: Client, wanted: CustomResourceDefinition): Promise<void> {
-  const current = await client.get(CustomResourceDefinitionKind, { name: wanted.metadata.name });
-  try {
+function installDefinition(client: Client, wanted: CustomResourceDefinition): Promise<void> {
+  return despiteRaces(async () => {
+    const current = await client.get(CustomResourceDefinitionKind, { name: wanted.metadata.name });
     if (!current) await client.create(CustomResourceDefinitionKind, wanted);
     else if (!sameJson(current.spec, wanted.spec)) {
       await client.update(CustomResourceDefinitionKind, { ...current, spec: wanted.spec });
     }
-  } catch (error) {
-    if (!isAlreadyExists(error) && !isConflict(error)) throw error;
-    await installDefinition(client, wanted); // Somebody else was quicker, maybe with the same.
-  }
+  });
 }
