@@ -49,6 +49,7 @@ export function reconcileQueue(
           controller.onGone?.(key);
           tracker.forget(text);
           guard.notices.forget(work);
+          guard.left.delete(work);
           queue.forget(text);
           return;
         }

@@ -81,6 +81,26 @@ describe('a reconcile that is set aside', () => {
     });
   });
 
+  test('is forgotten with its object: a release after that calls for nothing', async () => {
+    const quarantine = new Quarantine({ setAside: ['settings default/bad'] });
+    const gone: string[] = [];
+    const onGone = ({ name }: { name: string }) => void gone.push(name);
+    const controller: Controller = { name: 'settings', kind: ConfigMapKind, async reconcile() {}, onGone };
+    await withWorld({ quarantine, controllers: [controller] }, async ({ client, untilAll }) => {
+      const end = async (name: string) => {
+        await client.delete(ConfigMapKind, keyOfName(name));
+        while (!gone.includes(name)) await setImmediate();
+      };
+      await client.create(ConfigMapKind, configMap('bad'));
+      await untilAll(EventKind, 'default', (all) => all.length === 1);
+      await client.create(ConfigMapKind, configMap('other'));
+      await end('bad');
+      quarantine.update([]);
+      await end('other');
+      assert.deepEqual(gone, ['bad', 'other']);
+    });
+  });
+
   test('is told of by an Event alone where the kind has no conditions, and of an object of its name anew', async () => {
     const quarantine = new Quarantine({ setAside: ['settings default/bad'] });
     const controller: Controller = { name: 'settings', kind: ConfigMapKind, async reconcile() {} };

@@ -202,18 +202,6 @@ export const servingAndEventing: readonly Survivor[] = [
   },
   {
     file: 'src/cluster/workloads/garbage-collector/collector.ts',
-    before: 'this.#leftAlone.delete(work);',
-    after: ';',
-    why: 'it frees memory: what is set aside anew is written there anew',
-  },
-  {
-    file: 'src/cluster/workloads/garbage-collector/collector.ts',
-    before: 'if (uid !== undefined) this.#queue.add(uid);',
-    after: 'if (true) this.#queue.add(uid);',
-    why: 'the types ask for it: what the graph does not know is forgotten at its turn',
-  },
-  {
-    file: 'src/cluster/workloads/garbage-collector/collector.ts',
     before: "if (known?.isForeground && mayOwn(known.key, keyOf(dependent))) return 'waiting';",
     after: "if (false) return 'waiting';",
     why: 'a shortcut, one request less: the API says the same of an owner that waits',

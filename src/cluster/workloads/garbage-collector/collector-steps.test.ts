@@ -419,6 +419,18 @@ describe('the garbage collector', () => {
     assert.deepEqual(changes, ['delete child Background']);
   });
 
+  test('a release is for the object that it names, and for no other', async () => {
+    const work = (name: string) => `garbage-collection configmaps ${namespace}/${name}`;
+    const quarantine = new Quarantine({ setAside: [work('child'), work('other')] });
+    const gc = collector(quarantine);
+    const [child, other] = [await create('child', [absent('owner')]), await create('other', [absent('owner')])];
+    for (const object of [child, other]) gc.observe(ConfigMapKind, object);
+    await settled();
+    quarantine.update([work('other')]);
+    await settled();
+    assert.deepEqual([changes, messages()], [['delete child Background'], ['error', 'error']]);
+  });
+
   test('after its end nothing is collected, and what ends late is no failure', async () => {
     const held = Promise.withResolvers<void>();
     answer = () => held.promise;

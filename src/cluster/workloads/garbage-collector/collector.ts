@@ -19,8 +19,6 @@ export class GarbageCollector {
   readonly #context: ControllerContext;
   readonly #graph = new OwnershipGraph();
   readonly #queue: WorkQueue;
-  /** What is set aside, by the work's name: the object's UID. */
-  readonly #leftAlone = new Map<string, string>();
 
   /** Works until the context's signal aborts. */
   constructor(context: ControllerContext) {
@@ -45,23 +43,20 @@ export class GarbageCollector {
   }
 
   #release(work: string): void {
-    const uid = this.#leftAlone.get(work);
-    this.#leftAlone.delete(work);
-    if (uid !== undefined) this.#queue.add(uid);
+    for (const node of this.#graph.nodes()) if (workOf(node) === work) this.#queue.add(node.uid);
   }
 
   async #process(uid: string): Promise<void> {
     const { log, signal, quarantine } = this.#context;
     const node = this.#graph.get(uid);
     if (!node) return this.#queue.forget(uid);
-    const work = workName(`garbage-collection ${node.kind.plural} ${keyText(node.key)}`);
+    const work = workOf(node);
     try {
       await quarantine.run(work, () => this.#collect(node));
       this.#queue.forget(uid);
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof SetAsideError) {
-        this.#leftAlone.set(work, uid);
         log.error({ work, reason: error.message }, 'nothing is collected for this object');
         return this.#queue.forget(uid);
       }
@@ -164,3 +159,5 @@ export class GarbageCollector {
     }
   }
 }
+
+const workOf = ({ kind, key }: GraphNode): string => workName(`garbage-collection ${kind.plural} ${keyText(key)}`);

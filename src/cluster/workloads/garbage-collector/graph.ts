@@ -69,6 +69,10 @@ export class OwnershipGraph {
     return this.#nodes.get(uid);
   }
 
+  nodes(): Iterable<GraphNode> {
+    return this.#nodes.values();
+  }
+
   dependentsOf(uid: string): GraphNode[] {
     return [...(this.#dependents.get(uid) ?? [])].flatMap((dependent) => this.#nodes.get(dependent) ?? []);
   }
