@@ -5,7 +5,7 @@ import { startBroker } from '../eventing/broker/index.ts'; // Not the whole of E
 import { systemClock } from '../lib/clock.ts';
 import { urlOf } from '../observe/listen.ts';
 import { startDataPathRole } from './data-path-role.ts';
-import type { Role, RoleContext } from './role.ts';
+import type { Role, RoleContext } from './roles.ts';
 
 export function start(context: RoleContext): Promise<Role> {
   const { config, log, quarantine, sockets } = context;

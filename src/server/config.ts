@@ -4,7 +4,6 @@ import { join, resolve } from 'node:path';
 import { dnsSubdomainRule, isDnsSubdomain } from '../api/names.ts';
 import { loopback } from '../observe/listen.ts';
 import { configErrors } from './errors.ts';
-import type { SubstrateName } from './substrate.ts';
 
 /** The platform's listeners. 0 is any free port, chosen at start and kept while it runs. */
 export interface Ports {
@@ -18,6 +17,9 @@ export interface Ports {
 }
 
 export type PortName = keyof Ports;
+
+/** The Kubernetes that features run on: one of our own on this machine, or one that is there already (substrate.ts). */
+export type SubstrateName = 'embedded' | 'cluster';
 
 /** Each port with its default, its flag and the role that listens there. */
 export const portDefinitions: Record<PortName, { port: number; flag: string; role: string }> = {
@@ -40,7 +42,6 @@ export interface Config {
   /** Whether it may be another than loopback, though gateway, broker, registry and metrics ask nobody who they are. */
   isOpen: boolean;
   ports: Ports;
-  /** The Kubernetes that features run on. */
   substrate: SubstrateName;
   /** Of the cluster, where that is the substrate; the one that this process runs in unless given. */
   kubeconfig?: string;

@@ -14,8 +14,8 @@ import { autoscalerSocket } from './autoscaler-socket.ts';
 import type { Config } from './config.ts';
 import { digestsInUse } from './digests-in-use.ts';
 import { features } from './features.ts';
-import type { Role, RoleContext } from './role.ts';
 import { exposeQuarantine } from './role-metrics.ts';
+import type { Role, RoleContext } from './roles.ts';
 import { substrateOf } from './substrate.ts';
 
 export const start = (context: RoleContext): Promise<Role> => startControlPlane(context, features);

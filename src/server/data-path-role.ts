@@ -1,8 +1,8 @@
 import type { Client } from '../kube/client.ts';
 import { serveObservability } from '../observe/http.ts';
 import { Metrics } from '../observe/metrics.ts';
-import type { Role, RoleContext } from './role.ts';
 import { exposeQuarantine } from './role-metrics.ts';
+import type { Role, RoleContext } from './roles.ts';
 import { substrateOf } from './substrate.ts';
 
 export interface DataPathParts {

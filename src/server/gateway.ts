@@ -4,7 +4,7 @@ import { startGateway } from '../gateway/index.ts';
 import { systemClock } from '../lib/clock.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
 import { startDataPathRole } from './data-path-role.ts';
-import type { Role, RoleContext } from './role.ts';
+import type { Role, RoleContext } from './roles.ts';
 
 export function start(context: RoleContext): Promise<Role> {
   const { config, log, sockets, quarantine } = context;

@@ -2,10 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { Quarantine } from '../lib/quarantine.ts';
 import type { ListenHandle } from '../observe/listen.ts';
-import { createLogger, type Logger } from '../observe/log.ts';
-import type { Config, PortName } from './config.ts';
+import { createLogger } from '../observe/log.ts';
 import { setAside as writeSetAside } from './quarantine-files.ts';
-import { type RoleName, roles } from './roles.ts';
+import { type RoleContext, type RoleName, roles } from './roles.ts';
 import {
   beatMs,
   crashFile,
@@ -16,22 +15,6 @@ import {
   workBoardFile,
 } from './supervision.ts';
 import { FileWorkBoard } from './work-board.ts';
-
-/** What a role's assembly gets. */
-export interface RoleContext {
-  config: Config;
-  log: Logger;
-  quarantine: Quarantine;
-  /** Listening sockets that the supervisor holds: connections wait in them while a role is started again. */
-  sockets: Partial<Record<PortName, ListenHandle>>;
-  /** Ends this process, for it cannot go on; the supervisor starts another, and blames no work. */
-  end(why: string): void;
-}
-
-/** What a role's assembly gives back: how to end it within 1.5 s. */
-export interface Role {
-  stop(): Promise<void>;
-}
 
 /** In the log. */
 const namesShown = 50;

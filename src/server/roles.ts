@@ -1,5 +1,7 @@
-import type { PortName } from './config.ts';
-import type { Role, RoleContext } from './role.ts';
+import type { Quarantine } from '../lib/quarantine.ts';
+import type { ListenHandle } from '../observe/listen.ts';
+import type { Logger } from '../observe/log.ts';
+import type { Config, PortName } from './config.ts';
 
 /** The processes of a platform on one machine, in the order in which they are named to the user. */
 export const roleNames = ['control', 'gateway', 'broker'] as const;
@@ -17,3 +19,19 @@ export const roles: Record<RoleName, RoleDefinition> = {
   gateway: { load: () => import('./gateway.ts'), sockets: ['gateway'] },
   broker: { load: () => import('./broker.ts'), sockets: ['broker'] },
 };
+
+/** What a role's assembly gets. */
+export interface RoleContext {
+  config: Config;
+  log: Logger;
+  quarantine: Quarantine;
+  /** Listening sockets that the supervisor holds: connections wait in them while a role is started again. */
+  sockets: Partial<Record<PortName, ListenHandle>>;
+  /** Ends this process, for it cannot go on; the supervisor starts another, and blames no work. */
+  end(why: string): void;
+}
+
+/** What a role's assembly gives back: how to end it within 1.5 s. */
+export interface Role {
+  stop(): Promise<void>;
+}

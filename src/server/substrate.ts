@@ -7,8 +7,8 @@ import type { Controller } from '../kube/reconciler.ts';
 import { urlOf } from '../observe/listen.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Addresses } from './addresses.ts';
-import type { Config } from './config.ts';
-import type { RoleContext } from './role.ts';
+import type { Config, SubstrateName } from './config.ts';
+import type { RoleContext } from './roles.ts';
 
 export interface Clients {
   /** For what is shared. */
@@ -47,7 +47,7 @@ interface SubstrateKind {
 }
 
 /** Where the one machine and the cluster differ, and nothing else asks. Each is loaded only where it is used. */
-const substrates = {
+const substrates: Record<SubstrateName, SubstrateKind> = {
   /** A Kubernetes in the control plane's process, which leaves credentials for each role. */
   embedded: {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
@@ -63,9 +63,7 @@ const substrates = {
     connect: async (config) => (await import('./cluster/substrate.ts')).connect(config),
     addresses: async (config) => (await import('./cluster/substrate.ts')).addresses(config),
   },
-} satisfies Record<string, SubstrateKind>;
-
-export type SubstrateName = keyof typeof substrates;
+};
 
 export const substrateOf = ({ substrate }: Config): SubstrateKind => substrates[substrate];
 

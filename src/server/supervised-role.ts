@@ -95,6 +95,26 @@ export class SupervisedRole {
     return this.#child?.pid;
   }
 
+  /** Ends the role: `killed` when it could not end by itself, and what it ran may have outlived it. */
+  stop(): Promise<'stopped' | 'killed'> {
+    this.#isStopping = true;
+    clearTimeout(this.#restartTimer);
+    clearInterval(this.#check);
+    const child = this.#child;
+    if (!child) return Promise.resolve('killed'); // It has died, and its restart will not come.
+    return new Promise((resolve) => {
+      const force = setTimeout(() => {
+        this.#options.onEvent({ type: 'stopped-by-force', role: this.#options.role });
+        child.kill('SIGKILL');
+      }, stopTimeoutMs);
+      child.once('exit', (code) => {
+        clearTimeout(force);
+        resolve(code === 0 ? 'stopped' : 'killed');
+      });
+      child.kill('SIGTERM');
+    });
+  }
+
   #start(): void {
     const { role, config, sockets } = this.#options;
     const logFile = this.#logFile();
@@ -234,26 +254,6 @@ export class SupervisedRole {
 
   #logFile(): string {
     return join(this.#options.config.dataDir, 'logs', `${this.#options.role}.log`);
-  }
-
-  /** Ends the role: `killed` when it could not end by itself, and what it ran may have outlived it. */
-  stop(): Promise<'stopped' | 'killed'> {
-    this.#isStopping = true;
-    clearTimeout(this.#restartTimer);
-    clearInterval(this.#check);
-    const child = this.#child;
-    if (!child) return Promise.resolve('killed'); // It has died, and its restart will not come.
-    return new Promise((resolve) => {
-      const force = setTimeout(() => {
-        this.#options.onEvent({ type: 'stopped-by-force', role: this.#options.role });
-        child.kill('SIGKILL');
-      }, stopTimeoutMs);
-      child.once('exit', (code) => {
-        clearTimeout(force);
-        resolve(code === 0 ? 'stopped' : 'killed');
-      });
-      child.kill('SIGTERM');
-    });
   }
 }
 

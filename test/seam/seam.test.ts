@@ -12,7 +12,7 @@ import { startControlPlane } from '../../src/server/control.ts';
 import { features } from '../../src/server/features.ts';
 import { start as startGateway } from '../../src/server/gateway.ts';
 import { resolvePorts } from '../../src/server/ports.ts';
-import type { Role } from '../../src/server/role.ts';
+import type { Role } from '../../src/server/roles.ts';
 import { fetchThroughGateway } from '../kit/gateway.ts';
 import { eventually } from '../kit/platform.ts';
 import { bringUp, type RealCluster, whyNot } from './real-cluster.ts';
