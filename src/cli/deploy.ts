@@ -5,6 +5,7 @@ import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
 import { applyObject } from '../kube/apply.ts';
 import { embeddedRegistryHost } from '../registry/index.ts';
+import { buildAgain } from './build-again.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { followService, type Step } from './progress.ts';
 import { registryOf } from './registry.ts';
@@ -51,7 +52,12 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
 
   const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, env, source.image));
-  if (outcome === 'unchanged') progress(startedMs, 'nothing has changed since the last deploy');
+  const deadline = AbortSignal.timeout(timeoutMs);
+  if (outcome === 'unchanged') {
+    const isAgain = await buildAgain(client, { namespace, name }, deadline);
+    const more = isAgain ? ', whose build failed: building again' : '';
+    progress(startedMs, `nothing has changed since the last deploy${more}`);
+  }
   const sayWhy = () => progress(startedMs, `still waiting: 'kittiwake logs ${name}' shows what it prints; ${rule}`);
   let silence: NodeJS.Timeout | undefined;
   const onStep = (step: Step) => {
@@ -60,7 +66,7 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
     if (step.type === 'revision-created') silence = setTimeout(sayWhy, silentMs);
   };
   try {
-    await followService(client, { namespace, name }, onStep, AbortSignal.timeout(timeoutMs));
+    await followService(client, { namespace, name }, onStep, deadline);
   } catch (error) {
     // When this fails, too, the first error is the one that counts.
     const service = await client.get(ServiceKind, { namespace, name }).catch(() => undefined);

@@ -89,6 +89,21 @@ test('a build that fails shows its log once, and keeps it', async () => {
   assert.match((await kw('logs', 'broken', '--build')).stdout, /there is no entry point/);
 });
 
+test('a build that failed for what is not in the folder is made again with the next deploy', async () => {
+  const there = join(apps, 'there');
+  const manifest = { name: 'later', main: 'index.js', scripts: { build: `test -e ${there}` } };
+  const folder = write('later', { 'package.json': JSON.stringify(manifest), 'index.js': server('"fine"') });
+  for (let round = 1; round <= 2; round++) {
+    const failed = await kw('deploy', folder);
+    assert.match(failed.stderr, /error: the build of later failed: CompileFailed/, `round ${round}`);
+  }
+  writeFileSync(there, '');
+  const deployed = await kw('deploy', folder);
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(deployed.stderr, /nothing has changed since the last deploy, whose build failed: building again/);
+  assert.match((await kw('invoke', 'later')).stdout, /^fine /);
+});
+
 test('an app that is mended is deployed, whatever its service still says of the one before', async () => {
   for (let round = 1; round <= 5; round++) {
     const name = `mended-${round}`;
