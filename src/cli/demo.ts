@@ -50,7 +50,7 @@ async function tellStory(running: RunningPlatform, config: Config): Promise<void
   await Promise.all(services.map((key) => untilZero(running, key)));
   const booked = bookedOrders(running);
   const { id, tookMs } = await placeOrder(running);
-  line(tookMs, `POST ${hostOf('orders', config)}/orders → 202, order ${bold(id)} placed, its event on disk`);
+  line(tookMs, `POST ${hostOf('orders', running)}/orders → 202, order ${bold(id)} placed, its event on disk`);
 
   title('event to its triggers');
   const bookedMs = await booked.until(id);
@@ -70,7 +70,7 @@ async function tellStory(running: RunningPlatform, config: Config): Promise<void
 
   if (stopping.aborted) return;
   print(`\n${green('That was all of app.yaml.')} The platform stays up; try for yourself:`);
-  print(`  curl http://${hostOf('orders', config)}/orders -d '${JSON.stringify(order)}'`);
+  print(`  curl http://${hostOf('orders', running)}/orders -d '${JSON.stringify(order)}'`);
   print(`  bin/kittiwake logs ledger --follow`);
   print(`  kubectl --kubeconfig ${join(config.dataDir, 'kubeconfig')} get ksvc,revisions,triggers`);
   print(dim('Ctrl-C stops everything; the next start resumes from here.'));
@@ -173,7 +173,8 @@ async function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string;
   return { id: JSON.parse(body).id, tookMs: performance.now() - startedMs };
 }
 
-const hostOf = (name: string, { domain, ports }: Config) => `${name}.${namespace}.${domain}:${ports.gateway}`;
+const hostOf = (name: string, { addresses: { domain, gatewayUrl } }: RunningPlatform) =>
+  `${name}.${namespace}.${domain}:${targetOf(gatewayUrl).port}`;
 
 function title(text: string): void {
   if (!stopping.aborted) print(`\n${bold(text)}`);

@@ -188,14 +188,14 @@ function collect(text: string, before: string[] | undefined): string[] {
 
 /** An empty word is a variable that is not set: as a path it would be the current folder. */
 function notEmpty(flag: string, what = 'folder') {
-  return (text: string): string => (text === '' ? program.error(`${flag} is empty: name a ${what}`) : text);
+  return (text: string): string => (text === '' ? program.error(`error: ${flag} is empty: name a ${what}`) : text);
 }
 
 function parsePort(flag: string) {
   return (text: string): number => {
     const port = Number(text);
     if (/^\d+$/.test(text) && port <= 65_535) return port;
-    return program.error(`${flag} is ${text}: a port is a whole number from 0 to 65535`);
+    return program.error(`error: ${flag} is ${JSON.stringify(text)}: a port is a whole number from 0 to 65535`);
   };
 }
 

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import { releaseCommand } from '../lib/quarantine.ts';
 import { shellWord } from '../lib/shell-word.ts';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
-import type { Config } from '../server/config.ts';
+import { type Config, defaultDataDir } from '../server/config.ts';
 import { checkNotHeld, makeDataDir } from '../server/data-dir.ts';
 import { type Platform, type SupervisorEvent, startPlatform } from '../server/supervisor.ts';
 import type { CommonOptions } from './platform.ts';
@@ -124,5 +124,6 @@ async function upDetached({ dataDir }: CommonOptions): Promise<void> {
   }
   child.unref();
   printAddresses(addresses, performance.now() - startedMs);
-  say(dim("'kittiwake down' stops everything."));
+  const which = dataDir === defaultDataDir() ? '' : ` --data-dir ${shellWord(dataDir)}`;
+  say(dim(`'kittiwake down${which}' stops everything.`));
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -65,6 +66,12 @@ export function defaultConfig(): Config {
 export function checkDomain({ domain }: Pick<Config, 'domain'>): void {
   if (isDnsSubdomain(domain)) return;
   throw new Error(`--domain is ${JSON.stringify(domain)}: ${dnsSubdomainRule}`);
+}
+
+/** Throws that there is none. */
+export function checkKubeconfig({ kubeconfig }: Pick<Config, 'kubeconfig'>): void {
+  if (kubeconfig !== undefined && !existsSync(kubeconfig))
+    throw new Error(`--kubeconfig: there is no file ${kubeconfig}`);
 }
 
 /** Throws BIND_ADDRESS_OPEN, or that it is none. */

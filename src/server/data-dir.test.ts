@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -67,6 +76,13 @@ test('what is no folder is said to be none', () =>
     const file = join(dataDir, 'file');
     writeFileSync(file, '');
     assert.throws(() => openDataDir(file), /cannot be used: .*: it is no folder: move it away, or choose another with/);
+  }));
+
+test('a data folder that cannot even be looked at is said to be unusable', () =>
+  withFolder((dataDir) => {
+    const loop = join(dataDir, 'loop');
+    symlinkSync('loop', loop);
+    assert.throws(() => openDataDir(join(loop, 'x')), /^Error: the data folder .*loop.x cannot be used: ELOOP/);
   }));
 
 test('a data folder of another user is named as such, be it only asked for', { skip: process.getuid?.() === 0 }, () =>

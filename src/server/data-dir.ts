@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { makeFolder, replaceFile } from '../lib/durable.ts';
@@ -63,7 +63,7 @@ function checkOwn(dataDir: string): void {
 }
 
 function unusable(dataDir: string, cause: unknown): Error {
-  const isFolder = statSync(dataDir, { throwIfNoEntry: false })?.isDirectory() ?? true;
+  const isFolder = !existsSync(dataDir) || statSync(dataDir).isDirectory(); // One that cannot be looked at may be one.
   const mend = isFolder ? 'make it writable' : 'it is no folder: move it away';
   const remedy = `${mend}, or choose another with --data-dir`;
   return new Error(`the data folder ${dataDir} cannot be used: ${messageOf(cause)}: ${remedy}`, { cause });

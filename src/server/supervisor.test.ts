@@ -49,6 +49,12 @@ test('a domain that no Service could have a host in is refused before anything i
   await assert.rejects(startPlatform(nowhere, unexpected), /--domain is ""/);
 });
 
+test('a kubeconfig that is not there is named before anything is made', async () => {
+  const kubeconfig = join(tmpdir(), 'absent', 'kubeconfig');
+  const nowhere = { ...defaultConfig(), dataDir: '/nonexistent', substrate: 'cluster' as const, kubeconfig };
+  await assert.rejects(startPlatform(nowhere, unexpected), /^Error: --kubeconfig: there is no file .*absent/);
+});
+
 test('on a cluster, the platform is the same, and its API is the cluster’s', async (t) => {
   const { api, dataDir: clusterDir } = await openApi(t);
   const { url, kubeconfigPath } = await api.listen({ port: 0 });

@@ -1,7 +1,14 @@
 import { DeadMansSwitch } from '../lib/dead-mans-switch.ts';
 import { urlOf } from '../observe/listen.ts';
 import { type Addresses, removeAddresses, writeAddresses } from './addresses.ts';
-import { type Config, checkBindAddress, checkDomain, type PortName, portDefinitions } from './config.ts';
+import {
+  type Config,
+  checkBindAddress,
+  checkDomain,
+  checkKubeconfig,
+  type PortName,
+  portDefinitions,
+} from './config.ts';
 import { inWords, openDataDir } from './data-dir.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
@@ -32,6 +39,7 @@ export async function startPlatform(
   const startedMs = performance.now();
   checkBindAddress(config);
   checkDomain(config);
+  checkKubeconfig(config);
   const dataDir = openDataDir(config.dataDir);
   const sockets: HeldSocket[] = [];
   const running: SupervisedRole[] = [];

@@ -165,7 +165,8 @@ test('what is written wrongly is said before anything happens', async () => {
     [['apply', '-f', join(apps, 'none.yaml')], /--filename: there is no file .*none\.yaml/],
     [['send', '--type', 'a', '--data', `@${join(apps, 'none')}`], /@.*none: there is no file .*none/],
     [['deploy', folder, '-n', 'nowhere'], /there is no namespace nowhere: 'kubectl create namespace nowhere' makes it/],
-    [['--data-dir', '', 'status'], /--data-dir is empty: name a folder/],
+    [['--data-dir', '', 'status'], /^error: --data-dir is empty: name a folder/],
+    [['up', '--gateway-port', 'x'], /^error: --gateway-port is "x": a port is a whole number from 0 to 65535/],
     [['up', '--bind-address', '0.0.0.0'], /other machines reach gateway, broker.*--without-credentials/],
     [['up', '--bind-address', 'everywhere'], /--bind-address is "everywhere": an IP address/],
   ];

@@ -102,6 +102,17 @@ test('a port that is in use is named, with the flag that chooses another', async
   assert.match(result.stderr, new RegExp(`port ${port} for the gateway is in use: .*--gateway-port`));
 });
 
+test('up in the background says what stops it, with its data folder', async () => {
+  const other = newDataDir();
+  const { stderr } = await kittiwake(other.dataDir, 'up', '--detach', '--gateway-port', '0', ...anyPort);
+  try {
+    assert.ok(stderr.includes(`'kittiwake down --data-dir ${other.dataDir}' stops everything.`), stderr);
+  } finally {
+    assert.equal((await kittiwake(other.dataDir, 'down')).stderr, 'stopped\n');
+    other.remove();
+  }
+});
+
 test('a data folder written by a newer version is not touched', async () => {
   const newer = newDataDir();
   mkdirSync(newer.dataDir, { recursive: true });
@@ -192,7 +203,7 @@ test('status and release know what is set aside while the platform is down', asy
 
 test('Ctrl-C in the story stops it at any step, and is no error', async () => {
   const ports = ['--gateway-port', '0', ...anyPort];
-  for (const step of [undefined, /KUBECONFIG=/, /objects of app\.yaml applied/]) {
+  for (const step of [undefined, /KUBECONFIG=/, /objects of app\.yaml applied/, /its event on disk/]) {
     const demo = spawn(launcher, ['--data-dir', dataDir, 'demo', ...ports], { stdio: ['ignore', 'pipe', 'pipe'] });
     let said = '';
     let isStopped = false;
@@ -208,6 +219,7 @@ test('Ctrl-C in the story stops it at any step, and is no error', async () => {
     }
     const [code] = await once(demo, 'close');
     assert.deepEqual([code, said.match(/error.*/)?.[0]], [0, undefined], said);
+    assert.doesNotMatch(said, /localhost:0\b/);
     assert.match(said, /stopped; the next start resumes from here\n$/);
   }
 });
