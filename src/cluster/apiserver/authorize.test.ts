@@ -207,12 +207,12 @@ describe('a policy that says no', () => {
       assert.deepEqual(guard.asked[0]?.user, { name: 'kubernetes-admin', groups });
     }
 
-    const upgrade = async (certificate: object) => {
+    const upgrade = async (certificate: object, more = '') => {
       const port = Number(new URL(url).port);
       const socket = connectTls({ port, host: '127.0.0.1', ALPNProtocols: ['http/1.1'], ...certificate });
       await new Promise((resolve) => socket.once('secureConnect', resolve));
-      const head = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n';
-      socket.write(`POST ${pod}/exec?command=sh HTTP/1.1\r\n${head}`);
+      const head = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n';
+      socket.write(`POST ${pod}/exec?command=sh HTTP/1.1\r\n${head}${more}\r\n`);
       let text = '';
       for await (const chunk of socket) text += chunk;
       return text;
@@ -225,6 +225,7 @@ describe('a policy that says no', () => {
     assert.deepEqual(guard.asked.map(shortly), ['create /pods/exec default/x']);
     assert.match(await upgrade({ ca: credentials.ca }), /^HTTP\/1\.1 401 Unauthorized\r\n/);
     guard.policy = allowAuthenticated;
+    assert.match(await upgrade(credentials, 'Impersonate-User: bob\r\n'), /^HTTP\/1\.1 403 [\s\S]*cannot impersonate/);
     assert.match(await upgrade(credentials), /^HTTP\/1\.1 501 Not Implemented\r\n/);
   });
 

@@ -93,6 +93,15 @@ describe('the listener', () => {
     assert.deepEqual([json.kind, json.status, json.reason, json.code], ['Status', 'Failure', 'Unauthorized', 401]);
   });
 
+  test('nobody acts as somebody else: what was to be done with their rights is not done with one’s own', async () => {
+    for (const name of ['Impersonate-User', 'Impersonate-Group', 'Impersonate-Uid']) {
+      const { code, json } = await ask(maps, { headers: { [name]: 'bob' } });
+      assert.equal(code, 403, name);
+      assert.match(json.message, /^forbidden: User "kubernetes-admin" cannot impersonate "bob" \(impersonate-/);
+    }
+    assert.equal((await ask(maps, { agent: stranger, headers: { 'Impersonate-User': 'bob' } })).code, 401);
+  });
+
   test('every answer has an audit id and the headers that clients look for', async () => {
     const { headers } = await ask(maps);
     assert.match(`${headers['audit-id']}`, /^[0-9a-f-]{36}$/);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { ApiError } from '../../../api/status.ts';
+import { ApiError, forbidden } from '../../../api/status.ts';
 import { authenticatedGroup, type UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { inTurn } from '../../../lib/in-turn.ts';
@@ -74,7 +74,7 @@ export class Door {
 
   async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const { pathname: path, searchParams: query } = parseUrl(request.url ?? '/');
-    const user = userOf(request);
+    const user = whoAsks(request);
     if (!user) throw unauthorized();
     const info = infoOf(
       enter({ method: request.method ?? 'GET', path, query, user }, this.#options.router.pipeline),
@@ -120,7 +120,7 @@ export class Door {
       response.setHeader('cache-control', 'no-cache, private');
       response.setHeader('x-kubernetes-pf-flowschema-uid', flowSchemaUid);
       response.setHeader('x-kubernetes-pf-prioritylevel-uid', priorityLevelUid);
-      const user = userOf(request);
+      const user = whoAsks(request);
       if (!user && !isPublic(pathname)) throw unauthorized();
       if (user) exchange.user = user;
       leave = this.#enter(exchange);
@@ -213,6 +213,17 @@ function isLongRunning({ method, path, query }: Exchange, resources: Resources):
 /** Who has shown no certificate; it gets no further than to what everybody may know. */
 const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
 const users = new WeakMap<object, UserInfo>();
+
+/** As `userOf`. 403 for who wants to be somebody else: it would be done with the rights that were to be left out. */
+function whoAsks(request: IncomingMessage): UserInfo | undefined {
+  const user = userOf(request);
+  const asked = impersonation.find((name) => request.headers[name] !== undefined);
+  if (!user || asked === undefined) return user;
+  const who = `User ${JSON.stringify(user.name)} cannot impersonate ${JSON.stringify(request.headers[asked])}`;
+  throw forbidden(undefined, '', `${who} (${asked}): this API server lets nobody act as somebody else`);
+}
+
+const impersonation = ['impersonate-user', 'impersonate-group', 'impersonate-uid'];
 
 /** Who the client's certificate says it is; undefined without one that the authority signed. */
 function userOf(request: IncomingMessage): UserInfo | undefined {
