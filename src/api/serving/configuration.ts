@@ -64,7 +64,7 @@ export const ConfigurationKind = defineKind<Configuration>({
   validate(configuration, context) {
     return [
       ...validateNoAutoscalingAnnotations(configuration.metadata.annotations),
-      ...validateOwnerLabel(configuration, labels.service, 'Service'),
+      ...validateOwnerLabel(configuration, context.old, labels.service, 'Service'),
       ...validateTemplate(configuration, context),
       ...(context.old ? validateNameChange(configuration.spec, context.old.spec) : []),
       ...validateAuthorship(configuration, context),

@@ -105,7 +105,7 @@ export const RevisionKind = defineKind<Revision>({
       ...(isScaledAnew
         ? validateAutoscalingAnnotations(annotations, 'metadata.annotations', autoscalerConfigOf(config))
         : []),
-      ...validateOwnerLabel(revision, labels.configuration, 'Configuration'),
+      ...validateOwnerLabel(revision, old, labels.configuration, 'Configuration'),
     ];
     if (old === undefined) {
       return [...errors, ...validateRevisionSpec(revision.spec, 'spec', { hasBuild: false, config })];
@@ -126,10 +126,18 @@ export function servingContainerOf(spec: Pick<RevisionSpec, 'containers'> | unde
   return containers.find((container) => container.ports?.length) ?? containers[0];
 }
 
-/** A label that names the owner must agree with the owner references. */
-export function validateOwnerLabel(object: KubeObject, label: string, ownerKind: string): FieldError[] {
+/**
+ * A label that names the owner must agree with the owner references when it is set; an owner that is deleted and leaves
+ * what it owns behind is taken out of these alone.
+ */
+export function validateOwnerLabel(
+  object: KubeObject,
+  old: KubeObject | undefined,
+  label: string,
+  ownerKind: string,
+): FieldError[] {
   const name = object.metadata.labels?.[label];
-  if (name === undefined) return [];
+  if (name === undefined || name === old?.metadata.labels?.[label]) return [];
   const isOwned = object.metadata.ownerReferences?.some((owner) => owner.kind === ownerKind && owner.name === name);
   return isOwned
     ? []

@@ -55,7 +55,7 @@ export const RouteKind = defineKind<Route>({
     return [
       ...validateObjectName(route),
       ...validateNoAutoscalingAnnotations(route.metadata.annotations),
-      ...validateOwnerLabel(route, labels.service, 'Service'),
+      ...validateOwnerLabel(route, context.old, labels.service, 'Service'),
       ...validateWholeSeconds(route.metadata.annotations, annotations.rolloutDuration, 'metadata.annotations'),
       ...validateTraffic(route.spec.traffic ?? [], 'spec.traffic', false),
       ...validateAuthorship(route, context),
