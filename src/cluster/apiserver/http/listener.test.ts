@@ -97,7 +97,7 @@ describe('the listener', () => {
     for (const name of ['Impersonate-User', 'Impersonate-Group', 'Impersonate-Uid']) {
       const { code, json } = await ask(maps, { headers: { [name]: 'bob' } });
       assert.equal(code, 403, name);
-      assert.match(json.message, /^forbidden: User "kubernetes-admin" cannot impersonate "bob" \(impersonate-/);
+      assert.match(`${json.message}`, /^forbidden: User "kubernetes-admin" cannot impersonate "bob" \(impersonate-/);
     }
     assert.equal((await ask(maps, { agent: stranger, headers: { 'Impersonate-User': 'bob' } })).code, 401);
   });
