@@ -1,6 +1,6 @@
 import { apiVersionOf } from '../../api/kind.ts';
 import { type KubeObject, timestamp } from '../../api/meta.ts';
-import { conflict, notFound } from '../../api/status.ts';
+import { conflict, isNotFound, notFound } from '../../api/status.ts';
 import type { DeleteOptions } from '../../kube/client.ts';
 import { sameJson } from '../../lib/same-json.ts';
 import { StoredObject } from '../store/stored-object.ts';
@@ -12,6 +12,8 @@ import type { DeleteResult } from './resources.ts';
 import { notAllowed, requireOffered } from './served-resource.ts';
 
 const attemptsMax = 10;
+/** How many objects of many are deleted at once. */
+const deletionsAtOnce = 50;
 
 /** Finalizers by which the garbage collector is told what to do with dependents. */
 const foreground = 'foregroundDeletion';
@@ -44,6 +46,22 @@ export async function remove(
     if (ended) return ended;
   }
   throw conflict(resource.kind, name, 'the object changed again and again while it was to be deleted');
+}
+
+/** Removes each, whatever goes wrong with some; throws what went wrong first. What is gone already is as good. */
+export async function removeEach<T>(items: readonly T[], remove: (item: T) => Promise<unknown>): Promise<void> {
+  const failures: unknown[] = [];
+  for (let at = 0; at < items.length; at += deletionsAtOnce) {
+    const deletions = items.slice(at, at + deletionsAtOnce).map(async (item) => {
+      try {
+        await remove(item);
+      } catch (error) {
+        if (!isNotFound(error)) failures.push(error);
+      }
+    });
+    await Promise.all(deletions);
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 interface Found {

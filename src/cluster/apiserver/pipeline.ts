@@ -1,9 +1,8 @@
-import { isNotFound } from '../../api/status.ts';
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import type { Policy } from './authorize.ts';
 import { create } from './create.ts';
-import { remove } from './delete.ts';
+import { remove, removeEach } from './delete.ts';
 import type { Machinery } from './machinery.ts';
 import { applyPatch } from './patch/apply-patch.ts';
 import { get, list } from './read.ts';
@@ -22,9 +21,6 @@ import type {
 import { notAllowed, requireOffered } from './served-resource.ts';
 import { change, update } from './update.ts';
 import { watch } from './watch.ts';
-
-/** How many objects of a collection are deleted at once. */
-const deletionsAtOnce = 50;
 
 /** The one way to read and write the cluster's state, for the HTTP listener and the in-process Client alike. */
 export class RequestPipeline implements Pipeline {
@@ -103,17 +99,10 @@ export class RequestPipeline implements Pipeline {
   async deleteCollection(request: ListRequest, deletion: DeleteOptions): Promise<ListResultPage> {
     const page = await this.list(request);
     const { dryRun, resource, user, verb } = request;
-    for (let at = 0; at < page.items.length; at += deletionsAtOnce) {
-      const deletions = page.items.slice(at, at + deletionsAtOnce).map(async ({ object }) => {
-        const { namespace, name } = object.metadata;
-        try {
-          await remove(this.#machinery, { user, verb, resource, namespace, name, dryRun }, deletion);
-        } catch (error) {
-          if (!isNotFound(error)) throw error; // Somebody else was faster.
-        }
-      });
-      await Promise.all(deletions);
-    }
+    await removeEach(page.items, ({ object: { metadata } }) => {
+      const { namespace, name } = metadata;
+      return remove(this.#machinery, { user, verb, resource, namespace, name, dryRun }, deletion);
+    });
     return page;
   }
 }

@@ -3,17 +3,15 @@ import {
   CustomResourceDefinitionKind,
 } from '../../../api/apiextensions/custom-resource-definition.ts';
 import { type Condition, parseKeyText, timestamp } from '../../../api/meta.ts';
-import { forbidden, isNotFound } from '../../../api/status.ts';
+import { forbidden } from '../../../api/status.ts';
 import { dated } from '../../../kube/conditions.ts';
 import { messageOf } from '../../../lib/errors.ts';
+import { removeEach } from '../delete.ts';
 import type { Machinery } from '../machinery.ts';
 import { apiServerUser, type NamedRequest, type Target } from '../request-info.ts';
-import type { Pipeline, ServedResource } from '../resources.ts';
+import type { Pipeline } from '../resources.ts';
 import { tableName } from '../served-resource.ts';
 import { customResourceCleanup, definitionsTable } from './definition-table.ts';
-
-/** How many objects are deleted at once. */
-const deletionsAtOnce = 50;
 
 /** 403 when the definition of the target's kind is being deleted: an object made now could hold it up for ever. */
 export function requireLivingDefinition({ store }: Machinery, { resource }: Target, name: string): void {
@@ -43,13 +41,9 @@ export async function terminate(machinery: Machinery, pipeline: Pipeline, name: 
   const resource = registry.all().find((r) => r.table === table.name && !r.isBuiltin);
   if (resource) {
     try {
-      await deleteAll(
-        pipeline,
-        resource,
-        table
-          .rows()
-          .filter(([, { object }]) => object.metadata.deletionTimestamp === undefined)
-          .map(([key]) => key),
+      const living = table.rows().filter(([, { object }]) => object.metadata.deletionTimestamp === undefined);
+      await removeEach(living, ([key]) =>
+        pipeline.delete({ user: apiServerUser, verb: 'delete', resource, ...parseKeyText(key) }, {}),
       );
     } catch (error) {
       const why = `could not issue all deletes: ${messageOf(error)}`;
@@ -59,22 +53,6 @@ export async function terminate(machinery: Machinery, pipeline: Pipeline, name: 
     if (table.size > 0) return;
   }
   await release(machinery, pipeline, name);
-}
-
-/** Deletes all of `keys`, whatever goes wrong with some; throws what went wrong first. */
-async function deleteAll(pipeline: Pipeline, resource: ServedResource, keys: readonly string[]): Promise<void> {
-  const failures: unknown[] = [];
-  for (let at = 0; at < keys.length; at += deletionsAtOnce) {
-    const deletions = keys.slice(at, at + deletionsAtOnce).map(async (key) => {
-      try {
-        await pipeline.delete({ user: apiServerUser, verb: 'delete', resource, ...parseKeyText(key) }, {});
-      } catch (error) {
-        if (!isNotFound(error)) failures.push(error); // Gone is what is wanted.
-      }
-    });
-    await Promise.all(deletions);
-  }
-  if (failures.length > 0) throw failures[0];
 }
 
 /** Takes the finalizer away, whoever else writes to the definition meanwhile; other finalizers stay. */

@@ -197,9 +197,7 @@ const policyOf = (orphan: unknown) =>
   orphan === true || orphan === 'true' ? 'Orphan' : orphan === false || orphan === 'false' ? 'Background' : undefined;
 
 function sendResult(request: ResourceRequest, { stored, warnings }: Result, code: number): Promise<void> {
-  const { deprecationWarning } = request.info.resource;
-  const all = deprecationWarning === undefined ? warnings : [deprecationWarning, ...warnings];
-  return sendOne(request, stored, accepted(request.exchange), { code, warnings: all });
+  return sendOne(request, stored, accepted(request.exchange), { code, warnings });
 }
 
 function sendOne(
