@@ -3,6 +3,7 @@ import { type Key, keyOf, keyText } from '../api/meta.ts';
 import type { ReconcileContext } from '../kube/reconciler.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Quarantine } from '../lib/quarantine.ts';
+import { Semaphore } from '../lib/semaphore.ts';
 import type { Logger } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { embeddedRegistryHost } from '../registry/index.ts';
@@ -10,7 +11,6 @@ import type { Builder } from './builder.ts';
 import { type BuildFolders, buildFolders } from './context.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { Cancelled, runBuild } from './run.ts';
-import { Semaphore } from './semaphore.ts';
 import { WorkerPool } from './worker/pool.ts';
 
 export interface BuildOptions {

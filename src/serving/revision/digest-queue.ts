@@ -1,5 +1,6 @@
 import { messageOf } from '../../lib/errors.ts';
 import { type Quarantine, SetAsideError } from '../../lib/quarantine.ts';
+import { Semaphore } from '../../lib/semaphore.ts';
 import { embeddedRegistryHost, formatReference, parseReference } from '../../registry/index.ts';
 
 /** Asks a registry for the digest that an image reference points to now. */
@@ -38,8 +39,8 @@ const totalMax = 256;
 export class DigestQueue {
   readonly #options: DigestQueueOptions;
   readonly #asked = new Map<string, Promise<string>>();
-  readonly #hosts = new Map<string, Lane>();
-  readonly #all = new Lane(totalMax);
+  readonly #hosts = new Map<string, Semaphore>();
+  readonly #all = new Semaphore(totalMax);
 
   constructor(options: DigestQueueOptions) {
     this.#options = options;
@@ -65,12 +66,12 @@ export class DigestQueue {
   }
 
   async #inLanes(host: string, ask: () => Promise<string>): Promise<string> {
-    const lane = this.#hosts.get(host) ?? new Lane(perHostMax);
+    const lane = this.#hosts.get(host) ?? new Semaphore(perHostMax);
     this.#hosts.set(host, lane);
     try {
       return await lane.run(() => this.#all.run(ask));
     } finally {
-      if (lane.isEmpty) this.#hosts.delete(host);
+      if (lane.isIdle) this.#hosts.delete(host);
     }
   }
 
@@ -102,34 +103,6 @@ export function asksRegistry(image: string): boolean {
   const { host, digest } = parseReference(image);
   // Somebody else's registry is not asked about what is pinned already; our own is, which costs nothing.
   return !unresolvedHosts.has(host) && (digest === undefined || host === embeddedRegistryHost);
-}
-
-/** So many at once; the others wait in the order in which they came. */
-class Lane {
-  readonly #max: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get isEmpty(): boolean {
-    return this.#running === 0 && this.#waiting.length === 0;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#max) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running++;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      // Who comes next takes the place over.
-      if (next) next();
-      else this.#running--;
-    }
-  }
 }
 
 /** Network errors hide what happened in their cause. */
