@@ -23,27 +23,33 @@ const orderBytesMax = 64 * 1024;
 
 const order = { customer: 'Ada', items: [{ sku: 'tea-1', quantity: 2, priceCents: 450 }] };
 
-/** Ctrl-C was pressed: what happens from then on is no step of the story. */
-let stopping = new AbortController().signal;
+/** Tells the story's steps, each with how long it took. */
+interface Teller {
+  title(text: string): void;
+  line(tookMs: number | undefined, text: string): void;
+  /** Ctrl-C was pressed: what happens from then on is no step of the story. */
+  isOver(): boolean;
+}
 
 /** `kittiwake demo` (`npm start`): the platform, and examples/orders run on it, each step with its duration. */
 export async function demo(common: CommonOptions, config: Config): Promise<void> {
-  title('platform');
+  tellerUntil().title('platform');
   const platform = await startInForeground(config);
-  stopping = platform.stopping;
+  const teller = tellerUntil(platform.stopping);
   printAddresses(platform.addresses, platform.readyMs);
   try {
-    await tellStory(runningPlatform(common), config);
+    await tellStory(runningPlatform(common), config, teller);
   } catch (error) {
-    if (!stopping.aborted) throw error; // Else it failed because everything stops, as asked.
+    if (!teller.isOver()) throw error; // Else it failed because everything stops, as asked.
   }
 }
 
-async function tellStory(running: RunningPlatform, config: Config): Promise<void> {
+async function tellStory(running: RunningPlatform, config: Config, teller: Teller): Promise<void> {
+  const { title, line } = teller;
   title('source → image digest in the registry → revision');
   const buildingMs = performance.now();
-  const services = await applyExample(running);
-  for (const service of services) await showBuild(running, service, buildingMs);
+  const services = await applyExample(running, teller);
+  for (const service of services) await showBuild(running, service, buildingMs, teller);
 
   title('first request from zero');
   line(undefined, 'waiting until nothing runs …');
@@ -68,7 +74,7 @@ async function tellStory(running: RunningPlatform, config: Config): Promise<void
     }),
   );
 
-  if (stopping.aborted) return;
+  if (teller.isOver()) return;
   print(`\n${green('That was all of app.yaml.')} The platform stays up; try for yourself:`);
   print(`  curl http://${hostOf('orders', running)}/orders -d '${JSON.stringify(order)}'`);
   print(`  bin/kittiwake logs ledger --follow`);
@@ -76,7 +82,7 @@ async function tellStory(running: RunningPlatform, config: Config): Promise<void
   print(dim('Ctrl-C stops everything; the next start resumes from here.'));
 }
 
-async function applyExample({ addresses, client }: RunningPlatform): Promise<Required<Key>[]> {
+async function applyExample({ addresses, client }: RunningPlatform, { line }: Teller): Promise<Required<Key>[]> {
   const startedMs = performance.now();
   const registry = registryOf(addresses);
   const entries = await uploadSources(await readManifest(manifest, namespace, client), registry, (name, digest) =>
@@ -89,7 +95,12 @@ async function applyExample({ addresses, client }: RunningPlatform): Promise<Req
     .map(({ object }) => ({ namespace, name: object.metadata.name }));
 }
 
-async function showBuild({ client }: RunningPlatform, key: Required<Key>, startedMs: number): Promise<void> {
+async function showBuild(
+  { client }: RunningPlatform,
+  key: Required<Key>,
+  startedMs: number,
+  { line }: Teller,
+): Promise<void> {
   await followService(
     client,
     key,
@@ -176,10 +187,15 @@ async function placeOrder({ addresses }: RunningPlatform): Promise<{ id: string;
 const hostOf = (name: string, { addresses: { domain, gatewayUrl } }: RunningPlatform) =>
   `${name}.${namespace}.${domain}:${targetOf(gatewayUrl).port}`;
 
-function title(text: string): void {
-  if (!stopping.aborted) print(`\n${bold(text)}`);
-}
-
-function line(ms: number | undefined, text: string): void {
-  if (!stopping.aborted) print(`${dim((ms === undefined ? '' : duration(ms)).padStart(9))}  ${text}`);
+function tellerUntil(stopping?: AbortSignal): Teller {
+  const isOver = () => stopping?.aborted ?? false;
+  return {
+    title(text) {
+      if (!isOver()) print(`\n${bold(text)}`);
+    },
+    line(tookMs, text) {
+      if (!isOver()) print(`${dim((tookMs === undefined ? '' : duration(tookMs)).padStart(9))}  ${text}`);
+    },
+    isOver,
+  };
 }

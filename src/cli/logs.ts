@@ -3,6 +3,7 @@ import { PodKind } from '../api/core/pod.ts';
 import { conditionOf } from '../api/meta.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { type CommonOptions, type RunningPlatform, runningPlatform } from './platform.ts';
+import { generationOf, isBuildOf } from './progress.ts';
 import { podsOfService, readServiceLogs } from './service-logs.ts';
 import { dim, print, say } from './terminal.ts';
 
@@ -50,9 +51,7 @@ async function whySilent({ client }: RunningPlatform, key: { namespace: string; 
 
 async function printBuildLog({ client }: RunningPlatform, key: { namespace: string; name: string }): Promise<void> {
   const { items } = await client.list(BuildKind, { namespace: key.namespace });
-  const builds = items
-    .filter((build) => build.metadata.ownerReferences?.some((owner) => owner.name === key.name))
-    .sort((a, b) => a.metadata.name.localeCompare(b.metadata.name));
+  const builds = items.filter((build) => isBuildOf(key, build)).sort((a, b) => generationOf(a) - generationOf(b));
   const last = builds.at(-1);
   if (!last) throw new Error(`${key.name} has no build`);
   print(last.status?.log?.trimEnd() ?? '');

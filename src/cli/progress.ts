@@ -143,12 +143,21 @@ function followBuild(client: Client, key: Key, onStep: (step: Step) => void, sig
 
 /** Whether the Build is of the Configuration's generation, and that of what the Service asks for now. */
 async function isNewestBuildOf(client: Client, key: Key, build: Build): Promise<boolean> {
-  const owner = build.metadata.ownerReferences?.find((reference) => reference.controller);
-  if (owner?.kind !== ConfigurationKind.kind || owner.name !== key.name) return false;
+  if (!isBuildOf(key, build)) return false;
   const { service, configuration } = (await observe(client, key)) ?? {};
   if (!service || !configuration || !isWanted(service, configuration)) return false;
-  return build.metadata.labels?.[labels.configurationGeneration] === String(configuration.metadata.generation);
+  return generationOf(build) === configuration.metadata.generation;
 }
+
+/** Whether the Build is one of the service's Configuration, which has its name. */
+export function isBuildOf({ name }: Key, build: Build): boolean {
+  const owner = build.metadata.ownerReferences?.find((reference) => reference.controller);
+  return owner?.kind === ConfigurationKind.kind && owner.name === name;
+}
+
+/** The generation of its Configuration that a Build is for. */
+export const generationOf = (build: Build): number =>
+  Number(build.metadata.labels?.[labels.configurationGeneration] ?? 0);
 
 /** The service as it is and after each change; ends when it is deleted or `signal` aborts. */
 async function* changes(client: Client, key: Key, signal: AbortSignal): AsyncGenerator<Service> {
