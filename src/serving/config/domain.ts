@@ -1,5 +1,5 @@
-import { load } from 'js-yaml';
 import { isJsonObject } from '../../lib/json-object.ts';
+import { parseYaml } from '../../lib/yaml.ts';
 import { type ConfigReader, configReader } from './config-map.ts';
 
 export const domainConfigName = 'config-domain';
@@ -33,8 +33,9 @@ export function domainFor(config: DomainConfig, labels: Record<string, string> |
 }
 
 function parseSelector(domain: string, text: string): Record<string, string> {
-  const value: unknown = text.trim() === '' ? {} : load(text);
-  const selector = isJsonObject(value) ? (value.selector ?? {}) : undefined;
+  const [document, ...more] = parseYaml(text, domain);
+  const value = document === undefined ? {} : document.value;
+  const selector = isJsonObject(value) && more.length === 0 ? (value.selector ?? {}) : undefined;
   if (!isJsonObject(selector)) throw new Error(`${domain}: expected nothing, or "selector" with labels`);
   return Object.fromEntries(Object.entries(selector).map(([key, label]) => [key, labelOf(domain, key, label)]));
 }
