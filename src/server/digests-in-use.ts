@@ -5,6 +5,8 @@ import { EventKind } from '../api/core/event.ts';
 import type { Client } from '../kube/client.ts';
 
 const digestPattern = /\bsha256:[0-9a-f]{64}\b|\bsha512:[0-9a-f]{128}\b/g;
+/** Between these others have their turn of the event loop. */
+const objectsPerTurn = 100;
 
 /**
  * Every digest that stands anywhere in an object, of whatever kind the server has: in the image of a pod, the output
@@ -18,7 +20,8 @@ export async function digestsInUse(client: Client): Promise<ReadonlySet<string>>
   for (const kind of [...builtinKinds, ...custom]) {
     if (kind === EventKind) continue;
     const { items } = await client.list(kind);
-    for (const object of items) {
+    for (const [at, object] of items.entries()) {
+      if (at % objectsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
       for (const [digest] of JSON.stringify(object).matchAll(digestPattern)) digests.add(digest);
     }
   }
