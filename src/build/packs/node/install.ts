@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type SourceFolder, sourceDigest, textOf } from '../../source/source.ts';
 import type { PlanOptions, Prepared } from '../pack.ts';
 import { installPart, type PackageJson } from './package-json.ts';
-import type { PackageManager } from './package-manager.ts';
+import { findInPath, type PackageManager } from './package-manager.ts';
 import { withoutMachineSettings } from './project-settings.ts';
 
 /** What is installed decides its key, and the key names its result. */
@@ -97,12 +97,16 @@ const ourOwn = {
  * Where packages come from, as this machine's user has set it up for npm; and which git fetches those that are
  * repositories: a project's .npmrc could name a program of its own, which would run although scripts are off.
  */
-function registrySettings({ name }: PackageManager): Record<string, string> {
+export function registrySettings({ name }: Pick<PackageManager, 'name'>, env = process.env): Record<string, string> {
   const settings: Record<string, string> = { npm_config_git: 'git', ...(name === 'npm' ? {} : ourOwn) };
-  const userConfig = process.env.npm_config_userconfig ?? join(homedir(), '.npmrc');
+  const userConfig = env.npm_config_userconfig ?? join(homedir(), '.npmrc');
   if (existsSync(userConfig)) settings.npm_config_userconfig = userConfig;
+  // npm looks for it beside the Node that runs it, which is the pinned one here.
+  const npm = findInPath('npm', env.PATH);
+  const globalConfig = env.npm_config_globalconfig ?? (npm && join(dirname(npm), '..', 'etc', 'npmrc'));
+  if (globalConfig !== undefined && existsSync(globalConfig)) settings.npm_config_globalconfig = globalConfig;
   for (const name of ['npm_config_registry', 'NPM_CONFIG_REGISTRY', 'npm_config_cafile', 'npm_config_strict_ssl']) {
-    const value = process.env[name];
+    const value = env[name];
     if (value !== undefined) settings[name] = value;
   }
   return settings;

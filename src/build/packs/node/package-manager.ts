@@ -104,14 +104,15 @@ function versionBeside(script: string): string | undefined {
   return undefined;
 }
 
-function findInPath(program: string): string | undefined {
-  return (process.env.PATH ?? '')
+/** Where the program is that a shell would run. */
+export function findInPath(program: string, path = process.env.PATH): string | undefined {
+  return (path ?? '')
     .split(delimiter)
     .filter((folder) => folder.startsWith('/'))
     .map((folder) => join(folder, program))
-    .find((path) => {
+    .find((file) => {
       try {
-        accessSync(path, constants.X_OK);
+        accessSync(file, constants.X_OK);
         return true;
       } catch {
         return false; // Not in this folder.
