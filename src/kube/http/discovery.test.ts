@@ -7,7 +7,7 @@ for (const answer of [
   null,
   { items: { a: 1 } },
   { items: [null, 5] },
-  { items: [{ versions: [{ resources: [{ responseKind: { kind: 'A' } }] }] }] },
+  { items: [{ versions: [{ resources: [null] }] }] },
 ]) {
   test(`what answers ${JSON.stringify(answer)} instead of its kinds is told in words`, async () => {
     const transport = { json: async () => answer } as unknown as Transport;
@@ -16,3 +16,8 @@ for (const answer of [
     });
   });
 }
+
+test('what has a kind and no verbs is no kind of object', async () => {
+  const answer = { items: [{ versions: [{ resources: [{ responseKind: { kind: 'A' } }] }] }] };
+  assert.deepEqual(await discover({ json: async () => answer } as unknown as Transport), []);
+});
