@@ -34,8 +34,8 @@ export class DemandReporter {
   readonly #urgent = new Set<Backend>();
   /** Had something to report the last time: one zero more tells that it has become idle, or is no longer routed to. */
   #reported = new Map<Backend, string>();
-  /** Arrivals that an urgent report has told already, to be left out of the period's. */
-  readonly #toldEarly = new Map<Backend, number>();
+  /** Whose arrival an urgent report has told already: one of each is left out of the period's. */
+  readonly #toldEarly = new Set<Backend>();
   #cancelTick: (() => void) | undefined;
   #cancelRetry: (() => void) | undefined;
   #isUrgentScheduled = false;
@@ -94,7 +94,7 @@ export class DemandReporter {
       const { revision } = backend.target;
       if (backend.queued === 0 || backend.hasReadyEndpoints || revision === undefined) continue;
       if (this.#toldEarly.has(backend)) continue;
-      this.#toldEarly.set(backend, 1);
+      this.#toldEarly.add(backend);
       revisions.push(statsOf(backend, revision, { averageConcurrency: 1, requestCount: 1 }));
     }
     this.#urgent.clear();
@@ -110,7 +110,7 @@ export class DemandReporter {
       const { revision } = backend.target;
       if (revision === undefined) continue;
       const cut = backend.counters.cut(nowMs);
-      const requestCount = Math.max(0, cut.requestCount - (this.#toldEarly.get(backend) ?? 0));
+      const requestCount = Math.max(0, cut.requestCount - (this.#toldEarly.has(backend) ? 1 : 0));
       const isActive = cut.averageConcurrency > 0 || cut.requestCount > 0 || backend.queued > 0;
       // One with pods is reported idle too: the autoscaler reads silence as a gateway that is away.
       const wasActive = before.get(backend) === revision && before.delete(backend);

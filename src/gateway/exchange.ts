@@ -284,7 +284,7 @@ export class Exchange implements Waiter {
     this.downstream.replyEnded();
   }
 
-  // ──
+  // ── Its steps ──
 
   /** A reply of the gateway itself, to a request that no revision has seen. */
   #refuse(reply: replies.Reply): void {

@@ -84,3 +84,7 @@ export const IngressKind = defineKind<Ingress>({
   schema: ingressSchema,
   columns: [...conditionColumns('Ready')],
 });
+
+/** It names no class, or that of our gateways. */
+export const isForOurGateways = ({ metadata }: Ingress): boolean =>
+  (metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass) === kittiwakeIngressClass;

@@ -35,7 +35,7 @@ export class ClientConnection implements Connection, Downstream {
   readonly #stall = new StallWatch();
   #phase: Phase = 'head';
   /** Where the body of the request goes, or the bytes of the tunnel; undefined until they may. */
-  #sink: BodySink | undefined;
+  #upstreamSink: BodySink | undefined;
   #isAdvancing = false;
   /** No request has begun. */
   #isNew = true;
@@ -149,8 +149,8 @@ export class ClientConnection implements Connection, Downstream {
         this.#input.keep();
         return;
       case 'exchange':
-        if (this.#body.isDone || this.#sink === undefined) this.#stash(bytes);
-        else this.#passBody(bytes, this.#sink);
+        if (this.#body.isDone || this.#upstreamSink === undefined) this.#stash(bytes);
+        else this.#passBody(bytes, this.#upstreamSink);
         return;
       case 'tunnel':
         this.#passTunnel(bytes);
@@ -192,7 +192,7 @@ export class ClientConnection implements Connection, Downstream {
           break;
         }
         this.#isNew = false;
-        this.#sink = undefined;
+        this.#upstreamSink = undefined;
         this.#body.begin(this.request.framing, this.request.contentLength);
         this.#phase = 'exchange';
         this.#exchange.begin();
@@ -214,7 +214,7 @@ export class ClientConnection implements Connection, Downstream {
   }
 
   sendBody(sink: BodySink): void {
-    this.#sink = sink;
+    this.#upstreamSink = sink;
     const bytes = this.#input.take();
     if (bytes !== undefined) this.#passBody(bytes, sink);
     if (!sink.isFull) this.#socket.resume();
@@ -263,15 +263,15 @@ export class ClientConnection implements Connection, Downstream {
     this.#socket.write(`HTTP/1.1 ${reply.status} ${reply.reason}\r\n${reply.fields}${upgrade}\r\n`, 'latin1');
     this.sink.begin('tunnel');
     this.#phase = 'tunnel';
-    this.#sink = sink;
+    this.#upstreamSink = sink;
     this.#socket.resume();
     const early = this.#input.take();
     if (early !== undefined) this.#passTunnel(early);
   }
 
   #passTunnel(bytes: Buffer): void {
-    this.#sink?.write(bytes);
-    if (this.#sink?.isFull) this.#socket.pause();
+    this.#upstreamSink?.write(bytes);
+    if (this.#upstreamSink?.isFull) this.#socket.pause();
   }
 
   replyEnded(): void {
@@ -327,7 +327,7 @@ export class ClientConnection implements Connection, Downstream {
   }
 
   #onEnd(): void {
-    if (this.#phase === 'tunnel') this.#sink?.end('');
+    if (this.#phase === 'tunnel') this.#upstreamSink?.end('');
     else if (this.#phase === 'head') this.#close('');
     // The client has gone (a client that only ends its half looks the same, and servers agree to not tell).
     else if (this.#phase !== 'closing') this.destroy();

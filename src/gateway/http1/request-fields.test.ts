@@ -14,8 +14,8 @@ const refused = (text: string, why: { status: number; message: string | RegExp }
 
 describe('what a request head says', () => {
   it('is nothing before it is read: no body, and another request may follow', () => {
-    const { framing, contentLength, isKeepAlive, expectsContinue } = new RequestHead();
-    assert.deepEqual([framing, contentLength, isKeepAlive, expectsContinue], ['none', 0, true, false]);
+    const { framing, contentLength, isKeepAlive } = new RequestHead();
+    assert.deepEqual([framing, contentLength, isKeepAlive], ['none', 0, true]);
   });
 
   it('is what stands in it, and nothing of the head before', () => {
@@ -34,7 +34,6 @@ describe('what a request head says', () => {
         framing: 'none',
         contentLength: 0,
         isKeepAlive: false,
-        expectsContinue: true,
         upgrade: 'websocket',
         forwardedFor: '1.2.3.4',
         forwardedProto: 'https',
@@ -48,10 +47,7 @@ describe('what a request head says', () => {
     readRequestHead('GET / HTTP/1.1\r\nHost: a\r\n\r\n', head, defaultMessageLimits);
     const plain = { method: 'GET', target: '/', host: 'a', framing: 'none', contentLength: 0, fields: '' };
     const none = { upgrade: '', forwardedFor: '', forwardedProto: '', forwardedHost: '', forwarded: '' };
-    assert.deepEqual(
-      { ...head },
-      { ...plain, ...none, isKeepAlive: true, expectsContinue: false, traceparent: '', requestId: '' },
-    );
+    assert.deepEqual({ ...head }, { ...plain, ...none, isKeepAlive: true, traceparent: '', requestId: '' });
   });
 
   it('keeps fields whose names only look like those that the gateway reads', () => {

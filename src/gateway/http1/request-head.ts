@@ -21,7 +21,6 @@ export class RequestHead implements ExchangeRequest {
   contentLength = 0;
   /** The client will read another reply on this connection. */
   isKeepAlive = true;
-  expectsContinue = false;
   /** The protocols that the client offers to switch to, or ''. */
   upgrade = '';
   forwardedFor = '';
@@ -48,7 +47,6 @@ export function readRequestHead(text: string, head: RequestHead, limits: Message
   head.framing = 'none';
   head.contentLength = -1;
   head.isKeepAlive = true;
-  head.expectsContinue = false;
   head.upgrade = '';
   head.forwardedFor = '';
   head.forwardedProto = '';
@@ -130,11 +128,8 @@ function readFields(text: string, start: number, head: RequestHead, limits: Mess
         }
         break;
       case 0x65: // e
-        if (walker.is('expect')) {
-          if (walker.value().toLowerCase() !== '100-continue') {
-            throw new HttpSyntaxError(417, 'the only expectation that can be met is 100-continue');
-          }
-          head.expectsContinue = true;
+        if (walker.is('expect') && walker.value().toLowerCase() !== '100-continue') {
+          throw new HttpSyntaxError(417, 'the only expectation that can be met is 100-continue');
         }
         break;
       case 0x66: // f

@@ -76,7 +76,7 @@ export interface RouteSource {
 }
 
 /** Knative's config-defaults: of every Service that is no revision's. */
-export const defaultLimits: Limits = {
+export const defaultRequestLimits: Limits = {
   containerConcurrency: 0,
   timeoutMs: 300_000,
   responseStartTimeoutMs: 0,
@@ -86,5 +86,11 @@ export const defaultLimits: Limits = {
 /** What is named by a route, but not yet known: its requests wait. `key` is `namespace/name:port`. */
 export function unknownTarget(key: string): Target {
   const [namespace = '', rest = ''] = key.split('/');
-  return { ...defaultLimits, namespace, name: rest.slice(0, rest.indexOf(':')), revision: undefined, endpoints: [] };
+  return {
+    ...defaultRequestLimits,
+    namespace,
+    name: rest.slice(0, rest.indexOf(':')),
+    revision: undefined,
+    endpoints: [],
+  };
 }

@@ -1,13 +1,8 @@
 import type { Ingress, IngressPath, IngressSplit } from '../../api/networking/ingress.ts';
-import { ingressClassAnnotation, kittiwakeIngressClass } from '../../api/networking/ingress.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { isFieldValue, isHost, isToken } from '../http1/syntax.ts';
 import type { PathRoute, Problem, Split } from './change.ts';
 import { each, reportOf } from './problems.ts';
-
-/** Whether it is for our gateways: it names no class, or theirs. */
-export const isOurs = ({ metadata }: Ingress): boolean =>
-  (metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass) === kittiwakeIngressClass;
 
 /** The number of the port that a Service, `namespace/name`, has under a name; that name while it has none. */
 export type PortOf = (service: string, name: string) => string;

@@ -2,7 +2,7 @@ import type { CoreService } from '../../api/core/service.ts';
 import type { Key } from '../../api/meta.ts';
 import { labels } from '../../api/serving/names.ts';
 import type { Revision } from '../../api/serving/revision.ts';
-import { defaultLimits, type Limits, type Problem, type Target } from './change.ts';
+import { defaultRequestLimits, type Limits, type Problem, type Target } from './change.ts';
 import { reportOf } from './problems.ts';
 
 /** The limits of the revision whose Service this is, as Serving says on it; Knative's defaults for any other. */
@@ -12,10 +12,10 @@ export function limitsOf(
   problems: Problem[],
 ): Limits & Pick<Target, 'revision'> {
   const name = metadata.labels?.[labels.revision];
-  if (name === undefined) return { ...defaultLimits, revision: undefined };
+  if (name === undefined) return { ...defaultRequestLimits, revision: undefined };
   const revision = revisionAt({ namespace: metadata.namespace ?? '', name });
   // It is routed to as soon as its Service is here; its limits follow.
-  return { ...(revision ? limitsIn(revision, problems) : defaultLimits), revision: name };
+  return { ...(revision ? limitsIn(revision, problems) : defaultRequestLimits), revision: name };
 }
 
 /** What a revision's spec says of its requests. */
@@ -32,7 +32,7 @@ function limitsIn(revision: Revision, problems: Problem[]): Limits {
   return {
     containerConcurrency: amount('containerConcurrency', 0),
     // 0 stands for the default (Knative's RevisionSpec.SetDefaults).
-    timeoutMs: amount('timeoutSeconds', 0) * 1000 || defaultLimits.timeoutMs,
+    timeoutMs: amount('timeoutSeconds', 0) * 1000 || defaultRequestLimits.timeoutMs,
     responseStartTimeoutMs: amount('responseStartTimeoutSeconds', 0) * 1000,
     idleTimeoutMs: amount('idleTimeoutSeconds', 0) * 1000,
   };

@@ -1,10 +1,10 @@
 import type { CoreService } from '../../api/core/service.ts';
 import type { EndpointSlice } from '../../api/discovery/endpoint-slice.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import type { Ingress } from '../../api/networking/ingress.ts';
+import { type Ingress, isForOurGateways } from '../../api/networking/ingress.ts';
 import { addressesOf } from './addresses.ts';
 import { type Limits, type PathRoute, type Problem, type RouteChange, type Target, unknownTarget } from './change.ts';
-import { isOurs, routesOf } from './ingress.ts';
+import { routesOf } from './ingress.ts';
 import { attempt } from './problems.ts';
 
 /** Where the table reads what is there now; keys are `namespace/name`. */
@@ -127,7 +127,7 @@ export class RouteTable {
   #entryOf(key: string): Entry | undefined {
     const ingress = this.#objects.ingress(key);
     const problems: Problem[] = [];
-    const isServed = ingress !== undefined && isOurs(ingress);
+    const isServed = ingress !== undefined && isForOurGateways(ingress);
     const services = new Set<string>();
     const portOf = (service: string, name: string) => {
       services.add(service);

@@ -1,4 +1,4 @@
-import { defaultLimits, type EndpointAddress, type RouteChange, type Target } from '../routes/change.ts';
+import { defaultRequestLimits, type EndpointAddress, type RouteChange, type Target } from '../routes/change.ts';
 
 export type { Target } from '../routes/change.ts';
 
@@ -7,7 +7,7 @@ export const targetKey = 'default/hello-00001:80';
 
 /** A revision without a limit of its own and without endpoints. */
 export const targetOf = (name: string, namespace = 'default'): Target => ({
-  ...defaultLimits,
+  ...defaultRequestLimits,
   namespace,
   name,
   revision: name,

@@ -1,13 +1,7 @@
 import { LeaseKind } from '../../api/coordination/lease.ts';
 import { conditionOf, type Key, keyOf, keyText } from '../../api/meta.ts';
 import { gatewayLeaseNamespace, versionOf } from '../../api/networking/gateway-lease.ts';
-import {
-  type Ingress,
-  IngressKind,
-  ingressClassAnnotation,
-  kittiwakeIngressClass,
-  type LoadBalancerStatus,
-} from '../../api/networking/ingress.ts';
+import { type Ingress, IngressKind, isForOurGateways, type LoadBalancerStatus } from '../../api/networking/ingress.ts';
 import { conditionSet } from '../../kube/conditions.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import type { Controller } from '../../kube/reconciler.ts';
@@ -54,9 +48,8 @@ export function ingressController(): Controller<Ingress> {
       conditions,
       begin(ingress, { cache, clock }) {
         const key = keyText(keyOf(ingress));
-        const ingressClass = ingress.metadata.annotations?.[ingressClassAnnotation] ?? kittiwakeIngressClass;
         const isTold = isReady(ingress) && conditionOf(ingress, 'LoadBalancerReady')?.reason === undefined;
-        if (ingressClass !== kittiwakeIngressClass || isTold) {
+        if (!isForOurGateways(ingress) || isTold) {
           awaited.delete(key);
           return undefined;
         }
