@@ -41,18 +41,24 @@ export function follow({ client, brokers, clock, log }: FollowOptions): Followin
   const brokerInformer = new Informer(telling, BrokerKind, { clock, log });
   const triggerInformer = new Informer(telling, TriggerKind, { clock, log });
   const platformOf = platformReader(client);
+  let work: Promise<void> = Promise.resolve();
   let isStopped = false;
   let isScheduled = false;
   let isSynced = false;
   let cancelLook: (() => void) | undefined;
 
+  /** One run after the other: what is slow must not put back what changed meanwhile. */
   const schedule = () => {
     if (isScheduled || isStopped || !isSynced) return;
     isScheduled = true;
     setImmediate(() => {
-      isScheduled = false;
-      if (!isStopped) apply().catch(tryAgain);
+      work = work.then(applyOnce).catch(tryAgain);
     });
+  };
+
+  const applyOnce = async () => {
+    isScheduled = false;
+    if (!isStopped) await apply();
   };
 
   const tryAgain = (error: unknown) => {
