@@ -78,7 +78,7 @@ async function readIgnoreRules(folder: string): Promise<(path: string) => boolea
     });
     if (text !== undefined) return ignoreRules(text);
   }
-  return ignoreRules('');
+  return isAlwaysIgnored;
 }
 
 /** Undefined when it is no regular file: nothing is waited for. */

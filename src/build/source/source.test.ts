@@ -83,6 +83,12 @@ describe('sources', () => {
     assert.deepEqual([...(await localSource(folder)).entries.keys()], ['.dockerignore', 'a.js', 'drafts/keep.md']);
   });
 
+  test('a part of a source is bounded as the whole was', () => {
+    const file = { type: 'file', sizeBytes: 1, isExecutable: false } as const;
+    const entries = new Map(Array.from({ length: 50_001 }, (_, i) => [`fn/${i}.js`, file]));
+    assert.equal(subFolder({ root: '/', entries }, 'fn').entries.size, entries.size);
+  });
+
   test('a folder that is not there, a file, and an empty folder are said so', async () => {
     const folder = await world.folder({ 'a.js': '' });
     await assert.rejects(localSource(join(folder, 'none')), fails('SourceNotFound', /there is no folder .*none/));

@@ -102,11 +102,15 @@ export function textOf({ root, entries }: SourceFolder, path: string): string | 
   return entries.get(path)?.type === 'file' ? readFileSync(join(root, path), 'utf8') : undefined;
 }
 
+const unbounded = Number.POSITIVE_INFINITY;
+/** Of what was within its limits as a whole. */
+const noLimits: SourceLimits = { filesMax: unbounded, fileBytesMax: unbounded, totalBytesMax: unbounded };
+
 /** The part of the source under `subPath`, as a source of its own. */
 export function subFolder(source: SourceFolder, subPath: string | undefined): SourceFolder {
   const prefix = posix.normalize(`${subPath ?? '.'}/`).replace(/^\.\//, '');
   if (prefix === '') return source;
-  const list = new SourceList();
+  const list = new SourceList(noLimits);
   for (const [path, entry] of source.entries) {
     if (!path.startsWith(prefix)) continue;
     const inner = path.slice(prefix.length);

@@ -24,13 +24,12 @@ export class BuildLog {
   /** Output of a step, as it comes. */
   write(text: string): void {
     this.#chunks.push(text);
-    this.#sizeBytes += text.length;
-    if (this.#sizeBytes > 2 * this.#maxBytes) {
-      const kept = this.text().slice(-this.#maxBytes);
-      this.#wasCut = true;
-      this.#chunks = [kept.slice(kept.indexOf('\n') + 1)];
-      this.#sizeBytes = kept.length;
-    }
+    this.#sizeBytes += Buffer.byteLength(text);
+    if (this.#sizeBytes <= 2 * this.#maxBytes) return;
+    const kept = lastLines(this.text(), this.#maxBytes);
+    this.#wasCut = true;
+    this.#chunks = [kept];
+    this.#sizeBytes = Buffer.byteLength(kept);
   }
 
   /** As a whole, because what must not be read may come in two chunks. */
@@ -40,9 +39,15 @@ export class BuildLog {
 
   /** The last `maxBytes` of it, beginning with a whole line. */
   tail(maxBytes: number): string {
-    const bytes = Buffer.from(this.text(), 'utf8');
-    if (bytes.length <= maxBytes && !this.#wasCut) return bytes.toString('utf8');
-    const kept = bytes.subarray(-maxBytes).toString('utf8');
-    return `…\n${bytes.length <= maxBytes ? kept : kept.slice(kept.indexOf('\n') + 1)}`;
+    const text = this.text();
+    const kept = lastLines(text, maxBytes);
+    return kept === text && !this.#wasCut ? text : `…\n${kept}`;
   }
+}
+
+function lastLines(text: string, maxBytes: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  const kept = bytes.subarray(-maxBytes).toString();
+  return kept.slice(kept.indexOf('\n') + 1);
 }
