@@ -34,12 +34,20 @@ export function brokerMetrics(metrics: Metrics | undefined, source: Backlogs): B
   const labels = ['broker', 'trigger', 'result'] as const;
   const deliveries = metrics.counter('kittiwake_broker_deliveries_total', 'Attempts of triggers, by result.', labels);
   const ofTrigger = ['broker', 'trigger'] as const;
+  let asked: ReturnType<Backlogs['backlogs']> | undefined;
+  /** Both gauges are read in one turn: one question answers them. */
+  const backlogs = () => {
+    asked ??= source.backlogs().finally(() => {
+      asked = undefined;
+    });
+    return asked;
+  };
   metrics.gauge('kittiwake_broker_backlog', 'Events that a trigger is not past.', ofTrigger, async () =>
-    (await source.backlogs()).map(({ broker, trigger, events }) => [{ broker, trigger }, events]),
+    (await backlogs()).map(({ broker, trigger, events }) => [{ broker, trigger }, events]),
   );
   const help = 'Events that are kept and not delivered, because they ended the process twice.';
   metrics.gauge('kittiwake_broker_events_set_aside', help, ofTrigger, async () =>
-    (await source.backlogs()).map(({ broker, trigger, setAside }) => [{ broker, trigger }, setAside]),
+    (await backlogs()).map(({ broker, trigger, setAside }) => [{ broker, trigger }, setAside]),
   );
   return {
     accepted(broker, seconds) {

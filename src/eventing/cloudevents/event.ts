@@ -1,4 +1,5 @@
 import type { KittiwakeError } from '../../lib/errors.ts';
+import { int32Max, int32Min } from '../../lib/int32.ts';
 import { eventErrors } from '../errors.ts';
 
 /** Integers are within int32; Binary, URI and Timestamp are strings in their canonical form. */
@@ -14,8 +15,6 @@ export interface CloudEvent {
 }
 
 export type Attributes = Record<string, AttributeValue>;
-
-export const specVersions = ['1.0', '0.3'] as const;
 
 /** The attribute as text, or undefined when the event lacks it. */
 export function attributeText(event: CloudEvent, name: string): string | undefined {
@@ -107,7 +106,7 @@ const stringAttributes = new Set(['id', 'source', 'type', 'specversion', ...Obje
 export const badName = (name: string): KittiwakeError =>
   invalidEvent(`${shown(name)} is not an attribute name: names hold only a-z and 0-9`);
 
-const isInt32 = (value: number): boolean => Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 31;
+const isInt32 = (value: number): boolean => Number.isInteger(value) && value >= int32Min && value <= int32Max;
 
 function isTimestamp(text: string): boolean {
   const match = timestamp.exec(text);

@@ -129,10 +129,6 @@ function copyReady(
 ): void {
   const status: Conditioned = 'status' in object ? ((object.status ?? {}) as Conditioned) : {};
   const ready = status.conditions?.find((condition) => condition.type === 'Ready');
-  if (ready?.status === 'True') conditions.markTrue(type);
-  else if (ready?.status === 'False') {
-    conditions.markFalse(type, ready.reason ?? 'NotReady', ready.message ?? `${what} is not ready`);
-  } else {
-    conditions.markUnknown(type, ready?.reason ?? 'NotReadyYet', ready?.message ?? `${what} is not ready yet`);
-  }
+  const unsaid = { status: 'Unknown', reason: 'NotReadyYet', message: `${what} is not ready yet` } as const;
+  conditions.copy(type, { ...unsaid, ...ready });
 }

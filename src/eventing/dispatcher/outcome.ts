@@ -22,8 +22,10 @@ export interface Failure {
   isUnsendable?: boolean;
 }
 
-/** Statuses below 500 that are worth another attempt (Knative's data plane contract). */
 const retried = new Set([404, 408, 409, 429]);
+
+/** Whether an event that was answered so is worth another attempt (Knative's data plane contract). */
+export const isRetried = (status: number): boolean => status >= 500 || retried.has(status);
 
 /**
  * What a reply to a delivery means. 2xx is delivered, with a reply event if the body is one; a body of 202 is not to be
@@ -33,9 +35,8 @@ const retried = new Set([404, 408, 409, 429]);
 export function outcomeOf(reply: HttpReply, now: number, isReplyWanted = true): Outcome {
   const { status, headers, body } = reply;
   if (status < 200 || status > 299) {
-    const canRetry = status >= 500 || retried.has(status);
     const wait = status === 429 || status === 503 ? retryAfterMs(headers['retry-after'], now) : 0;
-    return failure(canRetry, status, body, `the receiver answered ${status}`, wait);
+    return failure(isRetried(status), status, body, `the receiver answered ${status}`, wait);
   }
   if (status === 202 || status === 204 || !isReplyWanted) return { kind: 'delivered' };
   if (reply.isCut) return failure(true, 502, body, `the reply is larger than ${body.length} bytes`);

@@ -5,6 +5,7 @@ import { KittiwakeError, messageOf } from '../../../lib/errors.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { CloudEvent } from '../../cloudevents/event.ts';
 import { isJsonText } from '../../cloudevents/json.ts';
+import { isRetried } from '../../dispatcher/outcome.ts';
 import { RefusedError } from '../../send.ts';
 
 /** One PingSource as it is scheduled. */
@@ -134,7 +135,7 @@ const fieldsOf = (job: PingJob) => ({ pingSource: `${job.namespace}/${job.name}`
 /** Whether another attempt is of no use: the sink says so, or there is something in the source that is no event. */
 function isFinal(error: unknown): boolean {
   if (error instanceof KittiwakeError) return error.status < 500;
-  return error instanceof RefusedError && error.status < 500 && ![404, 408, 409, 429].includes(error.status);
+  return error instanceof RefusedError && !isRetried(error.status);
 }
 
 /** The event of one tick. Its id is the tick's, so that a tick that is sent twice is seen to be one. */
