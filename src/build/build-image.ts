@@ -41,7 +41,7 @@ export async function buildImage(spec: BuildSpec, packs: readonly Pack[], contex
   const env = Object.fromEntries((spec.env ?? []).map(({ name, value }) => [name, value ?? '']));
   const options = { allowScripts: spec.allowScripts ?? false, env, cacheDir: context.folders.npmCache };
   const done = await carryOut(pack.plan(folder, options), pack, folder, context);
-  const pushed = await pushImage(done, undefined, context);
+  const pushed = await pushImage(done, context);
   await remember(join(context.folders.images, `${key}.json`), { digest: pushed.digest });
   return { ...pushed, source: source.identity };
 }

@@ -94,9 +94,9 @@ describe('what goes wrong with one Build', () => {
       () => new ApiError(500, 'InternalError', 'the disk is full'),
     ];
     const client: Client = Object.create(world.client, {
-      update: {
-        value: (...call: Parameters<Client['update']>) =>
-          left-- > 0 ? Promise.reject(failures[left % 3]?.()) : world.client.update(...call),
+      patch: {
+        value: (...call: Parameters<Client['patch']>) =>
+          left-- > 0 ? Promise.reject(failures[left % 3]?.()) : world.client.patch(...call),
       },
     });
     const [build] = await run([inline(good)], { client });

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { Clock } from '../lib/clock.ts';
 import type { Logger } from '../observe/log.ts';
 import { beyond, keepNewest, removeAll } from './caches.ts';
-import type { BuildFolders } from './context.ts';
+import { type BuildFolders, buildFolders } from './context.ts';
 import { endLeftSteps } from './steps/left-steps.ts';
 
 /** What the cache remembers of images and of layers, each; counted when the platform starts. */
@@ -12,6 +12,8 @@ const cacheBytesMaxDefault = 4 * 1024 ** 3;
 const tidyEveryMs = 3_600_000;
 
 export interface HousekeepingOptions {
+  /** The builds' own folder. */
+  dataDir: string;
   clock: Clock;
   log: Logger;
   /** What each of the caches may hold on the disk. */
@@ -27,8 +29,8 @@ export class Housekeeping {
   #tidiedMs: number | undefined;
   #atWork = 0;
 
-  constructor(folders: BuildFolders, options: HousekeepingOptions) {
-    this.#folders = folders;
+  constructor(options: HousekeepingOptions) {
+    this.#folders = buildFolders(options.dataDir);
     this.#options = options;
   }
 

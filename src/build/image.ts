@@ -19,11 +19,7 @@ export interface PushedImage {
 }
 
 /** Puts the layers together and pushes the image. Nothing in it says when, where or by whom it was made. */
-export async function pushImage(
-  { layers, start }: CarriedOut,
-  tag: string | undefined,
-  context: BuildContext,
-): Promise<PushedImage> {
+export async function pushImage({ layers, start }: CarriedOut, context: BuildContext): Promise<PushedImage> {
   context.progress('pushing the image');
   const imageConfig: ImageConfig = {
     architecture: architectures[process.arch] ?? process.arch,
@@ -43,7 +39,6 @@ export async function pushImage(
   };
   const { host, name } = parseReference(context.repository);
   const blobs = [{ descriptor: config, content: configBytes }, ...layers];
-  const target = tag === undefined ? { host, name } : { host, name, tag };
-  const digest = await context.registry.push(target, { manifest, blobs }, context.signal);
+  const digest = await context.registry.push({ host, name }, { manifest, blobs }, context.signal);
   return { image: formatReference({ host, name, digest }), digest };
 }

@@ -6,7 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BuildKind } from '../../src/api/build/build.ts';
-import { buildControllers } from '../../src/build/index.ts';
+import { buildControllers } from '../../src/build/controller.ts';
 import { uploadFolder } from '../../src/build/source/artifact.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { silentLogger } from '../../src/observe/log.ts';

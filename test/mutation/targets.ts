@@ -55,7 +55,6 @@ export const targets: readonly Target[] = [
   // Delivery
   { file: 'src/eventing/dispatcher/dispatcher.ts', tests: [dispatching, deadlines, replies] },
   { file: 'src/eventing/dispatcher/posting.ts', tests: [dispatching, replies] },
-  { file: 'src/eventing/dispatcher/reply-sink.ts', tests: [dispatching, replies] },
   // The parser
   beside('src/gateway/http1/syntax.ts'),
   beside('src/gateway/http1/fields.ts'),

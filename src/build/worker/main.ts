@@ -17,7 +17,8 @@ const send = (message: FromWorker) => {
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 };
 const locks = new RemoteLocks(send);
-const clients = new Map<string, RegistryClient>();
+/** For all builds: connections to the registry stay open. */
+let registry: RegistryClient | undefined;
 let current: AbortController | undefined;
 
 process.on('message', (message: ToWorker) => {
@@ -38,12 +39,13 @@ send({ type: 'ready' });
 async function attempt(job: BuildJob): Promise<BuildOutcome> {
   const abort = new AbortController();
   current = abort;
+  registry ??= new RegistryClient({ mirrors: job.mirrors });
   const redact = redactFor(job.spec.source?.git?.url);
   const log = new BuildLog(undefined, redact);
   const said = () => log.tail(statusLogBytes);
   try {
     const result = await buildImage(job.spec, packs, {
-      registry: clientFor(job.mirrors),
+      registry,
       folders: buildFolders(job.buildDir),
       log,
       signal: abort.signal,
@@ -65,14 +67,6 @@ async function attempt(job: BuildJob): Promise<BuildOutcome> {
     current = undefined;
     if (!process.connected) process.exit();
   }
-}
-
-/** One for all builds: connections to the registry stay open. */
-function clientFor(mirrors: Record<string, string>): RegistryClient {
-  const key = JSON.stringify(mirrors);
-  const client = clients.get(key) ?? new RegistryClient({ mirrors });
-  clients.set(key, client);
-  return client;
 }
 
 function crash(error: unknown): void {

@@ -299,16 +299,18 @@ export class Brokers {
   /** A deletion has done its work when all could be opened and nothing that was told has the uid any more. */
   #forgetDeleted({ brokers, triggers }: Known): void {
     const isDone = this.#errors.size === 0 && this.#runtimes.values().every((runtime) => runtime.isComplete);
-    const told = new Set([...brokers, ...triggers].map(({ uid }) => uid));
+    const present = new Set([...brokers, ...triggers].map(({ uid }) => uid));
     for (const uid of this.#deleted) {
-      if ((isDone && !told.has(uid)) || this.#deleted.size > deletedCountMax) this.#deleted.delete(uid);
+      if ((isDone && !present.has(uid)) || this.#deleted.size > deletedCountMax) this.#deleted.delete(uid);
     }
   }
 }
 
 /** What was told, without what we put down ourselves. */
 const told = ({ brokers, triggers, platform }: Known) => ({ brokers, triggers, platform });
+/** What an `Absence` of a broker is called; `key` is its `namespace/name`. */
 export const brokerName = (key: string) => `broker ${key}`;
+/** The same of a trigger, of the broker `broker`. */
 export const triggerName = (key: string, broker: string) => `trigger ${key} of ${broker}`;
 const nameOf = ({ namespace, name }: BrokerConfig): LogName => ({ namespace, name });
 const keyOf = (broker: BrokerConfig) => `${broker.namespace}/${broker.name}`;

@@ -17,7 +17,8 @@ import {
 } from '../broker/testing/fixture.ts';
 import { Poster, targetOf } from '../poster.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { type ReplySink, replyToUrl } from './reply-sink.ts';
+import type { ReplySink } from './reply-sink.ts';
+import { replyToUrl } from './testing/reply-to-url.ts';
 
 const event: NewEvent = {
   event: { attributes: { specversion: '1.0', id: '1', source: '/s', type: 't' } },
