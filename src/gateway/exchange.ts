@@ -2,7 +2,7 @@ import { workName } from '../lib/quarantine.ts';
 import type { Backend, Waiter } from './backend.ts';
 import type { GatewayContext } from './context.ts';
 import type { Endpoint } from './endpoint.ts';
-import { forwardFields } from './forward-fields.ts';
+import { forwardFields, isGoingRound } from './forward-fields.ts';
 import { isIdempotent } from './idempotent.ts';
 import * as replies from './replies.ts';
 import { requestDeadlineMs } from './request-deadline.ts';
@@ -108,6 +108,10 @@ export class Exchange implements Waiter {
     const split = route && chooseSplit(route, Math.random);
     if (route === undefined || split === undefined) {
       this.#refuse(replies.noPath(request.host));
+      return;
+    }
+    if (isGoingRound(request)) {
+      this.#refuse(replies.goingRound(request.host));
       return;
     }
     if (request.bodyBytes > limits.bodyBytes) {

@@ -38,6 +38,13 @@ export function forwardFields(request: ExchangeRequest, split: BoundSplit, peer:
   return (overriddenNames.size === 0 ? fields : withoutFields(fields, overriddenNames)) + appendFields;
 }
 
+/** No path has so many proxies. */
+const hopsMax = 100;
+
+/** Whether a request comes by again and again: a Service may lead back to where its Ingress is served. */
+export const isGoingRound = ({ forwardedFor }: ExchangeRequest): boolean =>
+  forwardedFor.length > hopsMax && forwardedFor.split(',', hopsMax + 1).length > hopsMax;
+
 function hopFields(head: ExchangeRequest, peer: Peer): string {
   const isFirstHop =
     head.forwardedFor === '' && head.forwardedProto === '' && head.forwardedHost === '' && head.forwarded === '';

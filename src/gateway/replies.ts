@@ -21,6 +21,11 @@ export const noPath = (host: string): Reply => ({
   body: `no route of host "${host}" matches this path and these header fields`,
 });
 
+export const goingRound = (host: string): Reply => ({
+  status: 508,
+  body: `the request goes round: the route of host "${host}" leads back to itself`,
+});
+
 const tryLater = (why: string): Reply => ({
   status: 503,
   fields: 'Retry-After: 1\r\n',
