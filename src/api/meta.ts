@@ -91,6 +91,7 @@ export const labelSelectorSchema = object({
 /** The operators are In, NotIn, Exists and DoesNotExist. */
 export interface LabelSelector extends ValueOf<typeof labelSelectorSchema> {}
 
+/** Where the object is. */
 export const keyOf = (object: KubeObject): Key => siblingKey(object, object.metadata.name);
 
 /** The key of another object beside this one, in its namespace. */

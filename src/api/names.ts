@@ -56,3 +56,6 @@ const dnsSubdomainWords =
   "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and " +
   "end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+/** What the names of Services end with inside the cluster: `NAME.NAMESPACE.svc.cluster.local`. */
+export const clusterDomain = 'svc.cluster.local';

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { conditionOf } from '../api/meta.ts';
+import { clusterDomain } from '../api/names.ts';
 import { ServiceKind } from '../api/serving/service.ts';
 import { HttpClient, NoReplyError, targetOf } from '../lib/http-client.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
@@ -34,7 +35,7 @@ export async function invoke(common: CommonOptions, name: string, options: Invok
     return new Error(`service ${name} was silent for ${options.timeout} s: ${remedy}`);
   };
   // The cluster-local name reaches every service, also those without a public one. How long the body is, is known.
-  const { host = `${name}.${namespace}.svc.cluster.local`, 'content-length': _, ...further } = headers;
+  const { host = `${name}.${namespace}.${clusterDomain}`, 'content-length': _, ...further } = headers;
   const request = new HttpClient().send({
     method: options.method ?? (body === undefined ? 'GET' : 'POST'),
     target: { ...targetOf(addresses.gatewayUrl), path: options.path.replace(/^(?!\/)/, '/'), authority: host },

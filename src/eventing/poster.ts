@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { clusterDomain } from '../api/names.ts';
 import type { ByteBudget } from '../lib/byte-budget.ts';
 import { readBody } from '../lib/http-body.ts';
 import { HttpClient, targetOf as targetOfUrl, type Target as UrlTarget } from '../lib/http-client.ts';
@@ -34,7 +35,7 @@ export interface PostOptions {
  */
 export function targetOf(url: string, options: { gatewayUrl?: string | undefined; ca?: string | undefined }): Target {
   const { gatewayUrl, ca } = options;
-  const dial = new URL(url).hostname.endsWith('.svc.cluster.local') ? gatewayUrl : undefined;
+  const dial = new URL(url).hostname.endsWith(`.${clusterDomain}`) ? gatewayUrl : undefined;
   return { url, ...targetOfUrl(url, { dial, ...(ca !== undefined && { tls: { ca } }) }) };
 }
 

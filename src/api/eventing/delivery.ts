@@ -28,10 +28,12 @@ export const deliverySchema = object(
 /** How an event that a receiver refuses is tried again, and where it goes at last (Knative's DeliverySpec). */
 export interface DeliverySpec extends ValueOf<typeof deliverySchema> {}
 
+/** Fills in what `delivery` leaves out, for an object in `namespace`; changes `delivery`. */
 export function defaultDelivery(delivery: DeliverySpec | undefined, namespace: string | undefined): void {
   defaultDestination(delivery?.deadLetterSink, namespace);
 }
 
+/** What is wrong with `delivery`, which stands at `field`. */
 export function validateDelivery(field: string, delivery: DeliverySpec | undefined): FieldError[] {
   if (!delivery) return [];
   const errors: FieldError[] = [];

@@ -27,6 +27,7 @@ export interface Filter extends ValueOf<typeof filterSchema> {}
 /** Knative's rule for attribute names in filters; narrower than CloudEvents' by the leading letter. */
 export const isAttributeName = (name: string): boolean => /^[a-z][a-z0-9]*$/.test(name);
 
+/** What is wrong with the attributes, of CloudEvents, that a filter at `field` asks for. */
 export function validateAttributes(field: string, attributes: Record<string, unknown>): FieldError[] {
   return Object.keys(attributes)
     .filter((name) => !isAttributeName(name))
@@ -35,6 +36,7 @@ export function validateAttributes(field: string, attributes: Record<string, unk
     );
 }
 
+/** What is wrong with a filter at `field`, and with those in it. */
 export function validateFilter(field: string, filter: unknown, depth = 0): FieldError[] {
   if (typeof filter !== 'object' || filter === null || Array.isArray(filter)) {
     return [fieldInvalid(field, filter, `must be an object with one of ${dialects.join(', ')}`)];

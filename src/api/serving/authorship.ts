@@ -21,6 +21,7 @@ export function setAuthorship(object: Authored, { old: shown, stored, user }: Ki
   else keep(own, noted, annotations.creator);
 }
 
+/** Who made an object, and who changed it last, is the server's to say. */
 export function validateAuthorship(object: Authored, { old }: KindContext<Authored>): FieldError[] {
   if (!old || isOwned(object)) return [];
   const errors = unchanged(object, old, annotations.creator);

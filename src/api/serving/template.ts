@@ -50,6 +50,7 @@ function keepBuild(spec: TemplateHolder, old: TemplateHolder | undefined): void 
   if (container?.image?.startsWith(builtImagePrefix)) container.image = buildOutputImage;
 }
 
+/** Fills in what the template and the build leave out, as Knative does; changes `spec`. */
 export function setTemplateDefaults(
   spec: TemplateHolder,
   old: TemplateHolder | undefined,

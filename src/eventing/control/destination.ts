@@ -4,6 +4,7 @@ import type { Addressable, Destination, KReference } from '../../api/eventing/de
 import { httpUrl } from '../../api/eventing/destination.ts';
 import { type KindReference, referenceTo } from '../../api/kind.ts';
 import type { Key, KubeObject } from '../../api/meta.ts';
+import { clusterDomain } from '../../api/names.ts';
 import type { ConditionManager } from '../../kube/conditions.ts';
 import { setOrDrop } from '../../lib/set-or-drop.ts';
 
@@ -103,7 +104,7 @@ async function resolveReference(reference: KReference, from: string, resolver: R
   const name = `${reference.kind} "${reference.name}" in namespace "${namespace}"`;
   const object = await lookUp(reference, namespace, resolver);
   if (!object) return not('NotFound', `${name} (${reference.apiVersion}) does not exist`);
-  if (isCoreService(object)) return resolved(`http://${reference.name}.${namespace}.svc.cluster.local`, undefined);
+  if (isCoreService(object)) return resolved(`http://${reference.name}.${namespace}.${clusterDomain}`, undefined);
   if (object.kind === BrokerKind.kind && referenceTo(object).group === BrokerKind.group && isOurBroker(object)) {
     return resolved(brokerUrl(resolver.ingressUrl, { namespace, name: reference.name }), undefined);
   }

@@ -1,8 +1,7 @@
+import { clusterDomain } from '../../api/names.ts';
 import { clusterLocal, visibilityLabel } from '../../api/networking/ingress.ts';
 import type { Route } from '../../api/serving/route.ts';
 import { type DomainConfig, domainFor } from '../config/domain.ts';
-
-export const clusterDomain = 'svc.cluster.local';
 
 /** Under which hosts a Route, or one of its tags, is reached. */
 export interface Hosts {

@@ -1,9 +1,9 @@
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
+import { clusterDomain } from '../../../api/names.ts';
 import { labels, systemNamespace } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
 import { inheritedMetadata } from '../../child-metadata.ts';
-import { clusterDomain } from '../domains.ts';
 
 /** The name of the gateway inside the cluster. */
 export const gatewayHost = `kittiwake-gateway.${systemNamespace}.${clusterDomain}`;

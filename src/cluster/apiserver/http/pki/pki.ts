@@ -2,6 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { chmodSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { clusterDomain } from '../../../../api/names.ts';
 import { authenticatedGroup, serviceAccount } from '../../../../api/user.ts';
 import type { Clock } from '../../../../lib/clock.ts';
 import { makeFolder, replaceFile } from '../../../../lib/durable.ts';
@@ -29,7 +30,7 @@ const clockSkewMs = 3600 * 1000;
 const authoritySubject: Subject = { commonName: 'kittiwake-ca' };
 const serverNames = [
   '127.0.0.1', '::1', 'localhost', 'kubernetes', 'kubernetes.default', 'kubernetes.default.svc',
-  'kubernetes.default.svc.cluster.local',
+  `kubernetes.default.${clusterDomain}`,
 ]; // biome-ignore format: one list reads as one list
 /** The roles are the ServiceAccounts that they would be on a cluster, so that what is granted to them is the same. */
 const clientSubjects: Record<ClientName, Subject> = {
