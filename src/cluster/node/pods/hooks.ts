@@ -3,7 +3,7 @@ import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Clock, sleep } from '../../../lib/clock.ts';
 import type { PodAddresses, RunningContainer } from '../driver.ts';
 import { getHttp, portOf } from '../probes/check.ts';
-import { runCommand } from './run-command.ts';
+import { runCommand } from '../probes/run-command.ts';
 
 export interface HookOptions {
   handler: LifecycleHandler;

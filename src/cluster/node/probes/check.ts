@@ -6,7 +6,7 @@ import { messageOf } from '../../../lib/errors.ts';
 import { HttpClient, type Target } from '../../../lib/http-client.ts';
 import { kubernetesVersion } from '../../kubernetes-version.ts';
 import { type PodAddresses, portAt, type RunningContainer } from '../driver.ts';
-import { runCommand } from '../pods/run-command.ts';
+import { runCommand } from './run-command.ts';
 
 /** What one probe found: `message` says why not, in the words of Kubernetes' events. */
 export type ProbeResult = { isSuccess: true } | { isSuccess: false; message: string };

@@ -25,7 +25,7 @@ import type { ContainerOnNode, Driver, RunningContainer } from '../../driver.ts'
 import { Files } from '../../images/files.ts';
 import type { Image } from '../../images/image.ts';
 import { ImageStore } from '../../images/store.ts';
-import { runCommand } from '../../pods/run-command.ts';
+import { runCommand } from '../../probes/run-command.ts';
 import { openTestRegistry, type TestRegistry } from '../../testing/test-images.ts';
 import { program } from '../../testing/test-node.ts';
 import { processDriver } from './index.ts';

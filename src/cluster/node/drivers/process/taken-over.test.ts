@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { systemClock } from '../../../../lib/clock.ts';
 import { silentLogger } from '../../../../observe/log.ts';
-import { runCommand } from '../../pods/run-command.ts';
+import { runCommand } from '../../probes/run-command.ts';
 import { processDriver } from './index.ts';
 
 const linux = { skip: process.platform !== 'linux' && 'the record of a process is another elsewhere' };
