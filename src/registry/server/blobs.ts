@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { isRepositoryName } from '../reference.ts';
 import { bodyOf } from './body.ts';
+import type { Registry } from './context.ts';
 import { methodNotAllowed, RegistryError } from './error.ts';
-import type { Registry } from './registry.ts';
 import { parseContentRange, requireDigest, uploadHeaders } from './uploads.ts';
 
 /** GET and HEAD of a blob, whole or one range of it; DELETE. */

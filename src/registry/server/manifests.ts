@@ -11,8 +11,8 @@ import {
 } from '../manifest.ts';
 import { isTag } from '../reference.ts';
 import { bodyOf, type Pace } from './body.ts';
+import type { Registry } from './context.ts';
 import { methodNotAllowed, RegistryError } from './error.ts';
-import type { Registry } from './registry.ts';
 import type { Storage } from './storage.ts';
 import { requireDigest } from './uploads.ts';
 

@@ -11,6 +11,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import { isRepositoryName } from '../reference.ts';
 import { continueUpload, serveBlob, startUpload } from './blobs.ts';
 import type { Pace } from './body.ts';
+import type { Registry } from './context.ts';
 import { methodNotAllowed, RegistryError } from './error.ts';
 import { collectGarbage } from './garbage.ts';
 import { serveCatalog, serveManifest, serveReferrers, serveTags } from './manifests.ts';
@@ -43,18 +44,6 @@ export interface RunningRegistry {
   url: string;
   port: number;
   stop(): Promise<void>;
-}
-
-/** What the handlers of requests share. */
-export interface Registry {
-  /** What it may be called besides loopback. */
-  host: string;
-  storage: Storage;
-  uploads: Uploads;
-  /** At which a client must send what it began to send. */
-  pace: Pace;
-  /** By the name of a repository: its sweep and the manifests that come take turns. */
-  turns: Mutexes;
 }
 
 const sweepMs = 3_600_000;
