@@ -1,5 +1,5 @@
 import { conditionColumns, defineKind } from '../kind.ts';
-import { type KubeObject, statusFields } from '../meta.ts';
+import { type Key, type KubeObject, siblingKey, statusFields } from '../meta.ts';
 import { integer, object, string, type ValueOf } from '../schema.ts';
 
 const specSchema = object(
@@ -43,3 +43,7 @@ export const PodAutoscalerKind = defineKind<PodAutoscaler>({
     ...conditionColumns('Ready'),
   ],
 });
+
+/** The Deployment that a PodAutoscaler scales. */
+export const targetKey = (autoscaler: PodAutoscaler): Key =>
+  siblingKey(autoscaler, autoscaler.spec.scaleTargetRef.name);

@@ -2,7 +2,7 @@ import { type Deployment, DeploymentKind } from '../../api/apps/deployment.ts';
 import { conditionOf, type Key, type KubeObject, keyOf, keyText, siblingKey } from '../../api/meta.ts';
 import { autoscalerConfigName } from '../../api/serving/autoscaler-config.ts';
 import { labels } from '../../api/serving/names.ts';
-import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
+import { type PodAutoscaler, PodAutoscalerKind, targetKey } from '../../api/serving/pod-autoscaler.ts';
 import { type ConditionManager, conditionSet } from '../../kube/conditions.ts';
 import { type Run, reconcileInPhases } from '../../kube/phases.ts';
 import type { Controller } from '../../kube/reconciler.ts';
@@ -123,10 +123,6 @@ export function reportScale(
 function scaleOf(deployment: Deployment): Scale {
   return { want: deployment.spec.replicas ?? 1, ready: deployment.status?.readyReplicas ?? 0 };
 }
-
-/** The Deployment that a PodAutoscaler scales. */
-export const targetKey = (autoscaler: PodAutoscaler): Key =>
-  siblingKey(autoscaler, autoscaler.spec.scaleTargetRef.name);
 
 function autoscalerOfDeployment(deployment: KubeObject): Key[] {
   const name = deployment.metadata.labels?.[labels.revision];

@@ -2,8 +2,8 @@ import { type Pod, PodKind } from '../../api/core/pod.ts';
 import { conditionOf, inNamespaceOf, keyOf } from '../../api/meta.ts';
 import { PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import type { ReconcileContext } from '../../kube/reconciler.ts';
-import type { RevisionRun } from './reconcile.ts';
 import { podSelector } from './resources/metadata.ts';
+import type { RevisionRun } from './revision-run.ts';
 
 /** What a container that never served gets to end by itself. */
 const graceSeconds = 10;

@@ -3,7 +3,7 @@ import type { Revision, RevisionStatus } from '../../api/serving/revision.ts';
 import type { ReconcileContext } from '../../kube/reconciler.ts';
 import { embeddedRegistryHost, parseReference } from '../../registry/index.ts';
 import { asksRegistry, DigestQueue, type DigestResolver, ImageError } from './digest-queue.ts';
-import type { RevisionRun } from './reconcile.ts';
+import type { RevisionRun } from './revision-run.ts';
 
 type Pinned = NonNullable<RevisionStatus['containerStatuses']>;
 

@@ -9,8 +9,7 @@ import { annotations, labels } from '../../api/serving/names.ts';
 import { type PodAutoscaler, PodAutoscalerKind } from '../../api/serving/pod-autoscaler.ts';
 import { type Revision, RevisionKind } from '../../api/serving/revision.ts';
 import { type Route, RouteKind } from '../../api/serving/route.ts';
-import { conditionSet } from '../../kube/conditions.ts';
-import { type Run, reconcileInPhases } from '../../kube/phases.ts';
+import { reconcileInPhases } from '../../kube/phases.ts';
 import { type Cache, type Controller, ownedByName, type ReconcileContext } from '../../kube/reconciler.ts';
 import { firstScaleOf } from '../autoscaler/scaling-config.ts';
 import { autoscalerConfigReader } from '../config/autoscaler.ts';
@@ -25,17 +24,7 @@ import { podSelector } from './resources/metadata.ts';
 import { deploymentName, podAutoscalerName, serviceName } from './resources/names.ts';
 import { makePodAutoscaler, reachabilityOf } from './resources/pod-autoscaler.ts';
 import { makeService } from './resources/service.ts';
-
-type ConditionType = 'Ready' | 'ResourcesAvailable' | 'ContainerHealthy' | 'Active';
-const conditions = conditionSet<ConditionType>({
-  happy: 'Ready',
-  dependents: ['ResourcesAvailable', 'ContainerHealthy'],
-  informational: ['Active'],
-});
-
-export interface RevisionRun extends Run<Revision, ConditionType> {
-  deployment?: Deployment;
-}
+import { type ConditionType, conditions, type RevisionRun } from './revision-run.ts';
 
 export interface RevisionControllerOptions {
   registry: DigestResolver;

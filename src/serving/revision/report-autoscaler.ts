@@ -2,7 +2,7 @@ import { conditionOf } from '../../api/meta.ts';
 import type { PodAutoscaler } from '../../api/serving/pod-autoscaler.ts';
 import { setOrDrop } from '../../lib/set-or-drop.ts';
 import { readyConditionOf } from '../ready.ts';
-import type { RevisionRun } from './reconcile.ts';
+import type { RevisionRun } from './revision-run.ts';
 
 /**
  * The autoscaler's part in a revision's status (Knative's PropagateAutoscalerStatus): replicas, Active, and whether the
