@@ -90,7 +90,7 @@ program
   .argument('[folder]', 'what to deploy: a Node.js or TypeScript app or function', '.')
   .option('--name <name>', 'of the service; from func.yaml, package.json or the folder unless given')
   .option('-n, --namespace <namespace>', 'where to put it', 'default')
-  .option('-e, --env <NAME=value>', 'environment of the service; may be repeated', collect)
+  .option('-e, --env <NAME=value>', 'environment of the service, the whole of it; may be repeated', collect)
   .option('--allow-scripts', 'let dependencies run their install scripts')
   .option('--timeout <seconds>', 'how long to wait', '300')
   .addHelpText('after', '\nExample:\n  kittiwake deploy ./my-app --env LOG=debug')

@@ -74,7 +74,10 @@ describe('a request', () => {
   it('of an unknown host is answered 404 with a remedy, and the connection stays', async (t) => {
     const gateway = await startTestGateway(t, routesOf([]));
     const client = gateway.connect().send('GET / HTTP/1.1\r\nHost: nobody\r\n\r\n');
-    assert.match(await client.untilHas('served'), /^HTTP\/1.1 404 .*no route for host "nobody"/s);
+    assert.match(
+      await client.untilHas('served'),
+      /^HTTP\/1.1 404 .*no route for host "nobody": 'kittiwake get ksvc -A' lists/s,
+    );
     client.send('HEAD / HTTP/1.1\r\nHost: nobody\r\nConnection: close\r\n\r\n');
     const head = (await client.ended()).slice(client.text.lastIndexOf('HTTP/1.1'));
     assert.match(head, /^HTTP\/1.1 404 [\s\S]*\r\n\r\n$/);

@@ -12,7 +12,7 @@ export interface Reply {
 export const noRoute = (host: string): Reply => ({
   status: 404,
   body:
-    `no route for host "${host}": 'kubectl get ksvc -A' lists those served, ` +
+    `no route for host "${host}": 'kittiwake get ksvc -A' lists those served, ` +
     'and why others are not (a new one takes a moment)',
 });
 

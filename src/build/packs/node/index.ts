@@ -31,7 +31,7 @@ export function nodePack(): Pack {
     looksFor: ['package.json', 'index.js', 'index.ts'],
     detect(source) {
       const found = startsWithNode(source);
-      return found === undefined ? undefined : { because: `there is a ${found}` };
+      return found === undefined ? undefined : { because: `${found} is there` };
     },
     plan,
     async start(app, source, signal) {
