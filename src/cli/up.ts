@@ -27,8 +27,8 @@ const detachedWaitMs = 300_000;
 const stopWaitMs = 5_000;
 
 /**
- * Starts the platform and ties it to Ctrl-C and SIGTERM: both stop everything, then end this process. `stopping` aborts
- * at that moment: what fails after it fails because of it.
+ * Starts the platform and ties it to Ctrl-C, SIGTERM and its terminal: all stop everything, then end this process.
+ * `stopping` aborts at that moment: what fails after it fails because of it.
  */
 export async function startInForeground(config: Config): Promise<Platform & { stopping: AbortSignal }> {
   // Who read the output may go: the platform stays.
@@ -53,6 +53,8 @@ export async function startInForeground(config: Config): Promise<Platform & { st
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  // The terminal was closed. Under nohup there is none to write to, and the signal stays ignored.
+  if (process.stdout.isTTY) process.on('SIGHUP', onSignal);
   const telling = setInterval(() => say(`still starting: the logs are in ${join(config.dataDir, 'logs')}`), sayAgainMs);
   try {
     return Object.assign(await starting, { stopping: stopping.signal });

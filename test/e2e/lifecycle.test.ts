@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { ConfigMapKind } from '../../src/api/core/config-map.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { defaultConfig, portsBy } from '../../src/server/config.ts';
+import { holderOf, pidFileOf } from '../../src/server/holder.ts';
 import { setAside } from '../../src/server/quarantine-files.ts';
 import { listRestarts } from '../../src/server/restarts.ts';
 import { type SupervisorEvent, startPlatform } from '../../src/server/supervisor.ts';
@@ -43,6 +44,24 @@ test('Ctrl-C stops everything within 2 s, leaves no process, and the next start 
   const kept = await second.client.get(ConfigMapKind, { namespace: 'default', name: 'kept' });
   assert.deepEqual(kept?.data, { a: '1' });
   await second.stop();
+});
+
+// `script` gives the command a terminal of its own, which is closed when it is killed; macOS has another one.
+test('a terminal that is closed stops the platform as Ctrl-C does', {
+  skip: process.platform !== 'linux',
+}, async () => {
+  const ports = ['--gateway-port', '0', ...anyPort].join(' ');
+  const command = `exec '${launcher}' --data-dir '${dataDir}' up ${ports}`;
+  const terminal = spawn('script', ['--quiet', '--command', command, '/dev/null'], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  await eventually('a ready platform', async () => (await kittiwake(dataDir, 'status')).code === 0 || undefined);
+  const pid = holderOf(dataDir)?.pid ?? 0;
+  const pids = [pid, ...Object.values(roleProcesses(pid))];
+  assert.equal(pids.length, 4);
+  terminal.kill('SIGKILL');
+  await eventually('the end', async () => !pids.some(isAlive) || undefined);
+  assert.equal(existsSync(pidFileOf(dataDir)), false, 'it has stopped, not died');
 });
 
 test('Ctrl-C during a start ends it, and is no failure of the processes that it reaches', async () => {
