@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { Mutexes } from '../../lib/mutexes.ts';
 import { afterwards } from '../../lib/testing/afterwards.ts';
@@ -47,6 +47,25 @@ test('what no manifest needs is removed after a day, and what one needs stays', 
   });
   assert.deepEqual([await has('a', kept), await has('a', orphan), await has('a', shared)], [4, undefined, undefined]);
   assert.equal(await has('b', shared), 6);
+});
+
+test('what a process that was killed has not written to its end is removed after a day', async (t) => {
+  const folder = temporaryFolder(t);
+  const storage = new Storage(folder);
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, layers: [] }));
+  const digest = digestOf(bytes);
+  await storage.writeManifest('a/b', requireDigest(digest), bytes);
+  await storage.writeTag('a/b', 'v1', digest);
+  await storage.addReferrer('a/b', digest, { mediaType: mediaTypes.manifest, digest, size: 2 });
+  const kept = await readdir(folder, { recursive: true });
+  const folders = new Set(['_manifests/sha256', '_tags', `_referrers/${digest.replace(':', '-')}`]);
+  for (const inside of folders) await writeFile(join(folder, 'repositories/a/b', inside, '.half'), 'ha');
+  const dayMs = 24 * 3_600_000;
+  const sweep = (nowMs: number) => collectGarbage(storage, { nowMs, graceMs: dayMs, turns: new Mutexes() });
+  await sweep(Date.now());
+  assert.equal((await readdir(folder, { recursive: true })).length, kept.length + folders.size, 'it may be under way');
+  await sweep(Date.now() + 2 * dayMs);
+  assert.deepEqual((await readdir(folder, { recursive: true })).sort(), kept.sort());
 });
 
 test('a manifest goes after a day when no tag, index or subject holds it and nobody outside names it', async (t) => {

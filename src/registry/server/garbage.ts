@@ -24,7 +24,8 @@ export interface GarbageOptions {
 
 /**
  * Removes what nobody needs: manifests without a tag that no other manifest and nobody outside names, blobs of a
- * repository that none of its manifests names, and files that no repository links to any more.
+ * repository that none of its manifests names, files that no repository links to any more, and
+ * what was never written to its end.
  */
 export async function collectGarbage(storage: Storage, options: GarbageOptions): Promise<GarbageCollected> {
   const beforeMs = options.nowMs - options.graceMs;
@@ -33,6 +34,7 @@ export async function collectGarbage(storage: Storage, options: GarbageOptions):
     const swept = options.turns.hold(name, undefined, async () => {
       collected.manifests += await deleteManifests(storage, name, beforeMs, options.digestsInUse);
       await deleteBlobs(storage, name, beforeMs);
+      await storage.deleteUnfinished(name, beforeMs);
     });
     await swept.catch((error: unknown) => options.onFailure?.(name, error));
   }

@@ -244,6 +244,21 @@ export class Storage {
     await this.#remove(this.#sharedPath(digest));
   }
 
+  /** Removes what writes that were cut off before then have left beside what they were to replace. */
+  async deleteUnfinished(name: string, beforeMs: number): Promise<void> {
+    const repository = this.#repository(name);
+    const folders = [join(repository, '_tags')];
+    for (const kind of ['_manifests', '_referrers']) {
+      for (const inside of await namesIn(join(repository, kind))) folders.push(join(repository, kind, inside));
+    }
+    for (const folder of folders) {
+      for (const left of (await namesIn(folder)).filter((file) => file.startsWith('.'))) {
+        const file = await statIfThere(join(folder, left));
+        if (file && file.mtimeMs < beforeMs) await this.#remove(join(folder, left));
+      }
+    }
+  }
+
   async #linkBlob(name: string, digest: Digest, source: string): Promise<void> {
     const path = this.blobPath(name, digest);
     await this.ensureFolder(dirname(path));
