@@ -1,13 +1,6 @@
-/** What the caches of builds need: small files that a crash may damage, and bounds. */
-import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { writeJsonFileAsync } from '../lib/json-file.ts';
-
-/** Remembers a value in a file of ours, for `readJsonFileAsync`. */
-export async function remember(path: string, value: unknown): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeJsonFileAsync(path, value, { mustLast: false });
-}
+/** What bounds the caches of builds: by number, by bytes, the oldest first. */
+import { lstat, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 
 /** The paths in a folder of ours, the one that was changed last first. */
 export async function newestFirst(folder: string): Promise<string[]> {

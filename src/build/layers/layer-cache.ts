@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { readJsonFileAsync } from '../../lib/json-file.ts';
 import { parseReference } from '../../registry/index.ts';
-import { remember } from '../caches.ts';
 import type { BuildContext } from '../context.ts';
+import { remember } from '../remember.ts';
 import type { Layer } from './layer.ts';
 
 /** What is remembered of a layer: its bytes are in the registry, in the repository that it was first pushed to. */

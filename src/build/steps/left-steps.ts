@@ -7,15 +7,15 @@ import { endProgram } from '../../lib/processes.ts';
 /** In the environment of a step and of all that it starts: those that leave its process group are found by it. */
 export const markVariable = 'KITTIWAKE_STEP';
 
-export const newMark = (): string => randomUUID();
-
 /**
- * Notes a step that is about to start in a file named after its mark, so that it is found when whoever started it is
+ * Notes a step that is about to start in a file named after its mark, which it returns, so that it is found when whoever started it is
  * gone, be it in the next moment.
  */
-export async function announceStep(pidDir: string, mark: string): Promise<void> {
+export async function announceStep(pidDir: string): Promise<string> {
+  const mark = randomUUID();
   await mkdir(pidDir, { recursive: true });
   await writeFile(join(pidDir, mark), '');
+  return mark;
 }
 
 /** Adds to the note which process it is: where there is no /proc, its group is all that can be found. */

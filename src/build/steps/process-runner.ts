@@ -3,7 +3,7 @@ import { delimiter, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { endProgram, signalGroup } from '../../lib/processes.ts';
 import { networkEnvironment, stepEnvironment } from './environment.ts';
-import { announceStep, forgetStep, markVariable, newMark, noteStep } from './left-steps.ts';
+import { announceStep, forgetStep, markVariable, noteStep } from './left-steps.ts';
 import type { Program, StepPlace, StepResult, StepRunner } from './step-runner.ts';
 
 /**
@@ -28,8 +28,7 @@ async function runProcess(
   pidDir: string,
 ): Promise<StepResult> {
   signal.throwIfAborted();
-  const mark = newMark();
-  await announceStep(pidDir, mark);
+  const mark = await announceStep(pidDir);
   signal.throwIfAborted();
   const [command = '', ...args] = program.command;
   const env = { ...environmentOf(program, place), [markVariable]: mark };

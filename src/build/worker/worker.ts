@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Mutexes } from '../../lib/mutexes.ts';
 import { isKill } from '../../lib/processes.ts';
@@ -167,15 +168,9 @@ export class BuildWorker {
 
   #keepAwake(isAtWork: boolean): void {
     const { channel, stderr } = this.#child;
-    const pipe = stderr as import('node:net').Socket | null;
-    if (isAtWork) {
-      this.#child.ref();
-      channel?.ref?.();
-      pipe?.ref();
-    } else {
-      this.#child.unref();
-      channel?.unref?.();
-      pipe?.unref();
+    for (const handle of [this.#child, channel, stderr as Socket | null]) {
+      if (isAtWork) handle?.ref?.();
+      else handle?.unref?.();
     }
   }
 }
