@@ -96,7 +96,7 @@ test('a commit that does not exist is said so, with the commit', async () => {
     ...service,
     spec: { ...service.spec, build: build(nowhere) },
   } as Service);
-  const says = (s: Service) => conditionOf(s, 'ConfigurationsReady')?.message?.includes(nowhere) ?? false;
-  const failed = await untilService('the missing commit reported', says);
+  const hasFailed = (s: Service) => conditionOf(s, 'ConfigurationsReady')?.status === 'False';
+  const failed = await untilService('the missing commit reported', hasFailed);
   assert.match(conditionOf(failed, 'ConfigurationsReady')?.message ?? '', /has no branch, tag or commit f+/);
 });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { promisify } from 'node:util';
 import { createGzip, gzip } from 'node:zlib';
@@ -47,17 +48,15 @@ export async function layerInFile(entries: Iterable<TarEntry>, path: string, cre
   const diff = createHash('sha256');
   const compressed = createHash('sha256');
   const zip = createGzip(gzipOptions);
-  const file = createWriteStream(path, { flags: 'wx' });
+  const file = await open(path, 'wx');
   let size = 0;
   const written = (async () => {
     for await (const chunk of zip as AsyncIterable<Buffer>) {
       if (size === 0) anonymous(chunk);
       compressed.update(chunk);
       size += chunk.length;
-      if (!file.write(chunk)) await once(file, 'drain');
+      await file.writeFile(chunk);
     }
-    file.end();
-    await once(file, 'finish');
   })();
   const feed = async () => {
     for (const chunk of inBatches(tarOf(entries))) {
@@ -70,7 +69,7 @@ export async function layerInFile(entries: Iterable<TarEntry>, path: string, cre
     await Promise.all([feed(), written]);
   } finally {
     zip.destroy();
-    file.destroy();
+    await file.close();
   }
   const descriptor = { mediaType: mediaTypes.layerGzip, digest: `sha256:${compressed.digest('hex')}`, size };
   return { descriptor, diffId: `sha256:${diff.digest('hex')}`, createdBy, content: () => createReadStream(path) };
