@@ -96,7 +96,10 @@ test('a commit that does not exist is said so, with the commit', async () => {
     ...service,
     spec: { ...service.spec, build: build(nowhere) },
   } as Service);
-  const hasFailed = (s: Service) => conditionOf(s, 'ConfigurationsReady')?.status === 'False';
+  const hasFailed = (s: Service) => {
+    const condition = conditionOf(s, 'ConfigurationsReady');
+    return condition?.status === 'False' && (condition.message?.includes(nowhere) ?? false);
+  };
   const failed = await untilService('the missing commit reported', hasFailed);
   assert.match(conditionOf(failed, 'ConfigurationsReady')?.message ?? '', /has no branch, tag or commit f+/);
 });

@@ -8,8 +8,8 @@ import { endProgram } from '../../lib/processes.ts';
 export const markVariable = 'KITTIWAKE_STEP';
 
 /**
- * Notes a step that is about to start in a file named after its mark, which it returns, so that it is found when whoever started it is
- * gone, be it in the next moment.
+ * Notes a step that is about to start in a file named after its mark, which it returns. So it is found when whoever
+ * started it is gone, be it in the next moment.
  */
 export async function announceStep(pidDir: string): Promise<string> {
   const mark = randomUUID();
