@@ -179,6 +179,7 @@ class BrokerWorld {
   #poster(generation: number) {
     const simulation = this.#simulation;
     return async (target: Target, headers: readonly string[], body: Buffer | undefined, options: PostOptions) => {
+      if (generation !== this.#generation) return new Promise<HttpReply>(() => {}); // A crashed broker sends nothing.
       this.attempts++;
       const [, trigger = '', what = ''] = new URL(target.url).pathname.split('/');
       const event = decodeHttp(headers, body ?? Buffer.alloc(0));
