@@ -3,6 +3,7 @@ import { keyOf } from '../../api/meta.ts';
 import { gatewayLeaseNamespace, gatewayLeaseSeconds, makeGatewayLease } from '../../api/networking/gateway-lease.ts';
 import { ApiError, isAlreadyExists, isConflict, isNotFound } from '../../api/status.ts';
 import type { Client } from '../../kube/client.ts';
+import { type BackoffPolicy, backoffDelayMs } from '../../lib/backoff.ts';
 import { type Clock, sleep } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -21,6 +22,8 @@ export interface AcknowledgementOptions {
 
 const renewMs = (gatewayLeaseSeconds * 1_000) / 3;
 const retryMs = 500;
+/** On one machine the API starts beside the gateway, and is there in a moment. */
+const claimBackoff: BackoffPolicy = { firstMs: 20, maxMs: retryMs, factor: 1.5 };
 /** At the end, an API that is going away too is not waited for: the Lease runs out by itself. */
 const farewellMs = 500;
 
@@ -50,14 +53,15 @@ export class Acknowledgement {
    */
   async claim(): Promise<void> {
     const { signal } = this.#abort;
-    while (!signal.aborted) {
+    for (let attempt = 0; !signal.aborted; attempt++) {
       try {
         await this.#put();
         break;
       } catch (error) {
         this.#failed(error);
         if (isRefusal(error)) break;
-        await sleep(this.#options.clock, retryMs, signal).catch(() => {}); // Stopped: the loop's condition sees it.
+        // Stopped: the loop's condition sees it.
+        await sleep(this.#options.clock, backoffDelayMs(claimBackoff, attempt), signal).catch(() => {});
       }
     }
     this.#renewAfter(renewMs);
