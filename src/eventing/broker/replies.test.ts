@@ -10,6 +10,7 @@ import { Metrics } from '../../observe/metrics.ts';
 import type { EventLog, NewEvent } from '../backends/event-log.ts';
 import { SqliteLog } from '../backends/sqlite/sqlite-log.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
+import { countedDeliveries } from '../dispatcher/testing/dispatching.ts';
 import { Poster } from '../poster.ts';
 import { replyToLog } from './reply-to-log.ts';
 import {
@@ -39,7 +40,7 @@ async function startDispatcher(
   const log = new SqliteLog({ path: join(dir, 'log.db'), broker: 'default/b', clock, log: silentLogger, onFailure });
   const cursor = await log.cursor('c');
   const append: EventLog['append'] = (...args) => log.append(...args);
-  const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
+  const { counts, metrics } = countedDeliveries();
   const poster = new Poster();
   const dispatcher = new Dispatcher({
     subscription: await log.subscribe('c', ''),
@@ -54,12 +55,7 @@ async function startDispatcher(
     replyBytesMax: 1000,
     clock,
     log: silentLogger,
-    metrics: {
-      delivered: () => counts.delivered++,
-      retried: () => counts.retried++,
-      deadLettered: () => counts.deadLettered++,
-      dropped: () => counts.dropped++,
-    },
+    metrics,
   });
   return {
     log,

@@ -18,6 +18,7 @@ import {
 import { Poster, targetOf } from '../poster.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { ReplySink } from './reply-sink.ts';
+import { countedDeliveries } from './testing/dispatching.ts';
 import { replyToUrl } from './testing/reply-to-url.ts';
 
 const event: NewEvent = {
@@ -36,7 +37,7 @@ async function deliver(options: { worker: string; letters?: string; retries?: nu
     { namespace: 'default', name: 'channel' },
     { log: silentLogger, onFailure },
   );
-  const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
+  const { counts, metrics } = countedDeliveries();
   const poster = new Poster();
   const dispatcher = new Dispatcher({
     subscription: await log.subscribe('default/subscription', 'uid'),
@@ -54,12 +55,7 @@ async function deliver(options: { worker: string; letters?: string; retries?: nu
     replyBytesMax: 1000,
     clock,
     log: silentLogger,
-    metrics: {
-      delivered: () => counts.delivered++,
-      retried: () => counts.retried++,
-      deadLettered: () => counts.deadLettered++,
-      dropped: () => counts.dropped++,
-    },
+    metrics,
   });
   let appended = 0;
   const append = log.append.bind(log);

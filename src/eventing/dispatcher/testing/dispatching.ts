@@ -51,6 +51,18 @@ interface Post {
   fail(error: unknown): void;
 }
 
+/** Metrics of a dispatcher, and what they have counted. */
+export function countedDeliveries() {
+  const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
+  const metrics: DispatcherOptions['metrics'] = {
+    delivered: () => counts.delivered++,
+    retried: () => counts.retried++,
+    deadLettered: () => counts.deadLettered++,
+    dropped: () => counts.dropped++,
+  };
+  return { counts, metrics };
+}
+
 export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptions> & { trigger?: object } = {}) {
   const { trigger, ...options } = change;
   const clock = new VirtualClock();
@@ -65,7 +77,7 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
   const reads: string[] = [];
   const errors: string[] = [];
   const replies: unknown[] = [];
-  const counts = { delivered: 0, retried: 0, deadLettered: 0, dropped: 0 };
+  const { counts, metrics } = countedDeliveries();
   const log = {
     async read(from: number, limit: number): Promise<readonly StoredEvent[]> {
       reads.push(`${from}+${limit}`);
@@ -103,12 +115,7 @@ export function dispatching(held: StoredEvent[], change: Partial<DispatcherOptio
     replyBytesMax: 1000,
     clock,
     log: { ...silentLogger, error: (_, message) => errors.push(message) },
-    metrics: {
-      delivered: () => counts.delivered++,
-      retried: () => counts.retried++,
-      deadLettered: () => counts.deadLettered++,
-      dropped: () => counts.dropped++,
-    },
+    metrics,
     ...options,
   });
   return {
