@@ -10,7 +10,7 @@ import type { Image } from './images/image.ts';
  * Kubernetes says about pods (restarts, probes, volumes, status) is above this line, not in a driver.
  *
  *     agent ──sandbox(pod), recover()──▶ Driver ──▶ Sandbox: addresses, forward, drained, remove
- *                                                     └─start──▶ RunningContainer: exited, signal, exec, attach
+ *                                                     └─start──▶ RunningContainer: exited, signal, exec, attach, stats
  *
  * testing/driver-contract.ts says in tests what each must do.
  */
@@ -91,6 +91,8 @@ export interface ContainerId {
 
 export interface ContainerOnNode {
   id: ContainerId;
+  /** As the API has it; its pod is that of the sandbox. */
+  spec: Container;
   image: Image;
   /** The program and its arguments; at least one. */
   argv: readonly string[];
@@ -126,6 +128,19 @@ export interface RunningContainer {
   exec(command: readonly string[], wanted: StreamsWanted, signal: AbortSignal): Promise<Streams>;
   /** The streams of the container's own program, from now on until `signal` aborts. Errors: STREAM_UNSUPPORTED. */
   attach(wanted: StreamsWanted, signal: AbortSignal): Promise<Streams>;
+  /** What it uses now; undefined where the system does not say, or when it has ended. Never rejects. */
+  stats(): Promise<ContainerStats | undefined>;
+}
+
+/** What a container uses of the machine; for `kubectl top` and limits. */
+export interface ContainerStats {
+  /** Of all its processes since the container's start. */
+  cpuUsageNs: number;
+  /** With page cache. */
+  memoryUsageBytes: number;
+  /** Without what the kernel could free at once: what counts for eviction, and what `kubectl top` shows. */
+  memoryWorkingSetBytes: number;
+  pids: number;
 }
 
 export interface StreamsWanted {
@@ -151,6 +166,8 @@ export interface ContainerExit {
   signal?: number;
   /** The program ended while no agent was there to see it. */
   isUnknown: boolean;
+  /** The kernel has killed it because it had used up its memory: `OOMKilled`. */
+  isOutOfMemory?: boolean;
   finishedAtMs: number;
 }
 

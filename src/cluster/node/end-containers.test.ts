@@ -17,6 +17,7 @@ function container(endsBy?: string): RunningContainer & { sent: (string | number
     },
     exec: () => Promise.reject(new Error('unused')),
     attach: () => Promise.reject(new Error('unused')),
+    stats: async () => undefined,
   };
 }
 

@@ -50,6 +50,7 @@ async function work(random: Random): Promise<void> {
       const container = await sandbox.start(
         {
           id: { podUid, container: 'c', restart: 0 },
+          spec: { name: 'c' },
           image,
           argv: ['sleep', '1000'],
           workingDir: '/',

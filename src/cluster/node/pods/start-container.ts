@@ -32,6 +32,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
     const environment = await environmentOf({ pod, container, imageEnv, client, place });
     const start: ContainerOnNode = {
       id: { podUid: pod.metadata.uid ?? '', container: container.name, restart },
+      spec: container,
       image,
       argv: commandOf(container, image.config, environment),
       workingDir: container.workingDir ?? image.config.workingDir,

@@ -88,6 +88,7 @@ export function driverContract(
       return sandbox.start(
         {
           id: { podUid: sandbox.podUid, container, restart: 0 },
+          spec: { name: container },
           image: subject.image,
           argv,
           workingDir: '/',
@@ -267,6 +268,18 @@ export function driverContract(
       ending.abort();
       assert.equal(readFileSync(logOf(sandbox), 'utf8'), 'to and fro');
       assert.deepEqual(sandbox.containers, [running]);
+    });
+
+    test('what a container uses is told while it runs, where the system knows', async () => {
+      const running = await start(await sandboxOf(), commands.waits);
+      const stats = await running.stats();
+      if (stats) {
+        assert.ok(stats.pids > 0 && stats.memoryWorkingSetBytes > 0, JSON.stringify(stats));
+        assert.ok(stats.memoryWorkingSetBytes <= stats.memoryUsageBytes && stats.cpuUsageNs >= 0);
+      }
+      running.signal('SIGKILL');
+      await running.exited;
+      assert.equal(await running.stats(), undefined);
     });
 
     test('another driver finds the sandbox again, its addresses and its containers, and sees them end', async () => {

@@ -130,6 +130,7 @@ class ToySandbox implements Sandbox {
         main.stdout.once('close', end);
         return streamsOf({ ...main, stdout, stderr }, wanted);
       },
+      stats: async () => undefined, // A function has no share of the machine that could be told.
     };
     this.#running.add(running);
     return running;

@@ -5,10 +5,18 @@ import { messageOf } from '../../../../lib/errors.ts';
 import { isRunning, type ProcessIdentity } from '../../../../lib/process-identity.ts';
 import { endProgram, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
-import type { ContainerExit, ContainerId, RunningContainer, Streams, StreamsWanted } from '../../driver.ts';
+import type {
+  ContainerExit,
+  ContainerId,
+  ContainerStats,
+  RunningContainer,
+  Streams,
+  StreamsWanted,
+} from '../../driver.ts';
 import { nodeErrors } from '../../errors.ts';
 import { runBeside } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
+import { usageOfGroup } from './usage.ts';
 
 /** How often an adopted process, of which the agent is not the parent, is looked after. */
 const adoptedPollMs = 250;
@@ -64,6 +72,10 @@ export class ProcessContainer implements RunningContainer {
   attach(): Promise<Streams> {
     const what = "attach to a program: it writes straight into its log and has no input; 'kubectl logs -f' shows it";
     return Promise.reject(nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what }));
+  }
+
+  async stats(): Promise<ContainerStats | undefined> {
+    return this.#hasExited ? undefined : usageOfGroup(this.#pid);
   }
 
   /** Whatever goes wrong after the end is said, and is no reason for the end not to be known. */

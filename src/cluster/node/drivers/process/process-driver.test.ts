@@ -68,6 +68,7 @@ describe('the process driver', () => {
     const container: ContainerOnNode = {
       id: { podUid: 'uid', container: 'c', restart: 0 },
       image,
+      spec: { name: 'c' },
       argv: image.config.entrypoint,
       workingDir: image.config.workingDir,
       environment: {},
