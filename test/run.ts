@@ -42,7 +42,12 @@ process.exit(failed.length === 0 ? 0 : 1);
 
 /** Three processes side by side, each with every third file: most of what these tests take is waiting. */
 async function unit(): Promise<boolean> {
-  const files = filesOf(['src/**/*.test.ts', 'runtimes/**/*.test.ts', 'test/*.test.ts', 'test/mutation/*.test.ts']);
+  const files = filesOf([
+    'src/**/*.test.ts',
+    'runtimes/**/*.test.ts',
+    'test/*.test.ts',
+    'test/{mutation,conformance}/*.test.ts',
+  ]);
   const runs: Promise<boolean>[] = [];
   for (let part = 0; part < 3; part++) {
     const own = files.filter((_, at) => at % 3 === part);
