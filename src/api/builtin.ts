@@ -13,6 +13,7 @@ import { CoreServiceKind } from './core/service.ts';
 import { ServiceAccountKind } from './core/service-account.ts';
 import { EndpointSliceKind } from './discovery/endpoint-slice.ts';
 import type { Kind } from './kind.ts';
+import { RuntimeClassKind } from './node/runtime-class.ts';
 
 /** The kinds that any Kubernetes has by itself, and that the platform needs. */
 export const builtinKinds: readonly Kind[] = [
@@ -29,5 +30,6 @@ export const builtinKinds: readonly Kind[] = [
   ReplicaSetKind,
   EndpointSliceKind,
   LeaseKind,
+  RuntimeClassKind,
   CustomResourceDefinitionKind,
 ];

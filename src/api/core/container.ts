@@ -1,5 +1,8 @@
 import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
+import { securityContextSchema } from './security-context.ts';
 import { volumeMountSchema } from './volume.ts';
+
+export type { SecurityContext } from './security-context.ts';
 
 const int32 = integer({ format: 'int32' });
 const int64 = integer({ format: 'int64' });
@@ -19,47 +22,6 @@ const containerPortSchema = object(
 );
 
 export interface ContainerPort extends ValueOf<typeof containerPortSchema> {}
-
-const seLinuxOptionsSchema = object({ user: string(), role: string(), type: string(), level: string() });
-const windowsOptionsSchema = object({
-  gmsaCredentialSpecName: string(),
-  gmsaCredentialSpec: string(),
-  runAsUserName: string(),
-  hostProcess: boolean(),
-});
-const profileSchema = object({ type: string(), localhostProfile: string() }, { required: ['type'] });
-
-/** What containers and pods can both say. */
-const commonSecurityFields = {
-  runAsUser: int64,
-  runAsGroup: int64,
-  runAsNonRoot: boolean(),
-  seccompProfile: profileSchema,
-  appArmorProfile: profileSchema,
-  seLinuxOptions: seLinuxOptionsSchema,
-  windowsOptions: windowsOptionsSchema,
-};
-
-const securityContextSchema = object({
-  ...commonSecurityFields,
-  privileged: boolean(),
-  readOnlyRootFilesystem: boolean(),
-  allowPrivilegeEscalation: boolean(),
-  capabilities: object({ add: atomicList(string()), drop: atomicList(string()) }),
-  procMount: string(),
-});
-
-export interface SecurityContext extends ValueOf<typeof securityContextSchema> {}
-
-export const podSecurityContextSchema = object({
-  ...commonSecurityFields,
-  supplementalGroups: atomicList(int64),
-  supplementalGroupsPolicy: string(),
-  fsGroup: int64,
-  fsGroupChangePolicy: string(),
-  sysctls: atomicList(object({ name: string(), value: string() }, { required: ['name', 'value'] })),
-  seLinuxChangePolicy: string(),
-});
 
 const httpGetSchema = object(
   {

@@ -1,6 +1,9 @@
 import type { Container, Probe } from './container.ts';
 import type { PodSpec } from './pod-spec.ts';
 
+/** How long a token in a volume is good for, where the volume does not say. */
+const tokenSeconds = 3600;
+
 /** Fills in what Kubernetes' API server defaults in a pod's spec (pkg/apis/core/v1/defaults.go); changes `spec`. */
 export function setPodSpecDefaults(spec: PodSpec): void {
   spec.restartPolicy ??= 'Always';
@@ -16,8 +19,20 @@ export function setPodSpecDefaults(spec: PodSpec): void {
     if (volume.configMap) volume.configMap.defaultMode ??= 0o644;
     if (volume.secret) volume.secret.defaultMode ??= 0o644;
     if (volume.projected) volume.projected.defaultMode ??= 0o644;
+    for (const { serviceAccountToken } of volume.projected?.sources ?? []) {
+      if (serviceAccountToken) serviceAccountToken.expirationSeconds ??= tokenSeconds;
+    }
+    if (volume.hostPath) volume.hostPath.type ??= '';
     if (volume.downwardAPI) volume.downwardAPI.defaultMode ??= 0o644;
     if (Object.keys(volume).length === 1) volume.emptyDir = {};
+  }
+}
+
+/** In the host's network a pod's ports are the host's; a template does not say so yet. Changes `spec`. */
+export function setHostPorts(spec: PodSpec): void {
+  if (!spec.hostNetwork) return;
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
+    for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
   }
 }
 

@@ -10,8 +10,9 @@ import {
   string,
   type ValueOf,
 } from '../schema.ts';
-import { containerSchema, podSecurityContextSchema } from './container.ts';
+import { containerSchema } from './container.ts';
 import { affinitySchema, tolerationsSchema, topologySpreadConstraintsSchema } from './scheduling.ts';
+import { podSecurityContextSchema } from './security-context.ts';
 import { volumesSchema } from './volume.ts';
 
 export type {

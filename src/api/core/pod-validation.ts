@@ -10,6 +10,7 @@ import { dnsLabelRule, dnsSubdomainRule, isDnsLabel, isDnsSubdomain, isEnvVarNam
 import type { Container, EnvVar, Probe, ProbeHandler, ResourceRequirements } from './container.ts';
 import type { PodSpec } from './pod-spec.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
+import { validateSecurity } from './security-validation.ts';
 import { validateSubPaths, validateVolume } from './volume-validation.ts';
 
 /** What the schema of a pod's spec cannot say, as in Kubernetes' pkg/apis/core/validation; `at` is the spec's path. */
@@ -34,6 +35,7 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
       names.add(container.name);
     });
   }
+  errors.push(...validateSecurity(spec, at));
   for (const [field, value] of [
     ['serviceAccountName', spec.serviceAccountName],
     ['nodeName', spec.nodeName],

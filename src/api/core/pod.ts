@@ -4,7 +4,7 @@ import { defineKind } from '../kind.ts';
 import { conditionsSchema, type KubeObject } from '../meta.ts';
 import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
 import { resourcesSchema } from './container.ts';
-import { setPodSpecDefaults } from './pod-defaults.ts';
+import { setHostPorts, setPodSpecDefaults } from './pod-defaults.ts';
 import { type PodSpec, podSpecSchema } from './pod-spec.ts';
 import { validatePodSpec } from './pod-validation.ts';
 
@@ -109,6 +109,7 @@ export const PodKind = defineKind<Pod>({
   ],
   setDefaults(pod) {
     setPodSpecDefaults(pod.spec);
+    setHostPorts(pod.spec);
     pod.spec.enableServiceLinks ??= true;
   },
   validate(pod, { old }) {

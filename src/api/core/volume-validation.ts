@@ -1,4 +1,4 @@
-import { type FieldError, fieldForbidden, fieldInvalid, fieldRequired } from '../field-error.ts';
+import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { dnsLabelRule, isDnsLabel } from '../names.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
 import type { DownwardFile, KeyToPath, Volume, VolumeMount } from './volume.ts';
@@ -24,16 +24,47 @@ export function validateVolume(volume: Volume, at: string): FieldError[] {
     errors.push(...validateItems(source.secret?.items, `${path}.secret.items`));
     errors.push(...validateFiles(source.downwardAPI?.items, `${path}.downwardAPI.items`));
     const token = source.serviceAccountToken;
-    if (token) errors.push(...validateInnerPath(token.path, `${path}.serviceAccountToken.path`));
+    if (token) {
+      errors.push(...validateTokenLife(token.expirationSeconds, `${path}.serviceAccountToken.expirationSeconds`));
+      errors.push(...validateInnerPath(token.path, `${path}.serviceAccountToken.path`));
+    }
+    if (Object.keys(source).length > 1) {
+      errors.push(fieldForbidden(path, 'may not specify more than 1 volume type per source'));
+    }
   });
   for (const kind of ['configMap', 'secret', 'projected', 'downwardAPI'] as const) {
     errors.push(...validateMode(volume[kind]?.defaultMode, `${at}.${kind}.defaultMode`));
   }
+  if (volume.hostPath) errors.push(...validateHostPath(volume.hostPath, `${at}.hostPath`));
   const size = volume.emptyDir?.sizeLimit;
   if (size !== undefined && parseQuantity(size) === undefined) {
     errors.push(fieldInvalid(`${at}.emptyDir.sizeLimit`, size, quantityRule));
   }
   return errors;
+}
+
+function validateHostPath({ path, type }: { path: string; type?: string }, at: string): FieldError[] {
+  if (!path) return [fieldRequired(`${at}.path`)];
+  const errors = path.split('/').includes('..') ? [fieldInvalid(`${at}.path`, path, "must not contain '..'")] : [];
+  if (type !== undefined && !hostPathTypes.includes(type)) {
+    errors.push(fieldNotSupported(`${at}.type`, type, hostPathTypes));
+  }
+  return errors;
+}
+
+const hostPathTypes = [
+  '',
+  ...['BlockDevice', 'CharDevice', 'Directory', 'DirectoryOrCreate', 'File', 'FileOrCreate', 'Socket'],
+];
+
+const tokenSecondsMin = 600;
+const tokenSecondsMax = 2 ** 32;
+
+function validateTokenLife(seconds: number | undefined, at: string): FieldError[] {
+  if (seconds === undefined) return [];
+  if (seconds < tokenSecondsMin) return [fieldInvalid(at, seconds, 'may not specify a duration less than 10 minutes')];
+  if (seconds <= tokenSecondsMax) return [];
+  return [fieldInvalid(at, seconds, 'may not specify a duration larger than 2^32 seconds')];
 }
 
 /** The parts of a volume mount that are paths within the volume. */

@@ -1,5 +1,6 @@
 import { labelSelectorSchema } from '../meta.ts';
 import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
+import { foreignVolumeFields } from './foreign-volume.ts';
 
 export const volumeMountSchema = object(
   {
@@ -110,27 +111,12 @@ const volumeSchema = object(
     }),
     nfs: object({ server: string(), path: string(), readOnly: boolean() }, { required: ['server', 'path'] }),
     image: object({ reference: string(), pullPolicy: string() }),
-    iscsi: object(
-      {
-        targetPortal: string(),
-        portals: atomicList(string()),
-        iqn: string(),
-        lun: integer({ format: 'int32' }),
-        iscsiInterface: string(),
-        fsType: string(),
-        readOnly: boolean(),
-        chapAuthDiscovery: boolean(),
-        chapAuthSession: boolean(),
-        secretRef: localReference,
-        initiatorName: string(),
-      },
-      { required: ['targetPortal', 'iqn', 'lun'] },
-    ),
+    ...foreignVolumeFields,
   },
   { required: ['name'] },
 );
 
-/** One volume of a pod: the name and exactly one source. Sources that only some drivers know are kept as they are. */
+/** One volume of a pod: the name and exactly one source. No driver of ours has the foreign ones. */
 export interface Volume extends ValueOf<typeof volumeSchema> {}
 
 export const volumesSchema = {

@@ -14,6 +14,7 @@ import { nodes } from './nodes.ts';
 import { pods } from './pods.ts';
 import { replicaSets } from './replica-sets.ts';
 import { reviews } from './reviews.ts';
+import { runtimeClasses } from './runtime-classes.ts';
 import { secrets } from './secrets.ts';
 import { serviceAccounts } from './service-accounts.ts';
 import { services } from './services.ts';
@@ -41,6 +42,7 @@ export const builtinStrategies = ({ clock, conversionOf, kinds, podLogs }: Strat
   replicaSets,
   endpointSlices,
   leases,
+  runtimeClasses,
   customResourceDefinitions(kinds, conversionOf),
   ...reviews(clock),
 ];

@@ -349,6 +349,12 @@ ResourceStatus:
   1 name string?, 2 resources ResourceHealth[]
 RollingUpdateDeployment:
   1 maxUnavailable IntOrString?, 2 maxSurge IntOrString?
+RuntimeClass:
+  1 metadata ObjectMeta, 2 handler string?, 3 overhead RuntimeClassOverhead?, 4 scheduling RuntimeClassScheduling?
+RuntimeClassOverhead:
+  1 podFixed map:Quantity
+RuntimeClassScheduling:
+  1 nodeSelector map:string, 2 tolerations Toleration[]
 SELinuxOptions:
   1 user string, 2 role string, 3 type string, 4 level string
 Scale:
