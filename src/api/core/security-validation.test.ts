@@ -80,7 +80,8 @@ test('what is wrong with a container is said in the words of Kubernetes', () => 
     ],
     [
       { seccompProfile: { type: 'Mine' } },
-      `${context}.seccompProfile.type: Unsupported value: "Mine": supported values: "Localhost", "RuntimeDefault", "Unconfined"`,
+      `${context}.seccompProfile.type: Unsupported value: "Mine": supported values: ` +
+        '"Localhost", "RuntimeDefault", "Unconfined"',
     ],
     [
       { seccompProfile: { type: 'Localhost' } },
@@ -117,7 +118,8 @@ test('what is wrong with a container is said in the words of Kubernetes', () => 
     ],
     [
       { appArmorProfile: { type: 'RuntimeDefault', localhostProfile: 'x' } },
-      `${context}.appArmorProfile.localhostProfile: Invalid value: "x": can only be set when AppArmor type is Localhost`,
+      `${context}.appArmorProfile.localhostProfile: Invalid value: "x": ` +
+        'can only be set when AppArmor type is Localhost',
     ],
     [
       { windowsOptions: { gmsaCredentialSpec: '' } },
@@ -125,11 +127,13 @@ test('what is wrong with a container is said in the words of Kubernetes', () => 
     ],
     [
       { windowsOptions: { runAsUserName: 'a\\b\\c' } },
-      `${context}.windowsOptions.runAsUserName: Invalid value: "a\\\\b\\\\c": runAsUserName cannot contain more than one backslash`,
+      `${context}.windowsOptions.runAsUserName: Invalid value: "a\\\\b\\\\c": ` +
+        'runAsUserName cannot contain more than one backslash',
     ],
     [
       { windowsOptions: { runAsUserName: '...' } },
-      `${context}.windowsOptions.runAsUserName: Invalid value: "...": runAsUserName's User cannot contain only periods or spaces`,
+      `${context}.windowsOptions.runAsUserName: Invalid value: "...": ` +
+        "runAsUserName's User cannot contain only periods or spaces",
     ],
   ];
   for (const [given, expected] of table) assert.deepEqual(ofContainer(given), [expected]);
@@ -169,8 +173,10 @@ test('what is wrong with a pod is said in the words of Kubernetes', () => {
         securityContext: { sysctls: named('net.core.x', 'fs.mqueue.y', 'kernel.z') },
       },
       [
-        `spec.securityContext.sysctls[0].name: Invalid value: "net.core.x": may not be specified when 'hostNetwork' is true`,
-        `spec.securityContext.sysctls[1].name: Invalid value: "fs.mqueue.y": may not be specified when 'hostIPC' is true`,
+        'spec.securityContext.sysctls[0].name: Invalid value: "net.core.x": ' +
+          "may not be specified when 'hostNetwork' is true",
+        'spec.securityContext.sysctls[1].name: Invalid value: "fs.mqueue.y": ' +
+          "may not be specified when 'hostIPC' is true",
       ],
     ],
     [
