@@ -24,6 +24,7 @@ import { nodeMetrics } from './metrics.ts';
 import { podsMaxDefault, registerNode } from './node-object.ts';
 import type { NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
+import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { WaitingPods } from './waiting-pods.ts';
 
 export interface NodeAgentOptions {
@@ -88,6 +89,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     quarantine: options.quarantine ?? new Quarantine(),
     host: { address, cpus: availableParallelism(), memoryBytes: totalmem() },
     volumesDir: folder(dataDir, 'volumes'),
+    refresher: new VolumeRefresher({ client, clock, log }),
   };
   const runners = new Map<string, PodRunner>();
   const waiting = new WaitingPods({ client, clock, log, podsMax });
@@ -223,7 +225,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const ended = endContainers(running, { clock, log, killAfterMs });
     await Promise.all([...runners.values()].map((runner) => runner.detach()));
     await ended;
-    await Promise.all([registering, node.events.close(), pods.stop(), waiting.stop()]);
+    await Promise.all([registering, node.events.close(), node.refresher.stop(), pods.stop(), waiting.stop()]);
     node.logs.close();
     await Promise.all([driver.close(), files.close()]);
   }

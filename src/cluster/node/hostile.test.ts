@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -8,8 +17,10 @@ import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
 import type { Container, PodSpec } from '../../api/core/pod-spec.ts';
 import { processOf } from '../../lib/processes.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
+import { ConfigSources } from './pods/config-sources.ts';
 import { fieldOf, type Place, resourceOf } from './pods/environment.ts';
-import { makeVolumes, mountsOf } from './pods/volumes.ts';
+import { mountsOf } from './pods/volumes/mounts.ts';
+import { writeVolume } from './pods/volumes/pod-volumes.ts';
 import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
 import { hostPortOf, openTestNode, program, server, type TestNode } from './testing/test-node.ts';
 
@@ -207,14 +218,15 @@ describe('what a pod asks for', () => {
   test('volumes never write outside, whatever their paths are and whatever was there before', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'kittiwake-volumes-'));
     const make = (items: { key: string; path: string }[] | undefined) => {
-      const volumes = [{ name: 'v', configMap: { name: 'conf', ...(items ? { items } : {}) } }];
+      const volume = { name: 'v', configMap: { name: 'conf', ...(items ? { items } : {}) } };
       const pod: Pod = {
         apiVersion: 'v1',
         kind: 'Pod',
         metadata: { name: 'p', namespace: 'default' },
-        spec: { containers: [], volumes },
+        spec: { containers: [], volumes: [volume] },
       };
-      return makeVolumes(pod, join(dir, 'volumes'), node.client, place);
+      const sources = new ConfigSources((kind, key) => node.client.get(kind, key), 'default');
+      return writeVolume(volume, join(dir, 'volumes'), { pod, place, sources, nowMs: 0 });
     };
     for (const path of ['../../outside', 'a/../../outside', '..data', '..', '.', '', '/']) {
       await assert.rejects(make([{ key: 'a', path }]), /leads out of the volume|no file can have the path/, path);
@@ -226,10 +238,15 @@ describe('what a pod asks for', () => {
     writeFileSync(join(dir, 'volumes/v/old'), '');
     await make([{ key: 'a', path: 'sub/file' }]);
     assert.deepEqual(readdirSync(join(dir, 'elsewhere')), []);
-    assert.deepEqual(readdirSync(join(dir, 'volumes'), { recursive: true }).sort(), ['v', 'v/sub', 'v/sub/file']);
+    const [version = ''] = readdirSync(join(dir, 'volumes/v')).filter((name) => name.startsWith('..1970'));
+    // What is none of the node's links stays.
+    assert.deepEqual(readdirSync(join(dir, 'volumes/v')).sort(), [version, '..data', 'old', 'sub']);
+    assert.deepEqual(readdirSync(join(dir, 'volumes/v', version, 'sub')), ['file']);
+    assert.equal(readlinkSync(join(dir, 'volumes/v/sub')), '..data/sub');
     const subPath = (inner: string) =>
       mountsOf(
         { name: 'c', volumeMounts: [{ name: 'v', mountPath: '/v', subPathExpr: inner }] },
+        [{ name: 'v', emptyDir: {} }],
         join(dir, 'volumes'),
         { UP: '..' },
       );

@@ -1,10 +1,9 @@
-import { ConfigMapKind } from '../../../api/core/config-map.ts';
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container, EnvVarSource } from '../../../api/core/pod-spec.ts';
 import { parseQuantity } from '../../../api/core/quantity.ts';
-import { SecretKind } from '../../../api/core/secret.ts';
 import type { Client } from '../../../kube/client.ts';
 import { type PodAddresses, StartError } from '../driver.ts';
+import { ConfigSources } from './config-sources.ts';
 import { expand, TextBudget } from './expand.ts';
 
 export interface EnvironmentOptions {
@@ -37,7 +36,7 @@ export interface Host {
 export async function environmentOf(options: EnvironmentOptions): Promise<Record<string, string>> {
   const { pod, container, imageEnv, client } = options;
   const { ports } = options.place.pod;
-  const sources = new ConfigSources(client, pod.metadata.namespace ?? 'default');
+  const sources = new ConfigSources((kind, key) => client.get(kind, key), pod.metadata.namespace ?? 'default');
   const result: Record<string, string> = {};
   const budget = new TextBudget();
   for (const pair of imageEnv) {
@@ -150,50 +149,6 @@ export function resourceOf(
 function listed(values: Record<string, string> | undefined): string {
   const entries = Object.entries(values ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return entries.map(([key, value]) => `${key}=${JSON.stringify(value)}`).join('\n');
-}
-
-/** The contents of ConfigMaps and Secrets of one namespace, each read once. */
-export class ConfigSources {
-  readonly #client: Client;
-  readonly #namespace: string;
-  readonly #read = new Map<string, Promise<Record<string, Buffer> | undefined>>();
-
-  constructor(client: Client, namespace: string) {
-    this.#client = client;
-    this.#namespace = namespace;
-  }
-
-  /** Undefined when it is missing and optional; throws StartError when it is missing. */
-  async configMap(name: string, isOptional = false): Promise<Record<string, Buffer> | undefined> {
-    const values = await this.#once(`configmap "${name}"`, async () => {
-      const found = await this.#client.get(ConfigMapKind, { namespace: this.#namespace, name });
-      return found && { ...buffers(found.data, 'utf8'), ...buffers(found.binaryData, 'base64') };
-    });
-    if (!values && !isOptional) throw missing(`configmap "${name}" not found`);
-    return values;
-  }
-
-  async secret(name: string, isOptional = false): Promise<Record<string, Buffer> | undefined> {
-    const values = await this.#once(`secret "${name}"`, async () => {
-      const found = await this.#client.get(SecretKind, { namespace: this.#namespace, name });
-      return found && buffers(found.data, 'base64');
-    });
-    if (!values && !isOptional) throw missing(`secret "${name}" not found`);
-    return values;
-  }
-
-  #once(key: string, read: () => Promise<Record<string, Buffer> | undefined>) {
-    let reading = this.#read.get(key);
-    if (!reading) {
-      reading = read();
-      this.#read.set(key, reading);
-    }
-    return reading;
-  }
-}
-
-function buffers(values: Record<string, string> | undefined, encoding: BufferEncoding): Record<string, Buffer> {
-  return Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [key, Buffer.from(value, encoding)]));
 }
 
 const missing = (message: string) => new StartError('CreateContainerConfigError', message);

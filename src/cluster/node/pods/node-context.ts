@@ -9,6 +9,7 @@ import type { ImageStore } from '../images/store.ts';
 import type { LogFiles } from '../logs/log-files.ts';
 import type { NodeMetrics } from '../metrics.ts';
 import type { Host } from './environment.ts';
+import type { VolumeRefresher } from './volumes/refresher.ts';
 
 /** What all pods of the node share. */
 export interface NodeContext {
@@ -27,4 +28,5 @@ export interface NodeContext {
   host: Host;
   /** `volumes/` of the node. */
   volumesDir: string;
+  refresher: VolumeRefresher;
 }

@@ -14,7 +14,7 @@ import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
 import { startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
-import { PodVolumes } from './volumes.ts';
+import { PodVolumes } from './volumes/pod-volumes.ts';
 
 /**
  * How long connections are waited for before a program is told to stop: the other half of the grace period is for it to
@@ -76,7 +76,8 @@ export class PodRunner {
     this.#pod = pod;
     this.#onGone = onGone;
     this.#firstSeenMs = node.clock.now();
-    this.#volumes = new PodVolumes(join(node.volumesDir, this.uid));
+    const { client, clock, refresher, volumesDir } = node;
+    this.#volumes = new PodVolumes({ uid: this.uid, dir: join(volumesDir, this.uid), client, clock, refresher });
     this.#mustClaim = (pod.spec.nodeName ?? '') === '';
     this.#sandbox = sandbox;
   }
@@ -109,6 +110,7 @@ export class PodRunner {
   /** The API has a newer pod. */
   update(pod: Pod): void {
     if (Number(pod.metadata.resourceVersion) > Number(this.#pod.metadata.resourceVersion)) this.#pod = pod;
+    this.#volumes.update(this.#pod);
     if (this.#pod.metadata.deletionTimestamp !== undefined) this.#terminate();
   }
 
@@ -124,6 +126,7 @@ export class PodRunner {
     this.#abort.abort();
     this.#cancelIdleWrite?.();
     for (const runner of [...this.#init, ...this.#main]) runner.abandon();
+    await this.#volumes.close();
     await this.#writing;
   }
 
@@ -478,8 +481,9 @@ export class PodRunner {
   /** Frees what the pod had on this machine; its logs stay. */
   async #release(): Promise<void> {
     await this.#making;
+    await this.#volumes.close();
     await this.#sandbox?.remove();
-    await this.#node.files.remove(join(this.#node.volumesDir, this.uid));
+    await this.#node.files.remove(this.#volumes.dir);
   }
 }
 

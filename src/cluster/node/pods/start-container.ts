@@ -7,7 +7,8 @@ import type { Run } from './container-runner.ts';
 import { environmentOf } from './environment.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
-import { mountsOf, type PodVolumes } from './volumes.ts';
+import { mountsOf } from './volumes/mounts.ts';
+import type { PodVolumes } from './volumes/pod-volumes.ts';
 
 export interface StartOptions {
   node: NodeContext;
@@ -27,7 +28,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
   const place = { host: node.host, pod: sandbox.addresses };
   try {
     const image = await imageFor(node, pod, container);
-    await volumes.make(pod, client, place);
+    await volumes.make(pod, place);
     const imageEnv = image.config.env;
     const environment = await environmentOf({ pod, container, imageEnv, client, place });
     const start: ContainerOnNode = {
@@ -37,7 +38,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
       argv: commandOf(container, image.config, environment),
       workingDir: container.workingDir ?? image.config.workingDir,
       environment,
-      mounts: await mountsOf(container, volumes.dir, environment),
+      mounts: await mountsOf(container, pod.spec.volumes, volumes.dir, environment),
       logPath: logs.pathOf(pod.metadata, container.name, restart),
     };
     const running = await sandbox.start(start, signal);

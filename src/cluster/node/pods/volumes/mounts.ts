@@ -1,0 +1,54 @@
+import { lstat, mkdir, readlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Pod } from '../../../../api/core/pod.ts';
+import type { Container } from '../../../../api/core/pod-spec.ts';
+import type { Mount } from '../../driver.ts';
+import { expand } from '../expand.ts';
+import { dataLink } from './atomic-writer.ts';
+import { isFromApi } from './payload.ts';
+import { contained, refused } from './refused.ts';
+
+/**
+ * What a container sees of the volumes made under `dir`. A subPath that is not there is made; one that leads through a
+ * link is refused: a container may have put it there to be shown what is outside.
+ */
+export async function mountsOf(
+  container: Container,
+  volumes: Pod['spec']['volumes'],
+  dir: string,
+  environment: Readonly<Record<string, string>>,
+): Promise<Mount[]> {
+  const mounts: Mount[] = [];
+  for (const { name, mountPath, readOnly, subPath, subPathExpr } of container.volumeMounts ?? []) {
+    const volume = volumes?.find((each) => each.name === name);
+    const inner = contained(subPathExpr === undefined ? (subPath ?? '') : expand(subPathExpr, environment), name);
+    const isOurs = volume !== undefined && isFromApi(volume);
+    const source = await withinVolume(join(dir, contained(name, name)), inner, name, isOurs);
+    // What comes from the API is never written to by containers (Kubernetes, since 1.9.4).
+    mounts.push({ source, path: mountPath, isReadOnly: readOnly === true || isOurs });
+  }
+  return mounts;
+}
+
+async function withinVolume(folder: string, inner: string, name: string, isOurs: boolean): Promise<string> {
+  const [first = '', ...rest] = inner.split('/').filter(Boolean);
+  if (first === '') return folder;
+  // The one kind of link that the node makes itself: it shows what the volume holds now.
+  const shown = isOurs && (await readlink(join(folder, first)).catch(ignoreOthers)) === join(dataLink, first);
+  let source = shown ? join(folder, dataLink) : folder;
+  for (const part of [first, ...rest]) {
+    source = join(source, part);
+    const found = await lstat(source).catch(ignoreMissing);
+    if (!found) await mkdir(source, { mode: 0o777 });
+    else if (found.isSymbolicLink()) throw refused(name, `the subPath ${inner} leads through the link ${part}`);
+  }
+  return source;
+}
+
+const ignoreMissing = (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'ENOENT') throw error;
+};
+/** Neither there nor a link. */
+const ignoreOthers = (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'ENOENT' && error.code !== 'EINVAL') throw error;
+};

@@ -1,0 +1,122 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Pod } from '../../../../api/core/pod.ts';
+import type { Volume } from '../../../../api/core/pod-spec.ts';
+import type { Client } from '../../../../kube/client.ts';
+import type { Clock } from '../../../../lib/clock.ts';
+import { sameJson } from '../../../../lib/same-json.ts';
+import { ConfigSources, type ReadObject } from '../config-sources.ts';
+import type { Place } from '../environment.ts';
+import { writeAtomically } from './atomic-writer.ts';
+import { isFromApi, payloadOf } from './payload.ts';
+import type { VolumeRefresher } from './refresher.ts';
+import { contained, refused } from './refused.ts';
+
+export interface PodVolumesOptions {
+  uid: string;
+  /** The pod's own folder. */
+  dir: string;
+  client: Client;
+  clock: Clock;
+  refresher: VolumeRefresher;
+}
+
+/** The volumes of one pod: made once for all its containers, then kept as the API says until they are closed. */
+export class PodVolumes {
+  readonly dir: string;
+  readonly #options: PodVolumesOptions;
+  #made: Promise<void> | undefined;
+  #pod: Pod | undefined;
+  #isClosed = false;
+  #writing: Promise<void> = Promise.resolve();
+  /** Those of which nothing will change: what they show is immutable. */
+  readonly #fixed = new Set<string>();
+
+  constructor(options: PodVolumesOptions) {
+    this.dir = options.dir;
+    this.#options = options;
+  }
+
+  /** Makes them if that has not been done. Throws StartError naming what is missing: it may come. */
+  async make(pod: Pod, place: Place): Promise<void> {
+    this.#pod = pod;
+    this.#made ??= this.#make(place);
+    try {
+      await this.#made;
+    } catch (error) {
+      this.#made = undefined;
+      throw error;
+    }
+  }
+
+  /** The pod has changed: its labels and annotations may be in its volumes. */
+  update(pod: Pod): void {
+    const before = this.#pod?.metadata;
+    if (!before) return;
+    this.#pod = pod;
+    const { labels, annotations } = pod.metadata;
+    if (sameJson([labels, annotations], [before.labels, before.annotations])) return;
+    this.#options.refresher.call(this.#options.uid);
+  }
+
+  /** They are left as they are from now on: resolves when nothing is being written any more. Never rejects. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#options.refresher.forget(this.#options.uid);
+    await this.#writing.catch(() => {}); // Whoever waits for it is told.
+  }
+
+  async #make(place: Place): Promise<void> {
+    const { client, refresher, uid } = this.#options;
+    const { volumes = [] } = this.#pod?.spec ?? {};
+    await this.#write(volumes, place, (kind, key) => client.get(kind, key));
+    const changing = volumes.filter((volume) => isFromApi(volume) && !this.#fixed.has(volume.name));
+    if (changing.length === 0 || this.#isClosed) return;
+    refresher.follow(uid, (read) => this.#write(changing, place, read));
+  }
+
+  /** One after the other: two at once would take each other's folders away. */
+  #write(volumes: readonly Volume[], place: Place, read: ReadObject): Promise<void> {
+    const next = () => this.#writeNow(volumes, place, read);
+    this.#writing = this.#writing.then(next, next);
+    return this.#writing;
+  }
+
+  async #writeNow(volumes: readonly Volume[], place: Place, read: ReadObject): Promise<void> {
+    const pod = this.#pod;
+    if (!pod) return;
+    for (const volume of volumes) {
+      if (this.#isClosed) return;
+      const sources = new ConfigSources(read, pod.metadata.namespace ?? 'default');
+      await writeVolume(volume, this.dir, { pod, place, sources, nowMs: this.#options.clock.now() });
+      if (sources.isFixed && !showsPod(volume)) this.#fixed.add(volume.name);
+    }
+  }
+}
+
+export interface WriteVolumeOptions {
+  pod: Pod;
+  place: Place;
+  sources: ConfigSources;
+  nowMs: number;
+}
+
+/** Makes a volume the folder of its name under `dir`, or brings it up to date. Throws StartError. */
+export async function writeVolume(volume: Volume, dir: string, options: WriteVolumeOptions): Promise<void> {
+  const folder = join(dir, contained(volume.name, volume.name));
+  if (isFromApi(volume)) {
+    const files = await payloadOf(volume, options);
+    const { fsGroup } = options.pod.spec.securityContext ?? {};
+    await writeAtomically(folder, files, { nowMs: options.nowMs, fsGroup });
+  } else if (volume.emptyDir) {
+    await mkdir(folder, { recursive: true, mode: 0o777 }); // It keeps what containers put there, over their restarts.
+  } else {
+    const kind = Object.keys(volume).find((key) => key !== 'name');
+    const others = 'use configMap, secret, projected, downwardAPI or emptyDir';
+    throw refused(volume.name, `${kind} volumes are not supported on this node: ${others}`);
+  }
+}
+
+/** Whether it shows something of the pod itself, which may change. */
+const showsPod = ({ downwardAPI, projected }: Volume) =>
+  downwardAPI !== undefined || projected?.sources?.some((source) => !source.configMap && !source.secret) === true;
