@@ -11,6 +11,7 @@ import type { ListenHandle } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
+import { apiAddress, defaultServiceNetwork, type ServiceNetwork } from '../service-network.ts';
 import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { allowAuthenticated, type Policy } from './authorize.ts';
@@ -51,6 +52,8 @@ export interface ApiServerOptions {
   /** Asked at each write for what kinds are configured with; nothing unless given. */
   config?: () => Configuration;
   metrics?: Metrics;
+  /** Of Services; the usual one unless given. */
+  serviceNetwork?: ServiceNetwork;
   /** Where `kubectl logs` gets them from. */
   podLogs?: PodLogs;
   /** Makes the store's writer; a thread unless given. */
@@ -109,7 +112,9 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
-  const resources = [...builtinStrategies({ clock, conversionOf, kinds, podLogs }), ...(options.resources ?? [])];
+  const { serviceNetwork = defaultServiceNetwork } = options;
+  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, serviceNetwork });
+  const resources = [...builtin, ...(options.resources ?? [])];
   const machinery: Machinery = {
     store,
     registry: new ResourceRegistry(resources),
@@ -143,7 +148,8 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     clientFor,
     pipeline,
     async listen(where) {
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, ...where });
+      const alsoAt = [apiAddress(serviceNetwork)];
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, alsoAt, ...where });
       listeners.push(listener);
       keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
       return listener;

@@ -1,6 +1,7 @@
 import type { Kind } from '../../../api/kind.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PodLogs } from '../../pod-logs.ts';
+import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
 import type { ConversionOf } from '../crds/custom-resources.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
@@ -24,16 +25,23 @@ export interface StrategyDeps {
   kinds: readonly Kind[];
   podLogs?: PodLogs | undefined;
   conversionOf?: ConversionOf | undefined;
+  serviceNetwork?: ServiceNetwork | undefined;
   clock: Clock;
 }
 
 /** All that Kubernetes has by itself, one line each. */
-export const builtinStrategies = ({ clock, conversionOf, kinds, podLogs }: StrategyDeps): readonly Strategy[] => [
+export const builtinStrategies = ({
+  clock,
+  conversionOf,
+  kinds,
+  podLogs,
+  serviceNetwork = defaultServiceNetwork,
+}: StrategyDeps): readonly Strategy[] => [
   namespaces,
   configMaps,
   secrets,
   serviceAccounts,
-  services,
+  services(serviceNetwork),
   endpoints,
   pods(podLogs),
   nodes,
