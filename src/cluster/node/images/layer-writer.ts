@@ -48,8 +48,8 @@ const timeMax = 64_060_588_800;
 /**
  * Writes the entries of a layer (OCI image specification, "Image Layer Filesystem Changeset") into a folder of its own,
  * in the form that overlayfs stacks: what the layer removes is a character device 0:0, a folder that hides those below
- * has the attribute `trusted.overlay.opaque`, or `user.overlay.opaque` where we are not root. Nothing is written outside
- * of it: a name that climbs out, or that leads through a link, is refused. What Node cannot make is made at the end.
+ * has the attribute `trusted.overlay.opaque`, or `user.overlay.opaque` where we are not root. Nothing is written
+ * outside of it: a name that climbs out, or that leads through a link, is refused. What Node cannot make comes last.
  * Blocks on the disk: call it in a worker.
  */
 export class LayerWriter implements TarSink {
@@ -293,7 +293,7 @@ const plain = { uid: 0, gid: 0, mtime: undefined, linkName: '', sizeBytes: 0, xa
 const whiteout = { ...plain, type: 'character-device', mode: 0, major: 0, minor: 0 } as const;
 const plainFolder = { ...plain, type: 'directory', mode: 0o755, major: 0, minor: 0 } as const;
 
-/** Without what would steer overlayfs, or another machine's labels; where we are not root, only what anybody may set. */
+/** Without what would steer overlayfs, and another machine's labels; who is not root sets only what anybody may. */
 function meant({ xattrs }: TarHeader, isExact: boolean): ReadonlyMap<string, Buffer> {
   const isMeant = (name: string) =>
     isExact ? !/^(trusted|user)\.overlay\.|^security\.selinux$|=/.test(name) : /^user\.(?!overlay\.)[^=]+$/.test(name);

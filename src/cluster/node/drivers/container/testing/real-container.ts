@@ -166,4 +166,12 @@ function linkOf(path: string): string | undefined {
   }
 }
 
-const imageConfig = { entrypoint: [], cmd: [], env: [], workingDir: '/', labels: {}, platform: 'linux/amd64' };
+const imageConfig = {
+  entrypoint: [],
+  cmd: [],
+  env: [],
+  workingDir: '/',
+  user: '',
+  labels: {},
+  platform: 'linux/amd64',
+};
