@@ -45,6 +45,27 @@ export class Cgroups {
     this.#podPidsMax = podPidsMax;
   }
 
+  /** Whether memory and swap can be limited together; asked once there is a group of ours. */
+  get hasSwapLimit(): boolean {
+    const memory = this.hierarchy.mounts.memory;
+    if (memory === undefined) return false;
+    return this.hierarchy.version === 1
+      ? existsSync(join(memory, 'memory.memsw.limit_in_bytes'))
+      : existsSync(join(memory, this.#root, 'memory.swap.max'));
+  }
+
+  /** Makes the group of the node, so that what stands in the way of that is known before the first pod. */
+  open(): void {
+    this.#make(join(this.#root, 'burstable'));
+  }
+
+  /** Removes the groups of the node as far as no pod is in them. */
+  close(): void {
+    for (const tree of this.hierarchy.trees) {
+      for (const parent of ['burstable', 'besteffort', '']) removeEmpty(join(tree, this.#root, parent));
+    }
+  }
+
   /** Of a pod, or of one start of one of its containers: `linux.cgroupsPath` of the OCI specification. */
   pathOf(pod: Pod, container?: Pick<ContainerId, 'container' | 'restart'>): string {
     const parent = { Guaranteed: '', Burstable: 'burstable', BestEffort: 'besteffort' }[qosClassOf(pod.spec)];
@@ -106,10 +127,8 @@ export class Cgroups {
     for (const parent of ['', 'burstable', 'besteffort']) {
       await this.#removeGroup(join(this.#root, parent, `pod${checked(podUid)}`));
     }
-    // Sync from here on: nobody of this process can be making a pod below them.
-    for (const tree of this.hierarchy.trees) {
-      for (const parent of ['burstable', 'besteffort', '']) tryToRemove(join(tree, this.#root, parent));
-    }
+    // Nothing waits in it: nobody of this process can be making a pod below them meanwhile.
+    this.close();
     this.#balance();
   }
 
@@ -236,9 +255,13 @@ function killAll(folder: string): void {
   }
 }
 
+/** With the groups in it: none of them has a process any more, or it stays. */
 function tryToRemove(folder: string): void {
-  for (const name of foldersIn(folder))
-    if (name !== 'burstable' && name !== 'besteffort') tryToRemove(join(folder, name));
+  for (const name of foldersIn(folder)) tryToRemove(join(folder, name));
+  removeEmpty(folder);
+}
+
+function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
