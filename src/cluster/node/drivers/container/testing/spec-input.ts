@@ -38,7 +38,7 @@ export function specInput({ container, pod, onNode, input }: Said = {}): SpecInp
       image: {
         digest: '',
         layers: [],
-        config: { entrypoint: [], cmd: [], env: [], workingDir: '/', labels: {}, platform: 'linux/amd64' },
+        config: { entrypoint: [], cmd: [], env: [], workingDir: '/', user: '', labels: {}, platform: 'linux/amd64' },
       },
       argv: ['/shop', '--port', '80'],
       workingDir: '/srv',
