@@ -226,7 +226,7 @@ describe('a policy that says no', () => {
     assert.match(await upgrade({ ca: credentials.ca }), /^HTTP\/1\.1 401 Unauthorized\r\n/);
     guard.policy = allowAuthenticated;
     assert.match(await upgrade(credentials, 'Impersonate-User: bob\r\n'), /^HTTP\/1\.1 403 [\s\S]*cannot impersonate/);
-    assert.match(await upgrade(credentials), /^HTTP\/1\.1 501 Not Implemented\r\n/);
+    assert.match(await upgrade(credentials), /^HTTP\/1\.1 404 Not Found\r\n/);
   });
 
   test('is asked once for a watch, however much it shows', async (t) => {

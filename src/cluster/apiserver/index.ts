@@ -11,7 +11,7 @@ import type { ListenHandle } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
-import { apiAddress, defaultServiceNetwork, type ServiceNetwork } from '../service-network.ts';
+import type { PodStreams } from '../pod-streams.ts';
 import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { allowAuthenticated, type Policy } from './authorize.ts';
@@ -52,10 +52,10 @@ export interface ApiServerOptions {
   /** Asked at each write for what kinds are configured with; nothing unless given. */
   config?: () => Configuration;
   metrics?: Metrics;
-  /** Of Services; the usual one unless given. */
-  serviceNetwork?: ServiceNetwork;
   /** Where `kubectl logs` gets them from. */
   podLogs?: PodLogs;
+  /** What runs in pods: for `kubectl exec`, `attach` and `port-forward`. */
+  podStreams?: PodStreams;
   /** Makes the store's writer; a thread unless given. */
   startWriter?: StoreOptions['startWriter'];
 }
@@ -97,6 +97,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     config = () => noConfiguration,
     metrics,
     podLogs,
+    podStreams,
   } = options;
   const folder = join(dataDir, 'cluster');
   makeFolder(folder);
@@ -112,9 +113,10 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
-  const { serviceNetwork = defaultServiceNetwork } = options;
-  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, serviceNetwork });
-  const resources = [...builtin, ...(options.resources ?? [])];
+  const resources = [
+    ...builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams }),
+    ...(options.resources ?? []),
+  ];
   const machinery: Machinery = {
     store,
     registry: new ResourceRegistry(resources),
@@ -148,8 +150,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     clientFor,
     pipeline,
     async listen(where) {
-      const alsoAt = [apiAddress(serviceNetwork)];
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, alsoAt, ...where });
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, ...where });
       listeners.push(listener);
       keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
       return listener;

@@ -13,6 +13,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { parseReference } from '../../registry/reference.ts';
 import type { PodLogs } from '../pod-logs.ts';
+import type { PodStreams } from '../pod-streams.ts';
 import type { Driver } from './driver.ts';
 import { endContainers } from './end-containers.ts';
 import { EventRecorder } from './events.ts';
@@ -24,6 +25,7 @@ import { nodeMetrics } from './metrics.ts';
 import { podsMaxDefault, registerNode } from './node-object.ts';
 import type { NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
+import { podStreams } from './pods/pod-streams.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { WaitingPods } from './waiting-pods.ts';
 
@@ -50,6 +52,7 @@ export interface NodeAgentOptions {
 
 export interface NodeAgent {
   podLogs: PodLogs;
+  podStreams: PodStreams;
   /**
    * Ends the agent. With `stopPods` all pods end within a second: SIGTERM, then SIGKILL after 800 ms. Their objects
    * stay, and the next agent runs them again if they are still wanted. Without it they go on running for it to find.
@@ -119,7 +122,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   let cancelHousekeeping = () => {};
   keepHouse();
 
-  return { podLogs: podLogs(node.logs, clock), stop };
+  return { podLogs: podLogs(node.logs, clock), podStreams: podStreams((uid) => runners.get(uid)), stop };
 
   /** A pod is new or has changed. */
   function see(pod: Pod): void {

@@ -35,6 +35,11 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     admission: () => plugins,
     config: () => configuration?.current() ?? noConfiguration,
     podLogs: { read: (pod, selection) => node.podLogs.read(pod, selection) },
+    podStreams: {
+      exec: (...asked) => node.podStreams.exec(...asked),
+      attach: (...asked) => node.podStreams.attach(...asked),
+      forward: (...asked) => node.podStreams.forward(...asked),
+    },
   });
   plugins = features.flatMap(({ admission, user }) => {
     const client = api.clientFor(user);

@@ -130,7 +130,7 @@ describe('the limits of the listener', { timeout: 60_000 }, () => {
     const socket = await tls();
     const head = 'Host: x\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n';
     socket.write(`POST /api/v1/namespaces/a/pods/b/exec HTTP/1.1\r\n${head}`);
-    assert.match(await untilClosed(socket), /^HTTP\/1\.1 501 [\s\S]*does not offer exec/);
+    assert.match(await untilClosed(socket), /^HTTP\/1\.1 404 [\s\S]*pods \\"b\\" not found/);
   });
 
   test('more connections than there may be are closed; so is an idle one, of either protocol', async (t) => {

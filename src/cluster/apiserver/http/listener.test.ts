@@ -148,7 +148,7 @@ describe('the listener', () => {
       405,
       /not allow/,
     ],
-    ['exec', () => ask('/api/v1/namespaces/default/pods/a/exec', { method: 'GET' }), 501, /does not offer exec yet/],
+    ['exec over HTTP', () => ask('/api/v1/namespaces/default/pods/a/exec'), 400, /Upgrade request required/],
   ];
   for (const [what, asked, code, message] of wrong) {
     test(`${what} is answered with a Status that says so (${code})`, async () => {

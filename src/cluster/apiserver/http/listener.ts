@@ -24,8 +24,6 @@ export interface ListenerOptions {
   metrics?: Metrics | undefined;
   /** Loopback unless given. */
   host?: string;
-  /** Where else it is met: what leads there is somebody else's. */
-  alsoAt?: readonly string[];
   /** 0: any free port. */
   port: number;
   /** A bound socket to listen on instead, which outlives this process. */
@@ -52,10 +50,10 @@ const streamsMax = 250;
 
 /** Serves the Kubernetes API over TLS, to clients that hold a certificate of its authority. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { clock, dataDir, handle, log, metrics, host = loopback, alsoAt = [], pipeline, port } = options;
+  const { clock, dataDir, handle, log, metrics, host = loopback, pipeline, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const pkiDir = join(dataDir, 'pki');
-  let pki = ensurePki(pkiDir, clock, [host, ...alsoAt]);
+  let pki = ensurePki(pkiDir, clock, host);
   const pipelines = new Pipelines(IncomingMessage, 1 + limits.pipelinedMax);
   const server = createSecureServer({
     Http1IncomingMessage: pipelines.Request,
@@ -104,7 +102,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   let cancelRenewal = clock.after(renewalCheckMs, renew);
   function renew(): void {
     try {
-      const renewed = ensurePki(pkiDir, clock, [host, ...alsoAt]);
+      const renewed = ensurePki(pkiDir, clock, host);
       if (renewed.ca !== pki.ca || renewed.server.cert !== pki.server.cert) {
         server.setSecureContext(credentials(renewed));
       }

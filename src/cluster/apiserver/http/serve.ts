@@ -85,7 +85,8 @@ export class Door {
       throw new ApiError(501, 'NotImplemented', `${path} has only HTTP`);
     const leave = this.#enterLongRunning();
     try {
-      await stream.upgrade(info, { query, headers: request.headers, socket, head });
+      const { pipeline } = this.#options.router;
+      await stream.upgrade(info, { query, headers: request.headers, socket, head }, pipeline);
     } finally {
       leave();
     }

@@ -1,7 +1,7 @@
 import type { Kind } from '../../../api/kind.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PodLogs } from '../../pod-logs.ts';
-import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
+import type { PodStreams } from '../../pod-streams.ts';
 import type { ConversionOf } from '../crds/custom-resources.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
@@ -24,8 +24,8 @@ export interface StrategyDeps {
   /** The kinds of the platform. */
   kinds: readonly Kind[];
   podLogs?: PodLogs | undefined;
+  podStreams?: PodStreams | undefined;
   conversionOf?: ConversionOf | undefined;
-  serviceNetwork?: ServiceNetwork | undefined;
   clock: Clock;
 }
 
@@ -35,15 +35,15 @@ export const builtinStrategies = ({
   conversionOf,
   kinds,
   podLogs,
-  serviceNetwork = defaultServiceNetwork,
+  podStreams,
 }: StrategyDeps): readonly Strategy[] => [
   namespaces,
   configMaps,
   secrets,
   serviceAccounts,
-  services(serviceNetwork),
+  services,
   endpoints,
-  pods(podLogs),
+  pods({ podLogs, podStreams, clock }),
   nodes,
   events,
   deployments,

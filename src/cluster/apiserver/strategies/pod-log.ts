@@ -4,6 +4,7 @@ import type { LogOptions, PodLogs } from '../../pod-logs.ts';
 import { type Exchange, flag, isGone } from '../http/exchange.ts';
 import { named, numberOf, type ResourceRequest } from '../http/handlers/resource-request.ts';
 import { writeSlices } from '../http/respond.ts';
+import { containerOf } from './pod-container.ts';
 
 /** `GET …/pods/NAME/log`: plain text, sent on as it comes. */
 export async function servePodLog(request: ResourceRequest, podLogs: PodLogs | undefined): Promise<void> {
@@ -63,20 +64,4 @@ function logOptions({ query, signal }: Exchange, container: string): LogOptions 
     limitBytes,
     signal,
   };
-}
-
-/** The container that is asked for; unless one is, the pod's only one that is no init container, as in Kubernetes. */
-function containerOf({ metadata, spec }: Pod, asked: string | null): string {
-  const names = spec.containers.map(({ name }) => name);
-  const initNames = (spec.initContainers ?? []).map(({ name }) => name);
-  if (asked) {
-    if (names.includes(asked) || initNames.includes(asked)) return asked;
-    throw badRequest(`container ${asked} is not valid for pod ${metadata.name}`);
-  }
-  const [only, ...others] = names;
-  if (only !== undefined && others.length === 0) return only;
-  const orInit = initNames.length === 0 ? '' : ` or one of the init containers: [${initNames.join(' ')}]`;
-  throw badRequest(
-    `a container name must be specified for pod ${metadata.name}, choose one of: [${names.join(' ')}]${orInit}`,
-  );
 }

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '../../../api/core/pod.ts';
 import type { DeleteOptions } from '../../../kube/client.ts';
+import { systemClock } from '../../../lib/clock.ts';
 import { pods } from './pods.ts';
 
-const strategy = pods(undefined);
+const strategy = pods({ podLogs: undefined, podStreams: undefined, clock: systemClock });
 
 const podWith = (more: { metadata?: object; spec?: object; status?: object } = {}) =>
   ({

@@ -1,16 +1,20 @@
 import { isPodTerminal, type Pod, PodKind, qosClassOf } from '../../../api/core/pod.ts';
-import { ApiError } from '../../../api/status.ts';
 import type { PodLogs } from '../../pod-logs.ts';
 import { table } from '../http/table/column.ts';
-import type { Strategy, Stream } from '../strategy.ts';
+import type { Strategy } from '../strategy.ts';
 import { servePodLog } from './pod-log.ts';
 import { readinessGates, summarizePod } from './pod-status.ts';
+import { type PodStreamsOptions, podStreamSubresources } from './pod-streams.ts';
 
 /** As Kubernetes has it, for a pod that does not say. */
 const graceSeconds = 30;
 
-/** `podLogs`: where the logs come from; without it there are none. */
-export const pods = (podLogs: PodLogs | undefined): Strategy<Pod> => ({
+export interface PodsOptions extends PodStreamsOptions {
+  /** Where the logs come from; without it there are none. */
+  podLogs: PodLogs | undefined;
+}
+
+export const pods = (options: PodsOptions): Strategy<Pod> => ({
   kind: PodKind,
   selectableFields: {
     'spec.nodeName': '',
@@ -44,16 +48,7 @@ export const pods = (podLogs: PodLogs | undefined): Strategy<Pod> => ({
     return Math.max(0, Math.min(before, deletion.gracePeriodSeconds ?? before));
   },
   subresources: {
-    log: { type: 'stream', verbs: ['get'], serve: (request) => servePodLog(request, podLogs) },
-    exec: upgraded('exec'),
-    attach: upgraded('attach'),
-    portforward: upgraded('portforward'),
+    log: { type: 'stream', verbs: ['get'], serve: (request) => servePodLog(request, options.podLogs) },
+    ...podStreamSubresources(options),
   },
 });
-
-function upgraded(name: string): Stream {
-  const refuse = async () => {
-    throw new ApiError(501, 'NotImplemented', `the process driver of this node does not offer ${name} yet`);
-  };
-  return { type: 'stream', verbs: ['create', 'get'], serve: refuse, upgrade: refuse };
-}

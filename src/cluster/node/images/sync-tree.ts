@@ -11,13 +11,11 @@ export const syncedMark = 'synced';
  */
 export function syncTree(folder: string): boolean {
   if (!existsSync(folder)) return false;
-  // As bytes: names need not be text.
-  const folders = [Buffer.from(folder)];
+  const folders = [folder];
   for (const path of folders) {
-    for (const entry of readdirSync(path, { withFileTypes: true, encoding: 'buffer' })) {
-      const inner = Buffer.concat([path, slash, entry.name]);
-      if (entry.isDirectory()) folders.push(inner);
-      else if (entry.isFile()) sync(inner);
+    for (const entry of readdirSync(path, { withFileTypes: true })) {
+      if (entry.isDirectory()) folders.push(join(path, entry.name));
+      else if (entry.isFile()) sync(join(path, entry.name));
     }
   }
   for (const path of folders.reverse()) sync(path);
@@ -26,9 +24,7 @@ export function syncTree(folder: string): boolean {
   return true;
 }
 
-const slash = Buffer.from('/');
-
-function sync(path: string | Buffer): void {
+function sync(path: string): void {
   const file = openSync(path, 'r');
   try {
     fsyncSync(file);

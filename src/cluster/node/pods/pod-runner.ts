@@ -14,7 +14,6 @@ import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
 import { startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
-import { messagePathOf } from './terminated.ts';
 import { PodVolumes } from './volumes/pod-volumes.ts';
 
 /**
@@ -85,6 +84,11 @@ export class PodRunner {
 
   get pod(): Pod {
     return this.#pod;
+  }
+
+  /** Undefined until it has one. */
+  get sandbox(): Sandbox | undefined {
+    return this.#sandbox;
   }
 
   get running(): RunningContainer[] {
@@ -194,8 +198,7 @@ export class PodRunner {
     const image = this.#node.images.find(container.image ?? '');
     if (image) this.#images.set(image.digest, image);
     const imageId = image ? imageIdOf(container, image) : '';
-    const messagePath = messagePathOf(this.#volumes.dir, running.id);
-    return runner.run({ running, imageId, stopSignal: image?.config.stopSignal, messagePath });
+    return runner.run({ running, imageId, stopSignal: image?.config.stopSignal });
   }
 
   /** Gets the pod its sandbox, trying again while there can be none; undefined when it was stopped meanwhile. */

@@ -1,5 +1,4 @@
-import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
-import type { ServicePort } from '../../../api/core/service-spec.ts';
+import { type CoreService, CoreServiceKind, type ServicePort } from '../../../api/core/service.ts';
 import {
   type EndpointConditions,
   type EndpointSlice,
