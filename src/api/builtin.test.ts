@@ -271,7 +271,7 @@ test('a Service gets its defaults, and keeps its address', () => {
   };
   CoreServiceKind.setDefaults?.(service, { config: {} });
   assert.deepEqual(service.spec.ports, [{ port: 80, protocol: 'TCP', targetPort: 80 }]);
-  assert.equal(service.spec.clusterIP, 'None');
+  assert.equal(service.spec.clusterIP, undefined, 'it is allocated when the object is written');
   const next: CoreService = { ...service, spec: { ports: [{ port: 81 }] } };
   CoreServiceKind.setDefaults?.(next, {
     old: { ...service, spec: { ...service.spec, clusterIP: '10.0.0.1' } },

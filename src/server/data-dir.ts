@@ -52,7 +52,7 @@ export function makeDataDir(dataDir: string, folders: readonly string[] = []): v
 
 /** What a start makes in the data folder, and what systems put into a new one by themselves. */
 const ownNames = new Set(['broker', 'build', 'cluster', 'kubeconfig', 'logs', 'node', 'pki', 'quarantine', 'registry']);
-for (const name of ['run', 'version', 'lost+found', '.DS_Store']) ownNames.add(name);
+for (const name of ['network', 'run', 'version', 'lost+found', '.DS_Store']) ownNames.add(name);
 
 /** Somebody's home or project is not made a data folder: it would be closed to others, and parts of it removed. */
 function checkOwn(dataDir: string): void {

@@ -8,6 +8,7 @@ import {
 } from '../field-error.ts';
 import { dnsLabelRule, dnsSubdomainRule, isDnsLabel, isDnsSubdomain, isEnvVarName, isPortName } from '../names.ts';
 import type { Container, EnvVar, Probe, ProbeHandler, ResourceRequirements } from './container.ts';
+import { validateDns } from './dns-validation.ts';
 import type { PodSpec } from './pod-spec.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
 import { validateSecurity } from './security-validation.ts';
@@ -35,7 +36,7 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
       names.add(container.name);
     });
   }
-  errors.push(...validateSecurity(spec, at));
+  errors.push(...validateSecurity(spec, at), ...validateDns(spec, at));
   for (const [field, value] of [
     ['serviceAccountName', spec.serviceAccountName],
     ['nodeName', spec.nodeName],

@@ -95,6 +95,7 @@ async function write(machinery: Machinery, request: RequestInfo, object: KubeObj
   if (store.latest(table, key)) throw alreadyExists(request.resource.kind, object.metadata.name);
   // Admission may have taken its time.
   requireRoom(machinery, request, object.metadata.name);
+  request.resource.strategy.allocate?.(machinery, object, undefined);
   if (request.dryRun) return new StoredObject(object, 0);
   return (await putOnDisk(store, table, key, converted)).as(object.apiVersion);
 }

@@ -12,6 +12,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { PodStreams } from '../pod-streams.ts';
+import { apiAddress, defaultServiceNetwork, type ServiceNetwork } from '../service-network.ts';
 import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
 import { allowAuthenticated, type Policy } from './authorize.ts';
@@ -52,6 +53,8 @@ export interface ApiServerOptions {
   /** Asked at each write for what kinds are configured with; nothing unless given. */
   config?: () => Configuration;
   metrics?: Metrics;
+  /** Of Services; the usual one unless given. */
+  serviceNetwork?: ServiceNetwork;
   /** Where `kubectl logs` gets them from. */
   podLogs?: PodLogs;
   /** What runs in pods: for `kubectl exec`, `attach` and `port-forward`. */
@@ -113,10 +116,9 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
-  const resources = [
-    ...builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams }),
-    ...(options.resources ?? []),
-  ];
+  const { serviceNetwork = defaultServiceNetwork } = options;
+  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams, serviceNetwork });
+  const resources = [...builtin, ...(options.resources ?? [])];
   const machinery: Machinery = {
     store,
     registry: new ResourceRegistry(resources),
@@ -150,7 +152,8 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     clientFor,
     pipeline,
     async listen(where) {
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, ...where });
+      const alsoAt = [apiAddress(serviceNetwork)];
+      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, alsoAt, ...where });
       listeners.push(listener);
       keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
       return listener;

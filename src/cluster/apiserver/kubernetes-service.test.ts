@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { EndpointsKind } from '../../api/core/endpoints.ts';
 import { CoreServiceKind } from '../../api/core/service.ts';
 import { EndpointSliceKind } from '../../api/discovery/endpoint-slice.ts';
 import type { Kind } from '../../api/kind.ts';
@@ -14,6 +15,9 @@ test('the Service default/kubernetes leads to the API server, and comes back whe
   const service = await client.get(CoreServiceKind, key);
   assert.deepEqual(service?.metadata.labels, { component: 'apiserver', provider: 'kubernetes' });
   assert.deepEqual(service?.spec.ports, [{ name: 'https', port: 443, protocol: 'TCP', targetPort: port }]);
+  assert.equal(service?.spec.clusterIP, '10.96.0.1');
+  const endpoints = await client.get(EndpointsKind, key);
+  assert.deepEqual(endpoints?.subsets?.[0]?.addresses, [{ ip: '127.0.0.1' }]);
   const slice = await client.get(EndpointSliceKind, key);
   assert.equal(slice?.metadata.labels?.['kubernetes.io/service-name'], 'kubernetes');
   assert.deepEqual(slice?.endpoints[0]?.addresses, ['127.0.0.1']);

@@ -1,3 +1,4 @@
+import { type Endpoints, EndpointsKind } from '../../api/core/endpoints.ts';
 import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
 import { type EndpointSlice, EndpointSliceKind, serviceNameLabel } from '../../api/discovery/endpoint-slice.ts';
 import type { Kind } from '../../api/kind.ts';
@@ -13,8 +14,8 @@ const renewEveryMs = 10_000;
 const key = { namespace: 'default', name: 'kubernetes' };
 
 /**
- * Keeps the Service `default/kubernetes` and its EndpointSlice, by which programs find the API server: there, and
- * leading to where it listens. The returned function ends that.
+ * Keeps the Service `default/kubernetes`, its EndpointSlice and Endpoints, by which programs find the API server:
+ * there, and leading to where it listens. The returned function ends that.
  */
 export async function keepKubernetesService(
   client: Client,
@@ -27,6 +28,7 @@ export async function keepKubernetesService(
     try {
       await ensure(client, CoreServiceKind as unknown as Kind, serviceOf(Number(port)));
       await ensure(client, EndpointSliceKind as unknown as Kind, sliceOf(hostname, Number(port)));
+      await ensure(client, EndpointsKind as unknown as Kind, endpointsOf(hostname, Number(port)));
     } catch (error) {
       log.warn({ err: error }, 'the Service default/kubernetes could not be written: trying again');
     }
@@ -53,8 +55,11 @@ async function ensure(client: Client, kind: Kind, wanted: KubeObject): Promise<v
 
 /** What matters of either kind; a Service's other fields have defaults. */
 function partOf(object: KubeObject): unknown {
-  const { endpoints, metadata, ports, spec } = object as KubeObject & Partial<EndpointSlice> & Partial<CoreService>;
-  return { labels: metadata.labels, endpoints, ports, servicePorts: spec?.ports };
+  const { endpoints, metadata, ports, spec, subsets } = object as KubeObject &
+    Partial<EndpointSlice> &
+    Partial<Endpoints> &
+    Partial<CoreService>;
+  return { labels: metadata.labels, endpoints, ports, subsets, servicePorts: spec?.ports };
 }
 
 const serviceOf = (port: number): CoreService => ({
@@ -69,6 +74,17 @@ const sliceOf = (host: string, port: number): EndpointSlice => ({
   kind: 'EndpointSlice',
   metadata: { ...key, labels: { [serviceNameLabel]: key.name } },
   addressType: host.startsWith('[') ? 'IPv6' : 'IPv4',
-  endpoints: [{ addresses: [host.replace(/[[\]]/g, '')], conditions: { ready: true } }],
+  endpoints: [{ addresses: [addressOf(host)], conditions: { ready: true } }],
   ports: [{ name: 'https', port, protocol: 'TCP' }],
 });
+
+/** What older programs read instead; its label says that it mirrors no slice. */
+const endpointsOf = (host: string, port: number): Endpoints => ({
+  apiVersion: 'v1',
+  kind: 'Endpoints',
+  metadata: { ...key, labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } },
+  subsets: [{ addresses: [{ ip: addressOf(host) }], ports: [{ name: 'https', port, protocol: 'TCP' }] }],
+});
+
+/** Of a URL's host. */
+const addressOf = (host: string) => host.replace(/[[\]]/g, '');

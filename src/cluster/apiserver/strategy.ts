@@ -32,6 +32,11 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   prepareForCreate?(object: T, request: RequestInfo): void;
   /** What an update of the whole object cannot change: it is put back as it was. Changes `object`. */
   prepareForUpdate?(object: T, old: T, request: NamedRequest): void;
+  /**
+   * Gives the object what there is only once: in the same turn of the event loop as the write, after all else. `old` is
+   * the stored object, on update. Changes `object`. Throws when there is nothing left, or what it names is another's.
+   */
+  allocate?(machinery: Machinery, object: T, old: T | undefined): void;
   /** How the object looks while it is being deleted; throws when it may not be. Changes `object`, which is a copy. */
   prepareForDelete?(object: T, request: NamedRequest): void;
   /** For how many seconds it may go on when it is to be deleted; none unless given. */

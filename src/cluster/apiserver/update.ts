@@ -84,6 +84,7 @@ async function write(asked: Asked): Promise<Result> {
       await onDisk(durable);
       return result(new StoredObject(next, revision));
     }
+    if (part?.type !== 'field') resource.strategy.allocate?.(asked.machinery, next, current.object);
     if (sameJson(next, current.object)) {
       if (!request.dryRun) await onDisk(store.settled());
       return result(current);

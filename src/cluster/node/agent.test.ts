@@ -58,7 +58,8 @@ describe('the node agent', () => {
   });
 
   test('a program that exits at once is restarted, then held back as CrashLoopBackOff with its exit code', async () => {
-    await node.run('crash', await imageOf(`console.error('no database'); process.exit(3)`));
+    const image = await imageOf(`console.error('no database'); process.exit(3)`);
+    await node.run('crash', image, { terminationMessagePolicy: 'FallbackToLogsOnError' });
     const pod = await node.until('crash', 'in CrashLoopBackOff', (p) =>
       Boolean(p?.status?.containerStatuses?.some((c) => c.state?.waiting?.reason === 'CrashLoopBackOff')),
     );

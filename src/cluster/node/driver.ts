@@ -171,9 +171,13 @@ export interface ContainerExit {
   finishedAtMs: number;
 }
 
-/** A container that could not be started: `reason` is what Kubernetes shows as the waiting reason. */
+/**
+ * A container that could not be started: `reason` is what Kubernetes shows as the waiting reason. RunContainerError:
+ * all was there but the program, which could not be run. That counts as a run that ended with `exitCode`.
+ */
 export class StartError extends Error {
   readonly reason: 'CreateContainerError' | 'CreateContainerConfigError' | 'RunContainerError';
+  readonly exitCode = 128;
 
   constructor(reason: StartError['reason'], message: string, options?: ErrorOptions) {
     super(message, options);

@@ -146,7 +146,8 @@ describe('what a pod asks for', () => {
       writeSync(1, Buffer.from([0xff, 0xfe, 0x00, 0x80]));
       process.exit(1);`),
     ]);
-    await node.run('loud', loud, {}, { restartPolicy: 'Never' });
+    const container: Partial<Container> = { terminationMessagePolicy: 'FallbackToLogsOnError' };
+    await node.run('loud', loud, container, { restartPolicy: 'Never' });
     const pod = await node.until('loud', 'over', (p) => p?.status?.phase === 'Failed');
     const message = pod.status?.containerStatuses?.[0]?.state?.terminated?.message ?? '';
     assert.ok(message.length > 1_000 && message.length <= 4_096, String(message.length));

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
 import type { CoreService } from '../../api/core/service.ts';
 import { groupsOf } from '../workloads/endpoint-slice/slices.ts';
-import type { Driver } from './driver.ts';
+import { type Driver, StartError } from './driver.ts';
 import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
 import { openTestNode, type TestNode } from './testing/test-node.ts';
 import { ToyMachine } from './testing/toy-driver.ts';
@@ -18,6 +18,8 @@ describe('pods over a driver that knows no processes', linux, () => {
   let node: TestNode;
   let web: string;
   let refusals = 0;
+  /** Programs that the driver finds too late that it cannot run. */
+  const notRun = new Set<string>();
   const machine = new ToyMachine(toyPrograms);
   const openDriver = (): Driver => {
     const driver = machine.open();
@@ -25,7 +27,14 @@ describe('pods over a driver that knows no processes', linux, () => {
       ...driver,
       async sandbox(pod, signal) {
         if (refusals-- > 0) throw new Error('no addresses are left');
-        return driver.sandbox(pod, signal);
+        const sandbox = await driver.sandbox(pod, signal);
+        const start = Object.getPrototypeOf(sandbox).start as typeof sandbox.start;
+        sandbox.start = (container, abort) => {
+          const [name = ''] = container.argv;
+          if (!notRun.has(name)) return start.call(sandbox, container, abort);
+          throw new StartError('RunContainerError', `exec: "${name}": executable file not found`);
+        };
+        return sandbox;
       },
     };
   };
@@ -116,6 +125,26 @@ describe('pods over a driver that knows no processes', linux, () => {
     await node.run('over', web, { command: ['print'], args: ['last words'] }, { restartPolicy: 'Never' });
     const over = await node.until('over', 'over', (pod) => pod?.status?.phase === 'Succeeded');
     assert.equal(await node.logs(over), 'last words');
+  });
+
+  test('a program that cannot be run counts as a run that has failed', async () => {
+    notRun.add('nothing');
+    const command = ['nothing'];
+    await node.run('never', web, { command }, { restartPolicy: 'Never' });
+    const never = await node.until('never', 'over', (pod) => pod?.status?.phase === 'Failed');
+    const { startedAt, exitCode, reason, message } = never.status?.containerStatuses?.[0]?.state?.terminated ?? {};
+    assert.deepEqual([exitCode, reason, message], [128, 'StartError', 'exec: "nothing": executable file not found']);
+    assert.equal(startedAt, '1970-01-01T00:00:00Z');
+    await node.run('again', web, { command });
+    const again = await node.until('again', 'held back', (pod) =>
+      Boolean(pod?.status?.containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff'),
+    );
+    const [status] = again.status?.containerStatuses ?? [];
+    assert.deepEqual([status?.restartCount, status?.lastState?.terminated?.reason], [1, 'StartError']);
+    const events = await node.events('again', 'BackOff');
+    const who = `c in pod again_default(${again.metadata.uid})`;
+    assert.ok(events.includes(`BackOff: Back-off restarting failed container ${who}`), String(events));
+    assert.ok(events.includes('Failed: Error: exec: "nothing": executable file not found'), String(events));
   });
 
   test('a pod is told to stop when its last connection is closed', async () => {

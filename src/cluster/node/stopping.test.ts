@@ -219,11 +219,12 @@ describe('how containers of a pod start and stop', () => {
     assert.equal(isPodReady(bad), false);
   });
 
-  test('a hook of a kind that nobody runs fails in words', async () => {
+  test('a hook of a kind that nobody runs fails, and its container with it', async () => {
     const lifecycle = { postStart: { tcpSocket: { port: 8080 } } };
     await node.run('tcp', tells, telling('c', { ...anyReadiness, lifecycle }, { MUTE: '1' }));
     const events = await node.events('tcp', 'FailedPostStartHook');
-    assert.ok(events.some((event) => event.includes('names no exec, httpGet or sleep')));
+    assert.ok(events.includes('FailedPostStartHook: PostStartHook failed'));
+    assert.ok((await node.events('tcp', 'Killing')).includes('Killing: FailedPostStartHook'));
   });
 
   test('sidecars start in their turn, are waited for, and end last in reverse order', async () => {

@@ -156,6 +156,11 @@ export class Store {
     return pending ? pending.next : table.get(key);
   }
 
+  /** The objects of writes to `table` that wait for the disk, by their keys; of each key the last. */
+  *waiting(table: Table): Iterable<[key: string, object: KubeObject]> {
+    for (const [key, { next }] of this.#latest.get(table) ?? []) if (next) yield [key, next.object];
+  }
+
   /**
    * Creates or replaces the object: stamps its `metadata.resourceVersion`, freezes it, and takes it over. The caller
    * has decided, in this same turn of the event loop, against `latest`. Resolves when it is on disk; errors:

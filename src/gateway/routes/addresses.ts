@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
-import type { CoreService, ServicePort } from '../../api/core/service.ts';
+import type { CoreService } from '../../api/core/service.ts';
+import type { ServicePort } from '../../api/core/service-spec.ts';
 import type { EndpointSlice } from '../../api/discovery/endpoint-slice.ts';
 import { isDnsSubdomain } from '../../api/names.ts';
 import type { EndpointAddress, Problem } from './change.ts';

@@ -24,6 +24,8 @@ export interface ListenerOptions {
   metrics?: Metrics | undefined;
   /** Loopback unless given. */
   host?: string;
+  /** Where else it is met: what leads there is somebody else's. */
+  alsoAt?: readonly string[];
   /** 0: any free port. */
   port: number;
   /** A bound socket to listen on instead, which outlives this process. */
@@ -50,10 +52,10 @@ const streamsMax = 250;
 
 /** Serves the Kubernetes API over TLS, to clients that hold a certificate of its authority. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { clock, dataDir, handle, log, metrics, host = loopback, pipeline, port } = options;
+  const { clock, dataDir, handle, log, metrics, host = loopback, alsoAt = [], pipeline, port } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const pkiDir = join(dataDir, 'pki');
-  let pki = ensurePki(pkiDir, clock, host);
+  let pki = ensurePki(pkiDir, clock, [host, ...alsoAt]);
   const pipelines = new Pipelines(IncomingMessage, 1 + limits.pipelinedMax);
   const server = createSecureServer({
     Http1IncomingMessage: pipelines.Request,
@@ -102,7 +104,7 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   let cancelRenewal = clock.after(renewalCheckMs, renew);
   function renew(): void {
     try {
-      const renewed = ensurePki(pkiDir, clock, host);
+      const renewed = ensurePki(pkiDir, clock, [host, ...alsoAt]);
       if (renewed.ca !== pki.ca || renewed.server.cert !== pki.server.cert) {
         server.setSecureContext(credentials(renewed));
       }

@@ -2,6 +2,7 @@ import type { Kind } from '../../../api/kind.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PodLogs } from '../../pod-logs.ts';
 import type { PodStreams } from '../../pod-streams.ts';
+import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
 import type { ConversionOf } from '../crds/custom-resources.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
@@ -26,6 +27,7 @@ export interface StrategyDeps {
   podLogs?: PodLogs | undefined;
   podStreams?: PodStreams | undefined;
   conversionOf?: ConversionOf | undefined;
+  serviceNetwork?: ServiceNetwork | undefined;
   clock: Clock;
 }
 
@@ -36,12 +38,13 @@ export const builtinStrategies = ({
   kinds,
   podLogs,
   podStreams,
+  serviceNetwork = defaultServiceNetwork,
 }: StrategyDeps): readonly Strategy[] => [
   namespaces,
   configMaps,
   secrets,
   serviceAccounts,
-  services,
+  services(serviceNetwork),
   endpoints,
   pods({ podLogs, podStreams, clock }),
   nodes,

@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../lib/clock.ts';
-import type { Unpacked, UnpackOptions } from './unpack.ts';
+import type { Unpacked } from './layer-writer.ts';
+import type { UnpackOptions } from './unpack.ts';
 import type { CopyOptions } from './working-copy.ts';
 
 export type FileJob =

@@ -14,6 +14,8 @@ export interface ImageConfig {
   /** `NAME=value`. */
   env: readonly string[];
   workingDir: string;
+  /** `USER`, `UID`, `USER:GROUP`… as the image says it; empty when it does not. */
+  user: string;
   labels: Readonly<Record<string, string>>;
   /** As the image says it, for example `SIGTERM` or `15`; it may be none that this machine has. */
   stopSignal?: string;
@@ -21,15 +23,20 @@ export interface ImageConfig {
   platform: string;
 }
 
+/** A layer on the disk, in the form that overlayfs stacks (layer-writer.ts). */
 export interface UnpackedLayer {
   digest: string;
   /** The folder with the layer's files. */
-  path: string;
-  /** Paths that this layer removes from those below it. */
+  root: string;
+  /** Paths that this layer removes from those below it; on the disk, character devices 0:0. */
   whiteouts: readonly string[];
-  /** Folders of which this layer hides what those below it put there. */
+  /** Folders of which this layer hides what those below it put there; on the disk, by an attribute. */
   opaques: readonly string[];
+  /** Folders that are there for what is in them: the layer does not say what they are like. */
+  implicit: readonly string[];
   sizeBytes: number;
+  /** Why the tree is not all that the layer says: this machine, or its tar, does not let us. */
+  lacks?: string;
 }
 
 /** The image that a pod asks for cannot be had: its message is the registry's. */

@@ -11,7 +11,7 @@ const tries = 3;
  * without rights, nor by nesting beyond what a path can name or a process can hold open. Blocks on the disk: call it in
  * a worker.
  */
-export function removeTree(path: string): void {
+export function removeTree(path: string | Buffer): void {
   for (let left = tries; ; left--) {
     try {
       removeOnce(path);
@@ -22,7 +22,7 @@ export function removeTree(path: string): void {
   }
 }
 
-function removeOnce(path: string): void {
+function removeOnce(path: string | Buffer): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found) return;
   if (!found.isDirectory()) {

@@ -57,8 +57,8 @@ describe('the image store', () => {
     assert.equal(blobs.length, 3);
     const two = await store.pull(second);
     assert.equal(blobs.length, 5);
-    assert.equal(two.layers[0]?.path, one.layers[0]?.path);
-    assert.equal(readFileSync(join(two.layers[0]?.path ?? '', 'shared'), 'utf8'), 'base');
+    assert.equal(two.layers[0]?.root, one.layers[0]?.root);
+    assert.equal(readFileSync(join(two.layers[0]?.root ?? '', 'shared'), 'utf8'), 'base');
     assert.deepEqual((await open()).find(first), one);
   });
 
@@ -89,7 +89,7 @@ describe('the image store', () => {
   test('what an agent left half done is forgotten', async () => {
     const reference = await registry.push([{ a: '1' }]);
     const { layers } = await (await open()).pull(reference);
-    writeFileSync(join(layers[0]?.path ?? '', '../layer.json'), '{"dig');
+    writeFileSync(join(layers[0]?.root ?? '', '../layer.json'), '{"dig');
     assert.equal((await open()).find(reference), undefined);
     assert.deepEqual(readdirSync(join(dir, 'layers')), []);
     await (await open()).pull(reference);
@@ -206,7 +206,7 @@ describe('the image store', () => {
     assert.equal((await store.collect(new Set())).length, 1);
     goOn.resolve();
     const image = await pulling;
-    assert.equal(readFileSync(join(image.layers[0]?.path ?? '', 'shared'), 'utf8'), shared.shared);
+    assert.equal(readFileSync(join(image.layers[0]?.root ?? '', 'shared'), 'utf8'), shared.shared);
     assert.equal((await store.collect(new Set())).length, 1);
     assert.deepEqual(readdirSync(join(dir, 'layers')), []);
   });
@@ -224,7 +224,7 @@ describe('the image store', () => {
       }
       const image = await store.pull(second);
       await collecting;
-      assert.equal(readFileSync(join(image.layers[0]?.path ?? '', 'shared'), 'utf8'), shared.shared, String(turns));
+      assert.equal(readFileSync(join(image.layers[0]?.root ?? '', 'shared'), 'utf8'), shared.shared, String(turns));
       await store.collect(new Set());
       assert.deepEqual(readdirSync(join(dir, 'layers')), [], String(turns));
     }
@@ -240,6 +240,7 @@ describe('the image store', () => {
       digest: 'DIGEST',
       whiteouts: ['../x'],
       opaques: [],
+      implicit: [],
       sizeBytes: 1,
       bootId: 'BOOT',
     }),
@@ -247,6 +248,7 @@ describe('the image store', () => {
       digest: `sha256:${'0'.repeat(64)}`,
       whiteouts: [],
       opaques: [],
+      implicit: [],
       sizeBytes: 1,
       bootId: 'BOOT',
     }),
@@ -268,7 +270,7 @@ describe('the image store', () => {
       const reopened = await open();
       assert.equal(reopened.find(reference), undefined);
       await reopened.pull(reference);
-      writeFileSync(join(layer?.path ?? '', '../layer.json'), fill(layer?.digest ?? ''));
+      writeFileSync(join(layer?.root ?? '', '../layer.json'), fill(layer?.digest ?? ''));
       const again = await open();
       assert.equal(again.find(reference), undefined);
       assert.deepEqual(readdirSync(join(dir, 'layers')), []);
@@ -280,7 +282,7 @@ describe('the image store', () => {
     const reference = await registry.push([{ 'a/b': '1' }]);
     const store = await open();
     const [layer] = (await store.pull(reference)).layers;
-    const record = join(layer?.path ?? '', '../layer.json');
+    const record = join(layer?.root ?? '', '../layer.json');
     const reboot = () => writeFileSync(record, readFileSync(record, 'utf8').replace(bootId(), 'before'));
     await store.sync();
     reboot();
@@ -288,6 +290,15 @@ describe('the image store', () => {
     rmSync(join(record, '..', syncedMark));
     assert.equal((await open()).find(reference), undefined);
     assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+  });
+
+  test('a layer whose names are no text is synced, too', async () => {
+    const store = await open();
+    const [layer] = (await store.pull(await registry.push([{ a: '1' }]))).layers;
+    const root = layer?.root ?? '';
+    writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]), 'x');
+    await store.sync();
+    assert.ok(readdirSync(join(root, '..')).includes(syncedMark));
   });
 
   test('an image of more layers than anybody makes is refused', async () => {

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream, existsSync, renameSync } from 'node:fs';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -149,9 +149,9 @@ export class ImageStore {
    * with empty files, so it counts only in the run of the machine in which it was made.
    */
   async sync(): Promise<void> {
-    for (const [digest, { path }] of this.#layers) {
+    for (const [digest, { root }] of this.#layers) {
       if (this.#synced.has(digest)) continue;
-      const folder = dirname(path);
+      const folder = dirname(root);
       if (await this.#options.files.sync(folder)) this.#synced.add(digest);
     }
   }
@@ -170,14 +170,16 @@ export class ImageStore {
 
   async #load(): Promise<void> {
     const { dir, files, clock, log } = this.#options;
-    await mkdir(join(dir, 'layers'), { recursive: true });
+    // What is in there may be setuid: nobody else of this machine gets at it.
+    await mkdir(join(dir, 'layers'), { recursive: true, mode: 0o700 });
+    await chmod(join(dir, 'layers'), 0o700);
     for (const name of await readdir(join(dir, 'layers'))) {
       const folder = join(dir, 'layers', name);
       const layer = readStoredLayer(await readJsonFileAsync(join(folder, 'layer.json')), name);
       const isSynced = layer !== undefined && existsSync(join(folder, syncedMark));
       if (layer && (isSynced || layer.bootId === bootId())) {
         const { bootId: _, ...stored } = layer;
-        this.#layers.set(layer.digest, { ...stored, path: join(folder, 'root') });
+        this.#layers.set(layer.digest, { ...stored, root: join(folder, 'root') });
         if (isSynced) this.#synced.add(layer.digest);
       } else {
         const removing = files.remove(folder);
@@ -287,7 +289,7 @@ export class ImageStore {
 
   /** Downloads, verifies and unpacks beside, and moves into place when all is well. */
   async #unpack(reference: string, { digest, mediaType, size }: Descriptor, diffId: string | undefined) {
-    const { dir, source, files, maxLayerBytes, maxLayerEntries } = this.#options;
+    const { dir, source, files, log, maxLayerBytes, maxLayerEntries } = this.#options;
     if (size > maxLayerBytes)
       throw new Error(`the layer ${digest} has ${size} bytes: more than ${maxLayerBytes} are refused`);
     const place = join(dir, 'layers', hexOf(digest));
@@ -310,7 +312,8 @@ export class ImageStore {
       await writeJsonFileAsync(join(work, 'layer.json'), record, { mustLast: false });
       await files.remove(place);
       await rename(work, place);
-      const layer: UnpackedLayer = { ...stored, path: join(place, 'root') };
+      if (unpacked.lacks !== undefined) log.warn({ layer: digest, reason: unpacked.lacks }, 'a layer is not whole');
+      const layer: UnpackedLayer = { ...stored, root: join(place, 'root') };
       this.#synced.delete(digest);
       this.#layers.set(digest, layer);
       return layer;
@@ -349,12 +352,13 @@ async function download(blob: Readable, { digest, size, path }: { digest: string
 }
 
 function configOf(oci: ReadImageConfig): ImageConfig {
-  const { Entrypoint = [], Cmd = [], Env = [], WorkingDir, Labels = {}, StopSignal } = oci.config;
+  const { Entrypoint = [], Cmd = [], Env = [], WorkingDir, User = '', Labels = {}, StopSignal } = oci.config;
   return {
     entrypoint: Entrypoint,
     cmd: Cmd,
     env: Env,
     workingDir: WorkingDir || '/',
+    user: User,
     labels: Labels,
     platform: platformText(oci),
     ...(StopSignal ? { stopSignal: StopSignal } : {}),

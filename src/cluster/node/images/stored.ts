@@ -10,24 +10,27 @@ export interface StoredImage {
 }
 
 /** What is kept of a layer, in `layers/HEX/layer.json`. */
-export type StoredLayer = Omit<UnpackedLayer, 'path'> & { bootId: string };
+export type StoredLayer = Omit<UnpackedLayer, 'root'> & { bootId: string };
 
 /** The layer as it was stored in the folder `hex`; undefined when that is no such thing, whatever it is. */
 export function readStoredLayer(value: unknown, hex: string): StoredLayer | undefined {
-  const { digest, whiteouts, opaques, sizeBytes, bootId } = (value ?? {}) as Partial<StoredLayer>;
+  const { digest, whiteouts, opaques, implicit, sizeBytes, bootId, lacks } = (value ?? {}) as Partial<StoredLayer>;
   if (!isNamed(digest, hex) || typeof bootId !== 'string' || !Number.isSafeInteger(sizeBytes)) return undefined;
-  if (!arePaths(whiteouts) || !arePaths(opaques)) return undefined;
-  return { digest, whiteouts, opaques, sizeBytes: sizeBytes ?? 0, bootId };
+  // One without `implicit` was unpacked before layers had the form of overlayfs.
+  if (![whiteouts, opaques, implicit].every(arePaths)) return undefined;
+  const stored = { digest, whiteouts, opaques, implicit, sizeBytes, bootId } as StoredLayer;
+  return typeof lacks === 'string' ? { ...stored, lacks } : stored;
 }
 
 export function readStoredImage(value: unknown, hex: string): StoredImage | undefined {
   const { digest, config, layers } = (value ?? {}) as Partial<StoredImage>;
   if (!isNamed(digest, hex) || !areTexts(layers) || typeof config !== 'object' || config === null) return undefined;
-  const { entrypoint, cmd, env, workingDir, labels, platform, stopSignal } = config;
-  if (![entrypoint, cmd, env].every(areTexts) || typeof workingDir !== 'string') return undefined;
+  const { entrypoint, cmd, env, workingDir, user = '', labels, platform, stopSignal } = config;
+  if (![entrypoint, cmd, env].every(areTexts)) return undefined;
+  if (typeof workingDir !== 'string' || typeof user !== 'string') return undefined;
   if (typeof labels !== 'object' || labels === null || !areTexts(Object.values(labels))) return undefined;
   if (typeof platform !== 'string' || (stopSignal !== undefined && typeof stopSignal !== 'string')) return undefined;
-  return { digest, config, layers };
+  return { digest, config: { ...config, user }, layers };
 }
 
 const isNamed = (digest: unknown, hex: string): digest is string =>

@@ -11,11 +11,13 @@ export const syncedMark = 'synced';
  */
 export function syncTree(folder: string): boolean {
   if (!existsSync(folder)) return false;
-  const folders = [folder];
+  // As bytes: names need not be text.
+  const folders = [Buffer.from(folder)];
   for (const path of folders) {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      if (entry.isDirectory()) folders.push(join(path, entry.name));
-      else if (entry.isFile()) sync(join(path, entry.name));
+    for (const entry of readdirSync(path, { withFileTypes: true, encoding: 'buffer' })) {
+      const inner = Buffer.concat([path, slash, entry.name]);
+      if (entry.isDirectory()) folders.push(inner);
+      else if (entry.isFile()) sync(inner);
     }
   }
   for (const path of folders.reverse()) sync(path);
@@ -24,7 +26,9 @@ export function syncTree(folder: string): boolean {
   return true;
 }
 
-function sync(path: string): void {
+const slash = Buffer.from('/');
+
+function sync(path: string | Buffer): void {
   const file = openSync(path, 'r');
   try {
     fsyncSync(file);

@@ -80,7 +80,7 @@ describe('unpacking a layer', () => {
     });
     assert.deepEqual([whiteouts, opaques], [[], ['c']]);
     assert.equal(readFileSync(join(target, 'a/b'), 'utf8'), 'x');
-    assert.deepEqual(readdirSync(target), ['a']);
+    assert.deepEqual(readdirSync(target).sort(), ['a', 'c']);
   });
 
   test('a whiteout that leads out is not followed where it is used either', async () => {
@@ -92,16 +92,16 @@ describe('unpacking a layer', () => {
       [['..'], []],
       [[], ['..']],
     ]) {
-      const layers = [{ path: target, whiteouts: whiteouts ?? [], opaques: opaques ?? [] }];
+      const layers = [{ root: target, whiteouts: whiteouts ?? [], opaques: opaques ?? [] }];
       assert.throws(() => mergeLayers(layers, join(dir, 'merged')), /leads out/);
     }
-    mergeLayers([{ path: target, whiteouts: ['', '.'], opaques: [] }], join(dir, 'merged'));
+    mergeLayers([{ root: target, whiteouts: ['', '.'], opaques: [] }], join(dir, 'merged'));
     assert.ok(existsSync(kept));
   });
 
   test('a link in the place of a folder hides what is written below it from the checks no longer', async () => {
     const layer = { 'a/one': '1', a: { type: 'symlink' as const, linkname: '..' }, 'a/outside': 'x' };
-    await assert.rejects(unpack(layer), /leads through the link a/);
+    await assert.rejects(unpack(layer), /leads through the link "a"/);
   });
 
   /** A tar's 512-byte header, with a checksum that is right whatever is in it. */
@@ -140,30 +140,18 @@ describe('unpacking a layer', () => {
   }
 
   for (const [what, blocks, expected] of [
-    ['a size below nothing', [header({ size: belowNothing })], /Invalid header|size/],
-    ['a size of an unknown notation', [header({ size: unknownNotation })], /size null/],
-    ['a link with such a size', [header({ type: '2', size: unknownNotation })], /size null/],
-    [
-      'an extended header of such a size',
-      [header({ type: 'x', size: unknownNotation }), header({})],
-      /header|end of data/i,
-    ],
-    ['a long name of such a size', [header({ type: 'L', size: unknownNotation }), header({})], /header|end of data/i],
-    ['a size that is no number', [header({ size: 'zzzzzzzzzzzz' })], /Invalid header|size/],
+    ['a size below nothing', [header({ size: belowNothing })], /has the size/],
+    ['a size of an unknown notation', [header({ size: unknownNotation })], /has the size/],
+    ['a link with such a size', [header({ type: '2', size: unknownNotation })], /has the size/],
+    ['an extended header of such a size', [header({ type: 'x', size: unknownNotation }), header({})], /has the size/],
+    ['a long name of such a size', [header({ type: 'L', size: unknownNotation }), header({})], /has the size/],
+    ['a size that is no number', [header({ size: 'zzzzzzzzzzzz' })], /has the size/],
     ['an exabyte of a hole', [header({ size: Buffer.from('800000000004000000000000', 'hex') })], /larger than/],
     ['a sparse file', [header({ type: 'S' })], /type that is not supported/],
-    [
-      'an extended header below nothing',
-      [header({ type: 'x', size: belowNothing }), header({})],
-      /header|end of data/i,
-    ],
-    [
-      'an extended header of no number',
-      [header({ type: 'x', size: 'zzzzzzzzzzzz' }), header({})],
-      /header|end of data/i,
-    ],
+    ['an extended header below nothing', [header({ type: 'x', size: belowNothing }), header({})], /has the size/],
+    ['an extended header of no number', [header({ type: 'x', size: 'zzzzzzzzzzzz' }), header({})], /has the size/],
     ['an extended header of a gigabyte', [header({ type: 'x', size: '07777777777 ' })], /max size/],
-    ['a long name below nothing', [header({ type: 'L', size: belowNothing }), header({})], /header|end of data/i],
+    ['a long name below nothing', [header({ type: 'L', size: belowNothing }), header({})], /has the size/],
   ] as const) {
     test(`${what} is refused, and nobody waits for it`, async () => {
       await assert.rejects(unpackRaw(Buffer.concat([...blocks, Buffer.alloc(2048)])), expected);
@@ -222,7 +210,7 @@ describe('unpacking a layer', () => {
     assert.deepEqual(readdirSync(join(target, 'bin')).sort(), ['again', 'other', 'run']);
     assert.equal(readlinkSync(join(target, 'bin/other')), 'run');
     assert.equal(statSync(join(target, 'bin/run')).mtimeMs, 1_000_000_000_000);
-    assert.equal(existsSync(join(target, 'pipe')), false);
+    assert.equal(statSync(join(target, 'pipe')).isFIFO(), true);
     assert.equal(sizeBytes, 9);
   });
 
@@ -269,7 +257,7 @@ describe('unpacking a layer', () => {
       '.wh.c': '',
       'link/': { type: 'directory' },
     });
-    const layers = [lower, upper].map(({ target, whiteouts, opaques }) => ({ path: target, whiteouts, opaques }));
+    const layers = [lower, upper].map(({ target, whiteouts, opaques }) => ({ root: target, whiteouts, opaques }));
     mergeLayers(layers, join(dir, 'merged'));
     const files = readdirSync(join(dir, 'merged'), { recursive: true }).sort();
     assert.deepEqual(files, ['a', 'a/two', 'b', 'b/five', 'link']);
@@ -282,7 +270,7 @@ describe('unpacking a layer', () => {
     writeFileSync(join(outside, 'kept'), 'kept');
     const lower = await unpack({ way: { type: 'symlink', linkname: outside } });
     const upper = await unpack({ 'way/kept': 'overwritten', 'way/.wh.other': '', 'way/.wh..wh..opq': '' });
-    const layers = [lower, upper].map(({ target, whiteouts, opaques }) => ({ path: target, whiteouts, opaques }));
+    const layers = [lower, upper].map(({ target, whiteouts, opaques }) => ({ root: target, whiteouts, opaques }));
     mergeLayers(layers, join(dir, 'merged'));
     assert.equal(readFileSync(join(outside, 'kept'), 'utf8'), 'kept');
     assert.equal(readFileSync(join(dir, 'merged/way/kept'), 'utf8'), 'overwritten');

@@ -21,11 +21,11 @@ describe('a working copy', () => {
   let root: string;
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'kittiwake-copy-'));
-    const path = join(dir, 'layer');
-    mkdirSync(join(path, 'app/lib'), { recursive: true });
-    writeFileSync(join(path, 'app/main.mjs'), 'main');
-    writeFileSync(join(path, 'app/lib/a.mjs'), 'a');
-    makeCopy({ layers: [{ path, whiteouts: [], opaques: [] }], cache: undefined, target: join(dir, 'made') });
+    const layer = join(dir, 'layer');
+    mkdirSync(join(layer, 'app/lib'), { recursive: true });
+    writeFileSync(join(layer, 'app/main.mjs'), 'main');
+    writeFileSync(join(layer, 'app/lib/a.mjs'), 'a');
+    makeCopy({ layers: [{ root: layer, whiteouts: [], opaques: [] }], cache: undefined, target: join(dir, 'made') });
     renameSync(join(dir, 'made'), join(dir, 'used')); // As it happens on the way to a pod.
     root = join(dir, 'used/root');
   });

@@ -41,7 +41,7 @@ export function restoreCopy(place: string, cache: string | undefined): boolean {
 
 function fillRest(place: string, cache: string | undefined): void {
   mkdirSync(join(place, 'home'));
-  mergeLayers(cache === undefined ? [] : [{ path: cache, whiteouts: [], opaques: [] }], join(place, 'cache'));
+  mergeLayers(cache === undefined ? [] : [{ root: cache, whiteouts: [], opaques: [] }], join(place, 'cache'));
 }
 
 /** A line for each entry of the tree: its path and what tells that it is still the same, apart by NUL. */

@@ -8,13 +8,13 @@ import { messageOf } from '../../../lib/errors.ts';
 import type { ContainerExit, PodAddresses, RunningContainer } from '../driver.ts';
 import { StartError } from '../driver.ts';
 import { ImagePullError } from '../images/image.ts';
-import { checkOf } from '../probes/check.ts';
-import { runProbe } from '../probes/prober.ts';
+import { probeContainer } from './container-probes.ts';
 import { runHook } from './hooks.ts';
 import type { NodeContext } from './node-context.ts';
 import { createBackoffMs, goSeconds, pullBackoffMs, RestartBackoff, shouldRestart } from './restart.ts';
 import type { ContainerRole, ContainerView } from './status.ts';
 import { signalNumber } from './stop-signal.ts';
+import { terminatedState } from './terminated.ts';
 
 export interface ContainerRunnerOptions {
   pod: Pod;
@@ -34,6 +34,8 @@ export interface Run {
   running: RunningContainer;
   imageId: string;
   stopSignal: string | undefined;
+  /** The file for its last words. */
+  messagePath: string;
 }
 
 export interface StopOptions {
@@ -165,7 +167,9 @@ export class ContainerRunner {
         first = undefined;
         await this.#killBroken();
         if (this.#stopping.signal.aborted) return;
-        await this.#failedToStart(error, failures++);
+        if (error instanceof StartError && error.reason === 'RunContainerError') {
+          if (!(await this.#afterStartError(error))) return;
+        } else await this.#failedToStart(error, failures++);
       }
     }
   }
@@ -182,7 +186,6 @@ export class ContainerRunner {
   /** Resolves when nothing of the container is left. It does not run again. */
   async stop(options: StopOptions): Promise<void> {
     this.abandon();
-    this.#isReady = false;
     await this.#end(options);
   }
 
@@ -200,7 +203,8 @@ export class ContainerRunner {
   }
 
   /** One run from its start to its end; false when it was the last. */
-  async #follow({ running, imageId, stopSignal }: Run, isAdopted: boolean): Promise<boolean> {
+  async #follow(run: Run, isAdopted: boolean): Promise<boolean> {
+    const { running, imageId, stopSignal } = run;
     const { node, pod, container } = this.#options;
     this.#running = running;
     this.#imageId = imageId;
@@ -220,7 +224,7 @@ export class ContainerRunner {
     life.abort();
     node.logs.closed(running.logPath);
     this.#running = undefined;
-    return this.#afterExit(exit, running);
+    return this.#afterExit(exit, run);
   }
 
   /** The hook has run, if there is one: the container counts as running, and is probed. */
@@ -239,7 +243,11 @@ export class ContainerRunner {
     const error = await this.#hook('PostStart', handler, running, signal, Number.POSITIVE_INFINITY);
     if (signal.aborted) return;
     if (error === undefined) this.#isUp(running, false, signal);
-    else await this.#end({ graceMs: this.#graceMs() });
+    else {
+      const { node, pod } = this.#options;
+      node.events.record(pod, 'Normal', 'Killing', 'FailedPostStartHook');
+      await this.#end({ graceMs: this.#graceMs() });
+    }
   }
 
   /** What went wrong with a lifecycle hook, which an event says too. Never rejects. */
@@ -256,32 +264,61 @@ export class ContainerRunner {
       return undefined;
     } catch (error) {
       if (this.#running !== running) return messageOf(error); // It has ended: that is said by itself.
-      node.events.record(pod, 'Warning', `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
+      // Not the message: there may be a secret in what the hook was asked to do.
+      node.events.record(pod, 'Warning', `Failed${name}Hook`, `${name}Hook failed`);
+      node.log.info({ pod: pod.metadata.name, container: container.name, reason: messageOf(error) }, 'a hook failed');
       return messageOf(error);
     }
   }
 
   /** Records how a run ended and waits until the next is due; false when there is none. */
-  async #afterExit(exit: ContainerExit, running: RunningContainer | undefined): Promise<boolean> {
+  #afterExit(exit: ContainerExit, run: Run | undefined): Promise<boolean> {
+    const { node, container } = this.#options;
+    const { startedAtMs = exit.finishedAtMs, logPath } = run?.running ?? {};
+    const state = terminatedState({
+      ...{ exit, startedAtMs, container },
+      containerId: this.#containerId,
+      messagePath: run?.messagePath,
+      lastOutput: () => (logPath === undefined ? '' : node.logs.tail(logPath)),
+    });
+    // An end that nobody saw is the machine's or the agent's doing, not the program's: it starts again at once.
+    return this.#afterEnd(state, exit.exitCode, () =>
+      exit.isUnknown ? 0 : this.#backoff.next(exit.finishedAtMs - startedAtMs),
+    );
+  }
+
+  /** The program could not be run: that counts as a run that has failed (containerd's StartError). */
+  #afterStartError(error: StartError): Promise<boolean> {
+    const { node, pod, container } = this.#options;
+    const { message, exitCode } = error;
+    node.events.record(pod, 'Warning', 'Failed', `Error: ${message}`);
+    this.#restartCount = this.#nextRestart++;
+    this.#containerId = `${node.driver.name}://${pod.metadata.uid}/${container.name}/${this.#restartCount}`;
+    const [startedAt, finishedAt] = [0, node.clock.now()].map(timestamp);
+    const end = { exitCode, reason: 'StartError', message, startedAt, finishedAt, containerID: this.#containerId };
+    const between = waiting(error.reason, message);
+    return this.#afterEnd({ terminated: end } as ContainerState, exitCode, () => this.#backoff.next(0), between);
+  }
+
+  async #afterEnd(state: ContainerState, exitCode: number, nextDelayMs: () => number, between = state) {
     const { node, pod, container, role, onChange } = this.#options;
-    const { signal } = this.#stopping;
-    const startedAtMs = running?.startedAtMs ?? exit.finishedAtMs;
     this.#isReady = false;
     this.#isStarted = false;
-    this.#state = terminatedState(exit, startedAtMs, this.#containerId, running && node.logs.tail(running.logPath));
-    if (signal.aborted || !this.runsAgainAfter(exit.exitCode)) {
-      if (role === 'init' && exit.exitCode === 0) this.#isReady = true;
+    this.#state = state;
+    if (this.#stopping.signal.aborted || !this.runsAgainAfter(exitCode)) {
+      if (role === 'init' && exitCode === 0) this.#isReady = true;
       onChange();
       return false;
     }
-    this.#lastState = this.#state;
-    // An end that nobody saw is the machine's or the agent's doing, not the program's: it starts again at once.
-    const delayMs = exit.isUnknown ? 0 : this.#backoff.next(exit.finishedAtMs - startedAtMs);
+    this.#lastState = state;
+    this.#state = between;
+    const delayMs = nextDelayMs();
     if (delayMs > 0) {
       const who = `${container.name} pod=${pod.metadata.name}_${pod.metadata.namespace}(${pod.metadata.uid})`;
       const message = `back-off ${goSeconds(delayMs)} restarting failed container=${who}`;
       this.#state = waiting('CrashLoopBackOff', message);
-      node.events.record(pod, 'Warning', 'BackOff', `Back-off restarting failed container ${container.name}`);
+      const event = `Back-off restarting failed container ${who.replace(' pod=', ' in pod ')}`;
+      node.events.record(pod, 'Warning', 'BackOff', event);
     }
     onChange();
     return this.#pause(delayMs);
@@ -317,59 +354,24 @@ export class ContainerRunner {
   }
 
   #probe(running: RunningContainer, signal: AbortSignal): void {
-    const { container } = this.#options;
-    const { startupProbe, readinessProbe, livenessProbe } = container;
-    const afterStartup = () => {
-      this.#isStarted = true;
-      this.#tellStarted();
-      if (readinessProbe) {
-        this.#runProbe('Readiness', readinessProbe, running, signal, (isSuccess) => this.#setReady(isSuccess, running));
-      } else this.#setReady(true, running);
-      if (livenessProbe) {
-        this.#runProbe('Liveness', livenessProbe, running, signal, (isSuccess) => {
-          if (!isSuccess) this.#restartUnhealthy('liveness', livenessProbe, running);
-        });
-      }
-    };
-    if (!startupProbe || this.#isStarted) {
-      afterStartup();
-      return;
-    }
-    const startup = new AbortController();
-    signal.addEventListener('abort', () => startup.abort(), { once: true });
-    this.#runProbe('Startup', startupProbe, running, startup.signal, (isSuccess) => {
-      startup.abort();
-      if (isSuccess) {
-        afterStartup();
-        this.#options.onChange();
-      } else this.#restartUnhealthy('startup', startupProbe, running);
-    });
-  }
-
-  #runProbe(
-    name: 'Startup' | 'Readiness' | 'Liveness',
-    probe: Probe,
-    running: RunningContainer,
-    signal: AbortSignal,
-    onResult: (isSuccess: boolean) => void,
-  ): void {
     const { node, pod, container, addresses } = this.#options;
-    const check = checkOf({ probe, container, running, addresses });
-    const probing = runProbe({
-      probe,
-      check,
-      clock: node.clock,
-      signal,
-      isEager: name !== 'Liveness',
-      onResult,
-      onFailure: (message) => node.events.record(pod, 'Warning', 'Unhealthy', `${name} probe failed: ${message}`),
+    probeContainer({
+      ...{ node, pod, container, running, addresses, signal },
+      isStarted: this.#isStarted,
+      stopping: this.#stopping.signal,
+      onStarted: () => {
+        this.#isStarted = true;
+        this.#tellStarted();
+        this.#options.onChange();
+      },
+      onReady: (isReady) => this.#setReady(isReady, running),
+      onUnhealthy: (name, probe) => this.#restartUnhealthy(name, probe, running),
     });
-    probing.catch((error) => node.log.error({ err: error, probe: name, pod: pod.metadata.name }, 'a probe broke'));
   }
 
   #setReady(isReady: boolean, running: RunningContainer): void {
     if (this.#running !== running || this.#isReady === isReady) return;
-    this.#isReady = isReady && !this.#stopping.signal.aborted;
+    this.#isReady = isReady;
     this.#options.onChange();
   }
 
@@ -453,24 +455,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
   });
-}
-
-function terminatedState(
-  exit: ContainerExit,
-  startedAtMs: number,
-  containerId: string | undefined,
-  lastOutput: string | undefined,
-): ContainerState {
-  const reason = exit.isUnknown ? 'ContainerStatusUnknown' : exit.exitCode === 0 ? 'Completed' : 'Error';
-  const terminated: NonNullable<ContainerState['terminated']> = {
-    exitCode: exit.exitCode,
-    reason,
-    startedAt: timestamp(startedAtMs),
-    finishedAt: timestamp(exit.finishedAtMs),
-  };
-  if (exit.isUnknown) terminated.message = 'The container ended while the node agent was not running';
-  else if (exit.exitCode !== 0 && lastOutput) terminated.message = lastOutput;
-  if (exit.signal !== undefined) terminated.signal = exit.signal;
-  if (containerId !== undefined) terminated.containerID = containerId;
-  return { terminated };
 }

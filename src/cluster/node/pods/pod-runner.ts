@@ -14,6 +14,7 @@ import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
 import { startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
+import { messagePathOf } from './terminated.ts';
 import { PodVolumes } from './volumes/pod-volumes.ts';
 
 /**
@@ -198,7 +199,8 @@ export class PodRunner {
     const image = this.#node.images.find(container.image ?? '');
     if (image) this.#images.set(image.digest, image);
     const imageId = image ? imageIdOf(container, image) : '';
-    return runner.run({ running, imageId, stopSignal: image?.config.stopSignal });
+    const messagePath = messagePathOf(this.#volumes.dir, running.id);
+    return runner.run({ running, imageId, stopSignal: image?.config.stopSignal, messagePath });
   }
 
   /** Gets the pod its sandbox, trying again while there can be none; undefined when it was stopped meanwhile. */

@@ -7,6 +7,7 @@ import type { Run } from './container-runner.ts';
 import { environmentOf } from './environment.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
+import { messageMount, messagePathOf } from './terminated.ts';
 import { mountsOf } from './volumes/mounts.ts';
 import type { PodVolumes } from './volumes/pod-volumes.ts';
 
@@ -31,21 +32,27 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
     await volumes.make(pod, place);
     const imageEnv = image.config.env;
     const environment = await environmentOf({ pod, container, imageEnv, client, place });
+    const id = { podUid: pod.metadata.uid ?? '', container: container.name, restart };
+    const messagePath = messagePathOf(volumes.dir, id);
     const start: ContainerOnNode = {
-      id: { podUid: pod.metadata.uid ?? '', container: container.name, restart },
+      id,
       spec: container,
       image,
       argv: commandOf(container, image.config, environment),
       workingDir: container.workingDir ?? image.config.workingDir,
       environment,
-      mounts: await mountsOf(container, pod.spec.volumes, volumes.dir, environment),
+      mounts: [
+        ...(await mountsOf(container, pod.spec.volumes, volumes.dir, environment)),
+        ...(await messageMount(container, messagePath)),
+      ],
       logPath: logs.pathOf(pod.metadata, container.name, restart),
     };
     const running = await sandbox.start(start, signal);
     metrics?.starts.inc({ result: 'ok' });
     events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
     for (const note of driver.notesOn(container)) events.record(pod, 'Normal', 'NotIsolated', note);
-    return { image, running, imageId: imageIdOf(container, image), stopSignal: image.config.stopSignal };
+    const { stopSignal } = image.config;
+    return { image, running, imageId: imageIdOf(container, image), stopSignal, messagePath };
   } catch (error) {
     metrics?.starts.inc({ result: 'failed' });
     throw error;

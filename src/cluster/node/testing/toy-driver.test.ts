@@ -14,7 +14,7 @@ driverContract(
     return {
       image: {
         digest: `sha256:${'0'.repeat(64)}`,
-        config: { entrypoint: [], cmd: [], env: [], workingDir: '/', labels: {}, platform: 'toy/toy' },
+        config: { entrypoint: [], cmd: [], env: [], workingDir: '/', user: '', labels: {}, platform: 'toy/toy' },
         layers: [],
       },
       open: (dir) => machineOf(dir).open(),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Pod } from '../../../api/core/pod.ts';
-import type { CoreService, ServicePort } from '../../../api/core/service.ts';
+import type { CoreService } from '../../../api/core/service.ts';
+import type { ServicePort } from '../../../api/core/service-spec.ts';
 import type { EndpointSlice } from '../../../api/discovery/endpoint-slice.ts';
 import { type EndpointGroup, fitSlices, groupsOf } from './slices.ts';
 

@@ -1,5 +1,6 @@
 import { isPodReady, isPodTerminal, type Pod, portsAnnotation } from '../../../api/core/pod.ts';
-import type { CoreService, ServicePort } from '../../../api/core/service.ts';
+import type { CoreService } from '../../../api/core/service.ts';
+import type { ServicePort } from '../../../api/core/service-spec.ts';
 import type { Endpoint, EndpointPort, EndpointSlice } from '../../../api/discovery/endpoint-slice.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 

@@ -1,4 +1,5 @@
-import { type CoreService, CoreServiceKind, type ServicePort } from '../../../api/core/service.ts';
+import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
+import type { ServicePort } from '../../../api/core/service-spec.ts';
 import {
   type EndpointConditions,
   type EndpointSlice,

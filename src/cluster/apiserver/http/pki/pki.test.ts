@@ -17,15 +17,16 @@ function temporary(t: TestContext): string {
 }
 
 test('the authority signs a server certificate for loopback and the names of the API, and client certificates', (t) => {
-  const pki = ensurePki(temporary(t), new VirtualClock(Date.now()));
+  const pki = ensurePki(temporary(t), new VirtualClock(Date.now()), ['127.0.0.1', '10.96.0.1']);
   const authority = new X509Certificate(pki.ca);
   const server = new X509Certificate(pki.server.cert);
   const admin = new X509Certificate(pki.clients.admin.cert);
   assert.ok(authority.ca && authority.checkIssued(authority) && authority.verify(authority.publicKey));
   for (const leaf of [server, admin]) assert.ok(leaf.checkIssued(authority) && leaf.verify(authority.publicKey));
   assert.ok(!server.ca);
-  for (const name of ['localhost', 'kubernetes', 'kubernetes.default.svc']) assert.equal(server.checkHost(name), name);
-  for (const address of ['127.0.0.1', '::1']) assert.equal(server.checkIP(address), address);
+  const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc', 'kubernetes.default.svc.cluster.local'];
+  for (const name of ['localhost', ...names]) assert.equal(server.checkHost(name), name);
+  for (const address of ['127.0.0.1', '::1', '10.96.0.1']) assert.equal(server.checkIP(address), address);
   assert.equal(server.checkHost('example.com'), undefined);
   assert.equal(admin.subject, 'O=system:masters\nCN=kubernetes-admin');
   assert.deepEqual(admin.keyUsage, ['1.3.6.1.5.5.7.3.2']);

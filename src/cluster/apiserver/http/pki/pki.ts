@@ -50,17 +50,17 @@ const subjectText = ({ commonName, organizations = [] }: Subject) =>
   [...organizations.map((organization) => `O=${organization}`), `CN=${commonName}`].join('\n');
 
 /**
- * The certificates of the API server (which is met at `host`, too) and its clients, from `dir`; those that are missing,
- * damaged, near their end or somebody else's are made anew (with all the others when it is the authority's own). Keys
- * are readable by the owner only.
+ * The certificates of the API server (which is met at `addresses`, too) and its clients, from `dir`; those that are
+ * missing, damaged, near their end or somebody else's are made anew (with all the others when it is the authority's
+ * own). Keys are readable by the owner only.
  */
-export function ensurePki(dir: string, clock: Clock, host?: string): Pki {
+export function ensurePki(dir: string, clock: Clock, addresses: readonly string[] = []): Pki {
   makeFolder(dir, { mode: 0o700 });
   chmodSync(dir, 0o700);
   const now = clock.now();
   const validity = (lifeMs: number) => ({ notBeforeMs: now - clockSkewMs, notAfterMs: now + lifeMs });
 
-  const names = host === undefined || serverNames.includes(host) ? serverNames : [...serverNames, host];
+  const names = [...new Set([...serverNames, ...addresses])];
   const authority = ensure(dir, 'ca', now, undefined, () =>
     issue({ ...authoritySubject, use: 'authority', ...validity(authorityLifeMs) }),
   );
