@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '../../../../api/core/pod.ts';
 import type { Volume } from '../../../../api/core/pod-spec.ts';
@@ -8,6 +9,7 @@ import { sameJson } from '../../../../lib/same-json.ts';
 import { ConfigSources, type ReadObject } from '../config-sources.ts';
 import type { Place } from '../environment.ts';
 import { writeAtomically } from './atomic-writer.ts';
+import { giveToGroup } from './ownership.ts';
 import { isFromApi, payloadOf } from './payload.ts';
 import type { VolumeRefresher } from './refresher.ts';
 import { contained, refused } from './refused.ts';
@@ -109,12 +111,22 @@ export async function writeVolume(volume: Volume, dir: string, options: WriteVol
     const { fsGroup } = options.pod.spec.securityContext ?? {};
     await writeAtomically(folder, files, { nowMs: options.nowMs, fsGroup });
   } else if (volume.emptyDir) {
-    await mkdir(folder, { recursive: true, mode: 0o777 }); // It keeps what containers put there, over their restarts.
+    await makeEmptyDir(folder, options.pod);
   } else {
     const kind = Object.keys(volume).find((key) => key !== 'name');
     const others = 'use configMap, secret, projected, downwardAPI or emptyDir';
     throw refused(volume.name, `${kind} volumes are not supported on this node: ${others}`);
   }
+}
+
+/** Once: it keeps what containers put there, over their restarts, and from then on it is theirs. */
+async function makeEmptyDir(folder: string, pod: Pod): Promise<void> {
+  if (existsSync(folder)) return;
+  const fresh = `${folder}..new`; // No volume is called that. One that was cut short here is finished.
+  await mkdir(fresh, { recursive: true });
+  await chmod(fresh, 0o777); // Whoever they run as, and whatever the umask.
+  await giveToGroup(fresh, pod);
+  await rename(fresh, folder);
 }
 
 /** Whether it shows something of the pod itself, which may change. */
