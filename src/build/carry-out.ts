@@ -7,7 +7,7 @@ import { BuildFailure } from './failure.ts';
 import { type Layer, layerBy, layerInFile, sourceEntries } from './layers/layer.ts';
 import { cachedLayer } from './layers/layer-cache.ts';
 import { madeEntries } from './layers/made-entries.ts';
-import type { AppStart, BuildPlan, Compile, MadeLayer, Pack, Prepared, Step } from './packs/pack.ts';
+import type { AppStart, BaseLayer, BuildPlan, Compile, MadeLayer, Pack, Prepared, Step } from './packs/pack.ts';
 import { copySource } from './source/copy.ts';
 import { listFolder } from './source/folder.ts';
 import type { SourceFolder } from './source/source.ts';
@@ -21,6 +21,8 @@ const notesMax = 20;
 export interface CarriedOut {
   /** In the order in which they are applied: what changes least comes first. */
   layers: Layer[];
+  /** How many of them, from the bottom, the app only stands on. */
+  baseCount: number;
   start: AppStart;
 }
 
@@ -35,21 +37,30 @@ export async function carryOut(
   const inVain = new AbortController();
   const signal = AbortSignal.any([context.signal, inVain.signal]);
   const work = new Work(pack, source, { ...context, signal });
-  const app = plan.compile ? await work.compile(plan.compile) : source;
-  // A layer that must be made takes long: how the app starts is found out meanwhile.
-  const making = plan.dependencies ? work.layer(plan.dependencies).then((layer) => [layer]) : Promise.resolve([]);
-  making.catch(() => {}); // It is waited for below.
+  const base: Promise<Layer>[] = [];
+  const dependencies: Promise<Layer>[] = [];
   try {
+    // Layers that must be made take long: the app is compiled, and how it starts found out, meanwhile.
+    base.push(...(await pack.base()).map((layer) => quietly(work.base(layer))));
+    const app = plan.compile ? await work.compile(plan.compile) : source;
+    if (plan.dependencies) dependencies.push(quietly(work.layer(plan.dependencies)));
     const start = await pack.start(app, source, signal);
     context.log.say(start.because);
     const packed = await layerBy(sourceEntries(app, 'app'), join(context.workDir, 'app.tar.gz'), 'app');
-    return { layers: [...(await making), ...start.layers, packed], start };
+    const made = await Promise.all([...base, ...dependencies]);
+    return { layers: [...made, ...start.layers, packed], baseCount: base.length, start };
   } catch (error) {
     inVain.abort(error);
     throw error;
   } finally {
-    await Promise.allSettled([making]);
+    await Promise.allSettled([...base, ...dependencies]);
   }
+}
+
+/** It is waited for later, when something else may have failed already. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 /** The steps of one build. */
@@ -62,6 +73,15 @@ class Work {
     this.#pack = pack;
     this.#source = source;
     this.#context = context;
+  }
+
+  /** As `layer`; it is the same for all apps of the pack on this machine. */
+  base({ key, createdBy, because, entries }: BaseLayer): Promise<Layer> {
+    const { log, workDir } = this.#context;
+    return cachedLayer(key, createdBy, this.#context, () => {
+      log.say(`${createdBy}: ${because}`);
+      return layerInFile(entries(), join(workDir, `${key}.tar.zst`), createdBy, 'zstd');
+    });
   }
 
   /** The layer that is remembered for its key, or made. */

@@ -9,6 +9,7 @@ import { systemClock } from '../lib/clock.ts';
 import { processOf } from '../lib/processes.ts';
 import { until } from '../lib/testing/until.ts';
 import { silentLogger } from '../observe/log.ts';
+import { machineBase } from './base/machine-base.ts';
 import { keepNewest } from './caches.ts';
 import { buildControllers } from './controller.ts';
 import { uploadFolder } from './source/artifact.ts';
@@ -66,7 +67,8 @@ describe('the Build controller', () => {
     assert.match(status?.output?.image ?? '', /^registry\.localhost\/default\/hello@sha256:[0-9a-f]{64}$/);
     assert.ok(status?.startTime && status.completionTime);
     const { manifest } = await kit.client.manifest(status.output?.image ?? '');
-    assert.equal(manifest.layers?.length, 2, 'the function runtime and the app');
+    const base = await machineBase();
+    assert.equal(manifest.layers?.length, base.length + 2, 'the function runtime and the app');
   });
 
   test('a branch is built at its commit, which is recorded; a moved branch is built anew', async () => {

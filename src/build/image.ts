@@ -1,4 +1,5 @@
 import {
+  baseLayersLabel,
   digestOf,
   formatReference,
   type ImageConfig,
@@ -6,6 +7,7 @@ import {
   mediaTypes,
   parseReference,
 } from '../registry/index.ts';
+import { nonroot } from './base/machine-base.ts';
 import type { CarriedOut } from './carry-out.ts';
 import type { BuildContext } from './context.ts';
 
@@ -19,12 +21,17 @@ export interface PushedImage {
 }
 
 /** Puts the layers together and pushes the image. Nothing in it says when, where or by whom it was made. */
-export async function pushImage({ layers, start }: CarriedOut, context: BuildContext): Promise<PushedImage> {
+export async function pushImage({ layers, baseCount, start }: CarriedOut, context: BuildContext): Promise<PushedImage> {
   context.progress('pushing the image');
   const imageConfig: ImageConfig = {
     architecture: architectures[process.arch] ?? process.arch,
     os: process.platform,
-    config: { Entrypoint: start.entrypoint, WorkingDir: '/app', Labels: start.labels },
+    config: {
+      ...(baseCount > 0 && { User: `${nonroot.id}:${nonroot.id}` }),
+      Entrypoint: start.entrypoint,
+      WorkingDir: '/app',
+      Labels: { ...start.labels, ...(baseCount > 0 && { [baseLayersLabel]: `${baseCount}` }) },
+    },
     rootfs: { type: 'layers', diff_ids: layers.map((layer) => layer.diffId) },
     history: layers.map(({ createdBy }) => ({ created_by: `kittiwake build: ${createdBy}` })),
   };

@@ -2,6 +2,7 @@
 export type { Credentials } from './auth.ts';
 export { type BlobSource, RegistryClient, RegistryClientError, type RegistryClientOptions } from './client.ts';
 export { type Digest, digestOf, parseDigest } from './digest.ts';
+export { baseLayersLabel, runtimeLabel } from './labels.ts';
 export {
   type Descriptor,
   type ImageConfig,

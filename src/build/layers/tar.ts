@@ -7,7 +7,7 @@ import { type Chunks, chunksOf } from '../source/read-file.ts';
 export type TarEntry =
   | { type: 'file'; path: string; content: Buffer | ListedFile; isExecutable: boolean }
   | { type: 'symlink'; path: string; target: string }
-  | { type: 'folder'; path: string };
+  | { type: 'folder'; path: string; mode?: number };
 
 /** A file on disk, which must have at most so many bytes by now. */
 export interface ListedFile {
@@ -59,12 +59,23 @@ function headOf(entry: TarEntry, size: number): Buffer {
       padding(pax.length),
     );
   }
-  const mode = entry.type === 'file' && !entry.isExecutable ? 0o644 : entry.type === 'symlink' ? 0o777 : 0o755;
   const linkname = fits(target, 100) ? target : '';
   parts.push(
-    header({ ...(name ?? { name: 'long', prefix: '' }), mode, size, flag: typeFlag[entry.type], target: linkname }),
+    header({
+      ...(name ?? { name: 'long', prefix: '' }),
+      mode: modeOf(entry),
+      size,
+      flag: typeFlag[entry.type],
+      target: linkname,
+    }),
   );
   return Buffer.concat(parts);
+}
+
+function modeOf(entry: TarEntry): number {
+  if (entry.type === 'symlink') return 0o777;
+  if (entry.type === 'folder') return entry.mode ?? 0o755;
+  return entry.isExecutable ? 0o755 : 0o644;
 }
 
 interface Header {

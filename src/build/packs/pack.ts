@@ -1,5 +1,6 @@
 import type { BuildFailureReason } from '../failure.ts';
 import type { Layer } from '../layers/layer.ts';
+import type { TarEntry } from '../layers/tar.ts';
 import type { SourcePart } from '../source/copy.ts';
 import type { SourceFolder } from '../source/source.ts';
 import type { Program } from '../steps/step-runner.ts';
@@ -18,6 +19,8 @@ export interface Pack {
   detect(source: SourceFolder): Detection | undefined;
   /** Throws BuildFailure when the source cannot be built. */
   plan(source: SourceFolder, options: PlanOptions): BuildPlan;
+  /** What its apps stand on, bottom first; empty where images cannot hold what they need to run by themselves. */
+  base(): Promise<readonly BaseLayer[]>;
   /** Looks at the app as it will be in the image; it is the source itself when nothing is compiled. */
   start(app: SourceFolder, source: SourceFolder, signal: AbortSignal): Promise<AppStart>;
   /** The lines, of all that a failed step printed, that a reader needs. */
@@ -66,6 +69,16 @@ export interface MadeLayer extends Prepared {
   at: string;
   /** Paths of the folder that are no part of the layer. */
   leaveOut: readonly string[];
+}
+
+/** A layer that does not come from the source. Equal keys have equal entries. */
+export interface BaseLayer {
+  key: string;
+  /** For the image's history and the log. */
+  createdBy: string;
+  /** Where it is from, for the log. */
+  because: string;
+  entries(): Iterable<TarEntry>;
 }
 
 export interface Compile {

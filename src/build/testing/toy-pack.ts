@@ -35,6 +35,14 @@ export const toyPack: Pack = {
       },
     };
   },
+  base: async () => [
+    {
+      key: 'toy-plate',
+      createdBy: 'plate',
+      because: 'out of the cupboard',
+      entries: () => [{ type: 'folder', path: 'plate', mode: 0o1777 }],
+    },
+  ],
   start: async (app) => ({
     because: `a cake, ${textOf(app, 'cake.txt')}`,
     entrypoint: ['eat', 'cake.txt'],

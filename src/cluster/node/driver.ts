@@ -54,6 +54,8 @@ export interface DriverKind {
 export interface Sandbox {
   readonly podUid: string;
   readonly addresses: PodAddresses;
+  /** Its containers find this platform's runtimes: of our own images they need no base. */
+  readonly bringsRuntimes: boolean;
   /** Those that run now; at first the ones that were found again. */
   readonly containers: readonly RunningContainer[];
   /**

@@ -1,3 +1,5 @@
+import { runtimeLabel } from '../../../registry/index.ts';
+import { machineBase } from '../../base/machine-base.ts';
 import { BuildFailure } from '../../failure.ts';
 import type { SourceFolder } from '../../source/source.ts';
 import type { AppStart, BuildPlan, Compile, MadeLayer, Pack, PlanOptions } from '../pack.ts';
@@ -21,7 +23,8 @@ const ownState = [
 
 /**
  * Node.js and TypeScript: dependencies from the lockfile as one layer, the app as another, for functions the runtime
- * between them. The image holds no Node: the node agent brings the one that the label names.
+ * between them, on this platform's own Node. Who has one of its own, as the label names it, can leave the
+ * base out.
  */
 export function nodePack(): Pack {
   const checked = new Set<string>();
@@ -34,6 +37,7 @@ export function nodePack(): Pack {
       return found === undefined ? undefined : { because: `${found} is there` };
     },
     plan,
+    base: machineBase,
     async start(app, source, signal) {
       if (app === source) await checkTypeScript(app, checked, signal);
       return startOf(decideStart(app, readPackageJson(source)));
@@ -69,7 +73,7 @@ function dependencies(install: Install): MadeLayer {
 
 async function startOf(plan: StartPlan): Promise<AppStart> {
   const because = `${plan.kind}: ${plan.because}`;
-  const labels = { 'dev.kittiwake.runtime': `node${process.versions.node.split('.')[0]}` };
+  const labels = { [runtimeLabel]: `node${process.versions.node.split('.')[0]}` };
   if (plan.kind === 'server') return { because, entrypoint: plan.command, layers: [], labels };
   return {
     because,

@@ -5,6 +5,17 @@ export interface Image {
   config: ImageConfig;
   /** The lowest first. */
   layers: readonly UnpackedLayer[];
+  /** Those below them, not unpacked: this platform's own runtime can stand in for them (ImageStore.whole). */
+  base: readonly LeftOutLayer[];
+}
+
+/** What it takes to have it after all. */
+export interface LeftOutLayer {
+  digest: string;
+  mediaType: string;
+  size: number;
+  /** The digest of its uncompressed bytes. */
+  diffId: string;
 }
 
 /** What the image says about running it (OCI image configuration, "config"). */

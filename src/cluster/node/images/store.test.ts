@@ -72,6 +72,33 @@ describe('the image store', () => {
     assert.equal(await store.pull(reference, true), image);
   });
 
+  test('the base of our own images is pulled only for whoever needs it, and stays as long as the image', async () => {
+    const store = await open({ maxCacheBytes: 0 });
+    const Labels = { 'dev.kittiwake.runtime': 'node24', 'dev.kittiwake.base-layers': '1' };
+    const reference = await registry.push([{ libc: 'large' }, { app: 'mine' }], { Labels });
+    const image = await store.pull(reference);
+    assert.deepEqual([image.layers.length, image.base.length, blobs.length], [1, 1, 2]);
+    const whole = await store.whole(reference, image);
+    assert.deepEqual([whole.layers.length, whole.base.length, blobs.length], [2, 0, 3]);
+    assert.equal(readFileSync(join(whole.layers[0]?.root ?? '', 'libc'), 'utf8'), 'large');
+    assert.equal(whole.layers[1], image.layers[0]);
+    await store.collect(new Set([image.digest]));
+    await store.whole(reference, (await open()).find(reference) ?? image);
+    assert.equal(blobs.length, 3, 'another store finds it on disk');
+    await store.collect(new Set());
+    assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+  });
+
+  for (const said of ['-1', 'x', '1.5', '99']) {
+    test(`an image that says it has ${said} layers of base is pulled all the same`, async () => {
+      const Labels = { 'dev.kittiwake.runtime': 'node24', 'dev.kittiwake.base-layers': said };
+      const store = await open();
+      const reference = await registry.push([{ app: said }], { Labels });
+      const { layers } = await store.whole(reference, await store.pull(reference));
+      assert.equal(layers.length, 1);
+    });
+  }
+
   test('content that is not what its digest says is refused, and leaves nothing behind', async () => {
     const reference = await registry.push([{ a: '1' }]);
     const lying: ImageSource = {

@@ -12,6 +12,7 @@ import { readJsonFileAsync, writeJsonFileAsync } from '../../../lib/json-file.ts
 import type { Logger } from '../../../observe/log.ts';
 import { digestOf, parseDigest } from '../../../registry/digest.ts';
 import { parseImageConfig, type ReadImageConfig } from '../../../registry/image-config.ts';
+import { baseLayersLabel, runtimeLabel } from '../../../registry/labels.ts';
 import type { Descriptor } from '../../../registry/manifest.ts';
 import { parseManifest } from '../../../registry/manifest.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
@@ -105,6 +106,22 @@ export class ImageStore {
     }
   }
 
+  /** The image with its base unpacked, too; `reference` says where it is from. Throws ImagePullError. */
+  async whole(reference: string, image: Image): Promise<Image> {
+    if (image.base.length === 0) return image;
+    const letGo = this.#hold(image.base);
+    try {
+      const { tag: _, ...untagged } = parseReference(reference);
+      const from = formatReference({ ...untagged, digest: image.digest });
+      const diffIds = image.base.map(({ diffId }) => diffId);
+      return { ...image, layers: [...(await this.#allLayers(from, image.base, diffIds)), ...image.layers], base: [] };
+    } catch (error) {
+      throw new ImagePullError(`failed to pull image "${reference}": ${messageOf(error)}`, { cause: error });
+    } finally {
+      letGo();
+    }
+  }
+
   /** Removes images that are not in `used` (digests), the longest unused first, until the cache is within its size. */
   async collect(used: ReadonlySet<string>): Promise<string[]> {
     const { maxCacheBytes, dir, clock, log } = this.#options;
@@ -121,7 +138,7 @@ export class ImageStore {
       this.#images.delete(image.digest);
       await rm(join(dir, `${hexOf(image.digest)}.json`), { force: true });
       removed.push(image.digest);
-      for (const { digest } of image.layers) await this.#removeLayer(digest);
+      for (const { digest } of [...image.layers, ...image.base]) await this.#removeLayer(digest);
     }
     if (removed.length > 0) log.info({ images: removed }, 'images that nobody uses were removed');
     return removed;
@@ -133,7 +150,7 @@ export class ImageStore {
     // Nothing is waited for between looking and forgetting it: a pull finds it, and then it is held, or it does not.
     if (this.#held.has(digest) || !this.#layers.has(digest)) return;
     for (const { image } of this.#images.values()) {
-      if (image.layers.some((layer) => layer.digest === digest)) return;
+      if ([...image.layers, ...image.base].some((layer) => layer.digest === digest)) return;
     }
     this.#layers.delete(digest);
     // Out of its place first, as a whole: a copy that is being made of it fails rather than being incomplete.
@@ -191,8 +208,8 @@ export class ImageStore {
       const stored = readStoredImage(await readJsonFileAsync(join(dir, name)), name.slice(0, -'.json'.length));
       const layers = stored?.layers.map((digest) => this.#layers.get(digest)) ?? [undefined];
       if (stored && layers.every((layer) => layer !== undefined)) {
-        const { digest, config } = stored;
-        this.#images.set(digest, { image: { digest, config, layers }, lastUsedMs: clock.now() });
+        const { digest, config, base } = stored;
+        this.#images.set(digest, { image: { digest, config, layers, base }, lastUsedMs: clock.now() });
       } else await rm(join(dir, name), { recursive: true, force: true });
     }
   }
@@ -214,11 +231,16 @@ export class ImageStore {
         `the configuration's rootfs.diff_ids lists ${diffIds.length} layers, the manifest ${descriptors.length}`,
       );
     }
+    const config = configOf(oci);
+    const baseCount = baseCountOf(config, descriptors.length);
+    const base = descriptors.slice(0, baseCount).map(({ digest, mediaType, size }, at) => {
+      return { digest, mediaType, size, diffId: diffIds[at] ?? '' };
+    });
     const letGo = this.#hold(descriptors);
     try {
-      const layers = await this.#allLayers(reference, descriptors, diffIds);
-      const image: Image = { digest, config: configOf(oci), layers };
-      const stored: StoredImage = { digest, config: image.config, layers: layers.map((layer) => layer.digest) };
+      const layers = await this.#allLayers(reference, descriptors.slice(baseCount), diffIds.slice(baseCount));
+      const image: Image = { digest, config, layers, base };
+      const stored: StoredImage = { digest, config, layers: layers.map((layer) => layer.digest), base };
       await writeJsonFileAsync(join(dir, `${hexOf(digest)}.json`), stored, { mustLast: false });
       this.#images.set(digest, { image, lastUsedMs: clock.now() });
       return image;
@@ -228,7 +250,7 @@ export class ImageStore {
   }
 
   /** Until the returned function is called, `collect` leaves these layers alone. */
-  #hold(layers: readonly Descriptor[]): () => void {
+  #hold(layers: readonly Pick<Descriptor, 'digest'>[]): () => void {
     const count = (digest: string, by: number) => {
       const held = (this.#held.get(digest) ?? 0) + by;
       if (held > 0) this.#held.set(digest, held);
@@ -349,6 +371,12 @@ async function download(blob: Readable, { digest, size, path }: { digest: string
   await pipeline(blob, check, createWriteStream(path));
   const actual = `${algorithm}:${hash.digest('hex')}`;
   if (actual !== digest) throw new Error(`the layer ${digest} came with the content of ${actual}`);
+}
+
+/** How many layers, from the bottom, an image of ours says that a node with its own runtime can do without. */
+function baseCountOf({ labels }: ImageConfig, layerCount: number): number {
+  const said = Number(labels[baseLayersLabel] ?? 0);
+  return labels[runtimeLabel] !== undefined && Number.isInteger(said) && said > 0 ? Math.min(said, layerCount) : 0;
 }
 
 function configOf(oci: ReadImageConfig): ImageConfig {

@@ -1,12 +1,13 @@
 import { parseDigest } from '../../../registry/digest.ts';
 import { containedPath } from './contained-path.ts';
-import type { ImageConfig, UnpackedLayer } from './image.ts';
+import type { ImageConfig, LeftOutLayer, UnpackedLayer } from './image.ts';
 
 /** What is kept of an image, in `HEX.json`. */
 export interface StoredImage {
   digest: string;
   config: ImageConfig;
   layers: string[];
+  base: LeftOutLayer[];
 }
 
 /** What is kept of a layer, in `layers/HEX/layer.json`. */
@@ -23,18 +24,24 @@ export function readStoredLayer(value: unknown, hex: string): StoredLayer | unde
 }
 
 export function readStoredImage(value: unknown, hex: string): StoredImage | undefined {
-  const { digest, config, layers } = (value ?? {}) as Partial<StoredImage>;
+  const { digest, config, layers, base = [] } = (value ?? {}) as Partial<StoredImage>;
   if (!isNamed(digest, hex) || !areTexts(layers) || typeof config !== 'object' || config === null) return undefined;
+  if (!Array.isArray(base) || !base.every(isLeftOut)) return undefined;
   const { entrypoint, cmd, env, workingDir, user = '', labels, platform, stopSignal } = config;
   if (![entrypoint, cmd, env].every(areTexts)) return undefined;
   if (typeof workingDir !== 'string' || typeof user !== 'string') return undefined;
   if (typeof labels !== 'object' || labels === null || !areTexts(Object.values(labels))) return undefined;
   if (typeof platform !== 'string' || (stopSignal !== undefined && typeof stopSignal !== 'string')) return undefined;
-  return { digest, config: { ...config, user }, layers };
+  return { digest, config: { ...config, user }, layers, base };
 }
 
 const isNamed = (digest: unknown, hex: string): digest is string =>
   typeof digest === 'string' && parseDigest(digest)?.hex === hex;
+
+function isLeftOut(value: unknown): value is LeftOutLayer {
+  const { digest, mediaType, size, diffId } = (value ?? {}) as Partial<LeftOutLayer>;
+  return areTexts([digest, mediaType, diffId]) && Number.isSafeInteger(size);
+}
 
 const areTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');

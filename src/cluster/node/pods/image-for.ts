@@ -1,16 +1,19 @@
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
+import { runtimeLabel } from '../../../registry/labels.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
 import { StartError } from '../driver.ts';
 import { type Image, ImagePullError } from '../images/image.ts';
 import { hostPlatform } from '../images/platform.ts';
 import type { NodeContext } from './node-context.ts';
 
-/** The label of images that hold no runtime of their own, so that they run on any platform. */
-const runtimeLabel = 'dev.kittiwake.runtime';
-
-/** The container's image, pulled as its pull policy says. */
-export async function imageFor(node: NodeContext, pod: Pod, container: Container): Promise<Image> {
+/** The container's image, pulled as its pull policy says; `withoutBase`: what it stands on is there already. */
+export async function imageFor(
+  node: NodeContext,
+  pod: Pod,
+  container: Container,
+  withoutBase: boolean,
+): Promise<Image> {
   const { images, events, clock, metrics } = node;
   const { image: reference = '', imagePullPolicy } = container;
   const isFresh = imagePullPolicy === 'Always';
@@ -33,7 +36,7 @@ export async function imageFor(node: NodeContext, pod: Pod, container: Container
     const message = `the image "${reference}" is for ${platform}, but this machine is ${hostPlatform}`;
     throw new StartError('CreateContainerError', message);
   }
-  return image;
+  return withoutBase ? image : images.whole(reference, image);
 }
 
 /** As in a container's status: the repository with the digest. */

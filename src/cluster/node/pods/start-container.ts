@@ -28,7 +28,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
   const { driver, client, events, logs, metrics } = node;
   const place = { host: node.host, pod: sandbox.addresses };
   try {
-    const image = await imageFor(node, pod, container);
+    const image = await imageFor(node, pod, container, sandbox.bringsRuntimes);
     await volumes.make(pod, place);
     const imageEnv = image.config.env;
     const environment = await environmentOf({ pod, container, imageEnv, client, place });

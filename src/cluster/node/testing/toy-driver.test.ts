@@ -16,6 +16,7 @@ driverContract(
         digest: `sha256:${'0'.repeat(64)}`,
         config: { entrypoint: [], cmd: [], env: [], workingDir: '/', user: '', labels: {}, platform: 'toy/toy' },
         layers: [],
+        base: [],
       },
       open: (dir) => machineOf(dir).open(),
       commands: {

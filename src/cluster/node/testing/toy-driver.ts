@@ -72,6 +72,7 @@ export class ToyMachine {
 
 class ToySandbox implements Sandbox {
   readonly podUid: string;
+  readonly bringsRuntimes = true;
   readonly addresses: { ips: readonly [string]; ports: Record<number, never> };
   readonly #machine: ToyMachine;
   readonly #running = new Set<RunningContainer>();

@@ -45,6 +45,7 @@ const claimPatienceMs = 500;
 /** A pod as a folder of the node and processes of the host, with some of the host's ports. */
 export class ProcessSandbox implements Sandbox {
   readonly podUid: string;
+  readonly bringsRuntimes = true;
   /** Undefined until it has some: of what an earlier agent left, nothing may run any more. */
   ports: PortMap | undefined;
   readonly #options: ProcessSandboxOptions;

@@ -88,7 +88,7 @@ export class RealContainers {
     const onNode: ContainerOnNode = {
       id: { podUid: id, container: 'main', restart: 0 },
       spec: container,
-      image: { digest: '', layers: [], config: imageConfig },
+      image: { digest: '', layers: [], base: [], config: imageConfig },
       argv: ['/bin/sh', '-c', options.script],
       workingDir: '/',
       environment: options.environment ?? {},

@@ -38,6 +38,7 @@ export function specInput({ container, pod, onNode, input }: Said = {}): SpecInp
       image: {
         digest: '',
         layers: [],
+        base: [],
         config: { entrypoint: [], cmd: [], env: [], workingDir: '/', user: '', labels: {}, platform: 'linux/amd64' },
       },
       argv: ['/shop', '--port', '80'],
