@@ -7,6 +7,7 @@ import { resourcesSchema } from './container.ts';
 import { setHostPorts, setPodSpecDefaults } from './pod-defaults.ts';
 import { type PodSpec, podSpecSchema } from './pod-spec.ts';
 import { validatePodSpec } from './pod-validation.ts';
+import { parseQuantity } from './quantity.ts';
 
 const int32 = integer({ format: 'int32' });
 const time = string({ format: 'date-time', nullable: true });
@@ -141,13 +142,14 @@ function validateUpdate(pod: Pod, old: Pod): FieldError[] {
 /** Guaranteed when every container limits cpu and memory and requests as much; BestEffort when none asks for any. */
 export function qosClassOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
   const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
-  const named = (list: Record<string, unknown> | undefined) => list?.cpu !== undefined || list?.memory !== undefined;
-  if (!all.some((c) => named(c.resources?.limits) || named(c.resources?.requests))) return 'BestEffort';
-  const isGuaranteed = all.every((c) =>
-    ['cpu', 'memory'].every((name) => {
-      const limit = c.resources?.limits?.[name];
-      return limit !== undefined && limit === (c.resources?.requests?.[name] ?? limit);
+  const amount = (list: Record<string, string | number> | undefined, name: string) =>
+    parseQuantity(list?.[name] ?? 0) ?? 0;
+  const amounts = all.flatMap(({ resources }) =>
+    ['cpu', 'memory'].map((name) => {
+      const limit = amount(resources?.limits, name);
+      return { limit, request: resources?.requests?.[name] === undefined ? limit : amount(resources.requests, name) };
     }),
   );
-  return isGuaranteed ? 'Guaranteed' : 'Burstable';
+  if (amounts.every(({ limit, request }) => limit === 0 && request === 0)) return 'BestEffort';
+  return amounts.every(({ limit, request }) => limit > 0 && limit === request) ? 'Guaranteed' : 'Burstable';
 }

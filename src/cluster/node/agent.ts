@@ -136,6 +136,8 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const { nodeName: assigned = '' } = pod.spec;
     if (assigned !== nodeName && (assigned !== '' || deletionTimestamp !== undefined)) return;
     if (isPodTerminal(pod) && deletionTimestamp === undefined) return;
+    // It has ended here, and is kept by somebody's finalizer.
+    if (isPodTerminal(pod) && pod.metadata.deletionGracePeriodSeconds === 0 && !recovered.has(uid)) return;
     const isRunning = (recovered.get(uid)?.containers.length ?? 0) > 0;
     if (!isRunning && deletionTimestamp === undefined && !hasRoom()) waiting.put(pod);
     else run(pod);

@@ -219,6 +219,21 @@ describe('how containers of a pod start and stop', () => {
     assert.equal(isPodReady(bad), false);
   });
 
+  test('a pod that is deleted shows how it ended, to whoever keeps it', async () => {
+    const pod = await node.run('kept', tells, telling('c', anyReadiness, { MUTE: '1' }));
+    await untilSaid('c-start');
+    const { metadata } = await node.ready('kept');
+    const finalizers = ['example.com/keep'];
+    await node.client.update(PodKind, { ...(await node.ready('kept')), metadata: { ...metadata, finalizers } });
+    await node.client.delete(PodKind, { namespace: 'default', name: 'kept' });
+    const ended = await node.until('kept', 'over', (p) => p?.status?.phase === 'Succeeded');
+    assert.equal(ended.status?.containerStatuses?.[0]?.state?.terminated?.exitCode, 0);
+    assert.equal(isPodReady(ended), false);
+    assert.equal(ended.metadata.uid, pod.metadata.uid);
+    await node.client.update(PodKind, { ...ended, metadata: { ...ended.metadata, finalizers: [] } });
+    await node.until('kept', 'gone', (p) => p === undefined);
+  });
+
   test('a hook of a kind that nobody runs fails, and its container with it', async () => {
     const lifecycle = { postStart: { tcpSocket: { port: 8080 } } };
     await node.run('tcp', tells, telling('c', { ...anyReadiness, lifecycle }, { MUTE: '1' }));

@@ -90,7 +90,7 @@ export class ContainerRunner {
     this.#restartCount = options.before?.restartCount ?? 0;
     this.#nextRestart = options.before ? this.#restartCount + 1 : 0;
     this.#lastState = options.before?.lastState;
-    if (options.role !== 'main') this.#state = waiting('PodInitializing');
+    if (options.pod.spec.initContainers?.length) this.#state = waiting('PodInitializing');
     // Only its end is still true: whether it runs will be seen.
     if (options.before?.state?.terminated) {
       this.#state = options.before.state;

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import { isPodReady, type Pod, PodKind, portsAnnotation } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
-import { keyOf, keyText } from '../../../api/meta.ts';
+import { keyOf } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { sameJson } from '../../../lib/same-json.ts';
 import type { RunningContainer, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
+import { claimPod, readAgain } from './claim.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
 import { imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
@@ -26,7 +27,6 @@ export const drainLimitMs = (graceMs: number): number => graceMs / 2;
 /** A status that only says that containers are on their way waits this long for one that says more. */
 const idleStatusDelayMs = 250;
 const writeRetryMs = 500;
-const conflictRetryMs = 5;
 const releaseRetryMs = 5_000;
 
 export interface PodRunnerOptions {
@@ -69,6 +69,8 @@ export class PodRunner {
   #endingGraceMs = Number.POSITIVE_INFINITY;
   #cancelKill = () => {};
   #isDetached = false;
+  #isGone = false;
+  #isOver = false;
   #hasBeenReady = false;
 
   constructor({ node, pod, sandbox, onGone }: PodRunnerOptions) {
@@ -122,6 +124,7 @@ export class PodRunner {
 
   /** The API has the pod no longer: it was deleted by force, or by this runner. */
   gone(): void {
+    this.#isGone = true;
     if (this.#terminating) this.#kill();
     else this.#terminating = this.#end(0);
   }
@@ -222,46 +225,14 @@ export class PodRunner {
 
   /** Writes that this node runs the pod, and at which ports: one write, while the containers are already starting. */
   async #claim(): Promise<void> {
-    const { client, clock, nodeName, events, log } = this.#node;
-    let pod: Pod | undefined = this.#pod;
-    for (let attempt = 0; !this.#isDetached; ) {
-      if (!pod || pod.metadata.uid !== this.uid) return this.gone();
-      const { metadata, spec } = pod;
-      const ports = this.#portsText;
-      try {
-        const { [portsAnnotation]: _, ...others } = metadata.annotations ?? {};
-        const claimed = {
-          ...metadata,
-          annotations: ports === undefined ? others : { ...others, [portsAnnotation]: ports },
-        };
-        this.update(await client.update(PodKind, { ...pod, metadata: claimed, spec: { ...spec, nodeName } }));
-        events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${keyText(keyOf(pod))} to ${nodeName}`);
-        return;
-      } catch (error) {
-        if (isConflict(error) || isNotFound(error)) pod = await this.#readAgain();
-        else {
-          log.warn({ pod: metadata.name, reason: messageOf(error) }, 'a pod could not be claimed: trying again');
-          events.record(pod, 'Warning', 'FailedScheduling', `the pod cannot be claimed: ${messageOf(error)}`);
-          await sleep(clock, createBackoffMs(attempt++));
-          pod = await this.#readAgain();
-        }
-      }
-    }
-  }
-
-  /**
-   * The pod as the API has it now; as it was known when the API does not answer. Not at once: what a write is in
-   * conflict with is read only when it is on the disk, and an API in this very process gets it there between turns.
-   */
-  async #readAgain(): Promise<Pod | undefined> {
-    await sleep(this.#node.clock, conflictRetryMs);
-    try {
-      return await this.#node.client.get(PodKind, keyOf(this.#pod));
-    } catch (error) {
-      this.#node.log.warn({ pod: this.#pod.metadata.name, reason: messageOf(error) }, 'a pod could not be read');
-      await sleep(this.#node.clock, writeRetryMs);
-      return this.#pod;
-    }
+    const claimed = await claimPod(
+      this.#node,
+      this.#pod,
+      () => this.#portsText,
+      () => this.#isDetached,
+    );
+    if (claimed) this.update(claimed);
+    else if (!this.#isDetached) this.gone();
   }
 
   /** What the annotation says; undefined where each port is its own. */
@@ -309,7 +280,7 @@ export class PodRunner {
 
   /** Writes the status soon: at once when it says something that others wait for. */
   #publish(): void {
-    if (this.#isDetached || this.#terminating) return;
+    if (this.#isDetached) return;
     this.#isDirty = true;
     if (this.#writing) return;
     const write = () => {
@@ -332,6 +303,7 @@ export class PodRunner {
   /** Whether anybody could wait for it: not for containers that are being created, or run without being ready yet. */
   #isNews(): boolean {
     const { init, main } = this.#views();
+    if (this.#terminating) return this.#isOver;
     if (isPodReady(this.#pod) || this.#failure) return true;
     if (main.every((c) => c.isReady) && init.every((c) => c.role === 'init' || c.isReady)) return true;
     return [...init, ...main].some(({ state }) => {
@@ -346,9 +318,10 @@ export class PodRunner {
     const { addresses } = this.#sandbox ?? {};
     try {
       await this.#claimed;
-      if (this.#terminating || this.#isDetached) return;
+      if (this.#isDetached) return;
       this.#isDirty = false;
-      const view = { ...this.#views(), startedAtMs: this.#firstSeenMs, addresses, failure: this.#failure };
+      const startedAtMs = this.#firstSeenMs;
+      const view = { ...this.#views(), startedAtMs, addresses, failure: this.#failure, isOver: this.#isOver };
       const status = podStatusOf(this.#pod, view, clock.now(), host);
       if (!sameJson(status, this.#pod.status)) {
         const written = await client.update(PodKind, { ...this.#pod, status }, 'status');
@@ -356,10 +329,10 @@ export class PodRunner {
       }
       this.#wasWritten();
     } catch (error) {
-      if (isNotFound(error) || this.#isDetached || this.#abort.signal.aborted) return;
+      if (isNotFound(error) || this.#isDetached) return;
       this.#isDirty = true;
       if (isConflict(error)) {
-        const newer = await this.#readAgain();
+        const newer = await readAgain(this.#node, this.#pod);
         if (newer?.metadata.uid === this.uid) this.update(newer);
         else this.#isDirty = false;
       } else {
@@ -429,8 +402,8 @@ export class PodRunner {
     this.#cancelKill();
     while (!this.#isDetached) {
       try {
-        await this.#writing;
         await this.#claimed;
+        await this.#writeLast();
         await this.#release();
         break;
       } catch (error) {
@@ -464,6 +437,14 @@ export class PodRunner {
     await Promise.all(stops);
     cancelDrain();
     this.#draining.abort();
+  }
+
+  /** What became of the pod, for whoever keeps it by a finalizer, or watches. */
+  async #writeLast(): Promise<void> {
+    if (this.#isGone) return;
+    this.#isOver = true;
+    this.#publish();
+    while (this.#writing) await this.#writing;
   }
 
   /** The last write: with it the API forgets the pod. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Pod } from '../../../api/core/pod.ts';
+import { type Pod, qosClassOf } from '../../../api/core/pod.ts';
 import { commandOf } from './command.ts';
 import { expand } from './expand.ts';
 import { drainLimitMs } from './pod-runner.ts';
@@ -138,6 +138,86 @@ test('a pod with a readiness gate is ready only when its condition is True', () 
   const open: Pod = { ...gated, status: { conditions: [{ type: 'example.com/up', status: 'True' }] } };
   assert.equal(conditionOf(statusOf(open, main, 0), 'Ready')?.status, 'True');
   assert.equal(conditionOf(statusOf(open, main, 0), 'example.com/up')?.status, 'True');
+});
+
+test('conditions say what kubelet says, and of which generation', () => {
+  const gated: Pod = {
+    ...aPod,
+    metadata: { ...aPod.metadata, generation: 3 },
+    spec: { ...aPod.spec, readinessGates: [{ conditionType: 'example.com/up' }, { conditionType: 'example.com/on' }] },
+    status: { conditions: [{ type: 'example.com/on', status: 'False' }] },
+  };
+  const status = statusOf(gated, [view(running, { isReady: true })], 0);
+  const ready = conditionOf(status, 'Ready');
+  assert.equal(
+    ready?.message,
+    'corresponding condition of pod readiness gate "example.com/up" does not exist., ' +
+      'the status of pod readiness gate "example.com/on" is not "True", but False',
+  );
+  assert.deepEqual([status.observedGeneration, ready?.observedGeneration], [3, 3]);
+  const order = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled'];
+  assert.deepEqual(
+    status.conditions?.map((c) => c.type),
+    [...order, 'example.com/on'],
+  );
+  const over = statusOf({ ...aPod, spec: { ...aPod.spec, restartPolicy: 'Never' } }, [view(ended(0))], 0);
+  assert.deepEqual(
+    ['Initialized', 'Ready', 'ContainersReady', 'PodReadyToStartContainers'].map((type) => {
+      const found = conditionOf(over, type);
+      return `${found?.status} ${found?.reason ?? ''}`.trim();
+    }),
+    ['True PodCompleted', 'False PodCompleted', 'False PodCompleted', 'False'],
+  );
+});
+
+test('a pod that is deleted ends as it has ended: what never ran counts as failed', () => {
+  const end = (main: ContainerView[], init: ContainerView[] = []) =>
+    podStatusOf(aPod, { init, main, startedAtMs: 0, addresses: undefined, failure: undefined, isOver: true }, 0, {
+      address: '10.0.0.1',
+    });
+  assert.equal(end([view(ended(0))]).phase, 'Succeeded');
+  assert.equal(end([view(ended(0)), view(ended(143))]).phase, 'Failed');
+  assert.equal(end([]).phase, 'Failed');
+  const never = end([view({ waiting: { reason: 'ContainerCreating' } })]);
+  assert.equal(never.phase, 'Failed');
+  assert.equal(never.containerStatuses?.[0]?.state?.terminated?.reason, 'ContainerStatusUnknown');
+  const waits = { waiting: { reason: 'PodInitializing' } };
+  const inits = [view(ended(1), { role: 'init' }), view(waits, { role: 'init' })];
+  const { containerStatuses, initContainerStatuses } = end([view(waits)], inits);
+  assert.deepEqual(
+    initContainerStatuses?.map((s) => s.state),
+    [ended(1), waits],
+  );
+  assert.deepEqual(containerStatuses?.[0]?.state, waits);
+});
+
+test("a container's status tells its resources once it has run, and its mounts from the start", () => {
+  const container = {
+    name: 'c',
+    resources: { limits: { memory: '64Mi' }, requests: { memory: '32Mi' } },
+    volumeMounts: [
+      { name: 'v', mountPath: '/v', readOnly: true },
+      { name: 'w', mountPath: '/w', subPath: 's' },
+    ],
+  };
+  const [waits] = statusOf(aPod, [view({ waiting: {} }, { container })], 0).containerStatuses ?? [];
+  assert.equal(waits?.resources, undefined);
+  const [runs] = statusOf(aPod, [view(running, { container })], 0).containerStatuses ?? [];
+  assert.deepEqual([runs?.resources, runs?.allocatedResources], [container.resources, { memory: '32Mi' }]);
+  assert.deepEqual(waits?.volumeMounts, [
+    { name: 'v', mountPath: '/v', readOnly: true, recursiveReadOnly: 'Disabled' },
+    { name: 'w', mountPath: '/w' },
+  ]);
+});
+
+test('a pod is Guaranteed when it limits all and asks for as much, however that is written', () => {
+  const qos = (...resources: NonNullable<ContainerView['container']['resources']>[]) =>
+    qosClassOf({ containers: resources.map((each, i) => ({ name: `${i}`, resources: each })) });
+  assert.equal(qos({}), 'BestEffort');
+  assert.equal(qos({ requests: { cpu: '0' } }), 'BestEffort');
+  assert.equal(qos({ limits: { cpu: 1, memory: '1Gi' }, requests: { cpu: '1000m' } }), 'Guaranteed');
+  assert.equal(qos({ limits: { cpu: 1, memory: '1Gi' } }, {}), 'Burstable');
+  assert.equal(qos({ limits: { cpu: 1, memory: '1Gi' }, requests: { cpu: '500m' } }), 'Burstable');
 });
 
 test('connections are waited for during half of the grace period', () => {

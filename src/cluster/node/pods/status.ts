@@ -7,9 +7,9 @@ import {
   qosClassOf,
 } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
-import { type Condition, timestamp } from '../../../api/meta.ts';
-import { dated } from '../../../kube/conditions.ts';
+import { timestamp } from '../../../api/meta.ts';
 import type { PodAddresses } from '../driver.ts';
+import { conditionsOf, hasBegun, isDone } from './conditions.ts';
 import type { Host } from './environment.ts';
 
 /** A sidecar is an init container that goes on running (`restartPolicy: Always`). */
@@ -37,54 +37,26 @@ export interface PodView {
   addresses: Pick<PodAddresses, 'ips'> | undefined;
   /** Why the pod failed as a whole, for example its deadline. */
   failure: { reason: string; message: string } | undefined;
+  /** It was deleted, and nothing of it runs any more, nor will. */
+  isOver?: boolean;
 }
 
 /** The status that says what `view` says: pure; times of transitions are kept where nothing changed. */
-export function podStatusOf(pod: Pod, view: PodView, nowMs: number, host: Pick<Host, 'address'>): PodStatus {
+export function podStatusOf(pod: Pod, seen: PodView, nowMs: number, host: Pick<Host, 'address'>): PodStatus {
+  const view = seen.isOver ? { ...seen, ...withEnds(seen) } : seen;
   const phase = view.failure ? 'Failed' : phaseOf(pod, view);
-  const isInitialized = hasBegun(view.main) || view.init.every(isDone);
-  const working = [...view.init.filter((c) => c.role === 'sidecar'), ...view.main];
-  const unready = working.filter((c) => !c.isReady).map((c) => c.container.name);
-  const gates = (pod.spec.readinessGates ?? [])
-    .map((gate) => gate.conditionType)
-    .filter((type) => pod.status?.conditions?.find((c) => c.type === type)?.status !== 'True');
-  const isOver = phase === 'Succeeded' || phase === 'Failed';
-  const notReady = isOver
-    ? { reason: 'PodCompleted', message: '' }
-    : { reason: 'ContainersNotReady', message: `containers with unready status: [${unready.join(' ')}]` };
-  const areContainersReady = unready.length === 0 && isInitialized && !isOver;
-  const conditions = withConditions(pod.status?.conditions, timestamp(nowMs), [
-    ['PodReadyToStartContainers', !isOver],
-    [
-      'Initialized',
-      isInitialized,
-      {
-        reason: 'ContainersNotInitialized',
-        message: `containers with incomplete status: [${view.init
-          .filter((c) => !isDone(c))
-          .map((c) => c.container.name)
-          .join(' ')}]`,
-      },
-    ],
-    [
-      'Ready',
-      areContainersReady && gates.length === 0,
-      areContainersReady
-        ? { reason: 'ReadinessGatesNotReady', message: `conditions that are not True: [${gates.join(' ')}]` }
-        : notReady,
-    ],
-    ['ContainersReady', areContainersReady, notReady],
-    ['PodScheduled', true],
-  ]);
+  const conditions = conditionsOf(pod, view, phase, timestamp(nowMs));
+  const { generation } = pod.metadata;
   const status: PodStatus = {
     ...pod.status,
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
     conditions,
     hostIP: host.address,
     hostIPs: [{ ip: host.address }],
     startTime: pod.status?.startTime ?? timestamp(view.startedAtMs),
     qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec),
-    containerStatuses: view.main.map(containerStatusOf),
+    containerStatuses: view.main.map(containerStatusOf).sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
   if (view.addresses) {
     const { ips } = view.addresses;
@@ -96,7 +68,10 @@ export function podStatusOf(pod: Pod, view: PodView, nowMs: number, host: Pick<H
 }
 
 /** As Kubernetes' kubelet decides it (pkg/kubelet, getPhase): what runs, waits, or has ended for good. */
-export function phaseOf(pod: Pick<Pod, 'spec'>, { init, main }: Pick<PodView, 'init' | 'main'>): PodPhase {
+export function phaseOf(pod: Pick<Pod, 'spec'>, view: Pick<PodView, 'init' | 'main' | 'isOver'>): PodPhase {
+  const { init, main, isOver } = view;
+  if (isOver && main.length === 0) return 'Failed'; // It was never run.
+  if (isOver) return main.every((c) => c.state.terminated?.exitCode === 0) ? 'Succeeded' : 'Failed';
   const policy = pod.spec.restartPolicy ?? 'Always';
   const failedInit = init.find((c) => c.role === 'init' && (c.state.terminated?.exitCode ?? 0) !== 0);
   if (failedInit && policy === 'Never') return 'Failed';
@@ -112,42 +87,39 @@ export function phaseOf(pod: Pick<Pod, 'spec'>, { init, main }: Pick<PodView, 'i
   return policy === 'Never' ? 'Failed' : 'Running';
 }
 
-/** Whether the next container may start: an init container has ended well, a sidecar has started. */
-const isDone = ({ role, state, isStarted }: ContainerView) =>
-  role === 'sidecar' ? isStarted : state.terminated?.exitCode === 0;
-
-/** Once a main container has run, the pod stays initialized, whatever becomes of its sidecars. */
-const hasBegun = (main: readonly ContainerView[]) =>
-  main.some((c) => c.state.running ?? c.state.terminated ?? c.lastState);
+/** What a container that never ran, or of which nobody knows, is said to have come to when its pod is over. */
+function withEnds({ init, main }: PodView): Pick<PodView, 'init' | 'main'> {
+  const message = 'The container could not be located when the pod was terminated';
+  const terminated = { exitCode: 137, reason: 'ContainerStatusUnknown', message };
+  const ended = (c: ContainerView): ContainerView =>
+    c.state.terminated ? c : { ...c, state: { terminated }, isReady: false, isStarted: false };
+  // Of the init containers, those after the last that ran were not due yet.
+  const lastRun = init.findLastIndex((c) => c.state.terminated ?? c.state.running ?? c.lastState);
+  return { init: init.map((c, i) => (i <= lastRun ? ended(c) : c)), main: init.every(isDone) ? main.map(ended) : main };
+}
 
 function containerStatusOf(view: ContainerView): ContainerStatus {
+  const { container, state, lastState } = view;
   const status: ContainerStatus = {
-    name: view.container.name,
-    image: view.container.image ?? '',
+    name: container.name,
+    image: container.image ?? '',
     imageID: view.imageId,
     ready: view.isReady,
     started: view.isStarted,
     restartCount: view.restartCount,
-    state: view.state,
-    lastState: view.lastState ?? {},
+    state,
+    lastState: lastState ?? {},
   };
   if (view.containerId !== undefined) status.containerID = view.containerId;
+  const { limits, requests } = container.resources ?? {};
+  if ((limits ?? requests) !== undefined && (state.waiting === undefined || lastState !== undefined)) {
+    status.resources = { ...(limits && { limits }), ...(requests && { requests }) };
+    if (requests) status.allocatedResources = requests;
+  }
+  if (container.volumeMounts?.length) {
+    status.volumeMounts = container.volumeMounts.map(({ name, mountPath, readOnly }) =>
+      readOnly ? { name, mountPath, readOnly, recursiveReadOnly: 'Disabled' } : { name, mountPath },
+    );
+  }
   return status;
-}
-
-/** `old` with these conditions set; others, such as readiness gates', are kept. */
-function withConditions(
-  old: readonly Condition[] | undefined,
-  now: string,
-  set: readonly [type: string, isTrue: boolean, why?: { reason: string; message: string }][],
-): Condition[] {
-  const ours = set.map(([type, isTrue, why]): Condition => {
-    const condition = dated<Condition>({ type, status: isTrue ? 'True' : 'False' }, old, now);
-    if (!isTrue && why) {
-      condition.reason = why.reason;
-      if (why.message !== '') condition.message = why.message;
-    }
-    return condition;
-  });
-  return [...ours, ...(old ?? []).filter((c) => !set.some(([type]) => type === c.type))];
 }
