@@ -39,12 +39,14 @@ export class ProcessContainer implements RunningContainer {
   readonly startedAtMs: number;
   readonly exited: Promise<ContainerExit>;
   readonly #record: ContainerRecord;
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #pid: number;
   #hasExited = false;
 
   constructor({ record, process, mark, clock, log, onEnded }: ProcessContainerOptions) {
     this.#record = record;
+    this.#clock = clock;
     this.#log = log;
     this.id = record.id;
     this.logPath = record.logPath;
@@ -66,7 +68,7 @@ export class ProcessContainer implements RunningContainer {
 
   exec(command: readonly string[], wanted: StreamsWanted, signal: AbortSignal): Promise<Streams> {
     const { environment, cwd } = this.#record;
-    return runBeside(command, { ...wanted, environment, cwd, signal });
+    return runBeside(command, { ...wanted, environment, cwd, clock: this.#clock, log: this.#log, signal });
   }
 
   attach(): Promise<Streams> {
