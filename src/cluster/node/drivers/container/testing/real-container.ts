@@ -45,6 +45,10 @@ export interface RunOptions {
   imageUser?: string;
   environment?: Record<string, string>;
   mounts?: readonly Mount[];
+  /** Called with the container's root before it starts: what an image could have there. */
+  prepare?(rootPath: string): void;
+  /** Called with the id that the OCI runtime knows it by, while it is just starting. */
+  whileRunning?(id: string): void;
   /** Changes the specification: what a test takes away to see that a guard is one. */
   change?(spec: OciSpec): void;
   /** Called once while the container is kept, after its end. */
@@ -95,6 +99,7 @@ export class RealContainers {
       mounts: [...this.#systemMounts(rootPath), ...(options.mounts ?? [])],
       logPath: join(bundle, 'log'),
     };
+    options.prepare?.(rootPath);
     const readFile = async (path: string) => Buffer.from(this.passwd[path] ?? '');
     const seccompProfile = await readSeccompProfile(pod, container, this.dir);
     const cgroupsPath = this.cgroups.pathOf(pod, onNode.id);
@@ -117,7 +122,9 @@ export class RealContainers {
     await writeFile(join(bundle, 'config.json'), JSON.stringify(spec));
     this.cgroups.makePod(pod);
     try {
-      const output = await this.#runc(bundle, id);
+      const ending = this.#runc(bundle, id);
+      options.whileRunning?.(id);
+      const output = await ending;
       options.whileKept?.(cgroupsPath);
       return {
         ...output,
@@ -125,9 +132,14 @@ export class RealContainers {
         throttledPeriods: this.cgroups.throttledPeriods(cgroupsPath),
       };
     } finally {
-      execFileSync('runc', ['--root', join(this.dir, 'state'), 'delete', '--force', id], { stdio: 'ignore' });
+      execFileSync('runc', this.runtime('delete', '--force', id), { stdio: 'ignore' });
       await this.cgroups.remove(id);
     }
+  }
+
+  /** The runtime's command line for a container of these. */
+  runtime(...args: string[]): string[] {
+    return ['--root', join(this.dir, 'state'), ...args];
   }
 
   close(): void {
@@ -136,7 +148,7 @@ export class RealContainers {
 
   #runc(bundle: string, id: string): Promise<{ exitCode: number; stdout: string; stderr: string }> {
     return new Promise((resolve) => {
-      const args = ['--root', join(this.dir, 'state'), 'run', '--keep', '--bundle', bundle, id];
+      const args = this.runtime('run', '--keep', '--bundle', bundle, id);
       const child = execFile('runc', args, { timeout: 60_000 }, (error, stdout, stderr) => {
         const exitCode = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
         resolve({ exitCode, stdout, stderr });
