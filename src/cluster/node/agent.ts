@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ReplicaSetKind } from '../../api/apps/replica-set.ts';
 import { isPodTerminal, type Pod, PodKind } from '../../api/core/pod.ts';
 import type { PodSpec } from '../../api/core/pod-spec.ts';
+import { CoreServiceKind } from '../../api/core/service.ts';
 import type { Client } from '../../kube/client.ts';
 import { Informer } from '../../kube/informer.ts';
 import type { Clock } from '../../lib/clock.ts';
@@ -93,6 +94,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     host: { address, cpus: availableParallelism(), memoryBytes: totalmem() },
     volumesDir: folder(dataDir, 'volumes'),
     refresher: new VolumeRefresher({ client, clock, log }),
+    services: new Informer(client, CoreServiceKind, { clock, log, metrics }),
   };
   const runners = new Map<string, PodRunner>();
   const waiting = new WaitingPods({ client, clock, log, podsMax });
@@ -113,6 +115,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       log.error({ err: error, pod: pod.metadata.name }, 'a pod could not be looked at: it stays as it is');
     }
   });
+  node.services.start();
   pods.start();
   await pods.synced;
   await endPodsOfNobody();
@@ -230,7 +233,14 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const ended = endContainers(running, { clock, log, killAfterMs });
     await Promise.all([...runners.values()].map((runner) => runner.detach()));
     await ended;
-    await Promise.all([registering, node.events.close(), node.refresher.stop(), pods.stop(), waiting.stop()]);
+    await Promise.all([
+      registering,
+      node.events.close(),
+      node.refresher.stop(),
+      node.services.stop(),
+      pods.stop(),
+      waiting.stop(),
+    ]);
     node.logs.close();
     await Promise.all([driver.close(), files.close()]);
   }

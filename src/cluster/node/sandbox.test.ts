@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { ConfigMapKind } from '../../api/core/config-map.ts';
 import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
-import type { CoreService } from '../../api/core/service.ts';
+import type { Container } from '../../api/core/pod-spec.ts';
+import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
 import { groupsOf } from '../workloads/endpoint-slice/slices.ts';
 import { type Driver, StartError } from './driver.ts';
 import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
@@ -93,6 +95,49 @@ describe('pods over a driver that knows no processes', linux, () => {
     const [group] = groupsOf(service, [pod]);
     assert.deepEqual(group?.endpoints[0]?.addresses, [ipOf(pod)]);
     assert.equal(group?.ports[0]?.port, 8080);
+  });
+
+  test('variables are of the image, of Services and of the pod, and refer to each other', async () => {
+    const ports = [{ port: 6379 }];
+    const meta = { name: 'redis', namespace: 'default' };
+    await node.client.create(CoreServiceKind, {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: meta,
+      spec: { ports, selector: { a: 'b' }, clusterIP: '10.96.7.7' },
+    });
+    const data = { HOST: 'of-the-map', OTHER: '1' };
+    const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'vars', namespace: 'default' }, data };
+    await node.client.create(ConfigMapKind, map);
+    const image = await registry.push([{ other: '' }], {
+      Entrypoint: ['web', '8080'],
+      WorkingDir: '/',
+      Env: ['OF_IMAGE=1', 'REDIS_SERVICE_PORT=image'],
+    });
+    const container: Partial<Container> = {
+      envFrom: [{ prefix: 'MAP_', configMapRef: { name: 'vars' } }],
+      env: [
+        { name: 'URL', value: 'redis://$(REDIS_SERVICE_HOST):$(REDIS_SERVICE_PORT)/$(MAP_HOST)' },
+        { name: 'LATER', value: '$(URL) $(NOT_YET) $(OF_IMAGE)' },
+        { name: 'NOT_YET', value: '1' },
+        { name: 'MAP_OTHER', value: '$(MAP_OTHER)2' },
+      ],
+    };
+    await node.run('linked', image, container);
+    const { URL, LATER, OF_IMAGE, MAP_OTHER, REDIS_PORT } = await environmentOf(await node.ready('linked'));
+    assert.deepEqual(
+      { URL, LATER, OF_IMAGE, MAP_OTHER, REDIS_PORT },
+      {
+        URL: 'redis://10.96.7.7:6379/of-the-map',
+        LATER: 'redis://10.96.7.7:6379/of-the-map $(NOT_YET) $(OF_IMAGE)',
+        OF_IMAGE: '1',
+        MAP_OTHER: '12',
+        REDIS_PORT: 'tcp://10.96.7.7:6379',
+      },
+    );
+    await node.run('unlinked', image, {}, { enableServiceLinks: false });
+    assert.equal((await environmentOf(await node.ready('unlinked'))).REDIS_PORT, undefined);
+    await node.client.delete(CoreServiceKind, meta);
   });
 
   test('ports of a driver that the machine had before are forgotten', async () => {

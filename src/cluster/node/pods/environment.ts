@@ -1,16 +1,20 @@
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container, EnvVarSource } from '../../../api/core/pod-spec.ts';
 import { parseQuantity } from '../../../api/core/quantity.ts';
+import type { CoreService } from '../../../api/core/service.ts';
 import type { Client } from '../../../kube/client.ts';
 import { type PodAddresses, StartError } from '../driver.ts';
 import { ConfigSources } from './config-sources.ts';
 import { expand, TextBudget } from './expand.ts';
+import { serviceVariables } from './service-links.ts';
 
 export interface EnvironmentOptions {
   pod: Pod;
   container: Container;
   /** The image's own variables, `NAME=value`. */
   imageEnv: readonly string[];
+  /** Those that the pod is told of. */
+  services: readonly CoreService[];
   client: Client;
   place: Place;
 }
@@ -30,21 +34,25 @@ export interface Host {
 }
 
 /**
- * The variables of a container: the image's, then `envFrom`, then `env`, later ones winning. Where the container's port
- * is mapped to another of the host, `PORT` says which. Throws StartError when something it refers to is missing.
+ * The variables of a container, as kubelet makes them: the image's, those of Services, `envFrom`, then `env`, later
+ * ones winning; a value may refer by `$(NAME)` to any of them but the image's. Where the container's port is mapped to
+ * another of the host, `PORT` says which. Throws StartError when something they refer to is missing.
  */
 export async function environmentOf(options: EnvironmentOptions): Promise<Record<string, string>> {
-  const { pod, container, imageEnv, client } = options;
+  const { pod, container, imageEnv, services, client } = options;
   const { ports } = options.place.pod;
   const sources = new ConfigSources((kind, key) => client.get(kind, key), pod.metadata.namespace ?? 'default');
-  const result: Record<string, string> = {};
   const budget = new TextBudget();
+  const ofImage: Record<string, string> = {};
   for (const pair of imageEnv) {
     const cut = pair.indexOf('=');
-    if (cut > 0) result[pair.slice(0, cut)] = pair.slice(cut + 1);
+    if (cut > 0) ofImage[pair.slice(0, cut)] = pair.slice(cut + 1);
   }
+  const links = serviceVariables(services);
+  for (const [name, value] of Object.entries(links)) budget.take(name, value);
+  const declared: Record<string, string> = {};
   const ownPort = container.ports?.[0]?.containerPort;
-  if (ownPort !== undefined && ports[ownPort] !== undefined) result.PORT = String(ports[ownPort]);
+  if (ownPort !== undefined && ports[ownPort] !== undefined) declared.PORT = String(ports[ownPort]);
 
   for (const { prefix = '', configMapRef, secretRef } of container.envFrom ?? []) {
     const values = configMapRef
@@ -53,16 +61,17 @@ export async function environmentOf(options: EnvironmentOptions): Promise<Record
     for (const [key, bytes] of Object.entries(values ?? {})) {
       const value = bytes.toString('utf8');
       budget.take(prefix, key, value);
-      result[prefix + key] = value;
+      declared[prefix + key] = value;
     }
   }
   for (const { name, value, valueFrom } of container.env ?? []) {
-    const found = valueFrom ? await fromSource(valueFrom, options, sources) : expand(value ?? '', result);
+    const found =
+      valueFrom && !value ? await fromSource(valueFrom, options, sources) : expand(value ?? '', declared, links);
     if (found === undefined) continue;
     budget.take(name, found);
-    result[name] = name === 'PORT' ? String(ports[Number(found)] ?? found) : found;
+    declared[name] = name === 'PORT' ? String(ports[Number(found)] ?? found) : found;
   }
-  return result;
+  return { ...ofImage, ...links, ...declared };
 }
 
 async function fromSource(
@@ -73,17 +82,21 @@ async function fromSource(
   const { configMapKeyRef, secretKeyRef, fieldRef, resourceFieldRef } = source;
   const reference = configMapKeyRef ?? secretKeyRef;
   if (reference) {
-    const kind = configMapKeyRef ? 'configmap' : 'secret';
+    const kind = configMapKeyRef ? 'ConfigMap' : 'Secret';
     const { name, key, optional } = reference;
     const values = await (configMapKeyRef ? sources.configMap(name, optional) : sources.secret(name, optional));
     const value = values && Object.hasOwn(values, key) ? values[key] : undefined;
-    if (value === undefined && !optional) throw missing(`couldn't find key ${key} in ${kind} "${name}"`);
+    if (value === undefined && !optional) {
+      throw missing(`couldn't find key ${key} in ${kind} ${options.pod.metadata.namespace}/${name}`);
+    }
     return value?.toString('utf8');
   }
   if (fieldRef) return fieldOf(options.pod, fieldRef.fieldPath, options.place);
   if (resourceFieldRef) {
     const { containerName, resource, divisor } = resourceFieldRef;
-    const container = options.pod.spec.containers.find((c) => c.name === containerName) ?? options.container;
+    const { containers, initContainers = [] } = options.pod.spec;
+    const all = [...containers, ...initContainers];
+    const container = all.find((c) => c.name === containerName) ?? options.container;
     return resourceOf(container, resource, divisor, options.place.host);
   }
   return undefined;

@@ -7,15 +7,17 @@ const textsMaxBytes = 2 * 1024 * 1024;
 
 /**
  * Replaces `$(NAME)` by the variable's value; what is not defined stays as it is, `$$(NAME)` gives `$(NAME)`
- * (Kubernetes, "Dependent environment variables"). Throws StartError when that makes more than a program could get:
- * thirty variables that each name the one before twice are a gigabyte.
+ * (Kubernetes, "Dependent environment variables"); the first of `variables` that has the name is meant.
+ * Throws StartError when that makes more than a program could get: thirty variables that each name the one before twice
+ * are a gigabyte.
  */
-export function expand(text: string, variables: Readonly<Record<string, string>>): string {
+export function expand(text: string, ...variables: readonly Readonly<Record<string, string>>[]): string {
   let length = text.length;
   return text.replace(/\$\$|\$\(([^()]*)\)/g, (found, name: string | undefined) => {
     if (found === '$$') return '$';
-    if (name === undefined || !Object.hasOwn(variables, name)) return found;
-    const value = variables[name] ?? '';
+    const having = name === undefined ? undefined : variables.find((each) => Object.hasOwn(each, name));
+    if (name === undefined || !having) return found;
+    const value = having[name] ?? '';
     length += value.length - found.length;
     if (length > textMaxBytes) {
       const shown = text.length > 100 ? `${text.slice(0, 100)}…` : text;

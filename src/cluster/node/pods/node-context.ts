@@ -1,4 +1,6 @@
+import type { CoreService } from '../../../api/core/service.ts';
 import type { Client } from '../../../kube/client.ts';
+import type { Informer } from '../../../kube/informer.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Quarantine } from '../../../lib/quarantine.ts';
 import type { Logger } from '../../../observe/log.ts';
@@ -29,4 +31,5 @@ export interface NodeContext {
   /** `volumes/` of the node. */
   volumesDir: string;
   refresher: VolumeRefresher;
+  services: Informer<CoreService>;
 }

@@ -20,6 +20,10 @@ for (const [text, expected] of [
   test(`expanding ${text} gives ${expected}`, () => assert.equal(expand(text, { A: '1', B: '2' }), expected));
 }
 
+test('of variables with one name, those that come first are meant', () => {
+  assert.equal(expand('$(A) $(B) $(C)', { A: '1' }, { A: '2', B: '3' }), '1 3 $(C)');
+});
+
 test('text without $ is left alone', () => {
   fc.assert(
     fc.property(fc.string(), (text) => {

@@ -1,5 +1,6 @@
 import type { Pod } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
+import type { CoreService } from '../../../api/core/service.ts';
 import type { ContainerOnNode, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 import { commandOf } from './command.ts';
@@ -7,6 +8,7 @@ import type { Run } from './container-runner.ts';
 import { environmentOf } from './environment.ts';
 import { imageFor, imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
+import { linkedServices } from './service-links.ts';
 import { messageMount, messagePathOf } from './terminated.ts';
 import { mountsOf } from './volumes/mounts.ts';
 import type { PodVolumes } from './volumes/pod-volumes.ts';
@@ -31,7 +33,14 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
     const image = await imageFor(node, pod, container, sandbox.bringsRuntimes);
     await volumes.make(pod, place);
     const imageEnv = image.config.env;
-    const environment = await environmentOf({ pod, container, imageEnv, client, place });
+    const environment = await environmentOf({
+      pod,
+      container,
+      imageEnv,
+      services: await servicesFor(node, pod),
+      client,
+      place,
+    });
     const id = { podUid: pod.metadata.uid ?? '', container: container.name, restart };
     const messagePath = messagePathOf(volumes.dir, id);
     const start: ContainerOnNode = {
@@ -57,4 +66,9 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
     metrics?.starts.inc({ result: 'failed' });
     throw error;
   }
+}
+
+async function servicesFor({ services }: NodeContext, { metadata, spec }: Pod): Promise<CoreService[]> {
+  await services.synced;
+  return linkedServices(services, metadata.namespace ?? 'default', spec.enableServiceLinks ?? true);
 }
