@@ -234,6 +234,23 @@ describe('known ways out of a container', { skip: noContainers }, () => {
     );
   });
 
+  test('no folder that the runtime has open is where a program starts', async () => {
+    for (let descriptor = 3; descriptor < 12; descriptor++) {
+      const { exitCode, stdout, stderr } = await run({
+        script: 'cat ../../../../../../../../marker',
+        prepare: (root) => {
+          writeFileSync(join(root, 'marker'), 'of the container');
+          symlinkSync(`/proc/self/fd/${descriptor}`, join(root, 'link'));
+        },
+        change: ({ process }) => {
+          process.cwd = '/link';
+        },
+      });
+      const words = `descriptor ${descriptor}: ${stdout} ${stderr}`;
+      assert.ok(exitCode !== 0 ? !stdout : stdout === 'of the container', words);
+    }
+  });
+
   test('an image whose /proc or /sys is a link does not start', async () => {
     for (const path of ['proc', 'sys']) {
       const prepare = (root: string) => symlinkSync('/tmp', join(root, path));

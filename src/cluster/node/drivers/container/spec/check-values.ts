@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { type ContainerOnNode, StartError } from '../../../driver.ts';
 
 /** What execve takes as one argument or variable, with its NUL (MAX_ARG_STRLEN). */
@@ -13,6 +14,12 @@ export function checkValues({ argv, environment, workingDir, id }: ContainerOnNo
   check('workingDir', workingDir);
   if (workingDir.length >= 4096)
     throw refused(`workingDir has ${workingDir.length} characters: a path has at most 4095`);
+  // What the runtime has open while it starts is not the container's: some leave a folder of the machine among it.
+  if (/^\/?proc\/[^/]+\/(fd|task|root|cwd)(\/|$)/.test(posix.normalize(workingDir))) {
+    throw refused(
+      `workingDir ${workingDir} is a folder that a process has open: it is one of the image, or of a volume`,
+    );
+  }
   if (argv[0] === undefined || argv[0] === '') throw refused(`no command specified for the container ${id.container}`);
 }
 

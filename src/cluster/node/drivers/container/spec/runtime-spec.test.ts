@@ -125,7 +125,8 @@ describe('runtimeSpec', () => {
 
   test("a pod in the machine's namespaces has none of its own there", () => {
     const pod = { hostNetwork: true, hostPID: true, hostIPC: true };
-    const { linux, hostname } = specOf({ pod, input: { namespaces: { pid: 'host' } } });
+    const { linux, hostname, mounts } = specOf({ pod, input: { namespaces: { pid: 'host' } } });
+    assert.equal(mounts.find(({ destination }) => destination === '/dev/shm')?.source, '/dev/shm');
     assert.deepEqual(
       linux.namespaces.map(({ type }) => type),
       ['mount', 'cgroup'],
@@ -230,6 +231,7 @@ describe('runtimeSpec', () => {
       ['a variable of megabytes', { environment: { A: long } }, /the variable A has 131074 bytes/],
       ['a variable without a name', { environment: { '': 'b' } }, /no variable can have the name ""/],
       ['a variable with = in its name', { environment: { 'A=B': 'c' } }, /no variable can have the name "A=B"/],
+      ['a working directory that a process has open', { workingDir: '/a/../proc/self/fd/7/..' }, /has open/],
       ['no command', { argv: [] }, /no command specified/],
       ['an empty command', { argv: [''] }, /no command specified/],
       ['a working directory with NUL', { workingDir: '/a\0' }, /workingDir holds a NUL/],

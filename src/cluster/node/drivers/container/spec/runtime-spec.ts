@@ -69,7 +69,8 @@ export function runtimeSpec(input: SpecInput): OciSpec {
     mounts: mountsOf({
       container: container.spec,
       mounts: withHostFiles(input, security),
-      sharedMemoryPath: input.sharedMemoryPath,
+      // A pod in the machine's IPC namespace has the machine's memory to share, too.
+      sharedMemoryPath: input.sharedMemoryPath ?? (namespaces.ipc === undefined ? '/dev/shm' : undefined),
       isPrivileged: security.isPrivileged,
       hasHostNetwork: namespaces.network === undefined,
       isUserMapped,
