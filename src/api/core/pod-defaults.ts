@@ -15,6 +15,7 @@ export function setPodSpecDefaults(spec: PodSpec): void {
   else if (spec.serviceAccount !== undefined) spec.serviceAccountName = spec.serviceAccount;
   for (const container of spec.containers ?? []) setContainerDefaults(container);
   for (const container of spec.initContainers ?? []) setContainerDefaults(container);
+  for (const container of spec.ephemeralContainers ?? []) setContainerDefaults(container);
   for (const volume of spec.volumes ?? []) {
     if (volume.configMap) volume.configMap.defaultMode ??= 0o644;
     if (volume.secret) volume.secret.defaultMode ??= 0o644;

@@ -9,6 +9,7 @@ import {
 import { dnsLabelRule, dnsSubdomainRule, isDnsLabel, isDnsSubdomain, isEnvVarName, isPortName } from '../names.ts';
 import type { Container, EnvVar, Probe, ProbeHandler, ResourceRequirements } from './container.ts';
 import { validateDns } from './dns-validation.ts';
+import { validateEphemeralContainers } from './ephemeral-containers.ts';
 import type { PodSpec } from './pod-spec.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
 import { validateSecurity } from './security-validation.ts';
@@ -25,18 +26,20 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
   });
   if (!spec.containers?.length) errors.push(fieldRequired(`${at}.containers`));
   const names = new Set<string>();
-  for (const list of ['initContainers', 'containers'] as const) {
-    spec[list]?.forEach((container, i) => {
+  for (const list of ['initContainers', 'containers', 'ephemeralContainers'] as const) {
+    spec[list]?.forEach((container: Container, i) => {
       const path = `${at}.${list}[${i}]`;
       errors.push(...validateContainer(container, path, volumeNames));
-      errors.push(...validateRole(container, path, list === 'initContainers'));
+      if (list !== 'ephemeralContainers') {
+        errors.push(...validateRole(container, path, list === 'initContainers'));
+      }
       if (container.name !== undefined && names.has(container.name)) {
         errors.push(fieldDuplicate(`${path}.name`, container.name));
       }
       names.add(container.name);
     });
   }
-  errors.push(...validateSecurity(spec, at), ...validateDns(spec, at));
+  errors.push(...validateSecurity(spec, at), ...validateDns(spec, at), ...validateEphemeralContainers(spec, at));
   for (const [field, value] of [
     ['serviceAccountName', spec.serviceAccountName],
     ['nodeName', spec.nodeName],

@@ -4,6 +4,7 @@ import { defineKind } from '../kind.ts';
 import { conditionsSchema, type KubeObject } from '../meta.ts';
 import { atomicList, boolean, integer, intOrString, map, mapList, object, string, type ValueOf } from '../schema.ts';
 import { resourcesSchema } from './container.ts';
+import { validateEphemeralContainersUpdate } from './ephemeral-containers.ts';
 import { setHostPorts, setPodSpecDefaults } from './pod-defaults.ts';
 import { type PodSpec, podSpecSchema } from './pod-spec.ts';
 import { validatePodSpec } from './pod-validation.ts';
@@ -114,11 +115,16 @@ export const PodKind = defineKind<Pod>({
     pod.spec.enableServiceLinks ??= true;
   },
   validate(pod, { old }) {
-    return old ? validateUpdate(pod, old) : validatePodSpec(pod.spec, 'spec');
+    if (old) return validateUpdate(pod, old);
+    const errors = validatePodSpec(pod.spec, 'spec');
+    if (pod.spec.ephemeralContainers?.length) {
+      errors.push(fieldForbidden('spec.ephemeralContainers', 'cannot be set on create'));
+    }
+    return errors;
   },
 });
 
-/** A pod's spec is fixed but for images, deadlines, added tolerations, and the node, once. */
+/** A pod's spec is fixed but for images, deadlines, added tolerations and ephemeral containers, and the node, once. */
 function validateUpdate(pod: Pod, old: Pod): FieldError[] {
   const fixed = (spec: PodSpec, was: PodSpec) => ({
     ...spec,
@@ -126,18 +132,24 @@ function validateUpdate(pod: Pod, old: Pod): FieldError[] {
     activeDeadlineSeconds: undefined,
     tolerations: undefined,
     schedulingGates: undefined,
+    ephemeralContainers: undefined,
     containers: spec.containers?.map((c) => ({ ...c, image: '' })),
     initContainers: spec.initContainers?.map((c) => ({ ...c, image: '' })),
   });
-  if (sameJson(fixed(pod.spec, old.spec), fixed(old.spec, old.spec))) return [];
-  return [
-    fieldForbidden(
-      'spec',
-      'pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, ' +
-        '`spec.activeDeadlineSeconds`, `spec.tolerations`, and `spec.nodeName` once',
-    ),
-  ];
+  if (sameJson(fixed(pod.spec, old.spec), fixed(old.spec, old.spec))) {
+    if (sameJson(pod.spec.ephemeralContainers, old.spec.ephemeralContainers)) return [];
+    const errors = validateEphemeralContainersUpdate(pod.spec, old.spec);
+    return errors.length > 0 ? errors : validatePodSpec(pod.spec, 'spec');
+  }
+  return [updateForbidden];
 }
+
+/** What is said of any other change of a pod. */
+export const updateForbidden: FieldError = fieldForbidden(
+  'spec',
+  'pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, ' +
+    '`spec.activeDeadlineSeconds`, `spec.tolerations`, and `spec.nodeName` once',
+);
 
 /** Guaranteed when every container limits cpu and memory and requests as much; BestEffort when none asks for any. */
 export function qosClassOf(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {

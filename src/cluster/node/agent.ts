@@ -216,13 +216,15 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   }
 
   function digestsOf(spec: PodSpec): string[] {
-    return [...spec.containers, ...(spec.initContainers ?? [])].flatMap(({ image = '' }) => {
-      try {
-        return parseReference(image).digest ?? node.images.find(image)?.digest ?? [];
-      } catch {
-        return []; // Not a reference: its pod says so.
-      }
-    });
+    return [...spec.containers, ...(spec.initContainers ?? []), ...(spec.ephemeralContainers ?? [])].flatMap(
+      ({ image = '' }) => {
+        try {
+          return parseReference(image).digest ?? node.images.find(image)?.digest ?? [];
+        } catch {
+          return []; // Not a reference: its pod says so.
+        }
+      },
+    );
   }
 
   async function stop({ stopPods }: { stopPods: boolean }): Promise<void> {

@@ -2,6 +2,7 @@ import { isPodTerminal, type Pod, PodKind, qosClassOf } from '../../../api/core/
 import type { PodLogs } from '../../pod-logs.ts';
 import { table } from '../http/table/column.ts';
 import type { Strategy } from '../strategy.ts';
+import { ephemeralContainers, requireSameEphemeralContainers } from './ephemeral-containers.ts';
 import { servePodLog } from './pod-log.ts';
 import { readinessGates, summarizePod } from './pod-status.ts';
 import { type PodStreamsOptions, podStreamSubresources } from './pod-streams.ts';
@@ -36,6 +37,7 @@ export const pods = (options: PodsOptions): Strategy<Pod> => ({
     '+Nominated Node': (pod) => pod.status?.nominatedNodeName,
     '+Readiness Gates': (pod) => readinessGates(pod),
   }),
+  prepareForUpdate: requireSameEphemeralContainers,
   prepareForCreate(pod) {
     pod.status = { phase: 'Pending', qosClass: qosClassOf(pod.spec) };
   },
@@ -49,6 +51,7 @@ export const pods = (options: PodsOptions): Strategy<Pod> => ({
   },
   subresources: {
     log: { type: 'stream', verbs: ['get'], serve: (request) => servePodLog(request, options.podLogs) },
+    ephemeralcontainers: ephemeralContainers,
     ...podStreamSubresources(options),
   },
 });

@@ -31,7 +31,8 @@ function readOptionsOf(options: LogOptions, nowMs: number): ReadLogOptions {
 function nothingToRead(pod: Pod, container: string, isPrevious: boolean) {
   const { name } = pod.metadata;
   if (isPrevious) return badRequest(`previous terminated container "${container}" in pod "${name}" not found`);
-  const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
+  const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+  const statuses = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
   const reason = statuses.find((s) => s.name === container)?.state?.waiting?.reason ?? 'ContainerCreating';
   return badRequest(`container "${container}" in pod "${name}" is waiting to start: ${reason}`);
 }

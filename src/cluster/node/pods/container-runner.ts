@@ -135,6 +135,7 @@ export class ContainerRunner {
     const { role, pod } = this.#options;
     const { restartPolicy } = pod.spec;
     if (role === 'sidecar') return true;
+    if (role === 'ephemeral') return false;
     return shouldRestart(role === 'init' && restartPolicy !== 'Never' ? 'OnFailure' : restartPolicy, exitCode);
   }
 

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { isPodReady, type Pod, PodKind, portsAnnotation } from '../../../api/core/pod.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
-import { keyOf } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
@@ -10,6 +9,7 @@ import type { RunningContainer, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 import { claimPod, readAgain } from './claim.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
+import { deletePod } from './delete-pod.ts';
 import { imageIdOf } from './image-for.ts';
 import type { NodeContext } from './node-context.ts';
 import { createBackoffMs } from './restart.ts';
@@ -58,6 +58,7 @@ export class PodRunner {
   readonly #volumes: PodVolumes;
   #init: ContainerRunner[] = [];
   #main: ContainerRunner[] = [];
+  #ephemeral: ContainerRunner[] = [];
   #images = new Map<string, Image>();
   #failure: { reason: string; message: string } | undefined;
   #isDirty = false;
@@ -95,7 +96,11 @@ export class PodRunner {
   }
 
   get running(): RunningContainer[] {
-    return [...this.#init, ...this.#main].flatMap((runner) => runner.running ?? []);
+    return this.#runners.flatMap((runner) => runner.running ?? []);
+  }
+
+  get #runners(): ContainerRunner[] {
+    return [...this.#init, ...this.#main, ...this.#ephemeral];
   }
 
   /** Claims the pod if it is nobody's yet, and runs it; returns at once. */
@@ -110,7 +115,7 @@ export class PodRunner {
     log.error({ err: error, pod: this.#pod.metadata.name }, 'a pod broke');
     events.record(this.#pod, 'Warning', 'Failed', `Error: ${messageOf(error)}`);
     this.#failure = { reason: 'NodeError', message: messageOf(error) };
-    for (const runner of [...this.#init, ...this.#main]) runner.abandon();
+    for (const runner of this.#runners) runner.abandon();
     // Neither rejects.
     void this.#stopContainers(this.#graceMs()).then(() => this.#publish());
   }
@@ -120,6 +125,7 @@ export class PodRunner {
     if (Number(pod.metadata.resourceVersion) > Number(this.#pod.metadata.resourceVersion)) this.#pod = pod;
     this.#volumes.update(this.#pod);
     if (this.#pod.metadata.deletionTimestamp !== undefined) this.#terminate();
+    else this.#addEphemeral();
   }
 
   /** The API has the pod no longer: it was deleted by force, or by this runner. */
@@ -134,7 +140,7 @@ export class PodRunner {
     this.#isDetached = true;
     this.#abort.abort();
     this.#cancelIdleWrite?.();
-    for (const runner of [...this.#init, ...this.#main]) runner.abandon();
+    for (const runner of this.#runners) runner.abandon();
     await this.#volumes.close();
     await this.#writing;
   }
@@ -147,7 +153,7 @@ export class PodRunner {
     this.#recovered = new Map(sandbox.containers.map((running) => [running.id.container, running]));
     this.#prepareRunners(sandbox);
     if (this.#pod.metadata.deletionTimestamp !== undefined) {
-      for (const runner of [...this.#init, ...this.#main]) void this.#adopt(runner); // Never rejects.
+      for (const runner of this.#runners) void this.#adopt(runner); // Never rejects.
       this.#terminate();
       return;
     }
@@ -155,6 +161,7 @@ export class PodRunner {
       this.#claimed = this.#claim();
     }
     this.#limitDuration();
+    for (const runner of this.#ephemeral) void this.#runContainer(runner); // Never rejects.
     const running = this.#runContainers();
     this.#publish();
     await running;
@@ -242,30 +249,49 @@ export class PodRunner {
   }
 
   #prepareRunners(sandbox: Sandbox): void {
-    const node = this.#node;
-    const make = (container: Container, role: ContainerRole) => {
-      const before = this.#statusOf(container);
-      const hasRun = before?.state?.running ?? before?.state?.terminated ?? before?.lastState?.terminated;
-      return new ContainerRunner({
-        pod: this.#pod,
-        container,
-        role,
-        node,
-        addresses: sandbox.addresses,
-        before: before && hasRun ? before : undefined,
-        start: (restart, signal) => this.#startContainer(sandbox, container, restart, signal),
-        onChange: () => this.#publish(),
-      });
-    };
-    this.#init = (this.#pod.spec.initContainers ?? []).map((container) =>
-      make(container, container.restartPolicy === 'Always' ? 'sidecar' : 'init'),
+    const { containers, initContainers = [], ephemeralContainers = [] } = this.#pod.spec;
+    this.#init = initContainers.map((container) =>
+      this.#runnerOf(sandbox, container, container.restartPolicy === 'Always' ? 'sidecar' : 'init'),
     );
-    this.#main = this.#pod.spec.containers.map((container) => make(container, 'main'));
+    this.#main = containers.map((container) => this.#runnerOf(sandbox, container, 'main'));
+    this.#ephemeral = ephemeralContainers.map((container) => this.#runnerOf(sandbox, container, 'ephemeral'));
+  }
+
+  #runnerOf(sandbox: Sandbox, container: Container, role: ContainerRole): ContainerRunner {
+    const before = this.#statusOf(container);
+    const hasRun = before?.state?.running ?? before?.state?.terminated ?? before?.lastState?.terminated;
+    return new ContainerRunner({
+      pod: this.#pod,
+      container,
+      role,
+      node: this.#node,
+      addresses: sandbox.addresses,
+      before: before && hasRun ? before : undefined,
+      start: (restart, signal) => this.#startContainer(sandbox, container, restart, signal),
+      onChange: () => this.#publish(),
+    });
+  }
+
+  /** Those that were added since the pod was last looked at run beside the others, whatever these do. */
+  #addEphemeral(): void {
+    const sandbox = this.#sandbox;
+    if (!sandbox || this.#main.length === 0 || this.#terminating || this.#isDetached) return;
+    for (const container of this.#pod.spec.ephemeralContainers ?? []) {
+      if (this.#ephemeral.some((runner) => runner.container.name === container.name)) continue;
+      const runner = this.#runnerOf(sandbox, container, 'ephemeral');
+      this.#ephemeral.push(runner);
+      void this.#runContainer(runner); // Never rejects.
+    }
   }
 
   #statusOf(container: Container) {
-    const { containerStatuses = [], initContainerStatuses = [] } = this.#pod.status ?? {};
-    return [...containerStatuses, ...initContainerStatuses].find((status) => status.name === container.name);
+    const {
+      containerStatuses = [],
+      initContainerStatuses = [],
+      ephemeralContainerStatuses = [],
+    } = this.#pod.status ?? {};
+    const all = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
+    return all.find((status) => status.name === container.name);
   }
 
   async #startContainer(sandbox: Sandbox, container: Container, restart: number, signal: AbortSignal): Promise<Run> {
@@ -296,15 +322,16 @@ export class PodRunner {
     } else this.#cancelIdleWrite ??= this.#node.clock.after(idleStatusDelayMs, write);
   }
 
-  #views(): { init: ContainerView[]; main: ContainerView[] } {
-    return { init: this.#init.map((runner) => runner.view), main: this.#main.map((runner) => runner.view) };
+  #views(): { init: ContainerView[]; main: ContainerView[]; ephemeral: ContainerView[] } {
+    const views = (runners: ContainerRunner[]) => runners.map((runner) => runner.view);
+    return { init: views(this.#init), main: views(this.#main), ephemeral: views(this.#ephemeral) };
   }
 
   /** Whether anybody could wait for it: not for containers that are being created, or run without being ready yet. */
   #isNews(): boolean {
-    const { init, main } = this.#views();
+    const { init, main, ephemeral } = this.#views();
     if (this.#terminating) return this.#isOver;
-    if (isPodReady(this.#pod) || this.#failure) return true;
+    if (isPodReady(this.#pod) || this.#failure || ephemeral.some((c) => c.state.running)) return true;
     if (main.every((c) => c.isReady) && init.every((c) => c.role === 'init' || c.isReady)) return true;
     return [...init, ...main].some(({ state }) => {
       if (state.terminated) return true;
@@ -383,13 +410,13 @@ export class PodRunner {
 
   #kill(): void {
     this.#draining.abort();
-    for (const runner of [...this.#init, ...this.#main]) runner.kill();
+    for (const runner of this.#runners) runner.kill();
   }
 
   /** Drains, stops, removes; `graceMs` 0 kills at once. Never rejects: what goes wrong is tried again. */
   async #end(graceMs: number): Promise<void> {
     const { events, log, clock } = this.#node;
-    for (const runner of [...this.#init, ...this.#main]) {
+    for (const runner of this.#runners) {
       runner.abandon();
       if (runner.running) {
         const { name } = runner.container;
@@ -415,7 +442,7 @@ export class PodRunner {
     }
     if (this.#isDetached) return;
     events.forget(this.uid);
-    await this.#deleteObject();
+    await deletePod(this.#node, this.#pod, () => this.#isDetached);
     this.#onGone();
   }
 
@@ -428,7 +455,7 @@ export class PodRunner {
     const isServing = this.#main.some((runner) => runner.running);
     const cancelDrain = this.#node.clock.after(drainLimitMs(graceMs), () => this.#draining.abort());
     const quiet = isServing ? this.#sandbox?.drained(this.#draining.signal) : undefined;
-    const stops: Promise<void>[] = this.#main.map((runner) =>
+    const stops: Promise<void>[] = [...this.#main, ...this.#ephemeral].map((runner) =>
       runner.stop({ graceMs, turn: quiet ?? Promise.resolve() }),
     );
     for (const runner of this.#init.toReversed()) {
@@ -445,25 +472,6 @@ export class PodRunner {
     this.#isOver = true;
     this.#publish();
     while (this.#writing) await this.#writing;
-  }
-
-  /** The last write: with it the API forgets the pod. */
-  async #deleteObject(): Promise<void> {
-    const { clock, client, log } = this.#node;
-    const options = { gracePeriodSeconds: 0, preconditions: { uid: this.uid } };
-    while (!this.#isDetached) {
-      try {
-        return await client.delete(PodKind, keyOf(this.#pod), options);
-      } catch (error) {
-        // Gone already, or another pod has the name: either way this one is deleted.
-        if (isNotFound(error) || isConflict(error)) return;
-        log.warn(
-          { pod: this.#pod.metadata.name, reason: messageOf(error) },
-          'a pod could not be deleted: trying again',
-        );
-        await sleep(clock, writeRetryMs);
-      }
-    }
   }
 
   /** Frees what the pod had on this machine; its logs stay. */

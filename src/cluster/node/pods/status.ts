@@ -12,8 +12,11 @@ import type { PodAddresses } from '../driver.ts';
 import { conditionsOf, hasBegun, isDone } from './conditions.ts';
 import type { Host } from './environment.ts';
 
-/** A sidecar is an init container that goes on running (`restartPolicy: Always`). */
-export type ContainerRole = 'init' | 'sidecar' | 'main';
+/**
+ * A sidecar is an init container that goes on running (`restartPolicy: Always`), an ephemeral one was added to a pod
+ * that runs, and concerns nobody else.
+ */
+export type ContainerRole = 'init' | 'sidecar' | 'main' | 'ephemeral';
 
 /** What the agent knows of one container of a pod. */
 export interface ContainerView {
@@ -32,6 +35,7 @@ export interface ContainerView {
 export interface PodView {
   init: readonly ContainerView[];
   main: readonly ContainerView[];
+  ephemeral?: readonly ContainerView[];
   startedAtMs: number;
   /** Undefined when it could not be given any. */
   addresses: Pick<PodAddresses, 'ips'> | undefined;
@@ -63,6 +67,7 @@ export function podStatusOf(pod: Pod, seen: PodView, nowMs: number, host: Pick<H
     Object.assign(status, { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) });
   }
   if (view.init.length > 0) status.initContainerStatuses = view.init.map(containerStatusOf);
+  if (view.ephemeral?.length) status.ephemeralContainerStatuses = view.ephemeral.map(containerStatusOf);
   if (view.failure) Object.assign(status, view.failure);
   return status;
 }
@@ -99,13 +104,13 @@ function withEnds({ init, main }: PodView): Pick<PodView, 'init' | 'main'> {
 }
 
 function containerStatusOf(view: ContainerView): ContainerStatus {
-  const { container, state, lastState } = view;
+  const { container, state, lastState, role } = view;
   const status: ContainerStatus = {
     name: container.name,
     image: container.image ?? '',
     imageID: view.imageId,
-    ready: view.isReady,
-    started: view.isStarted,
+    ready: view.isReady && role !== 'ephemeral',
+    started: view.isStarted && role !== 'ephemeral',
     restartCount: view.restartCount,
     state,
     lastState: lastState ?? {},
