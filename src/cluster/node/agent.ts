@@ -27,6 +27,7 @@ import { podsMaxDefault, registerNode } from './node-object.ts';
 import type { NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
 import { podStreams } from './pods/pod-streams.ts';
+import { watchStorage } from './pods/storage/watch.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { WaitingPods } from './waiting-pods.ts';
 
@@ -49,6 +50,8 @@ export interface NodeAgentOptions {
   maxImageCacheBytes?: number;
   /** How many pods run at once; further ones wait. */
   podsMax?: number;
+  /** How long after one look at what pods have on the disk the next one is. */
+  storagePeriodMs?: number;
 }
 
 export interface NodeAgent {
@@ -124,6 +127,12 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax, signal });
   let cancelHousekeeping = () => {};
   keepHouse();
+  const stopWatchingStorage = watchStorage({
+    pods: () => runners.values(),
+    clock,
+    log,
+    periodMs: options.storagePeriodMs,
+  });
 
   return { podLogs: podLogs(node.logs, clock), podStreams: podStreams((uid) => runners.get(uid)), stop };
 
@@ -231,6 +240,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     isStopped = true;
     stopping.abort();
     cancelHousekeeping();
+    stopWatchingStorage();
     const running = stopPods ? [...runners.values()].flatMap((runner) => runner.running) : [];
     const ended = endContainers(running, { clock, log, killAfterMs });
     await Promise.all([...runners.values()].map((runner) => runner.detach()));

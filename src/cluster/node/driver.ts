@@ -119,6 +119,8 @@ export interface RunningContainer {
   readonly id: ContainerId;
   readonly logPath: string;
   readonly startedAtMs: number;
+  /** The folder of the machine in which is what it writes beside its volumes, where it has one to itself. */
+  readonly writablePath?: string;
   /** Resolves when the container's program has ended and nothing of it is left. Never rejects. */
   readonly exited: Promise<ContainerExit>;
   /** Sends a signal, by name or number, to all processes of the container; nothing when it has ended. */

@@ -27,6 +27,8 @@ export const drainLimitMs = (graceMs: number): number => graceMs / 2;
 /** A status that only says that containers are on their way waits this long for one that says more. */
 const idleStatusDelayMs = 250;
 const writeRetryMs = 500;
+/** What is left to a pod that is evicted because it has had too much, as the kubelet has it. */
+const evictionGraceMs = 1_000;
 const releaseRetryMs = 5_000;
 
 export interface PodRunnerOptions {
@@ -101,6 +103,10 @@ export class PodRunner {
 
   get #runners(): ContainerRunner[] {
     return [...this.#init, ...this.#main, ...this.#ephemeral];
+  }
+
+  get volumesDir(): string {
+    return this.#volumes.dir;
   }
 
   /** Claims the pod if it is nobody's yet, and runs it; returns at once. */
@@ -389,6 +395,14 @@ export class PodRunner {
       void this.#stopContainers(this.#graceMs()); // Never rejects.
     });
     this.#abort.signal.addEventListener('abort', cancel, { once: true });
+  }
+
+  /** Ends the pod for good: it has had more than it may, or the machine has too little. */
+  evict(message: string): void {
+    if (this.#failure || this.#terminating || this.#isDetached) return;
+    this.#failure = { reason: 'Evicted', message };
+    this.#node.events.record(this.#pod, 'Warning', 'Evicted', message);
+    void this.#stopContainers(evictionGraceMs); // Never rejects.
   }
 
   #graceMs(): number {

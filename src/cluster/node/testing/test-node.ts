@@ -36,7 +36,7 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
-interface NodeOptions extends Partial<Pick<NodeAgentOptions, 'quarantine' | 'podsMax'>> {
+interface NodeOptions extends Partial<Pick<NodeAgentOptions, 'quarantine' | 'podsMax' | 'storagePeriodMs'>> {
   /** The machine's own, unless given. */
   openDriver?: (options: DriverOptions) => Driver;
 }
