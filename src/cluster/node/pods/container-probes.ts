@@ -67,6 +67,7 @@ function run(
     isEager: name !== 'Liveness',
     onResult,
     onFailure: (message) => node.events.record(pod, 'Warning', 'Unhealthy', `${name} probe failed: ${message}`),
+    onWarning: (message) => node.events.record(pod, 'Warning', 'ProbeWarning', `${name} probe warning: ${message}`),
   });
   probing.catch((error) => node.log.error({ err: error, probe: name, pod: pod.metadata.name }, 'a probe broke'));
 }

@@ -2,7 +2,8 @@ import type { LifecycleHandler } from '../../../api/core/container.ts';
 import type { Container } from '../../../api/core/pod-spec.ts';
 import { type Clock, sleep } from '../../../lib/clock.ts';
 import type { PodAddresses, RunningContainer } from '../driver.ts';
-import { getHttp, portOf } from '../probes/check.ts';
+import { portOf } from '../probes/check.ts';
+import { getHttp } from '../probes/http.ts';
 import { runCommand } from '../probes/run-command.ts';
 
 export interface HookOptions {
@@ -30,7 +31,7 @@ export async function runHook({ handler, container, running, addresses, clock, t
   }
   if (httpGet) {
     const port = portOf(httpGet.port, container, addresses);
-    await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
+    await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs, purpose: 'lifecycle' });
     return;
   }
   if (pause) return sleep(clock, pause.seconds * 1000, signal);

@@ -1,15 +1,15 @@
-import { connect, isIPv6 } from 'node:net';
-import type { HttpGetAction } from '../../../api/core/container.ts';
+import { connect } from 'node:net';
 import type { Container, Probe } from '../../../api/core/pod-spec.ts';
 import { timerMaxMs } from '../../../lib/clock.ts';
 import { messageOf } from '../../../lib/errors.ts';
-import { HttpClient, type Target } from '../../../lib/http-client.ts';
-import { kubernetesVersion } from '../../kubernetes-version.ts';
 import { type PodAddresses, portAt, type RunningContainer } from '../driver.ts';
+import { expand } from '../pods/expand.ts';
+import { checkGrpc } from './grpc.ts';
+import { describe, getHttp } from './http.ts';
 import { runCommand } from './run-command.ts';
 
-/** What one probe found: `message` says why not, in the words of Kubernetes' events. */
-export type ProbeResult = { isSuccess: true } | { isSuccess: false; message: string };
+/** What one probe found: `message` says why not, and `warning` what was odd, in the words of Kubernetes' events. */
+export type ProbeResult = { isSuccess: true; warning?: string } | { isSuccess: false; message: string };
 export type Check = () => Promise<ProbeResult>;
 
 export interface CheckOptions {
@@ -39,19 +39,48 @@ async function check({ probe, container, running, addresses }: CheckOptions): Pr
   const { exec, httpGet, tcpSocket, grpc } = probe;
   if (httpGet) {
     const port = portOf(httpGet.port, container, addresses);
-    const status = await getHttp({ httpGet, port, host: httpGet.host || addresses.ips[0], timeoutMs });
-    return status >= 200 && status < 400 ? success : failure(`HTTP probe failed with statuscode: ${status}`);
+    const host = httpGet.host || addresses.ips[0];
+    const reply = getHttp({ httpGet, port, host, timeoutMs, purpose: 'probe' });
+    const { status, body } = await hinted(reply, addresses);
+    if (status < 200 || status >= 400) return failure(`HTTP probe failed with statuscode: ${status}`);
+    return status < 300 ? success : { isSuccess: true, warning: `Probe terminated redirects, Response body: ${body}` };
   }
   if (tcpSocket) {
     const port = portOf(tcpSocket.port, container, addresses);
-    return checkTcp(tcpSocket.host || addresses.ips[0], port, timeoutMs);
+    await hinted(dial(tcpSocket.host || addresses.ips[0], port, timeoutMs), addresses);
+    return success;
   }
   if (exec) {
-    const { exitCode, output } = await runCommand(running, exec.command ?? [], { timeoutMs });
-    return exitCode === 0 ? success : failure(output.trim() || `exit code ${exitCode}`);
+    const { exitCode, output } = await runCommand(running, commandOf(exec.command ?? [], container), { timeoutMs });
+    return exitCode === 0 ? success : failure(output.slice(0, outputMaxLength).trim() || `exit code ${exitCode}`);
   }
-  if (grpc) return failure('grpc probes are not supported on this node: use httpGet or tcpSocket');
+  if (grpc) {
+    const port = portOf(grpc.port, container, addresses);
+    const problem = await checkGrpc({ host: addresses.ips[0], port, service: grpc.service ?? '', timeoutMs });
+    return problem === undefined ? success : failure(problem);
+  }
   return success;
+}
+
+/** Of what a command says, this much is told. */
+const outputMaxLength = 10 * 1024;
+
+/** The command may refer to variables of which the pod itself says the value. */
+function commandOf(command: readonly string[], { env = [] }: Container): string[] {
+  const values = env.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]));
+  const variables = Object.fromEntries(values);
+  return command.map((part) => expand(part, variables));
+}
+
+/** Where ports of the machine stand for the pod's, a program that listens on its own port finds nobody who asks. */
+async function hinted<T>(asking: Promise<T>, { ports }: PodAddresses): Promise<T> {
+  try {
+    return await asking;
+  } catch (error) {
+    const message = messageOf(error);
+    if (!message.endsWith('connection refused') || Object.keys(ports).length === 0) throw error;
+    throw new Error(`${message}: the program must listen on the port that PORT says`, { cause: error });
+  }
 }
 
 /** Where a container's port, by number or name, is reached. Throws when there is none. */
@@ -65,52 +94,17 @@ export function portOf(port: number | string, container: Pick<Container, 'ports'
   return portAt(addresses, found);
 }
 
-function checkTcp(host: string, port: number, timeoutMs: number): Promise<ProbeResult> {
-  return new Promise((resolve) => {
+/** Connects, and rejects with what keeps it from that. */
+function dial(host: string, port: number, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
-    const finish = (result: ProbeResult) => {
+    const finish = (problem?: string) => {
       socket.destroy();
-      resolve(result);
+      if (problem === undefined) resolve();
+      else reject(new Error(problem));
     };
-    socket.setTimeout(timeoutMs, () => finish(failure(`dial tcp ${host}:${port}: i/o timeout`)));
-    socket.once('connect', () => finish(success));
-    socket.on('error', (error) => finish(failure(describe(error, host, port))));
+    socket.setTimeout(timeoutMs, () => finish(`dial tcp ${host}:${port}: i/o timeout`));
+    socket.once('connect', () => finish());
+    socket.on('error', (error) => finish(describe(error, { host, port })));
   });
-}
-
-export interface HttpGet {
-  httpGet: HttpGetAction;
-  host: string;
-  port: number;
-  timeoutMs: number;
-}
-
-/** The answer's status; its body is not read, redirects are not followed. Throws what is not there to be asked. */
-export async function getHttp({ httpGet, host, port, timeoutMs }: HttpGet): Promise<number> {
-  const isTls = httpGet.scheme === 'HTTPS';
-  const path = httpGet.path || '/';
-  const headers = new Map([
-    ['user-agent', `kube-probe/${kubernetesVersion.major}.${kubernetesVersion.minor}`],
-    ['accept', '*/*'],
-    ...(httpGet.httpHeaders ?? []).map(({ name, value }) => [name.toLowerCase(), value] as const),
-  ]);
-  const authority = headers.get('host') ?? `${isIPv6(host) ? `[${host}]` : host}:${port}`;
-  headers.delete('host');
-  const target: Target = { isTls, host, port, path, authority, tls: { rejectUnauthorized: false } };
-  const client = new HttpClient();
-  try {
-    const request = { method: 'GET', target, headers: [...headers].flat(), isRepeatable: false, headMs: timeoutMs };
-    const response = await client.send(request);
-    response.destroy();
-    return response.statusCode ?? 0;
-  } catch (error) {
-    throw new Error(`Get "${path}": ${describe(error, host, port)}`, { cause: error });
-  } finally {
-    client.close();
-  }
-}
-
-function describe(error: unknown, host: string, port: number): string {
-  if ((error as NodeJS.ErrnoException).code !== 'ECONNREFUSED') return messageOf(error);
-  return `dial tcp ${host}:${port}: connection refused: the program must listen on the port that PORT says`;
 }

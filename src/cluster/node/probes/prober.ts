@@ -13,6 +13,8 @@ export interface ProberOptions {
   onResult(isSuccess: boolean, message: string): void;
   /** A single probe failed, at most once a period. */
   onFailure(message: string): void;
+  /** A probe succeeded, and yet there is something to say. */
+  onWarning?(message: string): void;
 }
 
 const stepMinMs = 1;
@@ -44,6 +46,7 @@ export async function runProbe(options: ProberOptions): Promise<void> {
     if (signal.aborted) return;
     if (result.isSuccess) {
       hasSucceeded = true;
+      if (result.warning !== undefined) options.onWarning?.(result.warning);
       failures = 0;
       if (++successes >= successThreshold && isPassing !== true) {
         isPassing = true;
