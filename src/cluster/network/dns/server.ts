@@ -1,4 +1,4 @@
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
+import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { listen } from '../../../observe/listen.ts';
@@ -74,12 +74,15 @@ type Answer = (message: Buffer, transport: Transport) => Promise<Buffer | undefi
 async function startUdp({ address, isClient, log, port }: DnsServerOptions, answer: Answer): Promise<UdpSocket> {
   const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', recvBufferSize: receiveBufferBytes });
   let waiting = 0;
-  socket.on('message', async (message, from) => {
-    if (waiting >= waitingMax || !isClient(withoutZone(from.address))) return;
+  const reply = async (message: Buffer, from: RemoteInfo) => {
     waiting++;
-    const reply = await answer(message, 'udp'); // It does not reject.
+    const answered = await answer(message, 'udp');
     waiting--;
-    if (reply) send(socket, reply, from);
+    if (answered) send(socket, answered, from);
+  };
+  socket.on('message', (message, from) => {
+    if (waiting >= waitingMax || !isClient(withoutZone(from.address))) return;
+    void reply(message, from); // Neither `answer` nor `send` fails.
   });
   socket.bind(port, address);
   await once(socket, 'listening');
@@ -100,20 +103,28 @@ function send(socket: UdpSocket, reply: Buffer, { address, port }: { address: st
 function serveConnection(socket: Socket, answer: Answer): void {
   let buffered: Buffer = Buffer.alloc(0);
   let waiting = 0;
+  const reply = async (message: Buffer) => {
+    const answered = await answer(message, 'tcp');
+    waiting--;
+    if (!answered || socket.writableLength > unreadBytesMax) {
+      socket.destroy();
+      return;
+    }
+    socket.write(framed(answered));
+    take();
+  };
   const take = () => {
     while (waiting < perConnectionMax && buffered.length >= 2) {
       const length = buffered.readUInt16BE(0);
-      if (length > messageBytesMax) return void socket.destroy();
+      if (length > messageBytesMax) {
+        socket.destroy();
+        return;
+      }
       if (buffered.length < 2 + length) break;
       const message = buffered.subarray(2, 2 + length);
       buffered = buffered.subarray(2 + length);
       waiting++;
-      void answer(message, 'tcp').then((reply) => {
-        waiting--;
-        if (!reply || socket.writableLength > unreadBytesMax) return void socket.destroy();
-        socket.write(framed(reply));
-        take();
-      });
+      void reply(message); // `answer` does not reject.
     }
     if (waiting < perConnectionMax) socket.resume();
     else socket.pause();
