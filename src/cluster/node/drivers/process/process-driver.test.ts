@@ -28,8 +28,9 @@ import { ImageStore } from '../../images/store.ts';
 import { runCommand } from '../../probes/run-command.ts';
 import { openTestRegistry, type TestRegistry } from '../../testing/test-images.ts';
 import { program } from '../../testing/test-node.ts';
+import { pidPath, readClaim, revoke } from '../claims.ts';
 import { processDriver } from './index.ts';
-import { launcher, pidPath, readClaim, readRecord, recordPath, revoke } from './record.ts';
+import { launcher, readRecord, recordPath } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 
 const shared = { clock: systemClock, log: silentLogger, address: '127.0.0.1' };

@@ -15,11 +15,12 @@ import type { ContainerOnNode, PodAddresses, PortMap, RunningContainer, Sandbox 
 import { StartError } from '../../driver.ts';
 import { nodeErrors } from '../../errors.ts';
 import type { Files } from '../../images/files.ts';
-import { drained } from './connections.ts';
+import { pidPath, readClaim, revoke } from '../claims.ts';
+import { drained, establishedTo } from '../connections.ts';
 import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
 import { resolveCommand, searchPath } from './executable.ts';
 import { folderInside, mountInside } from './inside.ts';
-import { type ContainerRecord, launcher, pidPath, readClaim, readRecord, revoke, writeRecord } from './record.ts';
+import { type ContainerRecord, launcher, readRecord, writeRecord } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 import type { WorkingCopies } from './working-copies.ts';
 
@@ -120,7 +121,9 @@ export class ProcessSandbox implements Sandbox {
   }
 
   drained(signal: AbortSignal): Promise<void> {
-    return drained(Object.values(this.addresses.ports), this.#options.clock, signal);
+    const ports = Object.values(this.addresses.ports);
+    if (ports.length === 0) return Promise.resolve();
+    return drained(() => establishedTo(ports), this.#options.clock, signal);
   }
 
   async remove(): Promise<void> {
