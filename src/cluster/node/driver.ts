@@ -63,6 +63,8 @@ export interface Sandbox {
    * aborted. Throws StartError.
    */
   start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
+  /** How a start ended that no agent was there to see; undefined when nobody knows. */
+  exitOf(id: ContainerId): ContainerExit | undefined;
   /** Connects to a port of one of its containers. Errors: POD_PORT_UNKNOWN, and those of the connection. */
   forward(port: number): Promise<Duplex>;
   /** Resolves when no connection to the pod is open, or when `signal` aborts. Never rejects. */

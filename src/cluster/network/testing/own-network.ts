@@ -15,7 +15,10 @@ export function inOwnNetwork(url: string, declare: () => void): void {
   }
   const file = fileURLToPath(url);
   test(`${basename(file)}, in a network of its own`, { skip: missingForNetworks() ?? false }, async () => {
-    const inside = 'mount -t sysfs sys /sys && mount -t tmpfs run /run && ip link set lo up && exec "$0" "$@"';
+    // What /sys shows is the network's; the control groups in it stay as they are.
+    const groups = 'mount -t tmpfs run /run && mkdir /run/groups && mount --rbind /sys/fs/cgroup /run/groups';
+    const sys = 'mount -t sysfs sys /sys && mount --move /run/groups /sys/fs/cgroup';
+    const inside = `${groups} && ${sys} && ip link set lo up && exec "$0" "$@"`;
     const node = [process.execPath, '--test', '--test-isolation=none', '--test-reporter=spec', file];
     const child = spawn('unshare', ['--net', '--mount', '--fork', '--kill-child', 'sh', '-c', inside, ...node], {
       env: { ...process.env, [mark]: url, NODE_TEST_CONTEXT: undefined },

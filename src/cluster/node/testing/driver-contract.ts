@@ -9,7 +9,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import type { Pod } from '../../../api/core/pod.ts';
 import { KittiwakeError } from '../../../lib/errors.ts';
 import { until } from '../../../lib/testing/until.ts';
-import type { ContainerOnNode, Driver, RunningContainer, Sandbox, Streams } from '../driver.ts';
+import type { ContainerExit, ContainerOnNode, Driver, RunningContainer, Sandbox, Streams } from '../driver.ts';
 import { portAt, StartError } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 
@@ -136,9 +136,10 @@ export function driverContract(
         [10, 10],
       ] as const) {
         const running = await start(sandbox, commands.waits);
-        running.signal(signal);
-        const exit = await running.exited;
-        assert.deepEqual([exit.exitCode, exit.signal], [128 + number, number]);
+        const exit = await endOf(running, signal);
+        assert.equal(exit.exitCode, 128 + number);
+        // Whoever hears of the end by its code alone cannot tell it from that of a program that says so itself.
+        assert.ok(exit.signal === number || exit.signal === undefined);
         running.signal(signal); // Of one that has ended, it is nothing.
       }
     });
@@ -227,7 +228,11 @@ export function driverContract(
       const streams = await running.exec(commands.copiesInput, { ...plain, hasStdin: true }, never);
       streams.stdin?.end('in and out');
       assert.equal((await everything(streams)).stdout, 'in and out');
-      assert.equal((await running.exec(commands.waits, plain, AbortSignal.timeout(1))).stdin, undefined);
+      const ending = new AbortController();
+      const without = await running.exec(commands.waits, plain, ending.signal);
+      assert.equal(without.stdin, undefined);
+      ending.abort();
+      await without.exited;
     });
 
     test('a command ends, and its streams, when its caller gives up, or with its container', async () => {
@@ -238,8 +243,7 @@ export function driverContract(
       givingUp.abort();
       assert.equal((await given).exitCode, 137);
       await assert.rejects(running.exec(commands.waits, plain, givingUp.signal));
-      running.signal('SIGTERM');
-      await running.exited;
+      await endOf(running, 'SIGTERM');
       if (process.platform === 'linux') assert.ok((await left).exitCode > 128);
     });
 
@@ -259,7 +263,7 @@ export function driverContract(
 
     test('what is attached to a program reads and writes it, or it is said why not', async () => {
       const sandbox = await sandboxOf();
-      const running = await start(sandbox, commands.copiesInput);
+      const running = await start(sandbox, commands.copiesInput, { spec: { name: 'c', stdin: true } });
       const ending = new AbortController();
       const streams = await orUnsupported(running.attach({ ...plain, hasStdin: true }, ending.signal));
       if (!streams) return;
@@ -329,6 +333,17 @@ export function driverContract(
       assert.equal((await open().recover()).length, 1);
     });
   });
+}
+
+/** Until it has ended: a program that has only just begun may not hear of a signal yet. */
+async function endOf(running: RunningContainer, signal: 'SIGTERM' | 'SIGKILL' | number): Promise<ContainerExit> {
+  const again = setInterval(() => running.signal(signal), 50);
+  try {
+    running.signal(signal);
+    return await running.exited;
+  } finally {
+    clearInterval(again);
+  }
 }
 
 /** What comes back on a connection on which all of `text` is sent. */

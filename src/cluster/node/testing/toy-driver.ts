@@ -137,6 +137,10 @@ class ToySandbox implements Sandbox {
     return running;
   }
 
+  exitOf(): undefined {
+    return undefined; // Nothing ends unseen: it is all in one process.
+  }
+
   async forward(port: number): Promise<Socket> {
     const socket = connect({ host: this.addresses.ips[0], port, allowHalfOpen: true });
     await once(socket, 'connect');

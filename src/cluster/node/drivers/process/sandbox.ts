@@ -110,6 +110,10 @@ export class ProcessSandbox implements Sandbox {
     }
   }
 
+  exitOf(): undefined {
+    return undefined; // Its parent was the agent.
+  }
+
   async forward(port: number): Promise<Duplex> {
     const { ips, ports } = this.addresses;
     const hostPort = ports[port];
