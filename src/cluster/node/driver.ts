@@ -112,6 +112,8 @@ export interface ContainerOnNode {
 export interface Mount {
   /** A folder or file of the host. */
   source: string;
+  /** The folder of the node's that it is in, where what leads from there to `source` may be changed by containers. */
+  within?: string;
   /** Where it appears within the container's root. */
   path: string;
   isReadOnly: boolean;

@@ -253,8 +253,12 @@ describe('what a pod asks for', () => {
       );
     await assert.rejects(subPath('$(UP)/$(UP)'), /leads out of the volume/);
     assert.deepEqual(await subPath('new/folder'), [
-      { source: join(dir, 'volumes/v/new/folder'), path: '/v', isReadOnly: false },
+      { source: join(dir, 'volumes/v/new/folder'), path: '/v', isReadOnly: false, within: join(dir, 'volumes/v') },
     ]);
+    symlinkSync(join(dir, 'elsewhere'), join(dir, 'volumes/v/out'));
+    await assert.rejects(subPath('out'), /the subPath out leads through the link out/);
+    await assert.rejects(subPath('out/new'), /the subPath out\/new leads through the link out/);
+    assert.deepEqual(readdirSync(join(dir, 'elsewhere')), []);
     assert.ok(existsSync(join(dir, 'volumes/v/new/folder')));
     rmSync(dir, { recursive: true });
   });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Pod } from '../../../../api/core/pod.ts';
 import type { Container } from '../../../../api/core/pod-spec.ts';
 import type { Mount } from '../../driver.ts';
+import { LeadsOutError, openWithin } from '../../open-within.ts';
 import { expand } from '../expand.ts';
 import { dataLink } from './atomic-writer.ts';
 import { isFromApi } from './payload.ts';
@@ -23,9 +24,11 @@ export async function mountsOf(
     const volume = volumes?.find((each) => each.name === name);
     const inner = contained(subPathExpr === undefined ? (subPath ?? '') : expand(subPathExpr, environment), name);
     const isOurs = volume !== undefined && isFromApi(volume);
-    const source = await withinVolume(join(dir, contained(name, name)), inner, name, isOurs);
+    const folder = join(dir, contained(name, name));
+    const source = await withinVolume(folder, inner, name, isOurs);
     // What comes from the API is never written to by containers (Kubernetes, since 1.9.4).
-    mounts.push({ source, path: mountPath, isReadOnly: readOnly === true || isOurs });
+    const isReadOnly = readOnly === true || isOurs;
+    mounts.push({ source, path: mountPath, isReadOnly, ...(inner === '' || isOurs ? {} : { within: folder }) });
   }
   return mounts;
 }
@@ -33,6 +36,15 @@ export async function mountsOf(
 async function withinVolume(folder: string, inner: string, name: string, isOurs: boolean): Promise<string> {
   const [first = '', ...rest] = inner.split('/').filter(Boolean);
   if (first === '') return folder;
+  if (!isOurs && process.platform === 'linux') {
+    try {
+      await (await openWithin(folder, inner, { makes: true })).close();
+    } catch (error) {
+      if (!(error instanceof LeadsOutError)) throw error;
+      throw refused(name, `the subPath ${inner} leads through the link ${error.part}`);
+    }
+    return join(folder, inner);
+  }
   // The one kind of link that the node makes itself: it shows what the volume holds now.
   const shown = isOurs && (await readlink(join(folder, first)).catch(ignoreOthers)) === join(dataLink, first);
   let source = shown ? join(folder, dataLink) : folder;
