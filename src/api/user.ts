@@ -1,8 +1,10 @@
-/** Who asks, as its certificate or its place in this process says. */
+/** Who asks, as its certificate, its token or its place in this process says. */
 export interface UserInfo {
   name: string;
   uid?: string;
   groups: readonly string[];
+  /** What else is known of who asks, by key: of which pod a ServiceAccount's token is. */
+  extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** Everybody who has shown who they are. */

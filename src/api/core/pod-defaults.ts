@@ -1,8 +1,6 @@
+import { tokenSecondsDefault } from '../authentication/token-request.ts';
 import type { Container, Probe } from './container.ts';
 import type { PodSpec } from './pod-spec.ts';
-
-/** How long a token in a volume is good for, where the volume does not say. */
-const tokenSeconds = 3600;
 
 /** Fills in what Kubernetes' API server defaults in a pod's spec (pkg/apis/core/v1/defaults.go); changes `spec`. */
 export function setPodSpecDefaults(spec: PodSpec): void {
@@ -21,7 +19,7 @@ export function setPodSpecDefaults(spec: PodSpec): void {
     if (volume.secret) volume.secret.defaultMode ??= 0o644;
     if (volume.projected) volume.projected.defaultMode ??= 0o644;
     for (const { serviceAccountToken } of volume.projected?.sources ?? []) {
-      if (serviceAccountToken) serviceAccountToken.expirationSeconds ??= tokenSeconds;
+      if (serviceAccountToken) serviceAccountToken.expirationSeconds ??= tokenSecondsDefault;
     }
     if (volume.hostPath) volume.hostPath.type ??= '';
     if (volume.downwardAPI) volume.downwardAPI.defaultMode ??= 0o644;

@@ -1,3 +1,4 @@
+import { validateTokenSeconds } from '../authentication/token-request.ts';
 import { type FieldError, fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '../field-error.ts';
 import { dnsLabelRule, isDnsLabel } from '../names.ts';
 import { parseQuantity, quantityRule } from './quantity.ts';
@@ -25,7 +26,7 @@ export function validateVolume(volume: Volume, at: string): FieldError[] {
     errors.push(...validateFiles(source.downwardAPI?.items, `${path}.downwardAPI.items`));
     const token = source.serviceAccountToken;
     if (token) {
-      errors.push(...validateTokenLife(token.expirationSeconds, `${path}.serviceAccountToken.expirationSeconds`));
+      errors.push(...validateTokenSeconds(token.expirationSeconds, `${path}.serviceAccountToken.expirationSeconds`));
       errors.push(...validateInnerPath(token.path, `${path}.serviceAccountToken.path`));
     }
     if (Object.keys(source).length > 1) {
@@ -56,16 +57,6 @@ const hostPathTypes = [
   '',
   ...['BlockDevice', 'CharDevice', 'Directory', 'DirectoryOrCreate', 'File', 'FileOrCreate', 'Socket'],
 ];
-
-const tokenSecondsMin = 600;
-const tokenSecondsMax = 2 ** 32;
-
-function validateTokenLife(seconds: number | undefined, at: string): FieldError[] {
-  if (seconds === undefined) return [];
-  if (seconds < tokenSecondsMin) return [fieldInvalid(at, seconds, 'may not specify a duration less than 10 minutes')];
-  if (seconds <= tokenSecondsMax) return [];
-  return [fieldInvalid(at, seconds, 'may not specify a duration larger than 2^32 seconds')];
-}
 
 /** The parts of a volume mount that are paths within the volume. */
 export function validateSubPaths({ subPath, subPathExpr }: VolumeMount, at: string): FieldError[] {

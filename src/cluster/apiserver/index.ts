@@ -19,12 +19,14 @@ import { allowAuthenticated, type Policy } from './authorize.ts';
 import { inProcessClient } from './client.ts';
 import type { ConversionOf } from './crds/custom-resources.ts';
 import { type Listener, startListener } from './http/listener.ts';
+import { ServiceAccountTokens } from './identity/service-account-tokens.ts';
 import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
 import { apiServerUser } from './request-info.ts';
 import { ResourceRegistry } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
+import { tableName } from './served-resource.ts';
 import { builtinStrategies } from './strategies/builtin.ts';
 import type { Strategy } from './strategy.ts';
 
@@ -116,8 +118,13 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     ...(storePagesMax === undefined ? {} : { pagesMax: storePagesMax }),
   });
   noteStore(file);
+  const tokens = new ServiceAccountTokens({
+    keyFile: join(dataDir, 'pki', 'service-accounts.key'),
+    clock,
+    find: (plural, key) => store.table(tableName({ group: '', plural })).get(key)?.object,
+  });
   const { serviceNetwork = defaultServiceNetwork } = options;
-  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams, serviceNetwork });
+  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams, serviceNetwork, tokens });
   const resources = [...builtin, ...(options.resources ?? [])];
   const machinery: Machinery = {
     store,
@@ -153,7 +160,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     pipeline,
     async listen(where) {
       const alsoAt = [apiAddress(serviceNetwork)];
-      const listener = await startListener({ pipeline, dataDir, clock, log, metrics, alsoAt, ...where });
+      const listener = await startListener({ pipeline, tokens, dataDir, clock, log, metrics, alsoAt, ...where });
       listeners.push(listener);
       keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
       return listener;

@@ -7,6 +7,7 @@ import { IncomingMessage, Pipelines } from '../../../lib/node-http.ts';
 import { type ListenHandle, listen, loopback, urlOf } from '../../../observe/listen.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
+import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
 import type { Pipeline } from '../resources.ts';
 import { Documents } from './handlers/documents.ts';
 import { defaultLimits, type Limits } from './limits.ts';
@@ -18,6 +19,8 @@ import { Door } from './serve.ts';
 
 export interface ListenerOptions {
   pipeline: Pipeline;
+  /** Without it, only certificates show who asks. */
+  tokens?: ServiceAccountTokens | undefined;
   dataDir: string;
   clock: Clock;
   log: Logger;
@@ -50,11 +53,12 @@ const headersBytesMax = 64 * 1024;
 /** Of one HTTP/2 connection: a client of ours has a watch for each kind, and some requests. */
 const streamsMax = 250;
 
-/** Serves the Kubernetes API over TLS, to clients that hold a certificate of its authority. */
+/** Serves the Kubernetes API over TLS, to clients that hold a certificate of its authority or a token. */
 export async function startListener(options: ListenerOptions): Promise<Listener> {
-  const { clock, dataDir, handle, log, metrics, host = loopback, alsoAt = [], pipeline, port } = options;
+  const { clock, dataDir, handle, log, metrics, host = loopback, alsoAt = [], pipeline, port, tokens } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const pkiDir = join(dataDir, 'pki');
+  tokens?.open();
   let pki = ensurePki(pkiDir, clock, [host, ...alsoAt]);
   const pipelines = new Pipelines(IncomingMessage, 1 + limits.pipelinedMax);
   const server = createSecureServer({
@@ -76,10 +80,10 @@ export async function startListener(options: ListenerOptions): Promise<Listener>
   server.maxConnections = limits.connectionsMax;
   pipelines.watch(server as unknown as Server);
   const stopping = new AbortController();
-  const documents = new Documents(pipeline.resources);
+  const documents = new Documents(pipeline.resources, tokens);
   const measure = requestMetrics(metrics, clock);
   const router: RouterOptions = { pipeline, documents, clock, log, onRoute: measure.onRoute };
-  const door = new Door({ router, measure, clock, log, limits, stopping: stopping.signal });
+  const door = new Door({ router, tokens, measure, clock, log, limits, stopping: stopping.signal });
 
   // The compatibility API of HTTP/2 gives its requests and responses the methods of HTTP/1.1's.
   server.on('request', (request, response) =>

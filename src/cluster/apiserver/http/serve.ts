@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
-import { ApiError, forbidden } from '../../../api/status.ts';
-import { authenticatedGroup, type UserInfo } from '../../../api/user.ts';
+import { ApiError } from '../../../api/status.ts';
+import type { UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { inTurn } from '../../../lib/in-turn.ts';
 import type { Logger } from '../../../observe/log.ts';
 import { isPublic } from '../authorize.ts';
+import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
 import type { Resources } from '../resources.ts';
 import { requireOffered } from '../served-resource.ts';
 import { breakOff, type Exchange, flag, isGone } from './exchange.ts';
@@ -15,9 +16,11 @@ import type { requestMetrics } from './metrics.ts';
 import { parseResourcePath } from './paths.ts';
 import { refuseUpgrade, sendError } from './respond.ts';
 import { enter, infoOf, type RouterOptions, route } from './router.ts';
+import { whoAsks } from './who-asks.ts';
 
 export interface DoorOptions {
   router: RouterOptions;
+  tokens: ServiceAccountTokens | undefined;
   measure: ReturnType<typeof requestMetrics>;
   clock: Clock;
   log: Logger;
@@ -74,7 +77,7 @@ export class Door {
 
   async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const { pathname: path, searchParams: query } = parseUrl(request.url ?? '/');
-    const user = whoAsks(request);
+    const user = whoAsks(request, this.#options.tokens);
     if (!user) throw unauthorized();
     const info = infoOf(
       enter({ method: request.method ?? 'GET', path, query, user }, this.#options.router.pipeline),
@@ -121,7 +124,7 @@ export class Door {
       response.setHeader('cache-control', 'no-cache, private');
       response.setHeader('x-kubernetes-pf-flowschema-uid', flowSchemaUid);
       response.setHeader('x-kubernetes-pf-prioritylevel-uid', priorityLevelUid);
-      const user = whoAsks(request);
+      const user = whoAsks(request, this.#options.tokens);
       if (!user && !isPublic(pathname)) throw unauthorized();
       if (user) exchange.user = user;
       leave = this.#enter(exchange);
@@ -211,37 +214,8 @@ function isLongRunning({ method, path, query }: Exchange, resources: Resources):
   return resource?.subresources.get(named.subresource ?? '')?.type === 'stream';
 }
 
-/** Who has shown no certificate; it gets no further than to what everybody may know. */
+/** Who has shown neither certificate nor token; it gets no further than to what everybody may know. */
 const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-const users = new WeakMap<object, UserInfo>();
-
-/** As `userOf`. 403 for who wants to be somebody else: it would be done with the rights that were to be left out. */
-function whoAsks(request: IncomingMessage): UserInfo | undefined {
-  const user = userOf(request);
-  const asked = impersonation.find((name) => request.headers[name] !== undefined);
-  if (!user || asked === undefined) return user;
-  const who = `User ${JSON.stringify(user.name)} cannot impersonate ${JSON.stringify(request.headers[asked])}`;
-  throw forbidden(undefined, '', `${who} (${asked}): this API server lets nobody act as somebody else`);
-}
-
-const impersonation = ['impersonate-user', 'impersonate-group', 'impersonate-uid'];
-
-/** Who the client's certificate says it is; undefined without one that the authority signed. */
-function userOf(request: IncomingMessage): UserInfo | undefined {
-  // One session carries many HTTP/2 requests; its socket is a proxy that differs for each.
-  const { stream } = request as { stream?: { session?: object } };
-  const connection = stream?.session ?? request.socket;
-  const known = users.get(connection);
-  if (known) return known;
-  const socket = request.socket as TLSSocket;
-  if (!socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate();
-  if (!subject?.CN) return undefined;
-  const user = { name: `${subject.CN}`, groups: [subject.O ?? [], authenticatedGroup].flat() };
-  users.set(connection, user);
-  return user;
-}
-
 function parseUrl(url: string): URL {
   try {
     return new URL(url, 'https://localhost');

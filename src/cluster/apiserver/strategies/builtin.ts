@@ -4,6 +4,7 @@ import type { PodLogs } from '../../pod-logs.ts';
 import type { PodStreams } from '../../pod-streams.ts';
 import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
 import type { ConversionOf } from '../crds/custom-resources.ts';
+import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
 import { customResourceDefinitions } from './custom-resource-definitions.ts';
@@ -29,6 +30,7 @@ export interface StrategyDeps {
   conversionOf?: ConversionOf | undefined;
   serviceNetwork?: ServiceNetwork | undefined;
   clock: Clock;
+  tokens?: ServiceAccountTokens | undefined;
 }
 
 /** All that Kubernetes has by itself, one line each. */
@@ -39,11 +41,12 @@ export const builtinStrategies = ({
   podLogs,
   podStreams,
   serviceNetwork = defaultServiceNetwork,
+  tokens,
 }: StrategyDeps): readonly Strategy[] => [
   namespaces,
   configMaps,
   secrets,
-  serviceAccounts,
+  serviceAccounts(tokens, clock),
   services(serviceNetwork),
   endpoints,
   pods({ podLogs, podStreams, clock }),
@@ -55,5 +58,5 @@ export const builtinStrategies = ({
   leases,
   runtimeClasses,
   customResourceDefinitions(kinds, conversionOf),
-  ...reviews(clock),
+  ...reviews(clock, tokens),
 ];

@@ -5,17 +5,17 @@ import { badRequest } from '../../../api/status.ts';
 import type { UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Attributes, Policy } from '../authorize.ts';
+import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
 import type { Strategy } from '../strategy.ts';
 
 /** Questions about who asks and what they may do: the policy that guards the door answers them. */
-export const reviews = (clock: Clock): readonly Strategy[] => [
-  review(clock, 'authentication.k8s.io', 'SelfSubjectReview', (_, { name: username, groups }) => ({
-    userInfo: { username, groups },
-  })),
+export const reviews = (clock: Clock, tokens?: ServiceAccountTokens): readonly Strategy[] => [
+  review(clock, 'authentication.k8s.io', 'SelfSubjectReview', (_, user) => ({ userInfo: described(user) })),
+  review(clock, 'authentication.k8s.io', 'TokenReview', (_, __, spec) => authentication(tokens, spec)),
   review(clock, 'authorization.k8s.io', 'SelfSubjectAccessReview', access),
   review(clock, 'authorization.k8s.io', 'SelfSubjectRulesReview', rules),
   review(clock, 'authorization.k8s.io', 'SubjectAccessReview', (policy, _, spec) =>
-    access(policy, { name: text(spec.user), groups: [spec.groups ?? []].flat().map(text) }, spec),
+    access(policy, { name: text(spec.user), groups: texts(spec.groups) }, spec),
   ),
 ];
 
@@ -27,7 +27,28 @@ interface ReviewSpec {
   nonResourceAttributes?: Record<string, unknown>;
   user?: unknown;
   groups?: unknown;
+  token?: unknown;
+  audiences?: unknown;
 }
+
+const described = ({ name: username, uid, groups, extra }: UserInfo) => ({
+  username,
+  ...(uid !== undefined && { uid }),
+  groups,
+  ...(extra && { extra }),
+});
+
+/** Whom a token stands for, and for which of the audiences that are asked about it is. */
+function authentication(tokens: ServiceAccountTokens | undefined, spec: ReviewSpec): object {
+  const token = text(spec.token);
+  if (token === '') throw badRequest('token is required for TokenReview in authentication');
+  const audiences = texts(spec.audiences);
+  const answer = tokens?.authenticate(token, ...(audiences.length > 0 ? [audiences] : []));
+  if (!answer || 'error' in answer) return { authenticated: false, user: {}, error: answer?.error ?? 'no tokens' };
+  return { authenticated: true, user: described(answer.user), audiences: answer.audiences };
+}
+
+const texts = (value: unknown): string[] => [value ?? []].flat().map(text);
 
 /** Anything else than text says nothing. */
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -138,10 +138,6 @@ EvictionResponder:
   1 name string?, 2 priority int?
 ExecAction:
   1 command string[]
-FieldSelectorAttributes:
-  1 rawSelector string, 2 requirements FieldSelectorRequirement[]
-FieldSelectorRequirement:
-  1 key string?, 2 operator string?, 3 values string[]
 FileKeySelector:
   1 volumeName string?, 2 path string?, 3 key string?, 4 optional bool?
 ForNode:
@@ -168,8 +164,6 @@ KeyToPath:
   1 key string?, 2 path string?, 3 mode int?, 4 user int?
 LabelSelector:
   1 matchLabels map:string, 2 matchExpressions LabelSelectorRequirement[]
-LabelSelectorAttributes:
-  1 rawSelector string, 2 requirements LabelSelectorRequirement[]
 LabelSelectorRequirement:
   1 key string?, 2 operator string?, 3 values string[]
 Lease:
@@ -218,10 +212,6 @@ NodeSelectorRequirement:
   1 key string?, 2 operator string?, 3 values string[]
 NodeSelectorTerm:
   1 matchExpressions NodeSelectorRequirement[], 2 matchFields NodeSelectorRequirement[]
-NonResourceAttributes:
-  1 path string, 2 verb string
-NonResourceRule:
-  1 verbs string[], 2 nonResourceURLs string[]
 ObjectFieldSelector:
   1 apiVersion string, 2 fieldPath string?
 ObjectMeta:
@@ -332,9 +322,6 @@ ReplicaSetSpec:
 ReplicaSetStatus:
   1 replicas int?, 2 fullyLabeledReplicas int, 3 observedGeneration int, 4 readyReplicas int, 5 availableReplicas int,
   6 conditions ReplicaSetCondition[], 7 terminatingReplicas int?
-ResourceAttributes:
-  1 namespace string, 2 verb string, 3 group string, 4 version string, 5 resource string, 6 subresource string,
-  7 name string, 8 fieldSelector FieldSelectorAttributes?, 9 labelSelector LabelSelectorAttributes?
 ResourceClaim:
   1 name string?, 2 request string
 ResourceFieldSelector:
@@ -343,8 +330,6 @@ ResourceHealth:
   1 resourceID string?, 2 health string, 6 message string?
 ResourceRequirements:
   1 limits map:Quantity, 2 requests map:Quantity, 3 claims ResourceClaim[]
-ResourceRule:
-  1 verbs string[], 2 apiGroups string[], 3 resources string[], 4 resourceNames string[]
 ResourceStatus:
   1 name string?, 2 resources ResourceHealth[]
 RollingUpdateDeployment:
@@ -380,18 +365,6 @@ SecurityContext:
   5 runAsNonRoot bool?, 6 readOnlyRootFilesystem bool?, 7 allowPrivilegeEscalation bool?, 8 runAsGroup int?,
   9 procMount string?, 10 windowsOptions WindowsSecurityContextOptions?, 11 seccompProfile SeccompProfile?,
   12 appArmorProfile AppArmorProfile?
-SelfSubjectAccessReview:
-  1 metadata ObjectMeta, 2 spec SelfSubjectAccessReviewSpec, 3 status SubjectAccessReviewStatus
-SelfSubjectAccessReviewSpec:
-  1 resourceAttributes ResourceAttributes?, 2 nonResourceAttributes NonResourceAttributes?
-SelfSubjectReview:
-  1 metadata ObjectMeta, 2 status SelfSubjectReviewStatus
-SelfSubjectReviewStatus:
-  1 userInfo UserInfo
-SelfSubjectRulesReview:
-  1 metadata ObjectMeta, 2 spec SelfSubjectRulesReviewSpec, 3 status SubjectRulesReviewStatus
-SelfSubjectRulesReviewSpec:
-  1 namespace string
 Service:
   1 metadata ObjectMeta, 2 spec ServiceSpec, 3 status ServiceStatus
 ServiceAccount:
@@ -414,15 +387,6 @@ SessionAffinityConfig:
   1 clientIP ClientIPConfig?
 SleepAction:
   1 seconds int?
-SubjectAccessReview:
-  1 metadata ObjectMeta, 2 spec SubjectAccessReviewSpec, 3 status SubjectAccessReviewStatus
-SubjectAccessReviewSpec:
-  1 resourceAttributes ResourceAttributes?, 2 nonResourceAttributes NonResourceAttributes?, 3 user string,
-  4 groups string[], 5 extra map:string[], 6 uid string
-SubjectAccessReviewStatus:
-  1 allowed bool?, 2 reason string, 3 evaluationError string, 4 denied bool
-SubjectRulesReviewStatus:
-  1 resourceRules ResourceRule[], 2 nonResourceRules NonResourceRule[], 3 incomplete bool?, 4 evaluationError string
 Sysctl:
   1 name string?, 2 value string?
 TCPSocketAction:
@@ -436,8 +400,6 @@ TypedLocalObjectReference:
   1 apiGroup string?, 2 kind string?, 3 name string?
 TypedObjectReference:
   1 apiGroup string?, 2 kind string?, 3 name string?, 4 namespace string?
-UserInfo:
-  1 username string, 2 uid string, 3 groups string[], 4 extra map:string[]
 Volume:
   1 name string?, 2 + VolumeSource
 VolumeDevice:

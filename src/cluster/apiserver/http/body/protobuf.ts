@@ -4,6 +4,7 @@
  */
 import { ApiError, badRequest } from '../../../../api/status.ts';
 import { JsonError, parseJson } from './json.ts';
+import { accessMessages } from './protobuf-access.ts';
 import { definitionMessages } from './protobuf-definitions.ts';
 import { protobufMessages } from './protobuf-messages.ts';
 
@@ -50,7 +51,7 @@ let parsed: ReadonlyMap<string, Message> | undefined;
 
 function messages(): ReadonlyMap<string, Message> {
   parsed ??= new Map(
-    [...`${protobufMessages}${definitionMessages}`.matchAll(/^(\w+):\n((?: {2}.+\n)*)/gm)].map(
+    [...`${protobufMessages}${definitionMessages}${accessMessages}`.matchAll(/^(\w+):\n((?: {2}.+\n)*)/gm)].map(
       ([, name = '', fields = '']) => [
         name,
         new Map(fields.trim() === '' ? [] : fields.split(',').map((text) => parseField(text.trim()))),
@@ -157,6 +158,7 @@ const specials: Record<string, (bytes: Buffer, path: string) => unknown> = {
     const raw = bytesOf(readFields(bytes), 1).toString();
     return raw === '' ? {} : parseJson(raw).value;
   },
+  Strings: (bytes) => readFields(bytes).map(({ value }) => asBytes(value).toString()),
   Json: (bytes) => parseJson(bytesOf(readFields(bytes), 1).toString() || 'null').value,
   SchemaOrBool: (bytes, path) => {
     const fields = readFields(bytes);

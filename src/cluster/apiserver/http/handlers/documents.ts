@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { apiVersionOf } from '../../../../api/kind.ts';
 import { ApiError } from '../../../../api/status.ts';
+import { issuer, type ServiceAccountTokens } from '../../identity/service-account-tokens.ts';
 import type { Resources } from '../../resources.ts';
 import { aggregated, coreVersions, groupDocument, groupList, resourceList } from '../documents/discovery.ts';
 import { openApiDocument } from '../documents/openapi.ts';
@@ -11,15 +12,22 @@ import { parseMediaType } from '../media-type.ts';
 import { groupVersionPath } from '../paths.ts';
 import { sendText } from '../respond.ts';
 
+const keySetPath = '/openid/v1/jwks';
+
+/** As the client calls the server. */
+const hostOf = ({ request: { headers } }: Exchange): string => `${headers.host ?? headers[':authority'] ?? ''}`;
+
 /** Serves the documents; what they are made of is kept until the served resources change. */
 export class Documents {
   readonly #resources: Resources;
+  readonly #tokens: ServiceAccountTokens | undefined;
   readonly #stopListening: () => void;
   /** Group-version to the hash of its OpenAPI document; the documents themselves are large and rarely read. */
   #hashes: Map<string, string> | undefined;
 
-  constructor(resources: Resources) {
+  constructor(resources: Resources, tokens?: ServiceAccountTokens) {
     this.#resources = resources;
+    this.#tokens = tokens;
     this.#stopListening = resources.onChange(() => {
       this.#hashes = undefined;
     });
@@ -35,6 +43,10 @@ export class Documents {
     const isReading = exchange.method === 'GET' || exchange.method === 'HEAD';
     const [root, first, second, ...more] = path.slice(1).split('/');
     if (root === 'version' && first === undefined) return isReading && this.#send(exchange, versionInfo);
+    if (this.#tokens && path === '/.well-known/openid-configuration') return isReading && this.#issuer(exchange);
+    if (this.#tokens && path === keySetPath) {
+      return isReading && this.#send(exchange, this.#tokens.keySet(), 'application/jwk-set+json');
+    }
     if (root === 'openapi') return isReading && this.#openApi(exchange, path);
     const resources = this.#resources.all();
     if (root === 'api' && second === undefined) {
@@ -57,8 +69,18 @@ export class Documents {
       const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
       return this.#send(exchange, aggregated(resources, version, isCore), type);
     }
-    const host = exchange.request.headers.host ?? exchange.request.headers[':authority'];
-    return this.#send(exchange, isCore ? coreVersions(resources, `${host ?? ''}`) : groupList(resources));
+    return this.#send(exchange, isCore ? coreVersions(resources, hostOf(exchange)) : groupList(resources));
+  }
+
+  /** By which others verify the tokens of ServiceAccounts (OpenID Connect Discovery 1.0). */
+  #issuer(exchange: Exchange): Promise<boolean> {
+    return this.#send(exchange, {
+      issuer,
+      jwks_uri: `https://${hostOf(exchange)}${keySetPath}`,
+      response_types_supported: ['id_token'],
+      subject_types_supported: ['public'],
+      id_token_signing_alg_values_supported: ['ES256'],
+    });
   }
 
   async #send(exchange: Exchange, document: object | undefined, type = 'application/json'): Promise<boolean> {
