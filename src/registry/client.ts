@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { type Readable, Transform } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { messageOf } from '../lib/errors.ts';
 import { discard, readSome, readWhole } from '../lib/http-body.ts';
 import { HttpClient, targetOf } from '../lib/http-client.ts';
-import { answerChallenge, type Credentials } from './auth.ts';
+import { type Authorization, answerChallenge, type Credentials } from './auth.ts';
+import { RegistryClientError } from './client-error.ts';
 import { digestOf, parseDigest } from './digest.ts';
 import { type Descriptor, type Manifest, manifestMediaTypes, maxManifestBytes, parseManifest } from './manifest.ts';
 import { formatReference, parseReference, type Reference } from './reference.ts';
+import { openBlob } from './resumed-blob.ts';
 
 /** How long a registry may take. */
 export interface RegistryTimeouts {
@@ -26,6 +28,8 @@ export interface RegistryClientOptions {
   mirrors?: Record<string, string>;
   /** What to answer when the host asks who we are. */
   auth?: (host: string) => Credentials | undefined;
+  /** Hosts, with their ports, that are asked without TLS; those of this machine always are. */
+  plainHttpHosts?: readonly string[];
   /** How long registries may take; a minute, two and an hour unless given. */
   timeouts?: Partial<RegistryTimeouts>;
 }
@@ -35,21 +39,6 @@ export interface BlobSource {
   descriptor: Descriptor;
   content: Buffer | (() => Readable);
   mountFrom?: string | undefined;
-}
-
-/**
- * What came back other than wanted; `status` is the HTTP status, `code` the specification's word, when there was one.
- */
-export class RegistryClientError extends Error {
-  readonly status: number;
-  readonly code: string | undefined;
-
-  constructor(message: string, status: number, code?: string) {
-    super(message);
-    this.name = 'RegistryClientError';
-    this.status = status;
-    this.code = code;
-  }
 }
 
 type Target = string | Reference;
@@ -67,14 +56,24 @@ const blobBytesMax = 16 * 1024 ** 3;
  */
 export class RegistryClient {
   readonly #options: RegistryClientOptions;
-  readonly #client = new HttpClient({ connectionsMax: 16 });
+  readonly #shared: Shared;
   readonly #timeouts: RegistryTimeouts;
-  /** Authorization headers by host and repository. */
-  readonly #authorizations = new Map<string, string>();
+  /** Who it is that asks: what one may have is not for another. */
+  readonly #identity: string;
 
-  constructor(options: RegistryClientOptions = {}) {
+  constructor(options: RegistryClientOptions = {}, shared?: Shared, identity = '') {
     this.#options = options;
     this.#timeouts = { ...defaultTimeouts, ...options.timeouts };
+    this.#shared = shared ?? { client: new HttpClient({ connectionsMax: 16 }), authorizations: new Map() };
+    this.#identity = identity;
+  }
+
+  /** The same client for who has these credentials, or none: it lives and is closed with this one. */
+  as(credentials: Credentials | undefined): RegistryClient {
+    const identity = createHash('sha256')
+      .update(JSON.stringify(credentials ?? null))
+      .digest('base64');
+    return new RegistryClient({ ...this.#options, auth: () => credentials }, this.#shared, identity);
   }
 
   /** The digest that the reference points to now; its own when it has one, after asking whether it is there. */
@@ -114,21 +113,20 @@ export class RegistryClient {
   }
 
   /**
-   * The blob's content; the stream fails at its end when the content does not have the digest, and before when there is
-   * more of it than `sizeBytes`, or it takes too long.
+   * The blob's content, taken up again where it was cut off; the stream fails at its end when the content does not have
+   * the digest, and before when there is more of it than `sizeBytes`, or it takes too long.
    */
   async blob(target: Target, digest: string, signal?: AbortSignal, sizeBytes = blobBytesMax): Promise<Readable> {
     const reference = read(target);
-    const checked = verifying(`${reference.host}/${reference.name}`, digest, sizeBytes);
-    const request = { method: 'GET', path: `blobs/${digest}`, signal, isContent: true };
-    const response = await this.#request(reference, 'pull', request);
-    const fail = (why: string) => checked.destroy(new Error(`${reference.host}: ${digest}: ${why}`));
-    response.on('error', (error) => fail(error.message));
-    response.on('close', () => {
-      if (!response.complete) fail('the connection ended before the content');
+    return openBlob({
+      ...{ from: `${reference.host}/${reference.name}`, digest, maxBytes: sizeBytes, signal },
+      wholeMs: this.#timeouts.transferMs,
+      open: (offset, leftMs) => {
+        const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };
+        const request = { method: 'GET', path: `blobs/${digest}`, headers, signal, wholeMs: leftMs };
+        return this.#request(reference, 'pull', request);
+      },
     });
-    checked.on('close', () => response.destroy());
-    return response.pipe(checked);
   }
 
   async hasBlob(target: Target, digest: string, signal?: AbortSignal): Promise<boolean> {
@@ -167,7 +165,7 @@ export class RegistryClient {
         ...(!Buffer.isBuffer(content) && { 'content-length': String(size) }),
       },
       body: content,
-      isContent: true,
+      wholeMs: this.#timeouts.transferMs,
       signal,
     });
     discard(finished);
@@ -203,7 +201,7 @@ export class RegistryClient {
   }
 
   close(): void {
-    this.#client.close();
+    this.#shared.client.close();
   }
 
   async #exists(reference: Reference, path: string, signal: AbortSignal | undefined): Promise<boolean> {
@@ -223,11 +221,11 @@ export class RegistryClient {
     const baseUrl = this.#baseUrl(reference);
     let url = request.url ?? `${baseUrl}/v2/${reference.name}/${path}`;
     const { origin } = new URL(baseUrl);
-    const authKey = `${reference.host}/${reference.name}:${actions}`;
+    const authKey = `${this.#identity} ${reference.host}/${reference.name}:${actions}`;
     for (let attempt = 0; attempt < hopsMax; attempt++) {
       // Elsewhere, nobody gets to know who we are.
       const isOrigin = new URL(url).origin === origin;
-      const authorization = isOrigin ? this.#authorizations.get(authKey) : undefined;
+      const authorization = isOrigin ? this.#authorization(authKey) : undefined;
       const sent = { ...request, url, headers: authorization === undefined ? headers : { ...headers, authorization } };
       const response = await this.#naming(reference, () => this.#send(sent));
       const status = response.statusCode ?? 0;
@@ -248,7 +246,7 @@ export class RegistryClient {
         continue;
       }
       if (status === 401 && authorization !== undefined && isOrigin && attempt === 0) {
-        this.#authorizations.delete(authKey); // The token has run out: ask for another.
+        this.#shared.authorizations.delete(authKey); // The token has run out: ask for another.
         discard(response);
         continue;
       }
@@ -260,18 +258,18 @@ export class RegistryClient {
       }
       throw await failure(reference, method, response);
     }
-    throw new RegistryClientError(`${reference.host}/${reference.name}: too many redirects`, 502);
+    throw new RegistryClientError(`${reference.host}/${reference.name}: too many redirects`, 502, 'NOT_FOLLOWED');
   }
 
-  async #send({ method, url, headers = {}, body, signal, isContent }: SentRequest): Promise<IncomingMessage> {
-    const { idleMs, answerMs, transferMs } = this.#timeouts;
+  async #send({ method, url, headers = {}, body, signal, wholeMs }: SentRequest): Promise<IncomingMessage> {
+    const { idleMs, answerMs } = this.#timeouts;
     try {
-      return await this.#client.send({
+      return await this.#shared.client.send({
         ...{ method, target: targetOf(url), body, signal },
         headers: Object.entries({ 'user-agent': 'kittiwake', ...headers }).flat(),
         // What is pushed is named by its digest, and an upload that nobody goes on with ends.
         isRepeatable: true,
-        ...{ silenceMs: idleMs, headMs: answerMs, wholeMs: isContent ? transferMs : answerMs },
+        ...{ silenceMs: idleMs, headMs: answerMs, wholeMs: wholeMs ?? answerMs },
       });
     } catch (error) {
       // Without what may hold a signature or a password.
@@ -286,7 +284,8 @@ export class RegistryClient {
     const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && from.startsWith('http:'));
     if (url && isSafe) return url;
     const where = url ? `${url.protocol}//${url.host}` : JSON.stringify(location.slice(0, 100));
-    throw new RegistryClientError(`${reference.host}/${reference.name}: it sends us to ${where}: not followed`, 502);
+    const why = `${reference.host}/${reference.name}: it sends us to ${where}: not followed`;
+    throw new RegistryClientError(why, 502, 'NOT_FOLLOWED');
   }
 
   /** What goes wrong on the way says with whom. */
@@ -300,17 +299,35 @@ export class RegistryClient {
     }
   }
 
-  #remember(key: string, authorization: string): void {
-    if (this.#authorizations.size >= authorizationsMax) this.#authorizations.clear();
-    this.#authorizations.set(key, authorization);
+  #remember(key: string, authorization: Authorization): void {
+    const { authorizations } = this.#shared;
+    if (authorizations.size >= authorizationsMax) authorizations.clear();
+    authorizations.set(key, authorization);
+  }
+
+  #authorization(key: string): string | undefined {
+    const found = this.#shared.authorizations.get(key);
+    if (found && found.untilMs > performance.now()) return found.header;
+    this.#shared.authorizations.delete(key);
+    return undefined;
   }
 
   #baseUrl({ host }: Reference): string {
     const mirror = this.#options.mirrors?.[host];
     if (mirror !== undefined) return mirror.replace(/\/+$/, '');
     if (host === 'docker.io') return 'https://registry-1.docker.io';
-    return `${/^(localhost|127\.|\[::1\]|.*\.localhost)(:|$|\d)/.test(host) ? 'http' : 'https'}://${host}`;
+    const isPlain = loopback.test(host) || this.#options.plainHttpHosts?.includes(host);
+    return `${isPlain ? 'http' : 'https'}://${host}`;
   }
+}
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\]|.*\.localhost)(:|$)/;
+
+/** What clients of different identities have in common. */
+interface Shared {
+  client: HttpClient;
+  /** By identity, host and repository. */
+  authorizations: Map<string, Authorization>;
 }
 
 /** `url`, or `path` after `/v2/NAME/`. */
@@ -322,8 +339,8 @@ interface RegistryRequest {
   /** A stream needs its `content-length` among the headers. */
   body?: Buffer | (() => Readable);
   signal?: AbortSignal | undefined;
-  /** What comes or goes may be large. */
-  isContent?: boolean;
+  /** For the answer to be here, whole, where more than a few words come or go. */
+  wholeMs?: number;
 }
 
 type SentRequest = RegistryRequest & { url: string };
@@ -334,28 +351,6 @@ function read(target: Target): Reference {
 
 function tagOrDigest({ tag, digest }: Reference): string {
   return digest ?? tag ?? 'latest';
-}
-
-/** Passes the content on, and fails at its end when it does not have the digest, or before when there is too much. */
-function verifying(from: string, digest: string, maxBytes: number): Transform {
-  const wanted = parseDigest(digest);
-  if (!wanted) throw new Error(`"${digest}" is no digest`);
-  const hash = createHash(wanted.algorithm);
-  let sizeBytes = 0;
-  const refuse = (why: string) => new RegistryClientError(`${from}: ${why}`, 502, 'DIGEST_INVALID');
-  return new Transform({
-    transform(chunk, _encoding, done) {
-      sizeBytes += chunk.length;
-      if (sizeBytes > maxBytes) return done(refuse(`${digest} has more than the ${maxBytes} bytes that it should`));
-      hash.update(chunk);
-      done(null, chunk);
-    },
-    flush(done) {
-      const found = hash.digest('hex');
-      const why = `the content has the digest ${wanted.algorithm}:${found}, not ${digest}`;
-      done(found === wanted.hex ? null : refuse(why));
-    },
-  });
 }
 
 const failureBytesMax = 64 * 1024;

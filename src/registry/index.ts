@@ -1,6 +1,7 @@
 /** OCI images: references and digests, and a client for any registry; the embedded one is `server/registry.ts`. */
 export type { Credentials } from './auth.ts';
-export { type BlobSource, RegistryClient, RegistryClientError, type RegistryClientOptions } from './client.ts';
+export { type BlobSource, RegistryClient, type RegistryClientOptions } from './client.ts';
+export { RegistryClientError } from './client-error.ts';
 export { type Digest, digestOf, parseDigest } from './digest.ts';
 export { baseLayersLabel, runtimeLabel } from './labels.ts';
 export {
