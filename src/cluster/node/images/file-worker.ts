@@ -1,6 +1,7 @@
-/** The thread side of files.ts: does the jobs that block on the disk. */
-import { parentPort } from 'node:worker_threads';
-import type { FileJob } from './files.ts';
+/** The thread side of file-thread.ts: does the jobs that block on the disk. */
+import { type MessagePort, parentPort } from 'node:worker_threads';
+import type { FileJob } from './file-thread.ts';
+import { receivedContent } from './layer-stream.ts';
 import { removeTree } from './remove-tree.ts';
 import { syncTree } from './sync-tree.ts';
 import { unpackLayer } from './unpack.ts';
@@ -8,20 +9,25 @@ import { makeCopy, restoreCopy } from './working-copy.ts';
 
 let previous: Promise<unknown> = Promise.resolve();
 
-parentPort?.on('message', ({ id, job }: { id: number; job: FileJob }) => {
-  previous = previous.then(async () => {
+parentPort?.on('message', ({ id, job, port }: { id: number; job: FileJob; port?: MessagePort }) => {
+  const work = async () => {
     try {
-      parentPort?.postMessage({ id, result: await run(job) });
+      parentPort?.postMessage({ id, result: await run(job, port) });
     } catch (error) {
+      port?.close();
       parentPort?.postMessage({ id, error });
     }
-  });
+  };
+  // Layers side by side: each takes what has come of it, or its registry would find that nobody listens.
+  if (job.type === 'unpack')
+    void work(); // Never rejects.
+  else previous = previous.then(work);
 });
 
-async function run(job: FileJob): Promise<unknown> {
+async function run(job: FileJob, port: MessagePort | undefined): Promise<unknown> {
   switch (job.type) {
     case 'unpack':
-      return await unpackLayer(job.options);
+      return port && (await unpackLayer(receivedContent(port), job.options));
     case 'copy':
       return makeCopy(job.options);
     case 'restore':

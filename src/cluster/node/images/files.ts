@@ -1,136 +1,73 @@
-import { Worker } from 'node:worker_threads';
+import { availableParallelism } from 'node:os';
+import type { Readable } from 'node:stream';
+import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../../../lib/clock.ts';
+import { FileThread } from './file-thread.ts';
+import { sendContent } from './layer-stream.ts';
 import type { Unpacked } from './layer-writer.ts';
 import type { UnpackOptions } from './unpack.ts';
 import type { CopyOptions } from './working-copy.ts';
 
-export type FileJob =
-  | { type: 'unpack'; options: UnpackOptions }
-  | { type: 'copy'; options: CopyOptions }
-  | { type: 'restore'; place: string; cache: string | undefined }
-  | { type: 'sync'; path: string }
-  | { type: 'remove'; path: string };
-
-/** The worker's memory is given back after this long without a job. */
-const idleMs = 5_000;
 /** No single job takes longer: a layer is at most a few GiB. */
 const patienceMs = 600_000;
+/** Of a layer that is unpacked as it comes: as long as a registry may take for it, and the work itself. */
+const unpackPatienceMs = 3_600_000 + patienceMs;
+/** Layers that are unpacked at once; each has one more thread of zlib's. */
+const unpackersMax = Math.min(3, Math.max(1, availableParallelism()));
 
 /**
- * Trees of files, made and removed in one thread of their own: with blocking calls, which are several times faster than
+ * Trees of files, made and removed in threads of their own: with blocking calls, which are several times faster than
  * the event loop's for many small files, and without delaying the control plane that shares this process.
+ *
+ *     copies, removals, syncs ──▶ one thread          layers ──▶ the thread with the fewest of them
  */
 export class Files {
-  readonly #clock: Clock;
-  #worker: Worker | undefined;
-  #cancelIdle = () => {};
-  #nextId = 0;
-  #cancelPatience = () => {};
-  readonly #waiting = new Map<number, { resolve(result: unknown): void; reject(error: Error): void }>();
+  readonly #thread: FileThread;
+  readonly #unpackers: readonly FileThread[];
 
   constructor(clock: Clock) {
-    this.#clock = clock;
+    this.#thread = new FileThread(clock, patienceMs);
+    this.#unpackers = Array.from({ length: unpackersMax }, () => new FileThread(clock, unpackPatienceMs));
   }
 
-  async unpack(options: UnpackOptions): Promise<Unpacked> {
-    return (await this.#run({ type: 'unpack', options })) as Unpacked;
+  /**
+   * Unpacks a layer as `content` gives it; `onChunk` sees what it gives. Rejects when one of the three fails: then
+   * nothing is written any more.
+   */
+  async unpack(content: Readable, options: UnpackOptions, onChunk: (chunk: Buffer) => void): Promise<Unpacked> {
+    const { port1, port2 } = new MessageChannel();
+    const [first, ...others] = this.#unpackers;
+    const thread = others.reduce((least, other) => (other.jobs < least.jobs ? other : least), first as FileThread);
+    const sending = sendContent(content, port1, onChunk).finally(() => content.destroy());
+    const unpacking = thread.run({ type: 'unpack', options }, port2);
+    // When the other side fails it wants no more, which is no failure of this one: its own is told.
+    const [sent, unpacked] = await Promise.allSettled([sending, unpacking]).finally(() => port1.close());
+    if (sent.status === 'rejected') throw sent.reason;
+    if (unpacked.status === 'rejected') throw unpacked.reason;
+    return unpacked.value as Unpacked;
   }
 
   /** Makes a working copy of an image. */
   async copy(options: CopyOptions): Promise<void> {
-    await this.#run({ type: 'copy', options });
+    await this.#thread.run({ type: 'copy', options });
   }
 
   /** Makes a used working copy as good as new; false when that cannot be. */
   async restore(place: string, cache: string | undefined): Promise<boolean> {
-    return (await this.#run({ type: 'restore', place, cache })) as boolean;
+    return (await this.#thread.run({ type: 'restore', place, cache })) as boolean;
   }
 
   /** Puts a tree on the disk for good; false when it is gone. */
   async sync(path: string): Promise<boolean> {
-    return (await this.#run({ type: 'sync', path })) as boolean;
+    return (await this.#thread.run({ type: 'sync', path })) as boolean;
   }
 
   async remove(path: string): Promise<void> {
-    await this.#run({ type: 'remove', path });
+    await this.#thread.run({ type: 'remove', path });
   }
 
-  /** Waits for what is under way, then ends the thread. */
+  /** Waits for what is under way, then ends the threads. */
   async close(): Promise<void> {
-    this.#cancelIdle();
-    while (this.#waiting.size > 0) {
-      await new Promise<void>((resolve) => {
-        const last = [...this.#waiting.values()].at(-1);
-        if (!last) return resolve();
-        const { resolve: done, reject: failed } = last;
-        last.resolve = (result) => {
-          done(result);
-          resolve();
-        };
-        last.reject = (error) => {
-          failed(error);
-          resolve();
-        };
-      });
-    }
-    await this.#worker?.terminate();
-    this.#worker = undefined;
-  }
-
-  #run(job: FileJob): Promise<unknown> {
-    this.#cancelIdle();
-    this.#worker ??= this.#start();
-    const worker = this.#worker;
-    const id = this.#nextId++;
-    worker.ref(); // A job under way keeps the process alive, an idle thread does not.
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      worker.postMessage({ id, job });
-      if (this.#waiting.size === 1) this.#bePatient(worker);
-    });
-  }
-
-  /** Jobs are done one after the other: when none has ended for so long, the one at work never will. */
-  #bePatient(worker: Worker): void {
-    this.#cancelPatience();
-    if (this.#waiting.size === 0) return;
-    this.#cancelPatience = this.#clock.after(patienceMs, () => {
-      this.#failAll(
-        worker,
-        new Error(`work on files did not end within ${patienceMs / 60_000} minutes: it is given up`),
-      );
-      void worker.terminate(); // Never rejects.
-    });
-  }
-
-  /** The thread is lost: what waits has failed, the next job gets a new one. */
-  #failAll(worker: Worker, error: Error): void {
-    if (this.#worker === worker) this.#worker = undefined;
-    this.#cancelPatience();
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
-  }
-
-  #start(): Worker {
-    const worker = new Worker(new URL('./file-worker.ts', import.meta.url));
-    worker.unref();
-    worker.on('message', ({ id, result, error }: { id: number; result?: unknown; error?: Error }) => {
-      if (this.#worker !== worker) return; // Given up.
-      const waiting = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      this.#bePatient(worker);
-      if (error === undefined) waiting?.resolve(result);
-      else waiting?.reject(error);
-      if (this.#waiting.size > 0) return;
-      worker.unref();
-      this.#cancelIdle();
-      this.#cancelIdle = this.#clock.after(idleMs, () => {
-        void this.#worker?.terminate(); // Never rejects.
-        this.#worker = undefined;
-      });
-    });
-    // The thread itself broke: out of memory, say.
-    worker.on('error', (error) => this.#failAll(worker, error as Error));
-    return worker;
+    await Promise.all([this.#thread, ...this.#unpackers].map((thread) => thread.close()));
   }
 }

@@ -7,6 +7,8 @@ export interface Image {
   layers: readonly UnpackedLayer[];
   /** Those below them, not unpacked: this platform's own runtime can stand in for them (ImageStore.whole). */
   base: readonly LeftOutLayer[];
+  /** What was transferred for it: its manifests, its configuration and its layers as they come. */
+  sizeBytes?: number;
 }
 
 /** What it takes to have it after all. */
@@ -50,7 +52,13 @@ export interface UnpackedLayer {
   lacks?: string;
 }
 
-/** The image that a pod asks for cannot be had: its message is the registry's. */
+/** The image that a pod asks for cannot be had; `reason` is what Kubernetes shows, and the message is the registry's. */
 export class ImagePullError extends Error {
   override readonly name = 'ImagePullError';
+  readonly reason: 'ErrImagePull' | 'ErrImageNeverPull' | 'InvalidImageName';
+
+  constructor(reason: ImagePullError['reason'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
 }

@@ -1,33 +1,30 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream, existsSync, renameSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { bootId } from '../../../lib/boot-id.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { syncFolderAsync } from '../../../lib/durable.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import { readJsonFileAsync, writeJsonFileAsync } from '../../../lib/json-file.ts';
+import { Semaphore } from '../../../lib/semaphore.ts';
 import type { Logger } from '../../../observe/log.ts';
-import { digestOf, parseDigest } from '../../../registry/digest.ts';
-import { parseImageConfig, type ReadImageConfig } from '../../../registry/image-config.ts';
-import { baseLayersLabel, runtimeLabel } from '../../../registry/labels.ts';
-import type { Descriptor } from '../../../registry/manifest.ts';
-import { parseManifest } from '../../../registry/manifest.ts';
+import type { Credentials } from '../../../registry/auth.ts';
+import { parseDigest } from '../../../registry/digest.ts';
 import { formatReference, parseReference } from '../../../registry/reference.ts';
 import type { Files } from './files.ts';
-import { type Image, type ImageConfig, ImagePullError, type UnpackedLayer } from './image.ts';
-import { hostPlatform, platformText } from './platform.ts';
+import { type Image, ImagePullError, type LeftOutLayer, type UnpackedLayer } from './image.ts';
+import { type ImageSource, pullManifest } from './puller.ts';
 import { readStoredImage, readStoredLayer, type StoredImage, type StoredLayer } from './stored.ts';
 import { syncedMark } from './sync-tree.ts';
 
-/** What the store needs of a registry's client. */
-export interface ImageSource {
-  resolve(reference: string): Promise<string>;
-  /** The manifest's own bytes. */
-  manifest(reference: string): Promise<{ bytes: Buffer }>;
-  blob(reference: string, digest: string): Promise<Readable>;
+export type { ImageSource };
+
+export interface PullOptions {
+  /** Ask the registry what the tag leads to, whatever it led to before. */
+  isFresh?: boolean;
+  /** With which to try, in this order. */
+  credentials?: readonly Credentials[];
 }
 
 export interface ImageStoreOptions {
@@ -45,10 +42,10 @@ export interface ImageStoreOptions {
   maxLayerEntries?: number;
 }
 
-const maxConfigBytes = 4 * 1024 * 1024;
+/** At once, of one image and of all. */
 const parallelLayers = 3;
-/** Four times what Docker makes. */
-const maxLayers = 512;
+const parallelLayersOfAll = 6;
+const credentialsMax = 16;
 /** What tags led to is remembered of this many. */
 const maxTags = 1_000;
 
@@ -59,6 +56,7 @@ export class ImageStore {
   readonly #layers = new Map<string, UnpackedLayer>();
   readonly #pulling = new Map<string, Promise<Image>>();
   readonly #unpacking = new Map<string, Promise<UnpackedLayer>>();
+  readonly #downloads = new Semaphore(parallelLayersOfAll);
   /** The layers of images that are being pulled, once for each. */
   readonly #held = new Map<string, number>();
   /** The layers of which the disk has all, come what may. */
@@ -88,35 +86,56 @@ export class ImageStore {
   }
 
   /** Pulls the image unless it is here; throws ImagePullError with what the registry said. */
-  async pull(reference: string, isFresh = false): Promise<Image> {
-    try {
-      const found = this.find(reference, isFresh);
-      if (found) return found;
-      const parsed = parseReference(reference);
-      const digest = parsed.digest ?? (await this.#options.source.resolve(reference));
-      if (!parsed.digest) this.#remember(reference, digest);
-      const known = this.find(`${parsed.host}/${parsed.name}@${digest}`);
-      if (known) return known;
-      const { tag: _, ...untagged } = parsed;
-      return await this.#once(this.#pulling, digest, () =>
-        this.#pull(formatReference({ ...untagged, digest }), digest),
-      );
-    } catch (error) {
-      throw new ImagePullError(`failed to pull image "${reference}": ${messageOf(error)}`, { cause: error });
+  async pull(reference: string, { isFresh = false, credentials = [] }: PullOptions = {}): Promise<Image> {
+    const found = this.find(reference, isFresh);
+    if (found) return found;
+    return this.#trying(reference, credentials, (source, identity) => this.#pullAs(source, identity, reference));
+  }
+
+  /** As the kubelet does: with one after the other, until one of them is good enough. With none, as nobody. */
+  async #trying<T>(
+    reference: string,
+    credentials: readonly Credentials[],
+    work: (source: ImageSource, identity: string) => Promise<T>,
+  ): Promise<T> {
+    const { source } = this.#options;
+    const failures: unknown[] = [];
+    for (const one of credentials.length === 0 ? [undefined] : credentials.slice(0, credentialsMax)) {
+      try {
+        return await work(source.as?.(one) ?? source, JSON.stringify(one ?? null));
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    const said = [...new Set(failures.map(messageOf))];
+    const why = said.length === 1 ? said[0] : `[${said.join(', ')}]`;
+    throw new ImagePullError('ErrImagePull', `failed to pull and unpack image "${reference}": ${why}`, {
+      cause: failures[0],
+    });
+  }
+
+  async #pullAs(source: ImageSource, identity: string, reference: string): Promise<Image> {
+    const parsed = parseReference(reference);
+    const digest = parsed.digest ?? (await source.resolve(reference));
+    if (!parsed.digest) this.#remember(reference, digest);
+    const known = this.find(`${parsed.host}/${parsed.name}@${digest}`);
+    if (known) return known;
+    const { tag: _, ...untagged } = parsed;
+    // Who may not have it does not wait for who may, nor fail because of who may not.
+    return this.#once(this.#pulling, `${digest} ${identity}`, () =>
+      this.#pull(source, formatReference({ ...untagged, digest }), digest),
+    );
   }
 
   /** The image with its base unpacked, too; `reference` says where it is from. Throws ImagePullError. */
-  async whole(reference: string, image: Image): Promise<Image> {
+  async whole(reference: string, image: Image, { credentials = [] }: PullOptions = {}): Promise<Image> {
     if (image.base.length === 0) return image;
     const letGo = this.#hold(image.base);
     try {
       const { tag: _, ...untagged } = parseReference(reference);
       const from = formatReference({ ...untagged, digest: image.digest });
-      const diffIds = image.base.map(({ diffId }) => diffId);
-      return { ...image, layers: [...(await this.#allLayers(from, image.base, diffIds)), ...image.layers], base: [] };
-    } catch (error) {
-      throw new ImagePullError(`failed to pull image "${reference}": ${messageOf(error)}`, { cause: error });
+      const base = await this.#trying(reference, credentials, (source) => this.#allLayers(source, from, image.base));
+      return { ...image, layers: [...base, ...image.layers], base: [] };
     } finally {
       letGo();
     }
@@ -134,7 +153,7 @@ export class ImageStore {
       const { image } = entry;
       if (this.sizeBytes() <= maxCacheBytes) break;
       // Somebody has asked for it meanwhile.
-      if (entry.lastUsedMs > begunMs || this.#pulling.has(image.digest)) continue;
+      if (entry.lastUsedMs > begunMs || this.#isPulling(image.digest)) continue;
       this.#images.delete(image.digest);
       await rm(join(dir, `${hexOf(image.digest)}.json`), { force: true });
       removed.push(image.digest);
@@ -208,39 +227,21 @@ export class ImageStore {
       const stored = readStoredImage(await readJsonFileAsync(join(dir, name)), name.slice(0, -'.json'.length));
       const layers = stored?.layers.map((digest) => this.#layers.get(digest)) ?? [undefined];
       if (stored && layers.every((layer) => layer !== undefined)) {
-        const { digest, config, base } = stored;
-        this.#images.set(digest, { image: { digest, config, layers, base }, lastUsedMs: clock.now() });
+        const { digest, config, base, sizeBytes } = stored;
+        this.#images.set(digest, { image: { digest, config, layers, base, sizeBytes }, lastUsedMs: clock.now() });
       } else await rm(join(dir, name), { recursive: true, force: true });
     }
   }
 
-  async #pull(reference: string, digest: string): Promise<Image> {
-    const { source, dir, clock } = this.#options;
-    const manifest = await this.#manifest(reference, digest);
-    if (!manifest.config || !manifest.layers) throw new Error('the manifest is not that of an image');
-    if (manifest.config.size > maxConfigBytes)
-      throw new Error(`the configuration is larger than ${maxConfigBytes} bytes`);
-    const bytes = await readBounded(await source.blob(reference, manifest.config.digest), maxConfigBytes);
-    verify(bytes, manifest.config.digest, 'configuration');
-    const oci = parseImageConfig(bytes);
-    const descriptors = manifest.layers;
-    const diffIds = oci.rootfs.diff_ids;
-    if (descriptors.length > maxLayers) throw new Error(`the image has more than ${maxLayers} layers`);
-    if (diffIds.length !== descriptors.length) {
-      throw new Error(
-        `the configuration's rootfs.diff_ids lists ${diffIds.length} layers, the manifest ${descriptors.length}`,
-      );
-    }
-    const config = configOf(oci);
-    const baseCount = baseCountOf(config, descriptors.length);
-    const base = descriptors.slice(0, baseCount).map(({ digest, mediaType, size }, at) => {
-      return { digest, mediaType, size, diffId: diffIds[at] ?? '' };
-    });
-    const letGo = this.#hold(descriptors);
+  async #pull(source: ImageSource, reference: string, digest: string): Promise<Image> {
+    const { dir, clock } = this.#options;
+    const pulled = await pullManifest(source, reference, digest);
+    const { config, base, sizeBytes } = pulled;
+    const letGo = this.#hold([...base, ...pulled.layers]);
     try {
-      const layers = await this.#allLayers(reference, descriptors.slice(baseCount), diffIds.slice(baseCount));
-      const image: Image = { digest, config, layers, base };
-      const stored: StoredImage = { digest, config, layers: layers.map((layer) => layer.digest), base };
+      const layers = await this.#allLayers(source, reference, pulled.layers);
+      const image: Image = { digest, config, layers, base, sizeBytes };
+      const stored: StoredImage = { digest, config, layers: layers.map((layer) => layer.digest), base, sizeBytes };
       await writeJsonFileAsync(join(dir, `${hexOf(digest)}.json`), stored, { mustLast: false });
       this.#images.set(digest, { image, lastUsedMs: clock.now() });
       return image;
@@ -249,8 +250,12 @@ export class ImageStore {
     }
   }
 
+  #isPulling(digest: string): boolean {
+    return [...this.#pulling.keys()].some((key) => key.startsWith(digest));
+  }
+
   /** Until the returned function is called, `collect` leaves these layers alone. */
-  #hold(layers: readonly Pick<Descriptor, 'digest'>[]): () => void {
+  #hold(layers: readonly Pick<LeftOutLayer, 'digest'>[]): () => void {
     const count = (digest: string, by: number) => {
       const held = (this.#held.get(digest) ?? 0) + by;
       if (held > 0) this.#held.set(digest, held);
@@ -262,14 +267,14 @@ export class ImageStore {
     };
   }
 
-  async #allLayers(reference: string, descriptors: readonly Descriptor[], diffIds: readonly string[]) {
+  async #allLayers(source: ImageSource, reference: string, descriptors: readonly LeftOutLayer[]) {
     const layers = new Array<UnpackedLayer>(descriptors.length);
     const queue = [...descriptors.entries()];
     let hasFailed = false;
     const next = async (): Promise<void> => {
       for (let item = queue.shift(); item && !hasFailed; item = queue.shift()) {
         const [index, descriptor] = item;
-        layers[index] = await this.#layer(reference, descriptor, diffIds[index]);
+        layers[index] = await this.#layer(source, reference, descriptor);
       }
     };
     // Waits for all, so that nothing is unpacked any more for a pull that has failed.
@@ -285,50 +290,28 @@ export class ImageStore {
     return layers;
   }
 
-  /** The image's manifest; of an index, that of the image for this machine. */
-  async #manifest(reference: string, digest: string, depth = 0): Promise<ReturnType<typeof parseManifest>> {
-    const { bytes } = await this.#options.source.manifest(reference);
-    verify(bytes, digest, 'manifest');
-    const manifest = parseManifest(bytes);
-    if (!manifest.manifests) return manifest;
-    const chosen = manifest.manifests.find((m) => m.platform && platformText(m.platform) === hostPlatform);
-    if (!chosen || depth > 2) {
-      const offered = manifest.manifests.map((m) => (m.platform ? platformText(m.platform) : '?')).join(', ');
-      throw new Error(`there is no image for ${hostPlatform}, only for ${offered}`);
-    }
-    return this.#manifest(
-      formatReference({ ...parseReference(reference), digest: chosen.digest }),
-      chosen.digest,
-      depth + 1,
+  async #layer(source: ImageSource, reference: string, descriptor: LeftOutLayer): Promise<UnpackedLayer> {
+    const found = this.#layers.get(descriptor.digest);
+    if (found) return found;
+    return this.#once(this.#unpacking, descriptor.digest, () =>
+      this.#downloads.run(() => this.#unpack(source, reference, descriptor)),
     );
   }
 
-  async #layer(reference: string, descriptor: Descriptor, diffId: string | undefined): Promise<UnpackedLayer> {
-    const found = this.#layers.get(descriptor.digest);
-    if (found) return found;
-    return this.#once(this.#unpacking, descriptor.digest, () => this.#unpack(reference, descriptor, diffId));
-  }
-
-  /** Downloads, verifies and unpacks beside, and moves into place when all is well. */
-  async #unpack(reference: string, { digest, mediaType, size }: Descriptor, diffId: string | undefined) {
-    const { dir, source, files, log, maxLayerBytes, maxLayerEntries } = this.#options;
+  /** Unpacks beside, as it comes, and moves into place when all is well: when it is what its digests say. */
+  async #unpack(source: ImageSource, reference: string, { digest, mediaType, size, diffId }: LeftOutLayer) {
+    const { dir, files, log, maxLayerBytes, maxLayerEntries } = this.#options;
     if (size > maxLayerBytes)
       throw new Error(`the layer ${digest} has ${size} bytes: more than ${maxLayerBytes} are refused`);
     const place = join(dir, 'layers', hexOf(digest));
     const work = join(dir, 'layers', `.${hexOf(digest)}-${randomUUID()}`);
-    const blobPath = join(work, 'blob');
     try {
       await mkdir(join(work, 'root'), { recursive: true });
-      await download(await source.blob(reference, digest), { digest, size, path: blobPath });
-      const unpacked = await files.unpack({
-        blobPath,
-        mediaType,
-        diffId,
-        target: join(work, 'root'),
-        maxBytes: maxLayerBytes,
-        maxEntries: maxLayerEntries,
-      });
-      await rm(blobPath);
+      const content = checked(digest, size);
+      const options = { mediaType, diffId, maxBytes: maxLayerBytes, maxEntries: maxLayerEntries };
+      const blob = await source.blob(reference, digest, undefined, size);
+      const unpacked = await files.unpack(blob, { ...options, target: join(work, 'root') }, content.see);
+      content.end();
       const stored = { digest, ...unpacked };
       const record: StoredLayer = { ...stored, bootId: bootId() };
       await writeJsonFileAsync(join(work, 'layer.json'), record, { mustLast: false });
@@ -355,58 +338,22 @@ export class ImageStore {
   }
 }
 
-/** Writes the blob to a file, refusing one that is longer than promised or whose digest is another. */
-async function download(blob: Readable, { digest, size, path }: { digest: string; size: number; path: string }) {
+/** Refuses content that is longer than promised, or whose digest is another. */
+function checked(digest: string, size: number) {
   const algorithm = parseDigest(digest)?.algorithm ?? 'sha256';
   const hash = createHash(algorithm);
   let received = 0;
-  const check = async function* (chunks: AsyncIterable<Buffer>) {
-    for await (const chunk of chunks) {
+  return {
+    see(chunk: Buffer): void {
       received += chunk.length;
       if (received > size) throw new Error(`the layer ${digest} is longer than the ${size} bytes of its descriptor`);
       hash.update(chunk);
-      yield chunk;
-    }
+    },
+    end(): void {
+      const actual = `${algorithm}:${hash.digest('hex')}`;
+      if (actual !== digest) throw new Error(`the layer ${digest} came with the content of ${actual}`);
+    },
   };
-  await pipeline(blob, check, createWriteStream(path));
-  const actual = `${algorithm}:${hash.digest('hex')}`;
-  if (actual !== digest) throw new Error(`the layer ${digest} came with the content of ${actual}`);
-}
-
-/** How many layers, from the bottom, an image of ours says that a node with its own runtime can do without. */
-function baseCountOf({ labels }: ImageConfig, layerCount: number): number {
-  const said = Number(labels[baseLayersLabel] ?? 0);
-  return labels[runtimeLabel] !== undefined && Number.isInteger(said) && said > 0 ? Math.min(said, layerCount) : 0;
-}
-
-function configOf(oci: ReadImageConfig): ImageConfig {
-  const { Entrypoint = [], Cmd = [], Env = [], WorkingDir, User = '', Labels = {}, StopSignal } = oci.config;
-  return {
-    entrypoint: Entrypoint,
-    cmd: Cmd,
-    env: Env,
-    workingDir: WorkingDir || '/',
-    user: User,
-    labels: Labels,
-    platform: platformText(oci),
-    ...(StopSignal ? { stopSignal: StopSignal } : {}),
-  };
-}
-
-function verify(bytes: Buffer, digest: string, what: string): void {
-  const actual = digestOf(bytes, parseDigest(digest)?.algorithm);
-  if (actual !== digest) throw new Error(`the ${what} ${digest} came with the content of ${actual}`);
-}
-
-async function readBounded(stream: Readable, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw new Error(`the image's configuration is larger than ${maxBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }
 
 function hexOf(digest: string): string {

@@ -8,6 +8,7 @@ export interface StoredImage {
   config: ImageConfig;
   layers: string[];
   base: LeftOutLayer[];
+  sizeBytes: number;
 }
 
 /** What is kept of a layer, in `layers/HEX/layer.json`. */
@@ -24,7 +25,7 @@ export function readStoredLayer(value: unknown, hex: string): StoredLayer | unde
 }
 
 export function readStoredImage(value: unknown, hex: string): StoredImage | undefined {
-  const { digest, config, layers, base = [] } = (value ?? {}) as Partial<StoredImage>;
+  const { digest, config, layers, base = [], sizeBytes = 0 } = (value ?? {}) as Partial<StoredImage>;
   if (!isNamed(digest, hex) || !areTexts(layers) || typeof config !== 'object' || config === null) return undefined;
   if (!Array.isArray(base) || !base.every(isLeftOut)) return undefined;
   const { entrypoint, cmd, env, workingDir, user = '', labels, platform, stopSignal } = config;
@@ -32,7 +33,7 @@ export function readStoredImage(value: unknown, hex: string): StoredImage | unde
   if (typeof workingDir !== 'string' || typeof user !== 'string') return undefined;
   if (typeof labels !== 'object' || labels === null || !areTexts(Object.values(labels))) return undefined;
   if (typeof platform !== 'string' || (stopSignal !== undefined && typeof stopSignal !== 'string')) return undefined;
-  return { digest, config: { ...config, user }, layers, base };
+  return { digest, config: { ...config, user }, layers, base, sizeBytes: Number(sizeBytes) || 0 };
 }
 
 const isNamed = (digest: unknown, hex: string): digest is string =>
