@@ -19,3 +19,4 @@ export {
   parseReference,
   type Reference,
 } from './reference.ts';
+export { userCredentials } from './user-config.ts';

@@ -159,7 +159,7 @@ describe('the node agent', () => {
       Boolean(p?.status?.containerStatuses?.[0]?.state?.waiting?.reason?.includes('ImagePull')),
     );
     const { waiting } = pod.status?.containerStatuses?.[0]?.state ?? {};
-    assert.match(waiting?.message ?? '', /failed to pull image .*test\/none.* 404/);
+    assert.match(waiting?.message ?? '', /failed to pull and unpack image .*test\/none.* 404/);
     await node.until('missing', 'backing off', (p) =>
       Boolean(p?.status?.containerStatuses?.[0]?.state?.waiting?.reason === 'ImagePullBackOff'),
     );

@@ -24,7 +24,7 @@ import { LogFiles } from './logs/log-files.ts';
 import { podLogs } from './logs/pod-logs.ts';
 import { nodeMetrics } from './metrics.ts';
 import { podsMaxDefault, registerNode } from './node-object.ts';
-import type { NodeContext } from './pods/node-context.ts';
+import type { MachineCredentials, NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
 import { podStreams } from './pods/pod-streams.ts';
 import { watchStorage } from './pods/storage/watch.ts';
@@ -43,6 +43,8 @@ export interface NodeAgentOptions {
   driver: Driver;
   /** Where images come from: a RegistryClient. */
   registry: ImageSource;
+  /** What the user of this machine has for registries, beside what pods bring. */
+  machineCredentials?: MachineCredentials;
   metrics?: Metrics;
   /** Knows which pods have ended the process twice: their containers are not started. */
   quarantine?: Quarantine;
@@ -89,6 +91,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       log,
       ...(options.maxImageCacheBytes === undefined ? {} : { maxCacheBytes: options.maxImageCacheBytes }),
     }),
+    machineCredentials: options.machineCredentials,
     logs: new LogFiles({ dir: folder(dataDir, 'logs'), clock, log }),
     events: new EventRecorder({ client, clock, log, nodeName }),
     metrics: metrics && nodeMetrics(metrics),

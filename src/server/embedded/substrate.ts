@@ -10,6 +10,7 @@ import { controllerManagerUser } from '../../cluster/workloads/users.ts';
 import type { Admission } from '../../kube/admission.ts';
 import { type FollowedConfiguration, followConfiguration } from '../../kube/configuration.ts';
 import { loopback } from '../../observe/listen.ts';
+import { userCredentials } from '../../registry/index.ts';
 import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrate.ts';
 
 const nodeName = 'local';
@@ -58,6 +59,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     address: loopback,
     driver: chooseDriver().open({ dataDir: nodeDir, address: loopback, log, clock }),
     registry,
+    machineCredentials: (image) => userCredentials(image),
     quarantine,
   });
   await api.listen({ host: bindAddress, port: ports.api, handle: sockets.api });

@@ -52,7 +52,7 @@ export interface UnpackedLayer {
   lacks?: string;
 }
 
-/** The image that a pod asks for cannot be had; `reason` is what Kubernetes shows, and the message is the registry's. */
+/** The image that a pod asks for cannot be had; `reason` is what Kubernetes shows, the message is the registry's. */
 export class ImagePullError extends Error {
   override readonly name = 'ImagePullError';
   readonly reason: 'ErrImagePull' | 'ErrImageNeverPull' | 'InvalidImageName';

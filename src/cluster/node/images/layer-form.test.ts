@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  createReadStream,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -41,7 +42,10 @@ describe('the form of a layer on the disk', () => {
     writeFileSync(blobPath, rawTar(entries));
     const mediaType = 'application/vnd.oci.image.layer.v1.tar';
     const bounds = { maxBytes: 1e6, maxEntries: 1000 };
-    const unpacked = await unpackLayer({ blobPath, mediaType, target: root, diffId: undefined, isExact, ...bounds });
+    const unpacked = await unpackLayer(createReadStream(blobPath), {
+      ...{ mediaType, target: root, diffId: undefined, isExact },
+      ...bounds,
+    });
     return { digest: '', root, ...unpacked };
   }
 

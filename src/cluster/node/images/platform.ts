@@ -19,7 +19,7 @@ const host: Platform = {
 export const hostPlatform = platformText(host);
 
 /**
- * The variants of an architecture that a machine runs, the best first; '' stands for none, which is the first version of
+ * The variants of an architecture that a machine runs, the best first; '' stands for none, which is the first one of
  * each (containerd's platforms: amd64 is amd64/v1, arm64 is arm64/v8, arm is arm/v7).
  */
 export function variantsOf({ architecture }: Platform, armVersion: number): readonly string[] {

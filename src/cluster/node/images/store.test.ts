@@ -69,7 +69,7 @@ describe('the image store', () => {
     const image = await store.pull(reference);
     assert.equal(store.find(reference), image);
     assert.equal(store.find(reference, true), undefined);
-    assert.equal(await store.pull(reference, true), image);
+    assert.equal(await store.pull(reference, { isFresh: true }), image);
   });
 
   test('the base of our own images is pulled only for whoever needs it, and stays as long as the image', async () => {
@@ -139,7 +139,7 @@ describe('the image store', () => {
   test('an image that is not there says which, and what the registry said', async () => {
     await assert.rejects(
       (await open()).pull('registry.localhost/no/such:thing'),
-      /failed to pull image "registry.localhost\/no\/such:thing": .*404/,
+      /failed to pull and unpack image "registry.localhost\/no\/such:thing": .*404/,
     );
   });
 
@@ -180,7 +180,7 @@ describe('the image store', () => {
       const reference = await pushConfig(text);
       const store = await open();
       await assert.rejects(store.pull(reference), (error: Error) => {
-        assert.ok(error.message.includes(`failed to pull image "${reference}": `), error.message);
+        assert.ok(error.message.includes(`failed to pull and unpack image "${reference}": `), error.message);
         assert.match(error.message, expected);
         return true;
       });

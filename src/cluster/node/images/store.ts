@@ -11,11 +11,11 @@ import { Semaphore } from '../../../lib/semaphore.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Credentials } from '../../../registry/auth.ts';
 import { parseDigest } from '../../../registry/digest.ts';
-import { formatReference, parseReference } from '../../../registry/reference.ts';
+import { formatReference, parseReference, type Reference } from '../../../registry/reference.ts';
 import type { Files } from './files.ts';
 import { type Image, ImagePullError, type LeftOutLayer, type UnpackedLayer } from './image.ts';
 import { type ImageSource, pullManifest } from './puller.ts';
-import { readStoredImage, readStoredLayer, type StoredImage, type StoredLayer } from './stored.ts';
+import { readStoredImage, readStoredLayer, readTags, type StoredImage, type StoredLayer } from './stored.ts';
 import { syncedMark } from './sync-tree.ts';
 
 export type { ImageSource };
@@ -78,8 +78,8 @@ export class ImageStore {
 
   /** The image if it is here already: by digest, or by a tag that was pulled before unless `isFresh` is asked for. */
   find(reference: string, isFresh = false): Image | undefined {
-    const { digest } = parseReference(reference);
-    const known = digest ?? (isFresh ? undefined : this.#tags.get(reference));
+    const parsed = parseReference(reference);
+    const known = parsed.digest ?? (isFresh ? undefined : this.#tags.get(tagOf(parsed)));
     const entry = known === undefined ? undefined : this.#images.get(known);
     if (entry) entry.lastUsedMs = this.#options.clock.now();
     return entry?.image;
@@ -117,7 +117,7 @@ export class ImageStore {
   async #pullAs(source: ImageSource, identity: string, reference: string): Promise<Image> {
     const parsed = parseReference(reference);
     const digest = parsed.digest ?? (await source.resolve(reference));
-    if (!parsed.digest) this.#remember(reference, digest);
+    if (!parsed.digest) await this.#remember(tagOf(parsed), digest);
     const known = this.find(`${parsed.host}/${parsed.name}@${digest}`);
     if (known) return known;
     const { tag: _, ...untagged } = parsed;
@@ -192,11 +192,14 @@ export class ImageStore {
     }
   }
 
-  #remember(tag: string, digest: string): void {
+  /** Also for the next agent: pods are to start again while a registry is away. */
+  async #remember(tag: string, digest: string): Promise<void> {
+    if (this.#tags.get(tag) === digest) return;
     this.#tags.delete(tag);
     this.#tags.set(tag, digest);
     const [oldest] = this.#tags.keys();
     if (this.#tags.size > maxTags && oldest !== undefined) this.#tags.delete(oldest);
+    await writeJsonFileAsync(join(this.#options.dir, 'tags'), [...this.#tags], { mustLast: false });
   }
 
   /** The unpacked size of all layers. */
@@ -222,6 +225,7 @@ export class ImageStore {
         await removing.catch((error) => log.warn({ folder, reason: messageOf(error) }, 'a broken layer stays'));
       }
     }
+    for (const [tag, digest] of readTags(await readJsonFileAsync(join(dir, 'tags')))) this.#tags.set(tag, digest);
     for (const name of await readdir(dir)) {
       if (!name.endsWith('.json')) continue;
       const stored = readStoredImage(await readJsonFileAsync(join(dir, name)), name.slice(0, -'.json'.length));
@@ -361,3 +365,6 @@ function hexOf(digest: string): string {
   if (!parsed) throw new Error(`${JSON.stringify(digest)} is not a digest`);
   return parsed.hex;
 }
+
+/** The whole name: `nginx` and `docker.io/library/nginx:latest` are one. */
+const tagOf = ({ host, name, tag = 'latest' }: Reference) => formatReference({ host, name, tag });

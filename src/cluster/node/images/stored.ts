@@ -36,6 +36,13 @@ export function readStoredImage(value: unknown, hex: string): StoredImage | unde
   return { digest, config: { ...config, user }, layers, base, sizeBytes: Number(sizeBytes) || 0 };
 }
 
+/** What tags led to; those of which the disk has something else are left out. */
+export function readTags(value: unknown): [tag: string, digest: string][] {
+  const isTag = (pair: unknown): pair is [string, string] =>
+    areTexts(pair) && pair.length === 2 && parseDigest(pair[1] ?? '') !== undefined;
+  return Array.isArray(value) ? value.filter(isTag) : [];
+}
+
 const isNamed = (digest: unknown, hex: string): digest is string =>
   typeof digest === 'string' && parseDigest(digest)?.hex === hex;
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  createReadStream,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { digestOf } from '../../../registry/index.ts';
 import { type TestLayer, tarOf } from '../testing/test-images.ts';
@@ -35,7 +36,7 @@ describe('unpacking a layer', () => {
     writeFileSync(blobPath, gzipSync(await tarOf(layer)));
     const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
     const options = { diffId: undefined, maxBytes: 1e6, maxEntries: 100, ...more };
-    return { target, ...(await unpackLayer({ blobPath, mediaType, target, ...options })) };
+    return { target, ...(await unpackLayer(createReadStream(blobPath), { mediaType, target, ...options })) };
   }
 
   for (const [what, layer] of Object.entries<TestLayer>({
@@ -136,7 +137,8 @@ describe('unpacking a layer', () => {
     const blobPath = `${target}.blob`;
     writeFileSync(blobPath, bytes);
     const mediaType = 'application/vnd.oci.image.layer.v1.tar';
-    return unpackLayer({ blobPath, mediaType, target, diffId: undefined, maxBytes: 1e6, maxEntries: 100, ...more });
+    const options = { mediaType, target, diffId: undefined, maxBytes: 1e6, maxEntries: 100, ...more };
+    return unpackLayer(createReadStream(blobPath), options);
   }
 
   for (const [what, blocks, expected] of [
@@ -225,6 +227,46 @@ describe('unpacking a layer', () => {
     await assert.rejects(unpack({ a: 'y' }, { diffId: right }), /promises/);
   });
 
+  for (const [what, pack, mediaType] of [
+    ['plain', (tar: Buffer) => tar, 'application/vnd.oci.image.layer.v1.tar'],
+    ['gzip', gzipSync, 'application/vnd.oci.image.layer.v1.tar+gzip'],
+    ['zstd', zstdCompressSync, 'application/vnd.oci.image.layer.v1.tar+zstd'],
+    ["Docker's gzip", gzipSync, 'application/vnd.docker.image.rootfs.diff.tar.gzip'],
+    ["Docker's plain", (tar: Buffer) => tar, 'application/vnd.docker.image.rootfs.diff.tar'],
+    [
+      'gzip in parts',
+      (tar: Buffer) => Buffer.concat([tar.subarray(0, 700), tar.subarray(700)].map((part) => gzipSync(part))),
+      'application/vnd.oci.image.layer.v1.tar+gzip',
+    ],
+    ['zstd that is called gzip', zstdCompressSync, 'application/vnd.oci.image.layer.v1.tar+gzip'],
+  ] as const) {
+    test(`a layer that is ${what} is unpacked, however it comes`, async () => {
+      const blob = pack(await tarOf({ a: 'x'.repeat(3000), b: 'y' }));
+      for (const size of [1, 511, 1_000_000]) {
+        const target = join(dir, `${size}`);
+        mkdirSync(target);
+        const pieces = Array.from({ length: Math.ceil(blob.length / size) }, (_, i) =>
+          blob.subarray(i * size, (i + 1) * size),
+        );
+        const content = (async function* () {
+          yield* pieces;
+        })();
+        await unpackLayer(content, { mediaType, target, diffId: undefined, maxBytes: 1e6, maxEntries: 9 });
+        assert.equal(readFileSync(join(target, 'a'), 'utf8'), 'x'.repeat(3000));
+        assert.equal(readFileSync(join(target, 'b'), 'utf8'), 'y');
+      }
+    });
+  }
+
+  test('a layer of a type that nobody knows is refused', async () => {
+    const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip+encrypted';
+    const options = { mediaType, target: dir, diffId: undefined, maxBytes: 1e6, maxEntries: 9 };
+    await assert.rejects(
+      unpackLayer(createReadStream('/dev/null'), options),
+      /layers of type \S+\+encrypted are not known/,
+    );
+  });
+
   test('a truncated or damaged blob is refused', async () => {
     const whole = gzipSync(await tarOf({ a: 'x'.repeat(5000) }));
     for (const [name, bytes] of [
@@ -236,14 +278,13 @@ describe('unpacking a layer', () => {
       writeFileSync(`${target}.blob`, bytes);
       const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
       const options = {
-        blobPath: `${target}.blob`,
         mediaType,
         diffId: undefined,
         target,
         maxBytes: 1e6,
         maxEntries: 9,
       };
-      await assert.rejects(unpackLayer(options));
+      await assert.rejects(unpackLayer(createReadStream(`${target}.blob`), options));
     }
   });
 

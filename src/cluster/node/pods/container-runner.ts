@@ -11,6 +11,7 @@ import { ImagePullError } from '../images/image.ts';
 import { probeContainer } from './container-probes.ts';
 import { runHook } from './hooks.ts';
 import type { NodeContext } from './node-context.ts';
+import { type PullFailure, pullFailure } from './pull-failure.ts';
 import { createBackoffMs, goSeconds, pullBackoffMs, RestartBackoff, shouldRestart } from './restart.ts';
 import type { ContainerRole, ContainerView } from './status.ts';
 import { signalNumber } from './stop-signal.ts';
@@ -329,19 +330,17 @@ export class ContainerRunner {
     const { node, pod, container, onChange } = this.#options;
     const message = messageOf(error);
     if (error instanceof ImagePullError) {
-      node.events.record(pod, 'Warning', 'Failed', message);
-      node.events.record(pod, 'Warning', 'Failed', 'Error: ErrImagePull');
-      this.#state = waiting('ErrImagePull', message);
-      onChange();
+      const { backOff, ...failure } = pullFailure(error, container.image ?? '');
+      const say = ({ reason, message, events }: Omit<PullFailure, 'backOff'>) => {
+        for (const said of events) node.events.record(pod, ...said);
+        this.#state = waiting(reason, message);
+        onChange();
+      };
+      say(failure);
       const delayMs = pullBackoffMs(attempt);
       // The registry's own words first, for as long as one looks; then that it is tried again.
       if (!(await this.#pause(1_000))) return;
-      this.#state = waiting(
-        'ImagePullBackOff',
-        `Back-off pulling image "${container.image}": ErrImagePull: ${message}`,
-      );
-      node.events.record(pod, 'Normal', 'BackOff', `Back-off pulling image "${container.image}"`);
-      onChange();
+      if (backOff) say(backOff);
       await this.#pause(delayMs - 1_000);
       return;
     }

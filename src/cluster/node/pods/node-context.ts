@@ -4,6 +4,7 @@ import type { Informer } from '../../../kube/informer.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Quarantine } from '../../../lib/quarantine.ts';
 import type { Logger } from '../../../observe/log.ts';
+import type { Credentials } from '../../../registry/auth.ts';
 import type { Driver } from '../driver.ts';
 import type { EventRecorder } from '../events.ts';
 import type { Files } from '../images/files.ts';
@@ -13,6 +14,9 @@ import type { NodeMetrics } from '../metrics.ts';
 import type { Host } from './environment.ts';
 import type { VolumeRefresher } from './volumes/refresher.ts';
 
+/** The credentials of whose machine it is, for images of a repository. */
+export type MachineCredentials = (image: { host: string; name: string }) => Promise<Credentials[]>;
+
 /** What all pods of the node share. */
 export interface NodeContext {
   client: Client;
@@ -21,6 +25,8 @@ export interface NodeContext {
   nodeName: string;
   driver: Driver;
   images: ImageStore;
+  /** What this machine's user has for a registry. */
+  machineCredentials: MachineCredentials | undefined;
   logs: LogFiles;
   events: EventRecorder;
   metrics: NodeMetrics | undefined;
