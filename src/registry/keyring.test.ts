@@ -65,7 +65,7 @@ describe('credentials of a Docker configuration', () => {
 });
 
 describe("the user's own Docker configuration", () => {
-  test('a file that is not there has none, and one that is no JSON is an error that names it, not its content', async (t) => {
+  test('a file that is not there has none, and one that is no JSON is an error without its content', async (t) => {
     const path = join(temporaryFolder(t), 'config.json');
     assert.deepEqual(await userCredentials({ host: 'reg.example', name: 'a' }, path), []);
     writeFileSync(path, '{"auths": {"reg.example": {"auth": "secret');

@@ -9,20 +9,27 @@ import { makeCopy, restoreCopy } from './working-copy.ts';
 
 let previous: Promise<unknown> = Promise.resolve();
 
-parentPort?.on('message', ({ id, job, port }: { id: number; job: FileJob; port?: MessagePort }) => {
-  const work = async () => {
-    try {
-      parentPort?.postMessage({ id, result: await run(job, port) });
-    } catch (error) {
-      port?.close();
-      parentPort?.postMessage({ id, error });
-    }
-  };
+parentPort?.on('message', (asked: Asked) => {
   // Layers side by side: each takes what has come of it, or its registry would find that nobody listens.
-  if (job.type === 'unpack')
-    void work(); // Never rejects.
-  else previous = previous.then(work);
+  if (asked.job.type === 'unpack')
+    void answer(asked); // Never rejects.
+  else previous = previous.then(() => answer(asked));
 });
+
+interface Asked {
+  id: number;
+  job: FileJob;
+  port?: MessagePort;
+}
+
+async function answer({ id, job, port }: Asked): Promise<void> {
+  try {
+    parentPort?.postMessage({ id, result: await run(job, port) });
+  } catch (error) {
+    port?.close();
+    parentPort?.postMessage({ id, error });
+  }
+}
 
 async function run(job: FileJob, port: MessagePort | undefined): Promise<unknown> {
   switch (job.type) {
