@@ -20,6 +20,7 @@ import { follow, inputOf } from './attach.ts';
 import type { Cgroups } from './cgroups/cgroups.ts';
 import { execIn } from './exec.ts';
 import type { OciRuntime } from './oci-runtime.ts';
+import { upperOf } from './overlay.ts';
 import { type ContainerRecord, readExit } from './record.ts';
 import { isOfRuntime, pidIn, send } from './started.ts';
 
@@ -63,6 +64,7 @@ export class OciContainer implements RunningContainer {
   readonly id: ContainerId;
   readonly logPath: string;
   readonly startedAtMs: number;
+  readonly writablePath: string;
   readonly exited: Promise<ContainerExit>;
   readonly #options: OciContainerOptions;
   readonly #ociId: string;
@@ -78,6 +80,7 @@ export class OciContainer implements RunningContainer {
     this.#ociId = ociIdOf(record.id);
     this.logPath = record.logPath;
     this.startedAtMs = record.startedAtMs;
+    this.writablePath = upperOf(options.place);
     this.#resize = resizerOf(monitor.pid, clock, this.#life.signal);
     this.exited = this.#end();
   }

@@ -19,8 +19,7 @@ import type { PodNetwork } from '../../../network/index.ts';
 import type { Driver, DriverOptions, Sandbox } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
 import { Arrivals } from './arrivals.ts';
-import { Cgroups } from './cgroups/cgroups.ts';
-import { findHierarchy } from './cgroups/hierarchy.ts';
+import { openCgroups } from './cgroups/open.ts';
 import { Namespaces } from './namespaces.ts';
 import { findRuntime, OciRuntime } from './oci-runtime.ts';
 import { Stacks } from './overlay.ts';
@@ -56,19 +55,19 @@ export function containerDriver(options: ContainerDriverOptions): Driver {
   for (const folder of [folders.pods, folders.runtime, folders.trash])
     mkdirSync(folder, { recursive: true, mode: 0o700 });
 
-  const found = findHierarchy();
-  if ('missing' in found) throw new Error(found.missing);
   const path = findRuntime();
   if (path === undefined) throw new Error('there is no OCI runtime: runc, crun or youki');
   const id = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 8);
-  const cgroups = new Cgroups({ hierarchy: found.hierarchy, id, clock });
+  const found = openCgroups({ id, clock });
+  if ('missing' in found) throw new Error(found.missing);
+  const { cgroups } = found;
   const runtime = new OciRuntime({ path, stateDir: folders.runtime });
   const namespaces = new Namespaces(folders.namespaces, clock);
   const started = new Arrivals(folders.started, clock);
   const stacks = new Stacks(folders.stacks);
   const files = new Files(clock);
   const names = { nameservers: network?.nameservers ?? [], domain: 'cluster.local' };
-  const machine = readMachine({ cgroupVersion: found.hierarchy.version, hasSwapLimit: false });
+  const machine = readMachine(cgroups);
   const specs = new Specs(machine, names, join(options.dataDir, 'seccomp'));
   const sandboxes = new Map<string, ContainerSandbox>();
   for (const name of readdirSync(folders.trash)) removeLater(join(folders.trash, name));
@@ -86,6 +85,7 @@ export function containerDriver(options: ContainerDriverOptions): Driver {
       started.close();
       await files.close();
       await namespaces.close();
+      cgroups.close();
       if (sandboxes.size === 0) await network?.close();
     },
   };

@@ -49,6 +49,9 @@ export class Stacks {
   }
 }
 
+/** What a container writes beside its volumes, in its own folder. */
+export const upperOf = (place: string): string => join(place, 'upper');
+
 /** Makes the folders of a container's root in its own folder; returns the options of the mount. */
 export function prepareOverlay(place: string, stack: string, image: Image): string {
   for (const name of ['upper', 'work', 'rootfs']) mkdirSync(join(place, name));
@@ -56,8 +59,8 @@ export function prepareOverlay(place: string, stack: string, image: Image): stri
   const top = image.layers.at(-1);
   if (top) {
     const { mode, uid, gid } = statSync(top.root);
-    chownSync(join(place, 'upper'), uid, gid);
-    chmodSync(join(place, 'upper'), mode & 0o7777);
+    chownSync(upperOf(place), uid, gid);
+    chmodSync(upperOf(place), mode & 0o7777);
   }
   symlinkSync(stack, join(place, 'l'));
   const count = Math.max(1, image.layers.length);

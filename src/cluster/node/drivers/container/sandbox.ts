@@ -26,6 +26,7 @@ import { launch, revokedCode, unmountedCode } from './launch.ts';
 import type { Namespaces } from './namespaces.ts';
 import { errorIn } from './oci-runtime.ts';
 import { prepareOverlay, type Stacks } from './overlay.ts';
+import { pinMounts } from './pinned-mounts.ts';
 import { type PodFiles, writePodFiles } from './pod-files.ts';
 import * as records from './record.ts';
 import type { Specs } from './specs.ts';
@@ -121,6 +122,15 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
+    const { mounts, release } = await pinMounts(container.mounts);
+    try {
+      return await this.#start({ ...container, mounts }, signal);
+    } finally {
+      await release();
+    }
+  }
+
+  async #start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
     const { dir, stacks, specs, runtime, cgroups, started, clock, discard } = this.#options;
     const { id, image, logPath, spec } = container;
     const pod = this.#pod;

@@ -45,13 +45,17 @@ export class Cgroups {
     this.#podPidsMax = podPidsMax;
   }
 
-  /** Whether memory and swap can be limited together; asked once there is a group of ours. */
+  get cgroupVersion(): 1 | 2 {
+    return this.hierarchy.version;
+  }
+
+  /** Whether memory and swap can be limited together; known once there is a group of ours. */
   get hasSwapLimit(): boolean {
     const memory = this.hierarchy.mounts.memory;
     if (memory === undefined) return false;
     return this.hierarchy.version === 1
       ? existsSync(join(memory, 'memory.memsw.limit_in_bytes'))
-      : existsSync(join(memory, this.#root, 'memory.swap.max'));
+      : existsSync(join(memory, this.#root, 'burstable', 'memory.swap.max'));
   }
 
   /** Makes the group of the node, so that what stands in the way of that is known before the first pod. */

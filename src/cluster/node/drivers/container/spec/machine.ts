@@ -20,8 +20,8 @@ export interface NodeMachine {
   hasSwapLimit: boolean;
 }
 
-/** What /proc says of this process; `cgroups` is what was found of control groups. */
-export function readMachine(cgroups: Pick<NodeMachine, 'cgroupVersion' | 'hasSwapLimit'>): NodeMachine {
+/** What /proc says of this process, and its control groups say of themselves, where there are any. */
+export function readMachine(cgroups: Pick<NodeMachine, 'cgroupVersion' | 'hasSwapLimit'> | undefined): NodeMachine {
   const status = readFileSync('/proc/self/status', 'latin1');
   return {
     architecture: process.arch,
@@ -30,7 +30,8 @@ export function readMachine(cgroups: Pick<NodeMachine, 'cgroupVersion' | 'hasSwa
     memoryBytes: totalmem(),
     oomScoreAdj: Number(readFileSync('/proc/self/oom_score_adj', 'latin1')),
     isRootless: isInUserNamespace(readFileSync('/proc/self/uid_map', 'latin1')),
-    ...cgroups,
+    cgroupVersion: cgroups?.cgroupVersion,
+    hasSwapLimit: cgroups?.hasSwapLimit ?? false,
   };
 }
 

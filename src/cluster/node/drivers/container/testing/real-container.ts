@@ -87,8 +87,8 @@ export class RealContainers {
     const bundle = join(this.dir, id);
     const rootPath = join(bundle, 'root');
     mkdirSync(rootPath, { recursive: true });
-    const { hierarchy } = this.cgroups;
-    const machine = readMachine({ cgroupVersion: hierarchy.version, hasSwapLimit: false });
+    this.cgroups.open();
+    const machine = readMachine(this.cgroups);
     const onNode: ContainerOnNode = {
       id: { podUid: id, container: 'main', restart: 0 },
       spec: container,
