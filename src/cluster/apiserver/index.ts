@@ -20,7 +20,6 @@ import { inProcessClient } from './client.ts';
 import type { ConversionOf } from './crds/custom-resources.ts';
 import { type Listener, startListener } from './http/listener.ts';
 import { ServiceAccountTokens } from './identity/service-account-tokens.ts';
-import { keepKubernetesService } from './kubernetes-service.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
 import { apiServerUser } from './request-info.ts';
@@ -29,6 +28,7 @@ import type { Pipeline } from './resources.ts';
 import { tableName } from './served-resource.ts';
 import { builtinStrategies } from './strategies/builtin.ts';
 import type { Strategy } from './strategy.ts';
+import { keepSystemServices, kubernetesService, type SystemService } from './system-services.ts';
 
 /** Any Kubernetes has these. */
 const defaultNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
@@ -81,6 +81,8 @@ export interface ApiServer {
   clientFor(user: UserInfo): Client;
   /** What is behind the door. */
   pipeline: Pipeline;
+  /** Keeps Services for what of the platform is no pod, as long as the server runs. */
+  keep(services: readonly SystemService[]): Promise<void>;
   /** Serves the API over TLS. Errors: PORT_IN_USE. */
   listen(where: ApiAddress): Promise<{ url: string; kubeconfigPath: string }>;
   stop(): Promise<void>;
@@ -158,11 +160,14 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     client,
     clientFor,
     pipeline,
+    async keep(services) {
+      keepers.push(await keepSystemServices(client, services, { clock, log }));
+    },
     async listen(where) {
       const alsoAt = [apiAddress(serviceNetwork)];
       const listener = await startListener({ pipeline, tokens, dataDir, clock, log, metrics, alsoAt, ...where });
       listeners.push(listener);
-      keepers.push(await keepKubernetesService(client, new URL(listener.url), { clock, log }));
+      keepers.push(await keepSystemServices(client, [kubernetesService(new URL(listener.url))], { clock, log }));
       return listener;
     },
     stop,

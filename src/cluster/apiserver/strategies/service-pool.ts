@@ -2,7 +2,7 @@ import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts'
 import { headless, type ServiceSpec } from '../../../api/core/service-spec.ts';
 import type { KubeObject } from '../../../api/meta.ts';
 import { ipv4Text, isInBlock } from '../../../lib/ipv4.ts';
-import { apiAddress, blockOf, dnsAddress, type ServiceNetwork } from '../../service-network.ts';
+import { blockOf, reservedAddress, type ServiceNetwork } from '../../service-network.ts';
 import type { Store } from '../../store/store.ts';
 import type { StoreEvent, Table } from '../../store/table.ts';
 import { tableName } from '../served-resource.ts';
@@ -35,7 +35,7 @@ export class ServicePool {
   readonly #table: Table;
   readonly #network: ServiceNetwork;
   readonly #random: () => number;
-  /** What everybody knows by heart. */
+  /** By the keys of their Services, the addresses that are nobody else's. */
   readonly #reserved: ReadonlyMap<string, string>;
   /** Which Services have an address or port: more than one where they were stored before anybody looked. */
   readonly #owners = new Map<string, Set<string>>();
@@ -46,10 +46,12 @@ export class ServicePool {
     this.#table = store.table(tableName(CoreServiceKind));
     this.#network = network;
     this.#random = random;
-    this.#reserved = new Map([
-      ['default/kubernetes', apiAddress(network)],
-      ['kube-system/kube-dns', dnsAddress(network)],
-    ]);
+    this.#reserved = new Map(
+      Object.keys(network.reserved).flatMap((key) => {
+        const address = reservedAddress(network, key);
+        return address === undefined ? [] : [[key, address] as const];
+      }),
+    );
     for (const [key, { object }] of this.#table.rows()) this.#add(key, object);
     this.#unsubscribe = this.#table.subscribe((events) => {
       for (const event of events) this.#onEvent(event);
@@ -58,6 +60,11 @@ export class ServicePool {
 
   stop(): void {
     this.#unsubscribe();
+  }
+
+  /** Whether it is of another range: of before it was configured. */
+  isElsewhere(address: string): boolean {
+    return !isInBlock(blockOf(this.#network), address);
   }
 
   /** For a write of the Service at `key`. */

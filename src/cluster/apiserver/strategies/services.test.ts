@@ -8,7 +8,7 @@ import type { ServicePort, ServiceSpec } from '../../../api/core/service-spec.ts
 import { ApiError } from '../../../api/status.ts';
 import { VirtualClock } from '../../../lib/virtual-clock.ts';
 import { silentLogger } from '../../../observe/log.ts';
-import type { ServiceNetwork } from '../../service-network.ts';
+import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
 import { type ApiServer, openApiServer } from '../index.ts';
 import { askingFor, openApi } from '../testing/open-api.ts';
 
@@ -35,7 +35,11 @@ const refused = (code: number, message: string) => (error: unknown) => {
 };
 
 /** With so few addresses and ports that they run out: 10.9.0.1 to 10.9.0.14. */
-const small: ServiceNetwork = { cidr: '10.9.0.0/28', nodePorts: { first: 30_000, last: 30_003 } };
+const small: ServiceNetwork = {
+  ...defaultServiceNetwork,
+  cidr: '10.9.0.0/28',
+  nodePorts: { first: 30_000, last: 30_003 },
+};
 
 describe('the address of a Service', () => {
   test('is taken from the larger part of the range, and kept whatever a client leaves out', async (t) => {
@@ -276,6 +280,17 @@ describe('what there is only once', () => {
       await assert.rejects(make(api, 'other', { clusterIP: '10.9.0.12' }), taken);
       await assert.rejects(make(api, 'other', { clusterIP: (await addressOf('bare')) ?? '' }), taken);
     });
+    const moved = { ...small, cidr: '10.8.0.0/28', reserved: { 'default/new': 5 } };
+    await whileOpen(
+      dataDir,
+      async ({ client }) => {
+        const { items } = await client.list(CoreServiceKind, { namespace: 'default' });
+        const addresses = items.map(({ spec }) => spec.clusterIP).filter((address) => address !== 'None');
+        assert.ok(addresses.length === 4 && addresses.every((address) => address?.startsWith('10.8.0.')));
+        assert.ok(addresses.includes('10.8.0.5'), 'the one that is kept for it');
+      },
+      moved,
+    );
   });
 });
 
@@ -283,9 +298,13 @@ const meta = (name: string, annotations: Record<string, string>) => ({
   metadata: { name, namespace: 'default', annotations },
 });
 
-async function whileOpen(dataDir: string, then: (api: ApiServer) => Promise<void>): Promise<void> {
+async function whileOpen(
+  dataDir: string,
+  then: (api: ApiServer) => Promise<void>,
+  serviceNetwork = small,
+): Promise<void> {
   const clock = new VirtualClock();
-  const api = await openApiServer({ dataDir, clock, log: silentLogger, kinds: [], serviceNetwork: small });
+  const api = await openApiServer({ dataDir, clock, log: silentLogger, kinds: [], serviceNetwork });
   try {
     await then(api);
   } finally {

@@ -41,10 +41,10 @@ export function services(network: ServiceNetwork): Strategy<CoreService> {
 
 const keyOf = ({ metadata: { namespace, name } }: CoreService) => `${namespace}/${name}`;
 
-/** Services that were stored when there were no addresses, each given what it would get today. */
+/** Services that were stored when there were no addresses, or others, each given what it would get today. */
 async function giveThoseOfBefore({ log, store }: Machinery, pool: ServicePool): Promise<void> {
   const stored = store.table(tableName(CoreServiceKind));
-  const lacking = stored.rows().filter(([, { object }]) => lacksAddress(object as CoreService));
+  const lacking = stored.rows().filter(([, { object }]) => lacksAddress(object as CoreService, pool));
   for (let i = 0; i < lacking.length; i += batchSize) {
     const batch = lacking.slice(i, i + batchSize).map(async ([key, { object }]) => {
       const service = structuredClone(object) as CoreService;
@@ -62,12 +62,12 @@ async function giveThoseOfBefore({ log, store }: Machinery, pool: ServicePool): 
 }
 
 /**
- * One without an address, or one that was made headless because there were none: whose user, as far as it is known what
- * was applied, has not asked for that; or whose type cannot be.
+ * One without an address or with one of another range, where nothing leads to; and one that was made headless because
+ * there were none: whose user, as far as it is known what was applied, has not asked for that, or whose type cannot be.
  */
-function lacksAddress({ metadata, spec }: CoreService): boolean {
+function lacksAddress({ metadata, spec }: CoreService, pool: ServicePool): boolean {
   if (spec.type === 'ExternalName') return false;
-  if (spec.clusterIP !== headless) return !spec.clusterIP;
+  if (spec.clusterIP !== headless) return !spec.clusterIP || pool.isElsewhere(spec.clusterIP);
   if (spec.type === 'NodePort' || spec.type === 'LoadBalancer') return true;
   const applied = appliedAddress(metadata);
   if (applied !== undefined) return applied !== headless;

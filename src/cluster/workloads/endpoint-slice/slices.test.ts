@@ -37,6 +37,15 @@ function pod(
   };
 }
 
+test('a pod that names a Service as its subdomain has its hostname there', () => {
+  const named = (hostname: string, subdomain: string) => {
+    const made = pod('a');
+    return groupsOf(service(), [{ ...made, spec: { ...made.spec, hostname, subdomain } }])[0]?.endpoints[0]?.hostname;
+  };
+  assert.equal(named('a-0', 's'), 'a-0');
+  assert.equal(named('a-0', 'other'), undefined);
+});
+
 const http: ServicePort = { name: 'http', port: 80, targetPort: 'http' };
 
 test('pods with different mapped ports are in groups of their own', () => {

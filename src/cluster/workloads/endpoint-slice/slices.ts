@@ -33,9 +33,12 @@ function endpointOf(service: CoreService, pod: Pod, address: string): Endpoint {
   const serving = isPodReady(pod);
   const terminating = pod.metadata.deletionTimestamp !== undefined;
   const { name, namespace, uid } = pod.metadata;
+  const { hostname, subdomain } = pod.spec;
   return {
     addresses: [address],
     conditions: { ready: service.spec.publishNotReadyAddresses || (serving && !terminating), serving, terminating },
+    // DNS then has a name for it.
+    ...(hostname && subdomain === service.metadata.name && { hostname }),
     ...(pod.spec.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
     targetRef: { kind: 'Pod', name, ...(namespace && { namespace }), ...(uid && { uid }) },
   };
