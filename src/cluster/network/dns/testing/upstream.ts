@@ -19,11 +19,15 @@ export const upstreamAddress = '127.0.0.53';
 type Said = Partial<Reply> | 'silence' | 'truncated over udp' | Buffer;
 
 /** Answers as `say` says; NXDOMAIN where that is undefined. */
-export async function testUpstream(t: TestContext, say: (query: Query) => Said | undefined): Promise<TestUpstream> {
+export async function testUpstream(
+  t: TestContext,
+  say: (query: Query) => Said | undefined,
+  port = 0,
+): Promise<TestUpstream> {
   const asked: string[] = [];
   const server = await startDnsServer({
     address: upstreamAddress,
-    port: 0,
+    port,
     isClient: () => true,
     log: silentLogger,
     resolve(message, transport) {
