@@ -1,5 +1,6 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
 import type { Clock } from '../../../lib/clock.ts';
+import type { StackedLayer } from './implicit-folders.ts';
 import type { UnpackOptions } from './unpack.ts';
 import type { CopyOptions } from './working-copy.ts';
 
@@ -7,6 +8,7 @@ export type FileJob =
   | { type: 'unpack'; options: UnpackOptions }
   | { type: 'copy'; options: CopyOptions }
   | { type: 'restore'; place: string; cache: string | undefined }
+  | { type: 'folders'; layers: readonly StackedLayer[]; target: string }
   | { type: 'sync'; path: string }
   | { type: 'remove'; path: string };
 

@@ -1,6 +1,7 @@
 /** The thread side of file-thread.ts: does the jobs that block on the disk. */
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import type { FileJob } from './file-thread.ts';
+import { makeFolderLayer } from './implicit-folders.ts';
 import { receivedContent } from './layer-stream.ts';
 import { removeTree } from './remove-tree.ts';
 import { syncTree } from './sync-tree.ts';
@@ -39,6 +40,8 @@ async function run(job: FileJob, port: MessagePort | undefined): Promise<unknown
       return makeCopy(job.options);
     case 'restore':
       return restoreCopy(job.place, job.cache);
+    case 'folders':
+      return makeFolderLayer(job.layers, job.target);
     case 'sync':
       return syncTree(job.path);
     case 'remove':

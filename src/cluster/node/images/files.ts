@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { MessageChannel } from 'node:worker_threads';
 import type { Clock } from '../../../lib/clock.ts';
 import { FileThread } from './file-thread.ts';
+import type { StackedLayer } from './implicit-folders.ts';
 import { sendContent } from './layer-stream.ts';
 import type { Unpacked } from './layer-writer.ts';
 import type { UnpackOptions } from './unpack.ts';
@@ -55,6 +56,11 @@ export class Files {
   /** Makes a used working copy as good as new; false when that cannot be. */
   async restore(place: string, cache: string | undefined): Promise<boolean> {
     return (await this.#thread.run({ type: 'restore', place, cache })) as boolean;
+  }
+
+  /** Makes a layer of folders as lower layers say them; its digest, or undefined when none is needed. */
+  async folders(layers: readonly StackedLayer[], target: string): Promise<string | undefined> {
+    return (await this.#thread.run({ type: 'folders', layers, target })) as string | undefined;
   }
 
   /** Puts a tree on the disk for good; false when it is gone. */

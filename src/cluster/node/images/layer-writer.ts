@@ -71,7 +71,7 @@ export class LayerWriter implements TarSink {
   constructor(options: LayerWriterOptions) {
     this.#options = options;
     this.#at = (name) => pathIn(options.target, name);
-    this.#folders = new SafeFolders(this.#at);
+    this.#folders = new SafeFolders(this.#at, options.maxEntries);
   }
 
   entry(header: TarHeader): void {

@@ -9,12 +9,15 @@ const keyOf = (folder: string) => (isCaseSensitive ? folder : folder.normalize('
 /** Makes the folders of entries, each once, and makes sure that none of them is a link. */
 export class SafeFolders {
   readonly #at: PathIn;
+  /** How many may be made without an entry of their own. */
+  readonly #implicitMax: number;
   readonly #known = new Set<string>(['']);
   /** Made because something is in them; the layer has not said what they are like. */
   readonly implicit = new Set<string>();
 
-  constructor(at: PathIn) {
+  constructor(at: PathIn, implicitMax: number) {
     this.#at = at;
+    this.#implicitMax = implicitMax;
   }
 
   /** With what is above it; `entry` is the name that asks for it. */
@@ -32,6 +35,8 @@ export class SafeFolders {
     if (!found?.isDirectory()) {
       mkdirSync(path, { mode: 0o755 });
       this.implicit.add(folder);
+      if (this.implicit.size > this.#implicitMax)
+        throw new Error(`the layer has more than ${this.#implicitMax} entries`);
     }
     this.#known.add(key);
   }

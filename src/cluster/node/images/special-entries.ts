@@ -27,7 +27,8 @@ export async function makeSpecialEntries(
   const include = isExact ? '*' : 'user.*';
   const own = isExact ? ['--same-owner', '--numeric-owner'] : ['--no-same-owner'];
   const args = ['--extract', '--file=-', `--directory=${target}`, '--overwrite', '--same-permissions', ...own];
-  const child = spawn('tar', [...args, '--xattrs', `--xattrs-include=${include}`], {
+  const quiet = '--warning=no-timestamp';
+  const child = spawn('tar', [...args, quiet, '--xattrs', `--xattrs-include=${include}`], {
     stdio: ['pipe', 'ignore', 'pipe'],
     env: { PATH: process.env.PATH, LC_ALL: 'C' },
   });

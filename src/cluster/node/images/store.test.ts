@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -60,6 +60,32 @@ describe('the image store', () => {
     assert.equal(two.layers[0]?.root, one.layers[0]?.root);
     assert.equal(readFileSync(join(two.layers[0]?.root ?? '', 'shared'), 'utf8'), 'base');
     assert.deepEqual((await open()).find(first), one);
+  });
+
+  test('a tag leads to the same image for the next store, however it is written', async () => {
+    const reference = (await registry.push([{ a: 'tagged' }])).replace(/@.*/, '');
+    const image = await (await open()).pull(reference);
+    assert.deepEqual((await open()).find(`${reference}:latest`), image);
+    writeFileSync(join(dir, 'tags'), '[["x"],5,["a","b"]]');
+    assert.equal((await open()).find(reference), undefined);
+  });
+
+  test('folders that a layer only passes through stay as lower layers have them', async () => {
+    const store = await open({ maxCacheBytes: 0 });
+    const base = {
+      'a/': { type: 'directory' as const, mode: 0o711 },
+      'a/b/': { type: 'directory' as const, mode: 0o700 },
+    };
+    const image = await store.pull(await registry.push([base, { 'a/b/file': '1' }]));
+    assert.equal(image.layers.length, 3);
+    const top = image.layers.at(-1)?.root ?? '';
+    assert.deepEqual([statSync(join(top, 'a')).mode & 0o777, statSync(join(top, 'a/b')).mode & 0o777], [0o711, 0o700]);
+    const again = await store.pull(await registry.push([base, { 'a/b/other': '2' }]));
+    assert.equal(again.layers.at(-1)?.root, top);
+    assert.equal((await store.pull(await registry.push([base, { 'c/file': '3' }]))).layers.length, 2);
+    assert.deepEqual((await open()).find(`registry.localhost/x@${image.digest}`)?.layers, image.layers);
+    await store.collect(new Set());
+    assert.deepEqual(readdirSync(join(dir, 'layers')), []);
   });
 
   test('a tag is asked for again only when it must be fresh', async () => {

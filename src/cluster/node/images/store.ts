@@ -130,14 +130,14 @@ export class ImageStore {
   /** The image with its base unpacked, too; `reference` says where it is from. Throws ImagePullError. */
   async whole(reference: string, image: Image, { credentials = [] }: PullOptions = {}): Promise<Image> {
     if (image.base.length === 0) return image;
-    const letGo = this.#hold(image.base);
+    const letGo = [this.#hold(image.base)];
     try {
       const { tag: _, ...untagged } = parseReference(reference);
       const from = formatReference({ ...untagged, digest: image.digest });
       const base = await this.#trying(reference, credentials, (source) => this.#allLayers(source, from, image.base));
-      return { ...image, layers: [...base, ...image.layers], base: [] };
+      return { ...image, layers: await this.#levelled([...base, ...image.layers], letGo), base: [] };
     } finally {
-      letGo();
+      for (const release of letGo) release();
     }
   }
 
@@ -241,17 +241,54 @@ export class ImageStore {
     const { dir, clock } = this.#options;
     const pulled = await pullManifest(source, reference, digest);
     const { config, base, sizeBytes } = pulled;
-    const letGo = this.#hold([...base, ...pulled.layers]);
+    const letGo = [this.#hold([...base, ...pulled.layers])];
     try {
-      const layers = await this.#allLayers(source, reference, pulled.layers);
+      const layers = await this.#levelled(await this.#allLayers(source, reference, pulled.layers), letGo);
       const image: Image = { digest, config, layers, base, sizeBytes };
       const stored: StoredImage = { digest, config, layers: layers.map((layer) => layer.digest), base, sizeBytes };
       await writeJsonFileAsync(join(dir, `${hexOf(digest)}.json`), stored, { mustLast: false });
       this.#images.set(digest, { image, lastUsedMs: clock.now() });
       return image;
     } finally {
-      letGo();
+      for (const release of letGo) release();
     }
+  }
+
+  /**
+   * The layers that count, and one on top where those say nothing of folders that others have said something of
+   * (implicit-folders.ts). What is below one that hides all is left out: overlayfs knows no such root.
+   */
+  async #levelled(all: readonly UnpackedLayer[], letGo: (() => void)[]): Promise<UnpackedLayer[]> {
+    const { dir, files } = this.#options;
+    const bottom = all.findLastIndex((layer) => layer.opaques.includes(''));
+    const layers = all.slice(Math.max(0, bottom));
+    if (layers.length < 2 || layers.slice(1).every((layer) => layer.implicit.length === 0)) return layers;
+    const work = join(dir, 'layers', `.${randomUUID()}`);
+    await mkdir(join(work, 'root'), { recursive: true });
+    try {
+      const digest = await files.folders(layers, join(work, 'root'));
+      if (digest === undefined) return layers;
+      letGo.push(this.#hold([{ digest }]));
+      const made = { digest, whiteouts: [], opaques: [], implicit: [], sizeBytes: 0 };
+      const put = () => this.#once(this.#unpacking, digest, () => this.#put(work, made));
+      return [...layers, this.#layers.get(digest) ?? (await put())];
+    } finally {
+      await files.remove(work);
+    }
+  }
+
+  /** A layer that is unpacked in `work` goes into its place. */
+  async #put(work: string, made: Omit<UnpackedLayer, 'root'>): Promise<UnpackedLayer> {
+    const { dir, files } = this.#options;
+    const place = join(dir, 'layers', hexOf(made.digest));
+    const record: StoredLayer = { ...made, bootId: bootId() };
+    await writeJsonFileAsync(join(work, 'layer.json'), record, { mustLast: false });
+    await files.remove(place);
+    await rename(work, place);
+    const layer: UnpackedLayer = { ...made, root: join(place, 'root') };
+    this.#synced.delete(made.digest);
+    this.#layers.set(made.digest, layer);
+    return layer;
   }
 
   #isPulling(digest: string): boolean {
@@ -307,7 +344,6 @@ export class ImageStore {
     const { dir, files, log, maxLayerBytes, maxLayerEntries } = this.#options;
     if (size > maxLayerBytes)
       throw new Error(`the layer ${digest} has ${size} bytes: more than ${maxLayerBytes} are refused`);
-    const place = join(dir, 'layers', hexOf(digest));
     const work = join(dir, 'layers', `.${hexOf(digest)}-${randomUUID()}`);
     try {
       await mkdir(join(work, 'root'), { recursive: true });
@@ -316,16 +352,8 @@ export class ImageStore {
       const blob = await source.blob(reference, digest, undefined, size);
       const unpacked = await files.unpack(blob, { ...options, target: join(work, 'root') }, content.see);
       content.end();
-      const stored = { digest, ...unpacked };
-      const record: StoredLayer = { ...stored, bootId: bootId() };
-      await writeJsonFileAsync(join(work, 'layer.json'), record, { mustLast: false });
-      await files.remove(place);
-      await rename(work, place);
       if (unpacked.lacks !== undefined) log.warn({ layer: digest, reason: unpacked.lacks }, 'a layer is not whole');
-      const layer: UnpackedLayer = { ...stored, root: join(place, 'root') };
-      this.#synced.delete(digest);
-      this.#layers.set(digest, layer);
-      return layer;
+      return await this.#put(work, { digest, ...unpacked });
     } catch (error) {
       await files.remove(work);
       throw error;

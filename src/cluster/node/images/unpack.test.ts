@@ -219,6 +219,7 @@ describe('unpacking a layer', () => {
   test('a layer that is larger than allowed, or has too many entries, is refused', async () => {
     await assert.rejects(unpack({ big: 'x'.repeat(100) }, { maxBytes: 99 }), /larger than 99 bytes/);
     await assert.rejects(unpack({ a: '', b: '', c: '' }, { maxEntries: 2 }), /more than 2 entries/);
+    await assert.rejects(unpack({ 'a/b/c/d': '' }, { maxEntries: 2 }), /more than 2 entries/);
   });
 
   test('content other than the configuration promises is refused', async () => {
