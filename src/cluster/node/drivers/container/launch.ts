@@ -4,6 +4,7 @@ import { StartError } from '../../driver.ts';
 import { claim } from '../claims.ts';
 import { inTerminal } from '../terminal.ts';
 import { toolEnvironment } from '../tools.ts';
+import { mountPins } from './pinned-mounts.ts';
 
 export interface LaunchOptions {
   /** The start's own folder, with `rootfs`, `config.json` and what is mounted. */
@@ -32,10 +33,11 @@ export interface LaunchOptions {
  * `$4` and all others the runtime.
  */
 const launcher = `${claim}
+${mountPins}
 set +C
 options=$1 started=$2 input=$3
 shift 3
-mount -t overlay -o "$options" overlay rootfs 2>mount.log || exit 112
+mount -t overlay -o "$options" overlay rootfs 2>mount.log && mount_pins 2>>mount.log || exit 112
 [ -z "$input" ] || { mkfifo -m 600 stdin && exec <>stdin; } 2>mount.log || exit 112
 "$@"
 code=$?

@@ -26,7 +26,7 @@ import { launch, revokedCode, unmountedCode } from './launch.ts';
 import type { Namespaces } from './namespaces.ts';
 import { errorIn } from './oci-runtime.ts';
 import { prepareOverlay, type Stacks } from './overlay.ts';
-import { pinMounts } from './pinned-mounts.ts';
+import { type PinnedMounts, pinMounts } from './pinned-mounts.ts';
 import { type PodFiles, writePodFiles } from './pod-files.ts';
 import * as records from './record.ts';
 import type { Specs } from './specs.ts';
@@ -122,15 +122,15 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
-    const { mounts, release } = await pinMounts(container.mounts);
+    const pinned = await pinMounts(container.mounts, records.placeOf(this.#options.dir, container.id.container));
     try {
-      return await this.#start({ ...container, mounts }, signal);
+      return await this.#start({ ...container, mounts: pinned.mounts }, pinned, signal);
     } finally {
-      await release();
+      await pinned.release();
     }
   }
 
-  async #start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
+  async #start(container: ContainerOnNode, pinned: PinnedMounts, signal: AbortSignal): Promise<RunningContainer> {
     const { dir, stacks, specs, runtime, cgroups, started, clock, discard } = this.#options;
     const { id, image, logPath, spec } = container;
     const pod = this.#pod;
@@ -147,6 +147,7 @@ export class ContainerSandbox implements Sandbox {
     if (this.#isRemoved) throw new Error(`the sandbox of the pod ${this.podUid} is not there any more`);
     if (existsSync(place)) discard(place);
     mkdirSync(place, { mode: 0o700 });
+    pinned.write();
     const overlay = prepareOverlay(place, stacks.of(image), image);
     writeFileSync(join(place, 'config.json'), JSON.stringify(ociSpec), { mode: 0o600 });
     rmSync(startedPath, { force: true });
