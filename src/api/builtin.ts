@@ -7,6 +7,8 @@ import { EndpointsKind } from './core/endpoints.ts';
 import { EventKind } from './core/event.ts';
 import { NamespaceKind } from './core/namespace.ts';
 import { NodeKind } from './core/node.ts';
+import { PersistentVolumeKind } from './core/persistent-volume.ts';
+import { PersistentVolumeClaimKind } from './core/persistent-volume-claim.ts';
 import { PodKind } from './core/pod.ts';
 import { SecretKind } from './core/secret.ts';
 import { CoreServiceKind } from './core/service.ts';
@@ -14,6 +16,7 @@ import { ServiceAccountKind } from './core/service-account.ts';
 import { EndpointSliceKind } from './discovery/endpoint-slice.ts';
 import type { Kind } from './kind.ts';
 import { RuntimeClassKind } from './node/runtime-class.ts';
+import { StorageClassKind } from './storage/storage-class.ts';
 
 /** The kinds that any Kubernetes has by itself, and that the platform needs. */
 export const builtinKinds: readonly Kind[] = [
@@ -31,5 +34,8 @@ export const builtinKinds: readonly Kind[] = [
   EndpointSliceKind,
   LeaseKind,
   RuntimeClassKind,
+  StorageClassKind,
+  PersistentVolumeKind,
+  PersistentVolumeClaimKind,
   CustomResourceDefinitionKind,
 ];

@@ -65,7 +65,7 @@ const projectionSchema = object({
 export interface VolumeProjection extends ValueOf<typeof projectionSchema> {}
 
 /** What a PersistentVolumeClaim asks for. */
-const claimSpecSchema = object({
+export const claimSpecSchema = object({
   accessModes: atomicList(string()),
   selector: labelSelectorSchema,
   resources: object({ limits: map(intOrString()), requests: map(intOrString()) }),

@@ -17,7 +17,7 @@ import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
 import type { Container, PodSpec } from '../../api/core/pod-spec.ts';
 import { processOf } from '../../lib/processes.ts';
 import { Quarantine } from '../../lib/quarantine.ts';
-import { ConfigSources } from './pods/config-sources.ts';
+import { ConfigSources, type ReadObject } from './pods/config-sources.ts';
 import { fieldOf, type Place, resourceOf } from './pods/environment.ts';
 import { mountsOf } from './pods/volumes/mounts.ts';
 import { writeVolume } from './pods/volumes/pod-volumes.ts';
@@ -226,8 +226,9 @@ describe('what a pod asks for', () => {
         metadata: { name: 'p', namespace: 'default' },
         spec: { containers: [], volumes: [volume] },
       };
-      const sources = new ConfigSources((kind, key) => node.client.get(kind, key), 'default');
-      return writeVolume(volume, join(dir, 'volumes'), { pod, place, sources, nowMs: 0 });
+      const read: ReadObject = (kind, key) => node.client.get(kind, key);
+      const sources = new ConfigSources(read, 'default');
+      return writeVolume(volume, join(dir, 'volumes'), { pod, place, sources, read, nowMs: 0 });
     };
     for (const path of ['../../outside', 'a/../../outside', '..data', '..', '.', '', '/']) {
       await assert.rejects(make([{ key: 'a', path }]), /leads out of the volume|no file can have the path/, path);
@@ -248,7 +249,7 @@ describe('what a pod asks for', () => {
       mountsOf(
         { name: 'c', volumeMounts: [{ name: 'v', mountPath: '/v', subPathExpr: inner }] },
         [{ name: 'v', emptyDir: {} }],
-        join(dir, 'volumes'),
+        new Map([['v', join(dir, 'volumes/v')]]),
         { UP: '..' },
       );
     await assert.rejects(subPath('$(UP)/$(UP)'), /leads out of the volume/);

@@ -1,5 +1,8 @@
 /** What Kubernetes' controller manager does, as far as the platform needs it. */
 import type { Controller } from '../../kube/reconciler.ts';
+import { claimController } from './claims/claim-controller.ts';
+import { localPathClassController } from './claims/local-path.ts';
+import { volumeController } from './claims/volume-controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { garbageCollector } from './garbage-collector/controller.ts';
@@ -10,10 +13,19 @@ import { replicaSetController } from './replica-set/controller.ts';
 export interface WorkloadOptions {
   /** The PEM certificates by which pods know the API server; published in each namespace as `kube-root-ca.crt`. */
   rootCa?: string;
+  /** Where the data of claims are kept; without it there is nothing to make volumes from. */
+  claimsDir?: string;
 }
 
+/** Claims, their volumes, and the class that makes some. */
+const claimControllers = (dir: string): Controller[] => [
+  localPathClassController(),
+  claimController(dir) as unknown as Controller,
+  volumeController(dir) as unknown as Controller,
+];
+
 /** Deployment, ReplicaSet, EndpointSlice, garbage collection, pods without a node, and the life of namespaces. */
-export function workloadControllers({ rootCa = '' }: WorkloadOptions = {}): Controller[] {
+export function workloadControllers({ rootCa = '', claimsDir }: WorkloadOptions = {}): Controller[] {
   return [
     deploymentController(),
     replicaSetController(),
@@ -21,5 +33,6 @@ export function workloadControllers({ rootCa = '' }: WorkloadOptions = {}): Cont
     namespaceController(rootCa),
     orphanedPodController(),
     garbageCollector(),
+    ...(claimsDir === undefined ? [] : claimControllers(claimsDir)),
   ];
 }

@@ -67,7 +67,10 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   return {
     clientFor: api.clientFor,
     lead: (start) => start({ client, clientFor: api.clientFor }),
-    controllers: workloadControllers({ rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8') }),
+    controllers: workloadControllers({
+      rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8'),
+      claimsDir: folder('claims'),
+    }),
     config: followed.current,
     async stop() {
       await followed.stop();

@@ -21,6 +21,7 @@ import { runtimeClasses } from './runtime-classes.ts';
 import { secrets } from './secrets.ts';
 import { serviceAccounts } from './service-accounts.ts';
 import { services } from './services.ts';
+import { persistentVolumeClaims, persistentVolumes, storageClasses } from './storage.ts';
 
 export interface StrategyDeps {
   /** The kinds of the platform. */
@@ -56,6 +57,9 @@ export const builtinStrategies = ({
   replicaSets,
   endpointSlices,
   leases,
+  storageClasses,
+  persistentVolumes,
+  persistentVolumeClaims,
   runtimeClasses,
   customResourceDefinitions(kinds, conversionOf),
   ...reviews(clock, tokens),

@@ -51,7 +51,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
       workingDir: container.workingDir ?? image.config.workingDir,
       environment,
       mounts: [
-        ...(await mountsOf(container, pod.spec.volumes, volumes.dir, environment)),
+        ...(await mountsOf(container, pod.spec.volumes, volumes.sources, environment)),
         ...(await messageMount(container, messagePath)),
       ],
       logPath: logs.pathOf(pod.metadata, container.name, restart),

@@ -7,6 +7,7 @@ import { JsonError, parseJson } from './json.ts';
 import { accessMessages } from './protobuf-access.ts';
 import { definitionMessages } from './protobuf-definitions.ts';
 import { protobufMessages } from './protobuf-messages.ts';
+import { storageMessages } from './protobuf-storage.ts';
 
 export const protobufType = 'application/vnd.kubernetes.protobuf';
 
@@ -51,12 +52,14 @@ let parsed: ReadonlyMap<string, Message> | undefined;
 
 function messages(): ReadonlyMap<string, Message> {
   parsed ??= new Map(
-    [...`${protobufMessages}${definitionMessages}${accessMessages}`.matchAll(/^(\w+):\n((?: {2}.+\n)*)/gm)].map(
-      ([, name = '', fields = '']) => [
-        name,
-        new Map(fields.trim() === '' ? [] : fields.split(',').map((text) => parseField(text.trim()))),
-      ],
-    ),
+    [
+      ...`${protobufMessages}${definitionMessages}${accessMessages}${storageMessages}`.matchAll(
+        /^(\w+):\n((?: {2}.+\n)*)/gm,
+      ),
+    ].map(([, name = '', fields = '']) => [
+      name,
+      new Map(fields.trim() === '' ? [] : fields.split(',').map((text) => parseField(text.trim()))),
+    ]),
   );
   return parsed;
 }

@@ -10,13 +10,13 @@ import { isFromApi } from './payload.ts';
 import { contained, refused } from './refused.ts';
 
 /**
- * What a container sees of the volumes made under `dir`. A subPath that is not there is made; one that leads through a
- * link is refused: a container may have put it there to be shown what is outside.
+ * What a container sees of the volumes, which are where `sources` says. A subPath that is not there is made; one that
+ * leads through a link is refused: a container may have put it there to be shown what is outside.
  */
 export async function mountsOf(
   container: Container,
   volumes: Pod['spec']['volumes'],
-  dir: string,
+  sources: ReadonlyMap<string, string>,
   environment: Readonly<Record<string, string>>,
 ): Promise<Mount[]> {
   const mounts: Mount[] = [];
@@ -24,10 +24,11 @@ export async function mountsOf(
     const volume = volumes?.find((each) => each.name === name);
     const inner = contained(subPathExpr === undefined ? (subPath ?? '') : expand(subPathExpr, environment), name);
     const isOurs = volume !== undefined && isFromApi(volume);
-    const folder = join(dir, contained(name, name));
+    const folder = sources.get(name);
+    if (folder === undefined) throw refused(name, 'it is not there');
     const source = await withinVolume(folder, inner, name, isOurs);
     // What comes from the API is never written to by containers (Kubernetes, since 1.9.4).
-    const isReadOnly = readOnly === true || isOurs;
+    const isReadOnly = readOnly === true || isOurs || volume?.persistentVolumeClaim?.readOnly === true;
     mounts.push({ source, path: mountPath, isReadOnly, ...(inner === '' || isOurs ? {} : { within: folder }) });
   }
   return mounts;

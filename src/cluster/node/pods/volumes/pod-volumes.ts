@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import type { Pod } from '../../../../api/core/pod.ts';
 import type { Volume } from '../../../../api/core/pod-spec.ts';
 import type { Client } from '../../../../kube/client.ts';
-import type { Clock } from '../../../../lib/clock.ts';
+import { type Clock, sleep } from '../../../../lib/clock.ts';
 import { sameJson } from '../../../../lib/same-json.ts';
 import { ConfigSources, type ReadObject } from '../config-sources.ts';
 import type { Place } from '../environment.ts';
 import { writeAtomically } from './atomic-writer.ts';
+import { claimedSource, NotBoundYet } from './claimed.ts';
+import { hostPathSource } from './host-path.ts';
 import { giveToGroup } from './ownership.ts';
 import { isFromApi, payloadOf } from './payload.ts';
 import type { VolumeRefresher } from './refresher.ts';
@@ -23,6 +25,10 @@ export interface PodVolumesOptions {
   refresher: VolumeRefresher;
 }
 
+/** How long a start waits for claims; it is tried again, as any. */
+const bindPatienceMs = 5_000;
+const bindPollMs = 50;
+
 /** The volumes of one pod: made once for all its containers, then kept as the API says until they are closed. */
 export class PodVolumes {
   readonly dir: string;
@@ -31,6 +37,8 @@ export class PodVolumes {
   #pod: Pod | undefined;
   #isClosed = false;
   #writing: Promise<void> = Promise.resolve();
+  /** Where each is on this machine. */
+  readonly #sources = new Map<string, string>();
   /** Those of which nothing will change: what they show is immutable. */
   readonly #fixed = new Set<string>();
 
@@ -61,6 +69,11 @@ export class PodVolumes {
     this.#options.refresher.call(this.#options.uid);
   }
 
+  /** Where each is on this machine, by name; there once they are made. */
+  get sources(): ReadonlyMap<string, string> {
+    return this.#sources;
+  }
+
   /** They are left as they are from now on: resolves when nothing is being written any more. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -84,13 +97,27 @@ export class PodVolumes {
     return this.#writing;
   }
 
+  /** A claim may get its volume only now that there is a pod. */
+  async #whenBound(make: () => Promise<string>): Promise<string> {
+    const { clock } = this.#options;
+    for (let waitedMs = 0; ; waitedMs += bindPollMs) {
+      try {
+        return await make();
+      } catch (error) {
+        if (!(error instanceof NotBoundYet) || waitedMs >= bindPatienceMs || this.#isClosed) throw error;
+        await sleep(clock, bindPollMs);
+      }
+    }
+  }
+
   async #writeNow(volumes: readonly Volume[], place: Place, read: ReadObject): Promise<void> {
     const pod = this.#pod;
     if (!pod) return;
     for (const volume of volumes) {
       if (this.#isClosed) return;
       const sources = new ConfigSources(read, pod.metadata.namespace ?? 'default');
-      await writeVolume(volume, this.dir, { pod, place, sources, nowMs: this.#options.clock.now() });
+      const options = { pod, place, sources, read, nowMs: this.#options.clock.now() };
+      this.#sources.set(volume.name, await this.#whenBound(() => writeVolume(volume, this.dir, options)));
       if (sources.isFixed && !showsPod(volume)) this.#fixed.add(volume.name);
     }
   }
@@ -100,11 +127,18 @@ export interface WriteVolumeOptions {
   pod: Pod;
   place: Place;
   sources: ConfigSources;
+  read: ReadObject;
   nowMs: number;
 }
 
-/** Makes a volume the folder of its name under `dir`, or brings it up to date. Throws StartError. */
-export async function writeVolume(volume: Volume, dir: string, options: WriteVolumeOptions): Promise<void> {
+/** Makes a volume, mostly the folder of its name under `dir`, or brings it up to date. Throws StartError. */
+export async function writeVolume(volume: Volume, dir: string, options: WriteVolumeOptions): Promise<string> {
+  const { name, hostPath, persistentVolumeClaim } = volume;
+  if (hostPath) return hostPathSource(hostPath, name);
+  if (persistentVolumeClaim) {
+    const { namespace = 'default' } = options.pod.metadata;
+    return claimedSource({ namespace, claimName: persistentVolumeClaim.claimName, volume: name }, options.read);
+  }
   const folder = join(dir, contained(volume.name, volume.name));
   if (isFromApi(volume)) {
     const files = await payloadOf(volume, options);
@@ -114,9 +148,10 @@ export async function writeVolume(volume: Volume, dir: string, options: WriteVol
     await makeEmptyDir(folder, options.pod);
   } else {
     const kind = Object.keys(volume).find((key) => key !== 'name');
-    const others = 'use configMap, secret, projected, downwardAPI or emptyDir';
+    const others = 'use configMap, secret, projected, downwardAPI, emptyDir, hostPath or persistentVolumeClaim';
     throw refused(volume.name, `${kind} volumes are not supported on this node: ${others}`);
   }
+  return folder;
 }
 
 /** Once: it keeps what containers put there, over their restarts, and from then on it is theirs. */
