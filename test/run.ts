@@ -22,6 +22,7 @@ const suites: Record<string, () => Promise<boolean>> = {
   'power-loss': () => tests('power-loss', ['--test-concurrency=2'], ['test/power-loss/*.test.ts']),
   hostile: () => tests('hostile', [], ['test/hostile/*.test.ts']),
   kubectl: () => tests('kubectl', ['--test-concurrency=1'], ['test/kubectl/*.test.ts']),
+  containers: () => tests('containers', ['--test-concurrency=1'], ['test/containers/*.test.ts']),
   seam: () => tests('seam', ['--test-concurrency=1'], ['test/seam/*.test.ts']),
   simulation: () => run('simulation', ['--disable-warning=ExperimentalWarning', 'test/simulation/run.ts']),
   mutation: () => run('mutants of the core', ['--disable-warning=ExperimentalWarning', 'test/mutation/run.ts']),

@@ -22,13 +22,19 @@ const packages = [
   'nginx-light',
   'redis-server',
   'postgresql-15',
-  'python3-minimal',
+  'python3',
   'openjdk-17-jre-headless',
   'procps',
   'iproute2',
   'curl',
   'libcap2-bin',
   'sudo',
+];
+
+/** A setuid program, and one with a capability of its own: what they may do tells how far they are trusted. */
+const customize = [
+  'cp "$1/usr/bin/id" "$1/usr/local/bin/setuid-id" && chmod 4755 "$1/usr/local/bin/setuid-id"',
+  'cp "$1/bin/cat" "$1/usr/local/bin/trusted-cat" && setcap cap_dac_override+ep "$1/usr/local/bin/trusted-cat"',
 ];
 
 const cache = process.env.KITTIWAKE_TEST_IMAGES ?? join(homedir(), '.cache/kittiwake-test-images');
@@ -43,7 +49,7 @@ export function whyNoDebian(): string | undefined {
 
 const layerFile = () => {
   const key = createHash('sha256')
-    .update(JSON.stringify([release, packages]))
+    .update(JSON.stringify([release, packages, customize]))
     .digest('hex')
     .slice(0, 12);
   return join(cache, `${release}-${process.arch}-${key}.tar.zst`);
@@ -84,7 +90,8 @@ async function debianLayer(): Promise<StoredLayer> {
   mkdirSync(cache, { recursive: true });
   const tar = `${file}.${process.pid}.tar`;
   try {
-    await run('mmdebstrap', '--mode=root', '--variant=minbase', `--include=${packages.join()}`, release, tar);
+    const hooks = customize.map((command) => `--customize-hook=${command}`);
+    await run('mmdebstrap', '--mode=root', '--variant=minbase', `--include=${packages.join()}`, ...hooks, release, tar);
     const [diff, compressed] = [createHash('sha256'), createHash('sha256')];
     let size = 0;
     await pipeline(

@@ -1,0 +1,58 @@
+/** Foreign programs, unmodified, as containers of the platform that a user starts. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { describe, test } from 'node:test';
+import { PodKind } from '../../src/api/core/pod.ts';
+import { RegistryClient } from '../../src/registry/index.ts';
+import { layerOfProgram, pushTestImage } from '../kit/images.ts';
+import { eventually, platformOfFile, type TestPlatform } from '../kit/platform.ts';
+import { pushDebian, whyNoDebian } from './debian.ts';
+import { debian, podOf } from './pods.ts';
+import { programs } from './programs.ts';
+
+const kubectl = process.env.KUBECTL ?? 'kubectl';
+
+function whyNot(): string | undefined {
+  if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'containers are run by root of Linux here';
+  for (const tool of ['runc', 'ip', 'nft']) {
+    if (spawnSync(tool, ['--version']).error) return `${tool} is not on PATH`;
+  }
+  if (spawnSync(kubectl, ['version', '--client']).error) return 'kubectl is not on PATH, nor named by $KUBECTL';
+  return whyNoDebian();
+}
+
+describe('programs as containers', { skip: whyNot() ?? false, timeout: 900_000 }, async () => {
+  let platform: TestPlatform;
+
+  test('the platform starts, and its registry gets the images', async () => {
+    ({ platform } = await platformOfFile());
+    const registry = new RegistryClient({ mirrors: { 'registry.localhost': platform.addresses.registryUrl } });
+    await pushDebian(registry, debian);
+    await pushTestImage(registry, 'registry.localhost/static:test', [layerOfProgram('/bin/busybox', 'busybox')], {});
+    registry.close();
+  });
+
+  const k = (...args: string[]) => {
+    const { stdout, stderr } = spawnSync(kubectl, ['--kubeconfig', platform.addresses.kubeconfig, ...args]);
+    return `${stdout}${stderr}`;
+  };
+
+  for (const [at, [title, program]] of Object.entries(programs).entries()) {
+    test(title, async () => {
+      const name = `program-${at}`;
+      await platform.client.create(PodKind, podOf(name, program));
+      const ended = await eventually(
+        'it ends',
+        async () => {
+          const pod = await platform.client.get(PodKind, { namespace: 'default', name });
+          return ['Succeeded', 'Failed'].includes(pod?.status?.phase ?? '') ? pod : undefined;
+        },
+        120_000,
+      ).catch((error) => error.message);
+      const phase = ended?.status?.phase ?? ended;
+      const why = () => `${k('describe', 'pod', name)}\n${k('logs', name, '--all-containers')}`;
+      assert.equal(phase, 'Succeeded', phase === 'Succeeded' ? '' : why());
+      await platform.client.delete(PodKind, { namespace: 'default', name });
+    });
+  }
+});
