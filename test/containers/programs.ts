@@ -34,7 +34,7 @@ export const programs: Record<string, Program> = {
       {
         name: 'postgres',
         command: ['su', 'postgres', '-c'],
-        args: ['cd /tmp; /usr/lib/postgresql/15/bin/initdb -D pg && exec /usr/lib/postgresql/15/bin/postgres -D pg'],
+        args: ['cd /tmp; /usr/lib/postgresql/15/bin/initdb -D pg && exec /usr/lib/postgresql/15/bin/postgres -D pg -k /tmp'],
       },
     ],
     check: until('psql -h 127.0.0.1 -U postgres -Atc "select 6 * 7" | grep -qx 42'),
