@@ -20,6 +20,19 @@ const asUser = (runAsUser: number, more: object = {}) => ({ securityContext: { r
 /** Until the command succeeds: servers take a moment. */
 const until = (command: string) => `for i in $(seq 300); do ${command} && exit 0; sleep 0.1; done; exit 1`;
 
+const python = {
+  unixServer: `import socket as s
+a = s.socket(s.AF_UNIX); a.bind("/shared/s"); a.listen()
+while 1: a.accept()[0].send(b"hi")`,
+  unixAsk: 'import socket as s; a = s.socket(s.AF_UNIX); a.connect("/shared/s"); assert a.recv(2) == b"hi"',
+  udpEcho: `import socket as s
+a = s.socket(s.AF_INET, s.SOCK_DGRAM); a.bind(("", 5353))
+while 1: a.sendto(*a.recvfrom(9))`,
+  udpAsk: `import socket as s, os
+a = s.socket(s.AF_INET, s.SOCK_DGRAM); a.settimeout(1)
+a.sendto(b"x", (os.environ["IP"], 5353)); assert a.recv(9) == b"x"`,
+};
+
 export const programs: Record<string, Program> = {
   'nginx, on its fixed port': {
     beside: [{ name: 'nginx', command: ['nginx', '-g', 'daemon off;'] }],
@@ -34,7 +47,7 @@ export const programs: Record<string, Program> = {
       {
         name: 'postgres',
         command: ['su', 'postgres', '-c'],
-        args: ['cd /tmp; /usr/lib/postgresql/15/bin/initdb -D pg && exec /usr/lib/postgresql/15/bin/postgres -D pg -k /tmp'],
+        args: ['cd /tmp; PATH=/usr/lib/postgresql/15/bin:$PATH; initdb -D pg && exec postgres -D pg -k /tmp'],
       },
     ],
     check: until('psql -h 127.0.0.1 -U postgres -Atc "select 6 * 7" | grep -qx 42'),
@@ -95,15 +108,11 @@ time.sleep(0.2)
       {
         name: 'server',
         command: ['python3', '-c'],
-        args: [
-          'import socket as s; a=s.socket(s.AF_UNIX); a.bind("/shared/s"); a.listen()\nwhile 1: a.accept()[0].send(b"hi")',
-        ],
+        args: [python.unixServer],
         volumeMounts: [shared],
       },
     ],
-    check: until(
-      `python3 -c 'import socket as s; a=s.socket(s.AF_UNIX); a.connect("/shared/s"); assert a.recv(2)==b"hi"'`,
-    ),
+    check: until(`python3 -c '${python.unixAsk}'`),
     more: { volumeMounts: [shared] },
     pod: sharedVolume,
   },
@@ -112,14 +121,10 @@ time.sleep(0.2)
       {
         name: 'server',
         command: ['python3', '-c'],
-        args: [
-          'import socket as s; a=s.socket(s.AF_INET,s.SOCK_DGRAM); a.bind(("",5353))\nwhile 1: d,p=a.recvfrom(9); a.sendto(d,p)',
-        ],
+        args: [python.udpEcho],
       },
     ],
-    check: until(
-      `python3 -c 'import socket as s,os; a=s.socket(s.AF_INET,s.SOCK_DGRAM); a.settimeout(1); a.sendto(b"x",(os.environ["IP"],5353)); assert a.recv(9)==b"x"'`,
-    ),
+    check: until(`python3 -c '${python.udpAsk}'`),
     more: { env: [{ name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }] },
   },
   'a hundred kilobytes of arguments and as many of environment': {
@@ -131,6 +136,10 @@ time.sleep(0.2)
     more: { env: [{ name: 'NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] },
   },
   'one that asks the API who it is': {
-    check: `cd /var/run/secrets/kubernetes.io/serviceaccount && curl -fsS --cacert ca.crt -H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/api | grep -q APIVersions`,
+    check: [
+      'cd /var/run/secrets/kubernetes.io/serviceaccount',
+      'answer=$(curl -fsS --cacert ca.crt -H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/api)',
+      'echo "$answer" | grep -q APIVersions',
+    ].join(' && '),
   },
 };

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Of the processes that watch over containers of the data folder, and run in none: their memory in KiB, shared once. */
+/** Memory in KiB of what watches over the data folder's containers and runs in none; what is shared counts once. */
 export function memoryOutsidePods(dataDir: string): number {
   let sumKib = 0;
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
