@@ -1,11 +1,11 @@
 /** Foreign programs, unmodified, as containers of the platform that a user starts. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { PodKind } from '../../src/api/core/pod.ts';
 import { RegistryClient } from '../../src/registry/index.ts';
 import { layerOfProgram, pushTestImage } from '../kit/images.ts';
-import { eventually, platformOfFile, type TestPlatform } from '../kit/platform.ts';
+import { eventually, newDataDir, startTestPlatform, type TestPlatform } from '../kit/platform.ts';
 import { pushDebian, whyNoDebian } from './debian.ts';
 import { debian, podOf } from './pods.ts';
 import { programs } from './programs.ts';
@@ -21,15 +21,20 @@ function whyNot(): string | undefined {
   return whyNoDebian();
 }
 
-describe('programs as containers', { skip: whyNot() ?? false, timeout: 900_000 }, async () => {
+describe('programs as containers', { skip: whyNot() ?? false, timeout: 900_000 }, () => {
+  const { dataDir, remove } = newDataDir();
   let platform: TestPlatform;
 
-  test('the platform starts, and its registry gets the images', async () => {
-    ({ platform } = await platformOfFile());
+  before(async () => {
+    platform = await startTestPlatform(dataDir);
     const registry = new RegistryClient({ mirrors: { 'registry.localhost': platform.addresses.registryUrl } });
     await pushDebian(registry, debian);
     await pushTestImage(registry, 'registry.localhost/static:test', [layerOfProgram('/bin/busybox', 'busybox')], {});
     registry.close();
+  });
+  after(async () => {
+    await platform?.stop();
+    remove();
   });
 
   const k = (...args: string[]) => {
@@ -50,7 +55,7 @@ describe('programs as containers', { skip: whyNot() ?? false, timeout: 900_000 }
         120_000,
       ).catch((error) => error.message);
       const phase = ended?.status?.phase ?? ended;
-      const why = () => `${k('describe', 'pod', name)}\n${k('logs', name, '--all-containers')}`;
+      const why = () => `${k('describe', 'pod', name)}\n${k('logs', name, '--all-containers', '--tail=20')}`;
       assert.equal(phase, 'Succeeded', phase === 'Succeeded' ? '' : why());
       await platform.client.delete(PodKind, { namespace: 'default', name });
     });
