@@ -57,6 +57,7 @@ describe('programs as containers', { skip: whyNot() ?? false, timeout: 900_000 }
       const phase = ended?.status?.phase ?? ended;
       const why = () => `${k('describe', 'pod', name)}\n${k('logs', name, '--all-containers', '--tail=20')}`;
       assert.equal(phase, 'Succeeded', phase === 'Succeeded' ? '' : why());
+      if (program.logs !== undefined) assert.equal(k('logs', name), program.logs);
       await platform.client.delete(PodKind, { namespace: 'default', name });
     });
   }

@@ -10,6 +10,8 @@ export interface Program {
   /** A shell script: the program, or whoever asks it. */
   check: string;
   more?: Partial<ContainerInput>;
+  /** What its log must be. */
+  logs?: string;
   /** Fields of the pod's spec. */
   pod?: object;
 }
@@ -92,6 +94,7 @@ time.sleep(0.2)
   'a user that the image does not know': { check: 'test "$(id -u):$(id -g)" = 4711:0', more: asUser(4711) },
   'one that writes to /dev/stdout and /dev/stderr by name, as nobody': {
     check: 'echo before; echo one > /dev/stdout; echo two > /dev/stderr; echo after',
+    logs: 'before\none\ntwo\nafter\n',
     more: asUser(65534),
   },
   'a root file system that is read-only': {

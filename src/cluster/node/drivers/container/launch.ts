@@ -29,19 +29,29 @@ export interface LaunchOptions {
  * down how the container ended, whether there is an agent or not. When the program's process is still there, the
  * runtime was killed before it, and nobody knows: `lost`.
  *
- * `$0` the claim, `$1` the options of the mount, `$2` the file that says it has started, `$3` `input` or nothing,
- * `$4` and all others the runtime.
+ * What the program prints goes through a pipe: one that opens `/dev/stdout` by name would empty the log's own file, and
+ * could read and cut it. Whoever copies it, `cat`, stays without the agent, too.
+ *
+ * `$0` the claim, `$1` the options of the mount, `$2` the file that says it has started, `$3` `input` or nothing, `$4`
+ * `plain` where there is no terminal, `$5` and all others the runtime.
  */
 const launcher = `${claim}
 ${mountPins}
 set +C
-options=$1 started=$2 input=$3
-shift 3
+options=$1 started=$2 input=$3 plain=$4
+shift 4
 mount -t overlay -o "$options" overlay rootfs 2>mount.log && mount_pins 2>>mount.log || exit 112
 [ -z "$input" ] || { mkfifo -m 600 stdin && exec <>stdin; } 2>mount.log || exit 112
-"$@"
+if [ -n "$plain" ]; then
+  mkfifo -m 600 output 2>mount.log || exit 112
+  cat output &
+  "$@" >output 2>&1
+else
+  "$@"
+fi
 code=$?
 [ ! -s "$started" ] || { read -r pid <"$started"; [ ! -d "/proc/$pid" ] || code=lost; }
+[ "$code" = lost ] || wait
 echo "$code" >exit`;
 
 /** The exit codes of a start that did not come to the OCI runtime; its words are in `mount.log`. */
@@ -56,7 +66,7 @@ export async function launch(options: LaunchOptions): Promise<ChildProcess> {
   try {
     const run = hasTerminal ? inTerminal(command) : command;
     const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', launcher, claimPath, overlay, startedPath];
-    const child = spawn('unshare', [...args, hasInput ? 'input' : '', ...run], {
+    const child = spawn('unshare', [...args, hasInput ? 'input' : '', hasTerminal ? '' : 'plain', ...run], {
       cwd: place,
       env: { ...toolEnvironment, [name]: value },
       detached: true,
