@@ -35,7 +35,10 @@ export async function doctor({ dataDir }: CommonOptions): Promise<void> {
     if (!isOk && remedy !== undefined) print(`     ${remedy}`);
   }
   print(dim(`     ${availableParallelism()} processors, ${Math.round(freemem() / 1024 ** 2)} MiB of memory free`));
-  for (const line of chooseDriver().missingIsolation) print(`note ${line}`);
+  const { summary, lack, missingIsolation } = chooseDriver();
+  print(`${lack ? 'note' : green('ok  ')} pods: ${summary}`);
+  if (lack) print(`     ${lack.what}\n     ${lack.remedy}`);
+  for (const line of missingIsolation) print(`note ${line}`);
   if (checks.some((check) => !check.isOk)) process.exitCode = 1;
 }
 

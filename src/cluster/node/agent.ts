@@ -16,6 +16,7 @@ import { parseReference } from '../../registry/reference.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { PodStreams } from '../pod-streams.ts';
 import type { Driver } from './driver.ts';
+import { runtimeClasses } from './drivers/choose.ts';
 import { endContainers } from './end-containers.ts';
 import { EventRecorder } from './events.ts';
 import { Files } from './images/files.ts';
@@ -29,6 +30,7 @@ import { PodRunner } from './pods/pod-runner.ts';
 import { podStreams } from './pods/pod-streams.ts';
 import { watchStorage } from './pods/storage/watch.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
+import { registerRuntimeClasses } from './runtime-classes.ts';
 import { WaitingPods } from './waiting-pods.ts';
 
 export interface NodeAgentOptions {
@@ -83,6 +85,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     log,
     nodeName,
     driver,
+    runtimeClasses,
     images: await ImageStore.open({
       dir: folder(dataDir, 'images'),
       source: options.registry,
@@ -128,6 +131,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   const stopping = new AbortController();
   const { signal } = stopping;
   const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax, signal });
+  const registeringClasses = registerRuntimeClasses(client, runtimeClasses, log);
   let cancelHousekeeping = () => {};
   keepHouse();
   const stopWatchingStorage = watchStorage({
@@ -250,6 +254,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     await ended;
     await Promise.all([
       registering,
+      registeringClasses,
       node.events.close(),
       node.refresher.stop(),
       node.services.stop(),

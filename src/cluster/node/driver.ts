@@ -3,6 +3,7 @@ import type { Pod } from '../../api/core/pod.ts';
 import type { Container } from '../../api/core/pod-spec.ts';
 import type { Clock } from '../../lib/clock.ts';
 import type { Logger } from '../../observe/log.ts';
+import type { PodNetwork } from '../network/index.ts';
 import type { Image } from './images/image.ts';
 
 /**
@@ -17,8 +18,6 @@ import type { Image } from './images/image.ts';
 export interface Driver {
   /** For the node's `containerRuntimeVersion`, for example `process`. */
   readonly name: string;
-  /** What this container asks for and does not get, a sentence each: for the pod's events. */
-  notesOn(container: Container): string[];
   /** Gets ready, in the background, what the next start from `image` needs. */
   prepare(image: Image): void;
   /** Frees what `prepare` made for images other than these (by digest). */
@@ -27,11 +26,21 @@ export interface Driver {
    * The pod's sandbox: a pod has one, until that is removed. One that was found again keeps its addresses while a
    * container runs in it. Rejects when it cannot be made, or `signal` has aborted, and leaves no new one then.
    */
-  sandbox(pod: Pod, signal: AbortSignal): Promise<Sandbox>;
+  sandbox(pod: Pod, signal: AbortSignal, request?: SandboxRequest): Promise<Sandbox>;
+  /** Whether it has made, or found, a sandbox of this pod that is not removed yet. */
+  has(podUid: string): boolean;
   /** What is left of the time before the agent's start, with what still runs in it. Call it once, first. */
   recover(): Promise<Sandbox[]>;
   /** Ends background work; running containers stay. */
   close(): Promise<void>;
+}
+
+/** What a driver may have to know of a pod beyond its own words, to choose how it runs. */
+export interface SandboxRequest {
+  /** What the pod's RuntimeClass names. Rejects when there is no such class. */
+  handler(): Promise<string | undefined>;
+  /** The labels of its images; undefined for one that is not known yet. Never rejects. */
+  imageLabels(): Promise<readonly (Readonly<Record<string, string>> | undefined)[]>;
 }
 
 export interface DriverOptions {
@@ -41,11 +50,17 @@ export interface DriverOptions {
   address: string;
   clock: Clock;
   log: Logger;
+  /** Of pods that have an address of their own; undefined where there are none. */
+  network?: PodNetwork | undefined;
 }
 
 /** A way to run pods: a folder under drivers/, and a line in choose.ts. */
 export interface DriverKind {
   open(options: DriverOptions): Driver;
+  /** How pods run, in a few words: for `doctor` and `up`. */
+  summary: string;
+  /** Why there is no better way, and what to do about it; undefined when this is it. */
+  lack: { what: string; remedy: string } | undefined;
   /** What a pod could expect of Kubernetes and does not get from this driver, a sentence each: for `doctor`. */
   missingIsolation: readonly string[];
 }
@@ -63,6 +78,8 @@ export interface Sandbox {
    * aborted. Throws StartError.
    */
   start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
+  /** What this container asks for and does not get, a sentence each: for the pod's events. */
+  notesOn(container: Container): string[];
   /** How a start ended that no agent was there to see; undefined when nobody knows. */
   exitOf(id: ContainerId): ContainerExit | undefined;
   /** Connects to a port of one of its containers. Errors: POD_PORT_UNKNOWN, and those of the connection. */

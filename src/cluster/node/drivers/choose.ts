@@ -1,10 +1,29 @@
-import type { DriverKind } from '../driver.ts';
+import type { DriverKind, DriverOptions } from '../driver.ts';
+import { driversByClass } from './by-class.ts';
+import { containerDriver } from './container/index.ts';
+import { missingForContainers } from './container/support.ts';
 import { processDriver } from './process/index.ts';
 import { missingIsolation } from './process/isolation.ts';
 
-const drivers = {
-  process: { open: processDriver, missingIsolation },
-} satisfies Record<string, DriverKind>;
+/** The ways in which a node runs pods, whether this machine has them or not: each a RuntimeClass. */
+export const runtimeClasses: readonly string[] = ['process', 'container'];
+
+const withoutNetwork = {
+  what: 'containers need a network of pods, and the platform was started without one',
+  remedy: "'kittiwake doctor' says what it lacks",
+};
 
 /** The driver of this machine: nothing else knows which there are. */
-export const chooseDriver = (): DriverKind => drivers.process;
+export function chooseDriver(): DriverKind {
+  const lack = missingForContainers();
+  return {
+    lack,
+    summary: lack ? 'pods run as processes' : 'pods run in containers; those of images built here as processes',
+    missingIsolation: lack ? missingIsolation : [],
+    open: (options: DriverOptions) =>
+      driversByClass({
+        process: processDriver(options),
+        container: lack ?? (options.network ? containerDriver(options) : withoutNetwork),
+      }),
+  };
+}

@@ -26,6 +26,8 @@ export interface ContainerRunnerOptions {
   /** From the pod's status, when an earlier agent ran it. */
   before: ContainerStatus | undefined;
   start(restart: number, signal: AbortSignal): Promise<Run>;
+  /** How a start ended that no agent was there to see, where the driver knows. */
+  exitOf(restart: number): ContainerExit | undefined;
   /** Something that the pod's status shows has changed. */
   onChange(): void;
 }
@@ -154,10 +156,8 @@ export class ContainerRunner {
 
   async #runAgainAndAgain(adopted: Run | undefined, wasRunning: boolean): Promise<void> {
     let first = adopted;
-    if (wasRunning && !adopted) {
-      const exit: ContainerExit = { exitCode: 137, isUnknown: true, finishedAtMs: this.#options.node.clock.now() };
-      if (!(await this.#afterExit(exit, undefined))) return;
-    }
+    const missed = adopted ? undefined : this.#missedExit(wasRunning);
+    if (missed && !(await this.#afterExit(missed, undefined))) return;
     for (let failures = 0; !this.#stopping.signal.aborted; ) {
       try {
         const isAdopted = first !== undefined;
@@ -174,6 +174,15 @@ export class ContainerRunner {
         } else await this.#failedToStart(error, failures++);
       }
     }
+  }
+
+  /** How a run ended while there was no agent; perhaps before the API was even told of it. Undefined when none did. */
+  #missedExit(wasRunning: boolean): ContainerExit | undefined {
+    const { exitOf, node } = this.#options;
+    const known = exitOf(wasRunning ? this.#restartCount : this.#nextRestart);
+    if (known && !wasRunning) this.#restartCount = this.#nextRestart++;
+    if (known || !wasRunning) return known;
+    return { exitCode: 137, isUnknown: true, finishedAtMs: node.clock.now() };
   }
 
   /** What cannot be followed may not go on running unseen. */
@@ -285,7 +294,7 @@ export class ContainerRunner {
     });
     // An end that nobody saw is the machine's or the agent's doing, not the program's: it starts again at once.
     return this.#afterEnd(state, exit.exitCode, () =>
-      exit.isUnknown ? 0 : this.#backoff.next(exit.finishedAtMs - startedAtMs),
+      exit.isUnknown || !run ? 0 : this.#backoff.next(exit.finishedAtMs - startedAtMs),
     );
   }
 

@@ -24,6 +24,8 @@ export interface NodeContext {
   log: Logger;
   nodeName: string;
   driver: Driver;
+  /** Its ways to run pods, each a RuntimeClass of that name. */
+  runtimeClasses: readonly string[];
   images: ImageStore;
   /** What this machine's user has for a registry. */
   machineCredentials: MachineCredentials | undefined;

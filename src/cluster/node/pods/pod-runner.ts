@@ -11,8 +11,8 @@ import { claimPod, readAgain } from './claim.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
 import { deletePod } from './delete-pod.ts';
 import { imageIdOf } from './image-for.ts';
+import { makeSandbox } from './make-sandbox.ts';
 import type { NodeContext } from './node-context.ts';
-import { createBackoffMs } from './restart.ts';
 import { startContainer } from './start-container.ts';
 import { type ContainerRole, type ContainerView, podStatusOf } from './status.ts';
 import { messagePathOf } from './terminated.ts';
@@ -219,21 +219,15 @@ export class PodRunner {
     return runner.run({ running, imageId, stopSignal: image?.config.stopSignal, messagePath });
   }
 
-  /** Gets the pod its sandbox, trying again while there can be none; undefined when it was stopped meanwhile. */
   async #makeSandbox(): Promise<Sandbox | undefined> {
-    const { driver, events, clock } = this.#node;
-    for (let attempt = 0; ; attempt++) {
-      try {
-        this.#sandbox = await driver.sandbox(this.#pod, this.#abort.signal);
-        return this.#abort.signal.aborted || this.#terminating ? undefined : this.#sandbox;
-      } catch (error) {
-        if (this.#abort.signal.aborted || this.#terminating) return undefined;
-        const message = `Failed to create pod sandbox: ${messageOf(error)}`;
-        events.record(this.#pod, 'Warning', 'FailedCreatePodSandBox', message);
-        // Stopped meanwhile: said next.
-        await sleep(clock, createBackoffMs(attempt), this.#abort.signal).catch(() => undefined);
-      }
-    }
+    const isStopped = () => this.#abort.signal.aborted || this.#terminating !== undefined;
+    this.#sandbox = await makeSandbox({
+      node: this.#node,
+      pod: () => this.#pod,
+      signal: this.#abort.signal,
+      isStopped,
+    });
+    return isStopped() ? undefined : this.#sandbox;
   }
 
   /** Writes that this node runs the pod, and at which ports: one write, while the containers are already starting. */
@@ -274,6 +268,7 @@ export class PodRunner {
       addresses: sandbox.addresses,
       before: before && hasRun ? before : undefined,
       start: (restart, signal) => this.#startContainer(sandbox, container, restart, signal),
+      exitOf: (restart) => sandbox.exitOf({ podUid: this.uid, container: container.name, restart }),
       onChange: () => this.#publish(),
     });
   }

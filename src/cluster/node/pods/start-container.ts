@@ -27,7 +27,7 @@ export interface StartOptions {
 /** Starts one container of a pod with all that it asks for; throws what the container's status then says. */
 export async function startContainer(options: StartOptions): Promise<Run & { image: Image }> {
   const { node, pod, container, restart, sandbox, volumes, signal } = options;
-  const { driver, client, events, logs, metrics } = node;
+  const { client, events, logs, metrics } = node;
   const place = { host: node.host, pod: sandbox.addresses };
   try {
     const image = await imageFor(node, pod, container, sandbox.bringsRuntimes);
@@ -59,7 +59,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
     const running = await sandbox.start(start, signal);
     metrics?.starts.inc({ result: 'ok' });
     events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
-    for (const note of driver.notesOn(container)) events.record(pod, 'Normal', 'NotIsolated', note);
+    for (const note of sandbox.notesOn(container)) events.record(pod, 'Normal', 'NotIsolated', note);
     const { stopSignal } = image.config;
     return { image, running, imageId: imageIdOf(container, image), stopSignal, messagePath };
   } catch (error) {

@@ -50,10 +50,10 @@ export class ToyMachine {
   open(): Driver {
     return {
       name: 'toy',
-      notesOn: () => [],
       prepare() {},
       keepPrepared: async () => {},
       sandbox: async (pod, signal) => this.#sandboxOf(pod, signal),
+      has: (podUid) => this.sandboxes.has(podUid),
       recover: async () => [...this.sandboxes.values()],
       close: async () => {},
     };
@@ -135,6 +135,10 @@ class ToySandbox implements Sandbox {
     };
     this.#running.add(running);
     return running;
+  }
+
+  notesOn(): string[] {
+    return [];
   }
 
   exitOf(): undefined {

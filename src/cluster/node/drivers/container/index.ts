@@ -15,7 +15,6 @@ import type { Pod } from '../../../../api/core/pod.ts';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import { randomHex } from '../../../../lib/random-hex.ts';
-import type { PodNetwork } from '../../../network/index.ts';
 import type { Driver, DriverOptions, Sandbox } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
 import { Arrivals } from './arrivals.ts';
@@ -26,11 +25,6 @@ import { Stacks } from './overlay.ts';
 import { ContainerSandbox } from './sandbox.ts';
 import { readMachine } from './spec/machine.ts';
 import { Specs } from './specs.ts';
-
-export interface ContainerDriverOptions extends DriverOptions {
-  /** Undefined where pods are to have only a loopback of their own. */
-  network?: PodNetwork | undefined;
-}
 
 /**
  * Containers as Kubernetes has them: namespaces for each pod, a root of its image's layers and control groups for each
@@ -43,7 +37,7 @@ export interface ContainerDriverOptions extends DriverOptions {
  *                runtime/ started/ what the OCI runtime knows, and what it has started
  *                stacks/  trash/
  */
-export function containerDriver(options: ContainerDriverOptions): Driver {
+export function containerDriver(options: DriverOptions): Driver {
   const { address, clock, network } = options;
   const log = options.log.child({ driver: 'container' });
   const dir = join(options.dataDir, 'containers');
@@ -74,12 +68,12 @@ export function containerDriver(options: ContainerDriverOptions): Driver {
 
   return {
     name: 'container',
-    notesOn: () => [],
     prepare(image) {
       stacks.of(image);
     },
     keepPrepared: async (digests) => stacks.keep(digests),
     sandbox,
+    has: (podUid) => sandboxes.has(podUid),
     recover,
     async close() {
       started.close();

@@ -184,6 +184,10 @@ export class ContainerSandbox implements Sandbox {
     throw failure;
   }
 
+  notesOn(): string[] {
+    return []; // What cannot be had is a failure of the start.
+  }
+
   exitOf(id: ContainerId): ContainerExit | undefined {
     const { dir } = this.#options;
     const record = records.readContainerRecord(dir, this.podUid, id.container);

@@ -5,7 +5,6 @@ import type { Pod } from '../../../../api/core/pod.ts';
 import type { Driver, DriverOptions, Sandbox } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
 import { HostPorts } from './host-ports.ts';
-import { notesOn } from './isolation.ts';
 import { ProcessSandbox } from './sandbox.ts';
 import { WorkingCopies } from './working-copies.ts';
 
@@ -29,10 +28,10 @@ export function processDriver(options: DriverOptions): Driver {
 
   return {
     name: 'process',
-    notesOn,
     prepare: (image) => copies.prepare(image),
     keepPrepared: (digests) => copies.keep(digests),
     sandbox,
+    has: (podUid) => sandboxes.has(podUid),
     recover,
     async close() {
       isClosed = true;

@@ -5,6 +5,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import type { Container } from '../../../../api/core/pod-spec.ts';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
@@ -20,6 +21,7 @@ import { drained, establishedTo } from '../connections.ts';
 import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
 import { resolveCommand, searchPath } from './executable.ts';
 import { folderInside, mountInside } from './inside.ts';
+import { notesOn } from './isolation.ts';
 import { type ContainerRecord, launcher, readRecord, writeRecord } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 import type { WorkingCopies } from './working-copies.ts';
@@ -108,6 +110,10 @@ export class ProcessSandbox implements Sandbox {
     } finally {
       closeSync(output);
     }
+  }
+
+  notesOn(container: Container): string[] {
+    return notesOn(container);
   }
 
   exitOf(): undefined {
