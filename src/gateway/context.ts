@@ -12,6 +12,8 @@ export interface GatewayContext {
   readonly limits: GatewayLimits;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whether a client of that address is of the cluster. */
+  readonly isInside: (address: string) => boolean;
   /** Monotonic milliseconds, as of the last sweep: for deadlines that may be a sweep late. */
   coarseMs: number;
   /** A complete Date line, at most a second old. */

@@ -98,9 +98,9 @@ export class Exchange implements Waiter {
 
   #route(nowMs: number): void {
     const { request, downstream } = this;
-    const { router, limits } = this.#context;
+    const { isInside, router, limits } = this.#context;
     const routes = router.routesOf(request.host);
-    if (routes === undefined) {
+    if (routes === undefined || (routes[0]?.isClusterLocal && !isInside(downstream.peer.address))) {
       this.#refuse(replies.noRoute(request.host));
       return;
     }

@@ -41,6 +41,8 @@ export interface GatewayOptions {
   limits?: Partial<GatewayLimits>;
   /** Those of protocols.ts unless given. */
   protocols?: Protocols;
+  /** Which clients are of the cluster, for whom alone some hosts are; all unless given. */
+  isInside?: ((address: string) => boolean) | undefined;
   /** Logs every n-th request; none unless given. */
   accessLogEvery?: number;
   /** Knows the requests that have ended the process; knows of none unless given. */
@@ -78,6 +80,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     limits,
     clock,
     log,
+    isInside: options.isInside ?? (() => true),
     coarseMs: clock.monotonic(),
     dateField: dateField(clock.now()),
     isDraining: false,

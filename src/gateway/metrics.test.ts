@@ -29,6 +29,7 @@ describe("the gateway's metrics", () => {
       limits: defaultLimits,
       clock,
       log: silentLogger,
+      isInside: () => true,
       coarseMs: 0,
       dateField: '',
       isDraining: false,

@@ -8,6 +8,7 @@ export interface BoundRoute {
   prefix: string;
   headers: PathRoute['headers'];
   rewriteHost: string | undefined;
+  isClusterLocal: boolean;
   splits: readonly BoundSplit[];
   percentSum: number;
 }
@@ -75,6 +76,7 @@ export class Router {
       prefix: route.prefix,
       headers: route.headers,
       rewriteHost: route.rewriteHost,
+      isClusterLocal: route.isClusterLocal === true,
       splits: splits.map((split) => bindSplit(split, this.#backendOf(split.target))),
       percentSum: splits.reduce((sum, split) => sum + split.percent, 0),
     };

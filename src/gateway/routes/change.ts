@@ -27,6 +27,8 @@ export interface PathRoute {
   headers: readonly { name: string; value: string }[];
   /** Sent as Host instead of the client's. */
   rewriteHost?: string;
+  /** For clients inside the cluster alone: to others there is no such host. */
+  isClusterLocal?: boolean;
   splits: readonly Split[];
 }
 

@@ -1,4 +1,4 @@
-import type { Ingress, IngressPath, IngressSplit } from '../../api/networking/ingress.ts';
+import type { Ingress, IngressPath, IngressSplit, IngressVisibility } from '../../api/networking/ingress.ts';
 import { messageOf } from '../../lib/errors.ts';
 import { isFieldValue, isHost, isToken } from '../http1/syntax.ts';
 import type { PathRoute, Problem, Split } from './change.ts';
@@ -22,7 +22,8 @@ export function routesOf(
     const routes: PathRoute[] = [];
     const report = reportOf('Ingress', ingress, `spec.rules[${at}].http.paths`, problems);
     each(paths, report, (path, pathAt) => {
-      routes.push(routeOf(path, portOf, (why) => report(why, pathAt)));
+      const route = routeOf(path, portOf, (why) => report(why, pathAt));
+      routes.push(rule.visibility === clusterLocalRule ? { ...route, isClusterLocal: true } : route);
     });
     const sorted = routes.toSorted(bySpecificity);
     each(rule.hosts ?? [], reportOf('Ingress', ingress, `spec.rules[${at}].hosts`, problems), (host) => {
@@ -32,6 +33,8 @@ export function routesOf(
   });
   return hosts;
 }
+
+const clusterLocalRule: IngressVisibility = 'ClusterLocal';
 
 /** A path whose splits are wrong stays, with none: its requests must not fall to the next path's Service. */
 function routeOf(path: IngressPath, portOf: PortOf, report: (why: string) => void): PathRoute {

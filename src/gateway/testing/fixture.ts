@@ -42,6 +42,7 @@ export interface TestGatewayOptions {
   quarantine?: Quarantine;
   protocols?: Protocols;
   handle?: ListenHandle;
+  isInside?: (address: string) => boolean;
 }
 
 export async function startTestGateway(
@@ -83,6 +84,7 @@ export async function startTestGateway(
     ...(options.quarantine && { quarantine: options.quarantine }),
     ...(options.protocols && { protocols: options.protocols }),
     handle: options.handle,
+    isInside: options.isInside,
   });
   const connect = () => new RawClient(gateway.port);
   let stopped: Promise<void> | undefined;

@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import { NamespaceKind } from '../../../api/core/namespace.ts';
 import { CoreServiceKind } from '../../../api/core/service.ts';
 import { EndpointSliceKind } from '../../../api/discovery/endpoint-slice.ts';
@@ -8,6 +7,7 @@ import type { Client } from '../../../kube/client.ts';
 import { Informer } from '../../../kube/informer.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import { type Ipv4Block, isInBlock } from '../../../lib/ipv4.ts';
+import { ownAddresses } from '../../../lib/own-addresses.ts';
 import type { Logger } from '../../../observe/log.ts';
 import type { Metrics } from '../../../observe/metrics.ts';
 import { NameIndex } from './cluster-names.ts';
@@ -42,9 +42,6 @@ export interface ClusterDns extends DnsServer {
   synced: Promise<unknown>;
 }
 
-/** How long it is believed which addresses the host has. */
-const ownAddressesMs = 5_000;
-
 /** Answers pods: names of the cluster from what its API says, all others as the host's DNS servers do. */
 export async function startClusterDns(options: ClusterDnsOptions): Promise<ClusterDns> {
   const { address, blocks, client, clock, domain, log, metrics, port = 53, serviceAddress } = options;
@@ -61,10 +58,9 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
   const isOurs = (candidate: string) => blocks.some((block) => isInBlock(block, candidate));
   const zone = { domain: nameOf(domain), serverAddress: serviceAddress, names: index, isOurs };
   const { resolvConf = '/etc/resolv.conf', upstreamPort } = options;
-  const ownAddresses = [address, serviceAddress];
-  const forwarder = new Forwarder({ resolvConf, ownAddresses, clock, log, upstreamPort });
+  const forwarder = new Forwarder({ resolvConf, ownAddresses: [address, serviceAddress], clock, log, upstreamPort });
   const isReady = () => informers.every((informer) => informer.isSynced);
-  const isOwn = ownAddressesOf(clock);
+  const isOwn = ownAddresses(clock);
   const server = await startDnsServer({
     address,
     port,
@@ -80,19 +76,5 @@ export async function startClusterDns(options: ClusterDnsOptions): Promise<Clust
     async stop() {
       await Promise.all([server.stop(), ...informers.map((informer) => informer.stop())]);
     },
-  };
-}
-
-/** Whether it is one of this host's: processes on it may ask, too. */
-function ownAddressesOf(clock: Clock): (address: string) => boolean {
-  let own = new Set<string>();
-  let knownAtMs = Number.NEGATIVE_INFINITY;
-  return (address) => {
-    if (own.has(address)) return true;
-    const nowMs = clock.monotonic();
-    if (nowMs - knownAtMs < ownAddressesMs) return false;
-    knownAtMs = nowMs;
-    own = new Set(Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((one) => one.address)));
-    return own.has(address);
   };
 }
