@@ -1,75 +1,22 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { afterwards, type Scope } from '../../lib/testing/afterwards.ts';
-import { temporaryFolder } from '../../lib/testing/temporary-folder.ts';
-import { createLogger } from '../../observe/log.ts';
+import { afterwards } from '../../lib/testing/afterwards.ts';
+import { silentLogger as log } from '../../observe/log.ts';
+import { AddressPool } from './address-pool.ts';
 import { NetworkOfPods } from './network-of-pods.ts';
-import { type NetworkPlan, planNetwork } from './plan.ts';
-import type { HostPort, PodToAttach } from './pod-network.ts';
+import { planNetwork } from './plan.ts';
+import type { HostPort } from './pod-network.ts';
 import { inOwnNetwork } from './testing/own-network.ts';
-import { type TestProgram, testNetns, testProgram } from './testing/test-pod.ts';
-
-const log = createLogger('test', 'error');
-const never = new AbortController().signal;
-const shell = (command: string) => execFileSync('sh', ['-c', command], { encoding: 'utf8' });
-
-function podOf(name: string, hostPorts: HostPort[] = []): PodToAttach {
-  return { uid: randomUUID(), namespace: 'default', name, hostPorts };
-}
-
-interface Platform {
-  plan: NetworkPlan;
-  network: NetworkOfPods;
-}
-
-function platform(t: Scope, options: { dataDir?: string; clusterRange?: string } = {}): Platform {
-  const { dataDir = temporaryFolder(t), clusterRange } = options;
-  const plan = planNetwork({ dataDir, clusterRange });
-  const network = new NetworkOfPods(plan, log);
-  afterwards(t, async () => {
-    const last = new NetworkOfPods(plan, log);
-    await last.recover(new Set());
-    await last.close();
-  });
-  return { plan, network };
-}
-
-interface TestPod extends TestProgram {
-  pod: PodToAttach;
-  ip: string;
-  netns: string;
-}
-
-async function podIn(t: Scope, { network }: Platform, name: string, hostPorts?: HostPort[]): Promise<TestPod> {
-  const [pod, netns] = [podOf(name, hostPorts), testNetns(t)];
-  afterwards(t, () => network.detach(pod.uid));
-  const { ips } = await network.attach(pod, netns, never);
-  const program = testProgram(t, name, netns);
-  await program.listen(80);
-  await program.listen(80, { protocol: 'udp' });
-  return { ...program, pod, ip: ips[0], netns };
-}
-
-/** What stands in this network namespace of ours. */
-function traces(): string[] {
-  const links = readdirSync('/sys/class/net').filter((name) => name.startsWith('kw'));
-  const tables = shell('nft list tables')
-    .split('\n')
-    .filter((line) => line.includes('kittiwake'));
-  const routes = shell('ip route')
-    .split('\n')
-    .filter((line) => line.trim() !== '');
-  return [...links, ...tables, ...routes];
-}
+import { never, podOf, shell, testPlatform, testPod, traces } from './testing/test-platform.ts';
+import { testNetns, testProgram } from './testing/test-pod.ts';
 
 inOwnNetwork(import.meta.url, () => {
   test('pods reach one another, the host and themselves by address', async (t) => {
-    const here = platform(t);
-    const [a, b] = await Promise.all([podIn(t, here, 'a'), podIn(t, here, 'b')]);
+    const here = testPlatform(t);
+    const [a, b] = await Promise.all([testPod(t, here, 'a'), testPod(t, here, 'b')]);
     const host = testProgram(t, 'host');
     await host.listen(7070);
     assert.equal(await a.ask(b.ip, 80), `b ${a.ip}`);
@@ -81,13 +28,13 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('a host port leads to its pod from the host, from pods and from the pod itself', async (t) => {
-    const here = platform(t);
+    const here = testPlatform(t);
     const ports: HostPort[] = [
       { hostPort: 8088, containerPort: 80, protocol: 'TCP' },
       { hostPort: 8088, containerPort: 80, protocol: 'UDP' },
       { hostIP: '127.0.0.1', hostPort: 8099, containerPort: 80, protocol: 'TCP' },
     ];
-    const [a, b] = [await podIn(t, here, 'a', ports), await podIn(t, here, 'b')];
+    const [a, b] = [await testPod(t, here, 'a', ports), await testPod(t, here, 'b')];
     const host = testProgram(t, 'host');
     const gateway = here.plan.gatewayAddress;
     assert.equal(await host.ask('127.0.0.1', 8088), `a ${gateway}`);
@@ -106,8 +53,8 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('a pod can use no address but its own, and not reach the loopback of the host', async (t) => {
-    const here = platform(t);
-    const [a, b] = [await podIn(t, here, 'a'), await podIn(t, here, 'b')];
+    const here = testPlatform(t);
+    const [a, b] = [await testPod(t, here, 'a'), await testPod(t, here, 'b')];
     const host = testProgram(t, 'host');
     await host.listen(7070, { host: '127.0.0.1' });
     const inA = (command: string) => shell(`nsenter --net=${a.netns} sh -c '${command}'`);
@@ -127,7 +74,7 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('what leaves the cluster has the address of the host', async (t) => {
-    const here = platform(t);
+    const here = testPlatform(t);
     const outside = testNetns(t);
     shell(`ip link add out0 type veth peer name eth0 netns ${outside}
       ip addr add 203.0.113.1/24 dev out0; ip link set out0 mtu 1400 up
@@ -136,13 +83,13 @@ inOwnNetwork(import.meta.url, () => {
     afterwards(t, () => shell('ip link del out0'));
     const world = testProgram(t, 'world', outside);
     await world.listen(80);
-    const a = await podIn(t, here, 'a');
+    const a = await testPod(t, here, 'a');
     assert.equal(await a.ask('203.0.113.9', 80), 'world 203.0.113.1');
     assert.match(shell(`nsenter --net=${a.netns} ip link show eth0`), /mtu 1400/);
   });
 
   test('attaching again keeps the address, be it in another namespace; detaching again does nothing', async (t) => {
-    const here = platform(t);
+    const here = testPlatform(t);
     const pod = podOf('a');
     const first = await here.network.attach(pod, testNetns(t), never);
     const netns = testNetns(t);
@@ -156,9 +103,9 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('an agent that comes back keeps what pods have, and frees all else', async (t) => {
-    const before = platform(t);
+    const before = testPlatform(t);
     const ports: HostPort[] = [{ hostPort: 8088, containerPort: 80, protocol: 'TCP' }];
-    const [kept, gone] = [await podIn(t, before, 'kept', ports), podOf('gone')];
+    const [kept, gone] = [await testPod(t, before, 'kept', ports), podOf('gone')];
     const { ips } = await before.network.attach(gone, testNetns(t), never);
     shell(`ip link add kw${before.plan.id}-00fe type veth peer name stray`);
     const after = new NetworkOfPods(planNetwork({ dataDir: join(before.plan.folder, '..') }), log);
@@ -173,7 +120,7 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('a start that fails or is called off leaves nothing', async (t) => {
-    const here = platform(t);
+    const here = testPlatform(t);
     await assert.rejects(here.network.attach(podOf('a'), '/nowhere/net', never), { code: 'NETWORK_COMMAND_FAILED' });
     const bad = here.network.attach(podOf('a'), '/tmp/net type dummy\nlink del lo', never);
     await assert.rejects(bad, /the path of a network namespace/);
@@ -187,9 +134,8 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('a pool without a free address says so, and has one again when a pod is gone', async (t) => {
-    const here = platform(t);
+    const here = testPlatform(t);
     // All but two, as pods of before.
-    const { AddressPool } = await import('./address-pool.ts');
     const pool = new AddressPool(join(here.plan.folder, 'addresses'), here.plan.podRange);
     for (let i = 0; i < 251; i++) pool.take(podOf(`filler-${i}`));
     const full = { plan: here.plan, network: new NetworkOfPods(here.plan, log) };
@@ -208,8 +154,8 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('two platforms side by side have ranges and names of their own, and neither hurts the other', async (t) => {
-    const [one, other] = [platform(t), platform(t)];
-    const [a, b] = [await podIn(t, one, 'a'), await podIn(t, other, 'b')];
+    const [one, other] = [testPlatform(t), testPlatform(t)];
+    const [a, b] = [await testPod(t, one, 'a'), await testPod(t, other, 'b')];
     assert.deepEqual([a.ip, b.ip], ['10.244.0.2', '10.244.1.2']);
     assert.notDeepEqual(one.plan.serviceRange, other.plan.serviceRange);
     assert.equal(await a.ask(b.ip, 80), `b ${a.ip}`);
@@ -222,7 +168,7 @@ inOwnNetwork(import.meta.url, () => {
   });
 
   test('300 pods that come and go leave nothing', async (t) => {
-    const here = platform(t);
+    const here = testPlatform(t);
     const namespaces = Array.from({ length: 10 }, () => testNetns(t));
     const ports: HostPort[] = [{ hostPort: 9000, containerPort: 80, protocol: 'TCP' }];
     for (let round = 0; round < 30; round++) {

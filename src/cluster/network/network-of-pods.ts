@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ipv4Number } from '../../lib/ipv4.ts';
 import type { Logger } from '../../observe/log.ts';
@@ -6,8 +6,9 @@ import { AddressPool, type Lease } from './address-pool.ts';
 import { cidrText } from './cidr.ts';
 import { ip, nft, run } from './commands.ts';
 import { networkErrors } from './errors.ts';
+import { deleteLinks, removePodNetwork, setUpGateway, writeSetting } from './gateway.ts';
 import * as rules from './host-rules.ts';
-import { type NetworkPlan, releaseRanges } from './plan.ts';
+import type { NetworkPlan } from './plan.ts';
 import type { HostPort, PodIps, PodNetwork, PodToAttach } from './pod-network.ts';
 import { uplink } from './routes.ts';
 
@@ -169,44 +170,6 @@ route add default via ${this.gatewayAddress}
   }
 }
 
-/** Gives the host the gateway's address and the routes. What is there stays: pods may be using it. */
-async function setUpGateway(plan: NetworkPlan): Promise<void> {
-  const device = rules.gatewayDevice(plan);
-  if (!readdirSync('/sys/class/net').includes(device)) await ip([`link add ${device} type bridge`]);
-  await ip([
-    `addr replace ${plan.gatewayAddress}/32 dev ${device}`,
-    `link set ${device} up`,
-    // Addresses that no pod has lead nowhere, rather than out of the machine.
-    `route replace unreachable ${cidrText(plan.podRange)}`,
-    `route replace ${cidrText(plan.serviceRange)} dev ${device} src ${plan.gatewayAddress}`,
-  ]);
-  if (readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim() !== '1') writeSetting('net/ipv4/ip_forward', '1');
-}
-
-/** Whatever there is of it goes, in whatever state it is. */
-export async function removePodNetwork(plan: NetworkPlan): Promise<void> {
-  const table = rules.podTable(plan);
-  await nft(`table ip ${table} {}\ndelete table ip ${table}\n`);
-  const names = [rules.gatewayDevice(plan), rules.linkPrefix(plan)];
-  await deleteLinks(
-    readdirSync('/sys/class/net').filter((name) => name === names[0] || name.startsWith(names[1] ?? '')),
-  );
-  const range = cidrText(plan.podRange);
-  await ip([`route replace unreachable ${range}`, `route del unreachable ${range}`]);
-  releaseRanges(plan);
-}
-
-/** Those that are gone by now, with their namespace say, are no failure. */
-async function deleteLinks(links: readonly string[]): Promise<void> {
-  if (links.length === 0) return;
-  try {
-    await run(['ip', '-force', '-batch', '-'], links.map((link) => `link del ${link}\n`).join(''));
-  } catch (error) {
-    const here = new Set(readdirSync('/sys/class/net'));
-    if (links.some((link) => here.has(link))) throw error;
-  }
-}
-
 /** `ip` reads its batch as a shell would, in words. */
 function pathInBatch(path: string): string {
   if (/^[\w./:@+=,~-]+$/.test(path)) return path;
@@ -228,5 +191,3 @@ function uplinkMtu(): number {
     return 1500; // The machine has no way out.
   }
 }
-
-const writeSetting = (name: string, value: string) => writeFileSync(`/proc/sys/${name}`, value);
