@@ -56,11 +56,12 @@ export async function status(common: CommonOptions): Promise<void> {
 /** A line for each role; false when one is not ready. */
 async function printRoles({ dataDir }: CommonOptions, addresses: Addresses): Promise<boolean> {
   const processes = roleProcesses(holderOf(dataDir)?.pid);
-  const answers = await Promise.all(roleNames.map((role) => whyNotReady(addresses.metricsUrls[role])));
+  const running = roleNames.filter((role) => addresses.metricsUrls[role] !== undefined);
+  const answers = await Promise.all(running.map((role) => whyNotReady(addresses.metricsUrls[role])));
   print('');
   printTable([
     ['ROLE', 'READY', 'PID', ''],
-    ...roleNames.map((role, i) => {
+    ...running.map((role, i) => {
       const why = answers[i];
       const ready = why === undefined ? green('yes') : red('no');
       return [role, ready, String(processes[role] ?? ''), why ?? ''];

@@ -15,6 +15,7 @@ export interface Ports {
   controlMetrics: number;
   gatewayMetrics: number;
   brokerMetrics: number;
+  networkMetrics: number;
 }
 
 export type PortName = keyof Ports;
@@ -31,6 +32,7 @@ export const portDefinitions: Record<PortName, { port: number; flag: string; rol
   controlMetrics: { port: 8090, flag: '--control-metrics-port', role: 'metrics of the control plane' },
   gatewayMetrics: { port: 8091, flag: '--gateway-metrics-port', role: 'metrics of the gateway' },
   brokerMetrics: { port: 8092, flag: '--broker-metrics-port', role: 'metrics of the broker' },
+  networkMetrics: { port: 8093, flag: '--network-metrics-port', role: 'metrics of the network role' },
 };
 
 export interface Config {
@@ -46,6 +48,8 @@ export interface Config {
   substrate: SubstrateName;
   /** Of the cluster, where that is the substrate; the one that this process runs in unless given. */
   kubeconfig?: string;
+  /** Whether pods can have a network of their own here; found out when the platform starts. */
+  hasPodNetwork?: boolean;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -93,6 +97,7 @@ export function portsBy(portOf: (name: PortName) => number): Ports {
     controlMetrics: portOf('controlMetrics'),
     gatewayMetrics: portOf('gatewayMetrics'),
     brokerMetrics: portOf('brokerMetrics'),
+    networkMetrics: portOf('networkMetrics'),
   };
 }
 

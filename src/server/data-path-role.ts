@@ -11,9 +11,9 @@ export interface DataPathParts {
   metrics: Metrics;
 }
 
-/** What gateway and broker have in common: metrics, readiness, and an API client with a name of its own. */
+/** What the roles beside the control plane share: metrics, readiness, and an API client with a name of its own. */
 export async function startDataPathRole(
-  name: 'gateway' | 'broker',
+  name: 'gateway' | 'broker' | 'network',
   { config, log, quarantine }: RoleContext,
   start: (parts: DataPathParts) => Promise<{ stop(): Promise<void> }>,
 ): Promise<Role> {

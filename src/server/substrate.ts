@@ -42,6 +42,8 @@ interface SubstrateKind {
   open(options: SubstrateOptions): Promise<Substrate>;
   /** For a role beside it. */
   connect(config: Config, role: string, log: Logger): Promise<Client>;
+  /** Whether pods can have a network of their own, which is then a role's. */
+  hasPodNetwork(config: Config): Promise<boolean>;
   /** Where people reach its API, and with what. */
   addresses(config: Config): Promise<Pick<Addresses, 'apiUrl' | 'kubeconfig'>>;
 }
@@ -52,6 +54,7 @@ const substrates: Record<SubstrateName, SubstrateKind> = {
   embedded: {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
     connect: async (config, role, log) => (await import('./connect.ts')).connectToApi(config, role, log),
+    hasPodNetwork: async () => (await import('./embedded/pod-network.ts')).canHavePodNetwork(),
     addresses: async ({ bindAddress, dataDir, ports }) => ({
       apiUrl: urlOf(ports.api, bindAddress, 'https'),
       kubeconfig: join(dataDir, 'kubeconfig'),
@@ -61,6 +64,7 @@ const substrates: Record<SubstrateName, SubstrateKind> = {
   cluster: {
     open: async (options) => (await import('./cluster/substrate.ts')).open(options),
     connect: async (config) => (await import('./cluster/substrate.ts')).connect(config),
+    hasPodNetwork: async () => false, // The cluster's own.
     addresses: async (config) => (await import('./cluster/substrate.ts')).addresses(config),
   },
 };

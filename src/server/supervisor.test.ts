@@ -111,7 +111,7 @@ test('a start that fails at one socket holds the others no longer', {
   await assert.rejects(startPlatform({ ...defaultConfig(), dataDir, ports }, unexpected, signal), {
     code: 'PORT_IN_USE',
   });
-  await until(() => socketCount() === before + 1, 'the sockets are closed, but for the one that was in the way');
+  await until(() => socketCount() <= before + 1, 'the sockets are closed, but for the one that was in the way');
 });
 
 function socketCount(): number {

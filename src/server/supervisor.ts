@@ -12,7 +12,8 @@ import {
 import { inWords, openDataDir } from './data-dir.ts';
 import { bindSocket, type LentSocket } from './lent-sockets.ts';
 import { resolvePorts } from './ports.ts';
-import { roleNames, roles } from './roles.ts';
+import { roles, rolesOf } from './roles.ts';
+import { substrateOf } from './substrate.ts';
 import { SupervisedRole, type SupervisorEvent } from './supervised-role.ts';
 
 export type { SupervisorEvent } from './supervised-role.ts';
@@ -57,12 +58,15 @@ export async function startPlatform(
     }
   };
   try {
-    const ports = await resolvePorts(config.ports, config.bindAddress);
+    const [ports, hasPodNetwork] = await Promise.all([
+      resolvePorts(config.ports, config.bindAddress),
+      substrateOf(config).hasPodNetwork(config),
+    ]);
     signal?.throwIfAborted();
-    const concrete = { ...config, ports };
+    const concrete = { ...config, ports, hasPodNetwork };
     holdSockets(concrete, sockets);
     deadMansSwitch = new DeadMansSwitch('server/role.ts');
-    for (const role of roleNames) {
+    for (const role of rolesOf(concrete)) {
       const own = sockets.filter(({ name }) => roles[role].sockets.includes(name));
       running.push(new SupervisedRole({ role, config: concrete, sockets: own, onEvent, onProcess }));
     }
@@ -96,8 +100,9 @@ interface HeldSocket {
 }
 
 /** Adds to `held` one by one: those before one that cannot be had are there, to be closed. */
-function holdSockets({ ports, bindAddress }: Config, held: HeldSocket[]): void {
-  for (const name of roleNames.flatMap((role) => roles[role].sockets)) {
+function holdSockets(config: Config, held: HeldSocket[]): void {
+  const { ports, bindAddress } = config;
+  for (const name of rolesOf(config).flatMap((role) => roles[role].sockets)) {
     const { role, flag } = portDefinitions[name];
     held.push({ name, socket: bindSocket(ports[name], role, flag, bindAddress) });
   }
@@ -105,7 +110,6 @@ function holdSockets({ ports, bindAddress }: Config, held: HeldSocket[]): void {
 
 async function addressesOf(config: Config): Promise<Addresses> {
   const { bindAddress, ports, domain } = config;
-  const { substrateOf } = await import('./substrate.ts'); // Only now: the roles are starting meanwhile.
   const local = (port: number) => urlOf(port, bindAddress);
   return {
     pid: process.pid,
@@ -114,6 +118,6 @@ async function addressesOf(config: Config): Promise<Addresses> {
     registryUrl: local(ports.registry),
     ...(await substrateOf(config).addresses(config)),
     domain,
-    metricsUrls: Object.fromEntries(roleNames.map((role) => [role, `${local(ports[`${role}Metrics`])}/metrics`])),
+    metricsUrls: Object.fromEntries(rolesOf(config).map((role) => [role, `${local(ports[`${role}Metrics`])}/metrics`])),
   };
 }

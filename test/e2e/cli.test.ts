@@ -333,7 +333,10 @@ test('status names the roles and what is set aside, with the way back; its exit 
     (await kw('release', 'broker', 'nothing')).stderr,
     /"nothing" of the broker role is not set aside: these/,
   );
-  assert.match((await kw('release', 'porter', 'x')).stderr, /no role "porter": it is one of control, gateway, broker/);
+  assert.match(
+    (await kw('release', 'porter', 'x')).stderr,
+    /no role "porter": it is one of control, gateway, broker, network/,
+  );
   assert.match((await kw('release', 'broker')).stderr, /say what to give back/);
   assert.equal((await kw('broker', 'release', name)).stdout, `${name} given back to the broker role\n`);
   assert.match((await kw('release', 'control', 'revision', 'default/a')).stdout, /given back to the control role/);

@@ -1,9 +1,10 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ipv4Number, ipv4Text } from '../../lib/ipv4.ts';
 import { readJsonFile } from '../../lib/json-file.ts';
 import { type Cidr, contains, sizeOf } from './cidr.ts';
 import { networkErrors } from './errors.ts';
+import type { NetworkPlan } from './plan.ts';
 import type { PodToAttach } from './pod-network.ts';
 
 /** A pod's share of the network: who has which address. */
@@ -11,6 +12,14 @@ export interface Lease {
   address: string;
   pod: PodToAttach;
 }
+
+/** Whether some pod has an address. */
+export const hasLeases = ({ folder }: Pick<NetworkPlan, 'folder'>): boolean => {
+  const addresses = addressFolder({ folder });
+  return existsSync(addresses) && readdirSync(addresses).length > 0;
+};
+
+export const addressFolder = ({ folder }: Pick<NetworkPlan, 'folder'>) => join(folder, 'addresses');
 
 /**
  * The addresses of a node's pods: each that is given is a file named after it, so none is given twice, whoever gives.

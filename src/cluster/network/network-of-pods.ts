@@ -1,8 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { ipv4Number } from '../../lib/ipv4.ts';
 import type { Logger } from '../../observe/log.ts';
-import { AddressPool, type Lease } from './address-pool.ts';
+import { AddressPool, addressFolder, type Lease } from './address-pool.ts';
 import { cidrText } from './cidr.ts';
 import { ip, nft, run } from './commands.ts';
 import { networkErrors } from './errors.ts';
@@ -34,7 +33,7 @@ export class NetworkOfPods implements PodNetwork {
   constructor(plan: NetworkPlan, log: Logger) {
     this.#plan = plan;
     this.#log = log;
-    this.#pool = new AddressPool(join(plan.folder, 'addresses'), plan.podRange);
+    this.#pool = new AddressPool(addressFolder(plan), plan.podRange);
     this.gatewayAddress = plan.gatewayAddress;
     this.nameservers = [plan.dnsAddress];
   }

@@ -34,7 +34,11 @@ test('ranges of other platforms are left alone, until their data folder is gone'
   assert.deepEqual([cidrText(second.podRange), cidrText(second.serviceRange)], ['10.244.1.0/24', '10.97.0.0/16']);
   assert.notEqual(first.id, second.id);
   rmSync(one, { recursive: true });
+  assert.equal(readdirSync(claimsDir).length, 4);
   assert.equal(cidrText(planFor(third).podRange), '10.244.0.0/24');
+  rmSync(other, { recursive: true });
+  releaseRanges(second, claimsDir);
+  assert.deepEqual(readdirSync(claimsDir).sort(), ['10.244.0.0-24', '10.96.0.0-16']);
 });
 
 test('a range that the machine has a route for is left alone, but for wider routes and those of its own', (t) => {

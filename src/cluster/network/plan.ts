@@ -97,7 +97,7 @@ export function planNetwork(options: PlanOptions): NetworkPlan {
 
 /** Gives the ranges back, when nothing of the platform's network is left. */
 export function releaseRanges({ id }: Pick<NetworkPlan, 'id'>, claimsDir = defaultClaimsDir): void {
-  for (const { path, claim } of claimsIn(claimsDir)) if (claim.id === id) rmSync(path, { force: true });
+  for (const { path, claim } of everyClaim(claimsDir)) if (claim.id === id) rmSync(path, { force: true });
 }
 
 const defaultClaimsDir = '/run/kittiwake/ranges';
@@ -114,14 +114,18 @@ interface World {
   claim: Claim;
 }
 
-/** The claims of platforms that are still there: each a file named after its range. */
-function claimsIn(claimsDir: string): World['claims'] {
+/** The claims of platforms that are still there. */
+const claimsIn = (claimsDir: string) =>
+  everyClaim(claimsDir).filter(({ claim }) => existsSync(networkFolder(claim.dataDir)));
+
+/** Each is a file named after its range. */
+function everyClaim(claimsDir: string): World['claims'] {
   if (!existsSync(claimsDir)) return [];
   return readdirSync(claimsDir).flatMap((name) => {
     const range = parseCidr(name.replace('-', '/'));
     const path = join(claimsDir, name);
     const claim = readJsonFile(path) as Claim | undefined;
-    if (!range || typeof claim?.id !== 'string' || !existsSync(networkFolder(claim.dataDir))) return [];
+    if (!range || typeof claim?.id !== 'string' || typeof claim.dataDir !== 'string') return [];
     return [{ range, path, claim }];
   });
 }
@@ -159,7 +163,7 @@ function claimFor({ claimsDir, claim }: World, range: Cidr): boolean {
   const path = join(claimsDir, cidrText(range).replace('/', '-'));
   const of = readJsonFile(path) as Claim | undefined;
   // Of a platform whose folder is gone.
-  if (of?.dataDir === undefined || !existsSync(networkFolder(of.dataDir))) rmSync(path, { force: true });
+  if (typeof of?.dataDir !== 'string' || !existsSync(networkFolder(of.dataDir))) rmSync(path, { force: true });
   try {
     writeFileSync(path, JSON.stringify(claim), { flag: 'wx' });
     return true;

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { noConfiguration } from '../../api/kind.ts';
 import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
+import { cidrText } from '../../cluster/network/cidr.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
+import { defaultServiceNetwork } from '../../cluster/service-network.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
 import { controllerManagerUser } from '../../cluster/workloads/users.ts';
 import type { Admission } from '../../kube/admission.ts';
@@ -12,8 +14,8 @@ import { type FollowedConfiguration, followConfiguration } from '../../kube/conf
 import { loopback } from '../../observe/listen.ts';
 import { userCredentials } from '../../registry/index.ts';
 import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrate.ts';
-
-const nodeName = 'local';
+import { nodeName } from './node-name.ts';
+import { podNetworkPlan } from './pod-network.ts';
 
 /** As Kubernetes knows its nodes. */
 const nodeUser = (name: string): UserInfo => ({
@@ -26,6 +28,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   const { bindAddress, dataDir, ports } = config;
   let plugins: readonly Admission[] = [];
   let configuration: FollowedConfiguration | undefined;
+  const plan = podNetworkPlan(config, log);
   const api = await openApiServer({
     dataDir,
     clock,
@@ -35,6 +38,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     namespaces: namespacesOf(features),
     admission: () => plugins,
     config: () => configuration?.current() ?? noConfiguration,
+    ...(plan && { serviceNetwork: { ...defaultServiceNetwork, cidr: cidrText(plan.serviceRange) } }),
     podLogs: { read: (pod, selection) => node.podLogs.read(pod, selection) },
     podStreams: {
       exec: (...asked) => node.podStreams.exec(...asked),

@@ -143,7 +143,7 @@ const credentials = ({ ca, server }: Pki) => ({ ca: [ca], cert: server.cert, key
 
 function writeKubeconfigs(dataDir: string, url: string, { ca, clients }: Pki): string {
   const text = (user: string, identity: Pki['server']) => kubeconfig({ server: url, ca, user, identity });
-  for (const name of ['gateway', 'broker'] as const) {
+  for (const name of ['gateway', 'broker', 'network'] as const) {
     writeSecret(join(dataDir, 'pki', `${name}.kubeconfig`), text(`kittiwake:${name}`, clients[name]));
   }
   const path = join(dataDir, 'kubeconfig');

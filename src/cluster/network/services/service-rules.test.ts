@@ -83,7 +83,7 @@ function answers(from: TestProgram, host: string, port: number, expected: RegExp
 }
 
 inOwnNetwork(import.meta.url, () => {
-  test('a Service’s address leads to its endpoints, from pods, from the host, and from an endpoint itself', async (t) => {
+  test('a Service’s address leads to its endpoints, from pods, the host and an endpoint itself', async (t) => {
     const { api, network, plan, host } = await world(t);
     const platform = { network, plan };
     const [a, b, client] = await Promise.all(['a', 'b', 'client'].map((name) => testPod(t, platform, name)));

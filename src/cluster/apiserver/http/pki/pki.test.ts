@@ -41,7 +41,7 @@ test('a second start reads the same certificates, and keys are readable by the o
   const clock = new VirtualClock(Date.now());
   const first = ensurePki(dir, clock);
   assert.deepEqual(ensurePki(dir, clock), first);
-  for (const name of ['ca', 'server', 'admin', 'gateway', 'broker']) {
+  for (const name of ['ca', 'server', 'admin', 'gateway', 'broker', 'network']) {
     assert.equal(statSync(join(dir, `${name}.key`)).mode & 0o777, 0o600);
   }
 });
@@ -72,7 +72,7 @@ test('a damaged certificate, or a key that is not its own, is replaced', (t) => 
 
 test('a role is the ServiceAccount that it would be on a cluster, and no administrator', (t) => {
   const { clients } = ensurePki(temporary(t), new VirtualClock(Date.now()));
-  for (const role of ['gateway', 'broker'] as const) {
+  for (const role of ['gateway', 'broker', 'network'] as const) {
     const groups = 'O=system:serviceaccounts\nO=system:serviceaccounts:kittiwake-system';
     const { subject } = new X509Certificate(clients[role].cert);
     assert.equal(subject, `${groups}\nCN=system:serviceaccount:kittiwake-system:${role}`);

@@ -10,7 +10,7 @@ import { messageOf } from '../../../../lib/errors.ts';
 import { type CertificateRequest, type Identity, issue, type Subject } from './certificate.ts';
 
 /** Who may be met on the API server's listener. `admin` is for people; the others are processes of the platform. */
-export type ClientName = 'admin' | 'gateway' | 'broker';
+export type ClientName = 'admin' | 'gateway' | 'broker' | 'network';
 
 export interface Pki {
   /** The certificate that signed all others, in PEM. */
@@ -37,6 +37,7 @@ const clientSubjects: Record<ClientName, Subject> = {
   admin: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
   gateway: roleSubject('gateway'),
   broker: roleSubject('broker'),
+  network: roleSubject('network'),
 };
 
 function roleSubject(role: string): Subject {
@@ -79,6 +80,7 @@ export function ensurePki(dir: string, clock: Clock, addresses: readonly string[
       admin: leaf('admin', { ...clientSubjects.admin, use: 'client' }),
       gateway: leaf('gateway', { ...clientSubjects.gateway, use: 'client' }),
       broker: leaf('broker', { ...clientSubjects.broker, use: 'client' }),
+      network: leaf('network', { ...clientSubjects.network, use: 'client' }),
     },
   };
 }

@@ -1,0 +1,44 @@
+import type { Client } from '../../kube/client.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { messageOf } from '../../lib/errors.ts';
+import type { Logger } from '../../observe/log.ts';
+import { hasLeases } from './address-pool.ts';
+import { nft } from './commands.ts';
+import { removePodNetwork, setUpGateway } from './gateway.ts';
+import type { NetworkPlan } from './plan.ts';
+import { serviceTable } from './services/ruleset.ts';
+import { ServiceRules } from './services/service-rules.ts';
+
+export interface NetworkRoleOptions {
+  client: Client;
+  plan: NetworkPlan;
+  nodeName: string;
+  clock: Clock;
+  log: Logger;
+}
+
+/**
+ * What of the network follows the API, and must go on while the control plane is started again. Resolves when what the
+ * API says is in force; what an earlier process has left stands until then, and is replaced in one step. `stop` is for
+ * the end of the platform: it takes all away.
+ */
+export async function startNetwork(options: NetworkRoleOptions): Promise<{ stop(): Promise<void> }> {
+  const { plan, log } = options;
+  await setUpGateway(plan);
+  const services = new ServiceRules(options);
+  await services.start();
+  return {
+    async stop() {
+      await services.stop();
+      try {
+        await removeTables([serviceTable(plan)]);
+        if (!hasLeases(plan)) await removePodNetwork(plan);
+      } catch (error) {
+        log.error({ reason: messageOf(error) }, 'something of the network was left behind');
+      }
+    },
+  };
+}
+
+const removeTables = (tables: readonly string[]) =>
+  nft(tables.map((table) => `table ip ${table} {}\ndelete table ip ${table}\n`).join(''));
