@@ -80,6 +80,11 @@ export interface Sandbox {
   start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
   /** What this container asks for and does not get, a sentence each: for the pod's events. */
   notesOn(container: Container): string[];
+  /**
+   * A folder in memory for one of the pod's volumes, of at most `sizeBytes`, that anybody may write to; the same one
+   * when it is there already, until the sandbox is removed. Undefined of a driver that has no such folders.
+   */
+  memoryVolume?(name: string, sizeBytes: number | undefined): Promise<string>;
   /** How a start ended that no agent was there to see; undefined when nobody knows. */
   exitOf(id: ContainerId): ContainerExit | undefined;
   /** Connects to a port of one of its containers. Errors: POD_PORT_UNKNOWN, and those of the connection. */

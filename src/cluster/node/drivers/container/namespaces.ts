@@ -27,7 +27,7 @@ const names = Object.keys(flags) as (keyof typeof flags)[];
  *
  *     namespaces/        a mount of its own, and shared: what is unmounted here is unmounted in the private mount
  *       UID.network      namespace of each container, too, and so is gone
- *       UID.ipc  UID.uts  UID.pid  UID.shm/
+ *       UID.ipc  UID.uts  UID.pid  UID.shm/  UID.memory.VOLUME/
  */
 export class Namespaces {
   readonly #dir: string;
@@ -88,6 +88,17 @@ export class Namespaces {
     mkdirSync(path, { recursive: true });
     const options = 'nosuid,nodev,noexec,mode=1777,size=65536k';
     await runTool('mount', ['-t', 'tmpfs', '-o', options, 'shm', path], signal);
+    return path;
+  }
+
+  /** A tmpfs of the pod, by its name, made once; of `sizeBytes`, or half of the machine's memory. */
+  async makeMemory(podUid: string, name: string, sizeBytes: number | undefined): Promise<string> {
+    await this.#share();
+    const path = join(this.#dir, `${podUid}.memory.${name}`);
+    if (mountPoints().has(path)) return path;
+    mkdirSync(path, { recursive: true });
+    const options = ['nosuid', 'nodev', 'mode=0777', ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`])];
+    await runTool('mount', ['-t', 'tmpfs', '-o', options.join(','), 'memory', path]);
     return path;
   }
 

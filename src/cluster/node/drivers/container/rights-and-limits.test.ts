@@ -6,6 +6,8 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -112,6 +114,20 @@ describe('rights and limits of containers of the driver', { skip: noContainers }
     assert.equal(readFileSync(join(at('memory'), memory), 'utf8'), `${64 * 2 ** 20}\n`);
     running.signal('SIGKILL');
     await running.exited;
+  });
+
+  test('a volume in memory is of the pod: as large as asked, open to all, and gone with it', async () => {
+    const { pod, running } = await start('sleep 1000');
+    const sandbox = sandboxes.find(({ podUid }) => podUid === pod.metadata.uid);
+    const path = await sandbox?.memoryVolume?.('scratch', 1_048_576);
+    assert.ok(path);
+    assert.equal(await sandbox?.memoryVolume?.('scratch', 1_048_576), path);
+    const { type, blocks, bsize } = statfsSync(path);
+    assert.deepEqual([type, blocks * bsize, statSync(path).mode & 0o7777], [0x01021994, 1_048_576, 0o777]);
+    running.signal('SIGKILL');
+    await sandbox?.remove();
+    assert.ok(!existsSync(path));
+    assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(path));
   });
 
   test('a folder and a file of a volume are mounted by subPath', async () => {

@@ -188,6 +188,10 @@ export class ContainerSandbox implements Sandbox {
     return []; // What cannot be had is a failure of the start.
   }
 
+  memoryVolume(name: string, sizeBytes: number | undefined): Promise<string> {
+    return this.#options.namespaces.makeMemory(this.podUid, name, sizeBytes);
+  }
+
   exitOf(id: ContainerId): ContainerExit | undefined {
     const { dir } = this.#options;
     const record = records.readContainerRecord(dir, this.podUid, id.container);

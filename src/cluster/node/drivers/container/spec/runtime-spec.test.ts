@@ -143,6 +143,13 @@ describe('runtimeSpec', () => {
     assert.deepEqual([linux.uidMappings, linux.gidMappings], [range, range]);
   });
 
+  test('users of its own are had, or the container does not start', () => {
+    const pod = { hostUsers: false };
+    assert.match(refusal({ pod }), /^CreateContainerConfigError: hostUsers: false needs a user namespace/);
+    assert.equal(refusal({ pod, input: { machine: { ...bigMachine, isRootless: true } } }), 'none');
+    assert.equal(refusal({ pod, input: { idMappings: { uids: [], gids: [] } } }), 'none');
+  });
+
   test('without control groups nothing is limited, and none are shown', () => {
     const container = { resources: { limits: { memory: '64Mi' } } };
     const { linux, mounts } = specOf({ container, input: { cgroupsPath: undefined } });

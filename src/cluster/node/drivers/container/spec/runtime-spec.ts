@@ -1,5 +1,5 @@
 import type { Pod } from '../../../../../api/core/pod.ts';
-import type { ContainerOnNode, Mount } from '../../../driver.ts';
+import { type ContainerOnNode, type Mount, StartError } from '../../../driver.ts';
 import { containerResources, oomScoreAdjOf } from '../cgroups/resources.ts';
 import { capabilitiesOf } from './capabilities.ts';
 import { checkValues } from './check-values.ts';
@@ -54,6 +54,11 @@ export interface PodNamespaces {
 export function runtimeSpec(input: SpecInput): OciSpec {
   const { pod, container, rootPath, machine, namespaces, cgroupsPath, idMappings } = input;
   checkValues(container);
+  if (pod.spec.hostUsers === false && !idMappings && !machine.isRootless) {
+    // Silently less than what was asked for would be worse than nothing.
+    const why = 'a user namespace for the pod, which this node does not make: leave it out';
+    throw new StartError('CreateContainerConfigError', `hostUsers: false needs ${why}`);
+  }
   const security = securityOf(pod, container.spec);
   const process = processOf(input, security);
   const isUserMapped = idMappings !== undefined || machine.isRootless;
