@@ -12,6 +12,7 @@ import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { PodStreams } from '../pod-streams.ts';
+import type { UsageReader } from '../pod-usage.ts';
 import { apiAddress, defaultServiceNetwork, type ServiceNetwork } from '../service-network.ts';
 import { storeErrors } from '../store/errors.ts';
 import { Store, type StoreOptions } from '../store/store.ts';
@@ -61,6 +62,8 @@ export interface ApiServerOptions {
   podLogs?: PodLogs;
   /** What runs in pods: for `kubectl exec`, `attach` and `port-forward`. */
   podStreams?: PodStreams;
+  /** What pods use of the machine: for `kubectl top`. */
+  usage?: UsageReader;
   /** Makes the store's writer; a thread unless given. */
   startWriter?: StoreOptions['startWriter'];
 }
@@ -105,6 +108,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     metrics,
     podLogs,
     podStreams,
+    usage,
   } = options;
   const folder = join(dataDir, 'cluster');
   makeFolder(folder);
@@ -126,7 +130,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     find: (plural, key) => store.table(tableName({ group: '', plural })).get(key)?.object,
   });
   const { serviceNetwork = defaultServiceNetwork } = options;
-  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams, serviceNetwork, tokens });
+  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams, serviceNetwork, tokens, usage });
   const resources = [...builtin, ...(options.resources ?? [])];
   const machinery: Machinery = {
     store,

@@ -1,6 +1,7 @@
 import type { DeleteOptions, Patch } from '../../kube/client.ts';
 import { StoredObject } from '../store/stored-object.ts';
 import type { Policy } from './authorize.ts';
+import { getComputed, listComputed } from './computed.ts';
 import { create } from './create.ts';
 import { remove, removeEach } from './delete.ts';
 import type { Machinery } from './machinery.ts';
@@ -43,11 +44,15 @@ export class RequestPipeline implements Pipeline {
   }
 
   async get(request: NamedRequest): Promise<StoredObject> {
+    const { compute } = request.resource.strategy;
+    if (compute && !requireOffered(request)) return getComputed(this.#machinery, request, compute);
     return get(this.#machinery, request);
   }
 
   async list(request: ListRequest): Promise<ListResultPage> {
     if (requireOffered(request)) throw notAllowed();
+    const { compute } = request.resource.strategy;
+    if (compute) return listComputed(this.#machinery, request, compute);
     return list(this.#machinery, request);
   }
 

@@ -7,6 +7,8 @@ import type { Field, Strategy, Subresource, View } from './strategy.ts';
 
 const storedVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'] as const;
 
+const computedVerbs = ['get', 'list'] as const;
+
 const status: Field = { type: 'field', field: 'status', verbs: ['get', 'patch', 'update'] };
 
 /** The resource of a strategy: one of Kubernetes' own, with one version, unless `facts` say otherwise. */
@@ -16,7 +18,7 @@ export function servedResource(strategy: Strategy, facts: Partial<ServedResource
   return {
     strategy,
     kind,
-    verbs: strategy.action?.verbs ?? storedVerbs,
+    verbs: strategy.action?.verbs ?? (strategy.compute ? computedVerbs : storedVerbs),
     subresources: new Map(Object.entries(subresourcesOf(strategy, isBuiltin))),
     listKind: `${kind.kind}List`,
     isBuiltin,

@@ -17,6 +17,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   kind: Kind<T>;
   /** What it does instead of being stored: `create` is all that it offers. */
   action?: Action;
+  /** Its objects are worked out when they are read, and never stored: those of a namespace, or all. */
+  compute?(machinery: Machinery, target: Target): Promise<KubeObject[]>;
   /** Fields that field selectors may name besides name and namespace, each with what an absent one is compared as. */
   selectableFields?: Readonly<Record<string, string>>;
   /** Its objects are namespaces. */

@@ -15,6 +15,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import { parseReference } from '../../registry/reference.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { PodStreams } from '../pod-streams.ts';
+import type { UsageReader } from '../pod-usage.ts';
 import type { Driver } from './driver.ts';
 import { runtimeClasses } from './drivers/choose.ts';
 import { endContainers } from './end-containers.ts';
@@ -31,6 +32,8 @@ import { podStreams } from './pods/pod-streams.ts';
 import { watchStorage } from './pods/storage/watch.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { registerRuntimeClasses } from './runtime-classes.ts';
+import { sampleNode } from './usage/node-sample.ts';
+import { UsageSampler } from './usage/sampler.ts';
 import { WaitingPods } from './waiting-pods.ts';
 
 export interface NodeAgentOptions {
@@ -61,6 +64,7 @@ export interface NodeAgentOptions {
 export interface NodeAgent {
   podLogs: PodLogs;
   podStreams: PodStreams;
+  usage: UsageReader;
   /**
    * Ends the agent. With `stopPods` all pods end within a second: SIGTERM, then SIGKILL after 800 ms. Their objects
    * stay, and the next agent runs them again if they are still wanted. Without it they go on running for it to find.
@@ -106,6 +110,12 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     services: new Informer(client, CoreServiceKind, { clock, log, metrics }),
   };
   const runners = new Map<string, PodRunner>();
+  const usage = new UsageSampler({
+    clock,
+    nodeName,
+    containers: () => [...runners.values()].flatMap((runner) => runner.running),
+    node: () => sampleNode(clock),
+  });
   const waiting = new WaitingPods({ client, clock, log, podsMax });
   /** What an earlier agent left, of pods that have not been seen yet. */
   const recovered = new Map((await driver.recover()).map((sandbox) => [sandbox.podUid, sandbox]));
@@ -141,7 +151,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     periodMs: options.storagePeriodMs,
   });
 
-  return { podLogs: podLogs(node.logs, clock), podStreams: podStreams((uid) => runners.get(uid)), stop };
+  return { podLogs: podLogs(node.logs, clock), podStreams: podStreams((uid) => runners.get(uid)), usage, stop };
 
   /** A pod is new or has changed. */
   function see(pod: Pod): void {
@@ -248,6 +258,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     stopping.abort();
     cancelHousekeeping();
     stopWatchingStorage();
+    usage.stop();
     const running = stopPods ? [...runners.values()].flatMap((runner) => runner.running) : [];
     const ended = endContainers(running, { clock, log, killAfterMs });
     await Promise.all([...runners.values()].map((runner) => runner.detach()));

@@ -45,6 +45,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
       attach: (...asked) => node.podStreams.attach(...asked),
       forward: (...asked) => node.podStreams.forward(...asked),
     },
+    usage: { read: () => node.usage.read() },
   });
   plugins = features.flatMap(({ admission, user }) => {
     const client = api.clientFor(user);

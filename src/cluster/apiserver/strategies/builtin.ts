@@ -2,6 +2,7 @@ import type { Kind } from '../../../api/kind.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { PodLogs } from '../../pod-logs.ts';
 import type { PodStreams } from '../../pod-streams.ts';
+import type { UsageReader } from '../../pod-usage.ts';
 import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
 import type { ConversionOf } from '../crds/custom-resources.ts';
 import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
@@ -22,12 +23,14 @@ import { secrets } from './secrets.ts';
 import { serviceAccounts } from './service-accounts.ts';
 import { services } from './services.ts';
 import { persistentVolumeClaims, persistentVolumes, storageClasses } from './storage.ts';
+import { usage } from './usage.ts';
 
 export interface StrategyDeps {
   /** The kinds of the platform. */
   kinds: readonly Kind[];
   podLogs?: PodLogs | undefined;
   podStreams?: PodStreams | undefined;
+  usage?: UsageReader | undefined;
   conversionOf?: ConversionOf | undefined;
   serviceNetwork?: ServiceNetwork | undefined;
   clock: Clock;
@@ -41,6 +44,7 @@ export const builtinStrategies = ({
   kinds,
   podLogs,
   podStreams,
+  usage: usageReader,
   serviceNetwork = defaultServiceNetwork,
   tokens,
 }: StrategyDeps): readonly Strategy[] => [
@@ -63,4 +67,5 @@ export const builtinStrategies = ({
   runtimeClasses,
   customResourceDefinitions(kinds, conversionOf),
   ...reviews(clock, tokens),
+  ...usage(usageReader),
 ];
