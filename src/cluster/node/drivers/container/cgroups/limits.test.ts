@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { systemClock } from '../../../../../lib/clock.ts';
+import { until } from '../../../../../lib/testing/until.ts';
 import { noContainers, RealContainers } from '../testing/real-container.ts';
+import { specInput } from '../testing/spec-input.ts';
+import { Cgroups } from './cgroups.ts';
+import { findHierarchy, type Hierarchy } from './hierarchy.ts';
 
 describe('limits of a real container', { skip: noContainers }, () => {
   const containers = noContainers ? undefined : new RealContainers(64);
@@ -55,3 +64,49 @@ describe('limits of a real container', { skip: noContainers }, () => {
     assert.deepEqual(containers?.cgroups.podUids(), []);
   });
 });
+
+/** The tree of version 2, which also a machine with both has, and all of version 1. */
+const trees = noContainers ? [] : hierarchiesHere();
+
+describe('the end of a pod that does not want to', { skip: noContainers }, () => {
+  for (const hierarchy of trees) {
+    test(`under version ${hierarchy.version} all that it starts is ended, and its groups go`, async () => {
+      const cgroups = new Cgroups({ hierarchy, id: randomUUID().slice(0, 8), clock: systemClock, podPidsMax: 40 });
+      const { pod } = specInput({ pod: {} });
+      pod.metadata.uid = randomUUID();
+      cgroups.makePod(pod);
+      const path = cgroups.pathOf(pod, { container: 'main', restart: 0 });
+      // It goes into the groups itself, as the OCI runtime's first process does.
+      const groups = hierarchy.trees.map((tree) => join(tree, path)).filter((group) => existsSync(dirname(group)));
+      for (const group of groups) mkdirSync(group);
+      const enter = groups.map((group) => `echo $$ >${group}/cgroup.procs`).join(' && ');
+      // Each forks as often as this. Where nothing counts processes, that makes 64 of them.
+      const times = existsSync(join(groups[0] ?? '', 'pids.max')) || hierarchy.version === 1 ? 1000 : 6;
+      const bomb = `$SIG{TERM} = "IGNORE"; for (;;) { fork if $n++ < ${times}; select undef, undef, undef, 0.01 }`;
+      const child = spawn('sh', ['-c', `${enter} && exec perl -e '${bomb}'`]);
+      try {
+        await until(() => cgroups.processes(path).length >= 5);
+        await cgroups.remove(pod.metadata.uid);
+        assert.deepEqual(
+          groups.filter((group) => existsSync(dirname(group))),
+          [],
+        );
+        assert.deepEqual(cgroups.podUids(), []);
+        await until(() => child.exitCode !== null || child.signalCode !== null);
+        assert.equal(child.signalCode, 'SIGKILL');
+      } finally {
+        child.kill('SIGKILL');
+      }
+    });
+  }
+});
+
+function hierarchiesHere(): Hierarchy[] {
+  const found = findHierarchy();
+  if ('missing' in found) return [];
+  const { hierarchy } = found;
+  const unified = hierarchy.trees.find((tree) => existsSync(join(tree, 'cgroup.controllers')));
+  if (hierarchy.version === 2 || unified === undefined) return [hierarchy];
+  const mounts = { cpu: unified, cpuacct: unified, memory: unified, pids: unified };
+  return [hierarchy, { version: 2, mounts, trees: [unified], base: '/' }];
+}
