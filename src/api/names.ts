@@ -57,5 +57,8 @@ const dnsSubdomainWords =
   "end with an alphanumeric character (e.g. 'example.com', regex used for validation is " +
   "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
+/** What all names of the cluster end with. */
+export const dnsDomain = 'cluster.local';
+
 /** What the names of Services end with inside the cluster: `NAME.NAMESPACE.svc.cluster.local`. */
-export const clusterDomain = 'svc.cluster.local';
+export const clusterDomain = `svc.${dnsDomain}`;

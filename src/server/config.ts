@@ -83,9 +83,11 @@ export function checkBindAddress({ bindAddress, isOpen }: Pick<Config, 'bindAddr
   if (isIP(bindAddress) === 0) {
     throw new Error(`--bind-address is ${JSON.stringify(bindAddress)}: an IP address such as ${loopback} or 0.0.0.0`);
   }
-  const isLoopback = bindAddress === '::1' || /^127\.[\d.]+$/.test(bindAddress);
-  if (!isLoopback && !isOpen) throw configErrors.BIND_ADDRESS_OPEN({ bindAddress });
+  if (!isLoopback(bindAddress) && !isOpen) throw configErrors.BIND_ADDRESS_OPEN({ bindAddress });
 }
+
+/** Whether nobody but this machine reaches it. */
+export const isLoopback = (bindAddress: string): boolean => bindAddress === '::1' || /^127\.[\d.]+$/.test(bindAddress);
 
 /** Each port as `portOf` says. */
 export function portsBy(portOf: (name: PortName) => number): Ports {

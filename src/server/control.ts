@@ -64,7 +64,8 @@ async function startParts(context: RoleContext, features: readonly Feature[], st
   });
   started.defer(() => distribution.stop());
   const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
-  const parts = { clock, metrics, registry, settings: settingsOf(config), folder };
+  const { brokerUrl } = await substrateOf(config).inside(config, log);
+  const parts = { clock, metrics, registry, settings: settingsOf(config, brokerUrl), folder };
   const substrate = await substrateOf(config).open({ ...context, ...parts, features });
   started.defer(() => substrate.stop());
   const shared = { config: substrate.config, log, quarantine, ...parts };
@@ -81,12 +82,12 @@ async function startParts(context: RoleContext, features: readonly Feature[], st
 /** As whom the registry looks up which images are in use. */
 const registryUser = serviceAccount('kittiwake-system', 'registry');
 
-function settingsOf({ bindAddress, dataDir, domain, ports }: Config) {
+function settingsOf({ bindAddress, dataDir, domain, ports }: Config, brokerUrl: string) {
   return {
     domain,
     gatewayPort: ports.gateway,
     gatewayUrl: urlOf(ports.gateway, bindAddress),
-    brokerUrl: urlOf(ports.broker, bindAddress),
+    brokerUrl,
     autoscaler: { socketPath: autoscalerSocket(dataDir) },
   };
 }

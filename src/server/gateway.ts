@@ -5,12 +5,14 @@ import { systemClock } from '../lib/clock.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
 import { startDataPathRole } from './data-path-role.ts';
 import type { Role, RoleContext } from './roles.ts';
+import { substrateOf } from './substrate.ts';
 
 export function start(context: RoleContext): Promise<Role> {
   const { config, log, sockets, quarantine } = context;
   const name = gatewayName(hostname(), config.ports.gateway);
-  return startDataPathRole('gateway', context, ({ client, metrics }) =>
-    startGateway({
+  return startDataPathRole('gateway', context, async ({ client, metrics }) => {
+    const { isInside } = await substrateOf(config).inside(config, log);
+    return await startGateway({
       client,
       host: config.bindAddress,
       port: config.ports.gateway,
@@ -22,8 +24,9 @@ export function start(context: RoleContext): Promise<Role> {
       log,
       metrics,
       quarantine,
-    }),
-  );
+      isInside,
+    });
+  });
 }
 
 /**

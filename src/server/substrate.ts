@@ -37,6 +37,14 @@ export interface SubstrateOptions extends RoleContext, Omit<FeatureDeps, 'client
   features: readonly Feature[];
 }
 
+/** The platform as what runs on it finds it. */
+export interface Inside {
+  /** Of the broker's ingress. */
+  brokerUrl: string;
+  /** Which clients of the gateway run on it; all, or it cannot be told, unless given. */
+  isInside?(address: string): boolean;
+}
+
 interface SubstrateKind {
   /** For the control plane; resolves when the features' kinds are there. */
   open(options: SubstrateOptions): Promise<Substrate>;
@@ -44,6 +52,7 @@ interface SubstrateKind {
   connect(config: Config, role: string, log: Logger): Promise<Client>;
   /** Whether pods can have a network of their own, which is then a role's. */
   hasPodNetwork(config: Config): Promise<boolean>;
+  inside(config: Config, log: Logger): Promise<Inside>;
   /** Where people reach its API, and with what. */
   addresses(config: Config): Promise<Pick<Addresses, 'apiUrl' | 'kubeconfig'>>;
 }
@@ -55,6 +64,7 @@ const substrates: Record<SubstrateName, SubstrateKind> = {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
     connect: async (config, role, log) => (await import('./connect.ts')).connectToApi(config, role, log),
     hasPodNetwork: async () => (await import('./embedded/pod-network.ts')).canHavePodNetwork(),
+    inside: async (config, log) => (await import('./embedded/inside.ts')).inside(config, log),
     addresses: async ({ bindAddress, dataDir, ports }) => ({
       apiUrl: urlOf(ports.api, bindAddress, 'https'),
       kubeconfig: join(dataDir, 'kubeconfig'),
@@ -65,6 +75,7 @@ const substrates: Record<SubstrateName, SubstrateKind> = {
     open: async (options) => (await import('./cluster/substrate.ts')).open(options),
     connect: async (config) => (await import('./cluster/substrate.ts')).connect(config),
     hasPodNetwork: async () => false, // The cluster's own.
+    inside: async ({ bindAddress, ports }) => ({ brokerUrl: urlOf(ports.broker, bindAddress) }),
     addresses: async (config) => (await import('./cluster/substrate.ts')).addresses(config),
   },
 };

@@ -4,6 +4,9 @@ export const servingGroup = 'serving.knative.dev';
 /** Where the operator's ConfigMaps, the gateways' Leases and Serving's own account are. */
 export const systemNamespace = 'knative-serving';
 
+/** The gateway's Service in it. */
+export const gatewayServiceName = 'kittiwake-gateway';
+
 export const labels = {
   /** On what a Service owns. */
   service: `${servingGroup}/service`,

@@ -31,6 +31,8 @@ import { builtinStrategies } from './strategies/builtin.ts';
 import type { Strategy } from './strategy.ts';
 import { keepSystemServices, kubernetesService, type SystemService } from './system-services.ts';
 
+export type { SystemService } from './system-services.ts';
+
 /** Any Kubernetes has these. */
 const defaultNamespaces = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 

@@ -2,8 +2,10 @@ import type { Client } from '../../kube/client.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
 import { hasLeases } from './address-pool.ts';
 import { nft } from './commands.ts';
+import { SteadyDns } from './dns/steady-dns.ts';
 import { removePodNetwork, setUpGateway } from './gateway.ts';
 import type { NetworkPlan } from './plan.ts';
 import { serviceTable } from './services/ruleset.ts';
@@ -13,8 +15,11 @@ export interface NetworkRoleOptions {
   client: Client;
   plan: NetworkPlan;
   nodeName: string;
+  /** What names in the cluster end with: `cluster.local`. */
+  domain: string;
   clock: Clock;
   log: Logger;
+  metrics?: Metrics | undefined;
 }
 
 /**
@@ -25,11 +30,12 @@ export interface NetworkRoleOptions {
 export async function startNetwork(options: NetworkRoleOptions): Promise<{ stop(): Promise<void> }> {
   const { plan, log } = options;
   await setUpGateway(plan);
+  const dns = new SteadyDns(options);
   const services = new ServiceRules(options);
-  await services.start();
+  await Promise.all([services.start(), dns.start()]);
   return {
     async stop() {
-      await services.stop();
+      await Promise.all([services.stop(), dns.stop()]);
       try {
         await removeTables([serviceTable(plan)]);
         if (!hasLeases(plan)) await removePodNetwork(plan);

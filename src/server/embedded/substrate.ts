@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import { noConfiguration } from '../../api/kind.ts';
 import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
-import { cidrText } from '../../cluster/network/cidr.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
-import { defaultServiceNetwork } from '../../cluster/service-network.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
 import { controllerManagerUser } from '../../cluster/workloads/users.ts';
 import type { Admission } from '../../kube/admission.ts';
@@ -15,6 +13,7 @@ import { loopback } from '../../observe/listen.ts';
 import { userCredentials } from '../../registry/index.ts';
 import { namespacesOf, type Substrate, type SubstrateOptions } from '../substrate.ts';
 import { nodeName } from './node-name.ts';
+import { platformServices, serviceNetworkOf } from './platform-services.ts';
 import { podNetworkPlan } from './pod-network.ts';
 
 /** As Kubernetes knows its nodes. */
@@ -38,7 +37,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     namespaces: namespacesOf(features),
     admission: () => plugins,
     config: () => configuration?.current() ?? noConfiguration,
-    ...(plan && { serviceNetwork: { ...defaultServiceNetwork, cidr: cidrText(plan.serviceRange) } }),
+    ...(plan && { serviceNetwork: serviceNetworkOf(plan) }),
     podLogs: { read: (pod, selection) => node.podLogs.read(pod, selection) },
     podStreams: {
       exec: (...asked) => node.podStreams.exec(...asked),
@@ -68,6 +67,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     quarantine,
   });
   await api.listen({ host: bindAddress, port: ports.api, handle: sockets.api });
+  if (plan) await api.keep(platformServices(plan, config, namespacesOf(features)));
   const client = api.clientFor(controllerManagerUser);
   return {
     clientFor: api.clientFor,

@@ -16,11 +16,14 @@ import { resolve } from './resolver.ts';
 import { type DnsServer, startDnsServer } from './server.ts';
 import { nameOf } from './wire/name.ts';
 
+/** Where everybody asks. */
+export const dnsPort = 53;
+
 export interface ClusterDnsOptions {
   client: Pick<Client, 'watch'>;
   /** Where it listens: an address that pods reach and nobody else. */
   address: string;
-  /** 53 unless given. */
+  /** `dnsPort` unless given. */
   port?: number;
   /** For example `cluster.local`. */
   domain: string;
@@ -44,7 +47,7 @@ export interface ClusterDns extends DnsServer {
 
 /** Answers pods: names of the cluster from what its API says, all others as the host's DNS servers do. */
 export async function startClusterDns(options: ClusterDnsOptions): Promise<ClusterDns> {
-  const { address, blocks, client, clock, domain, log, metrics, port = 53, serviceAddress } = options;
+  const { address, blocks, client, clock, domain, log, metrics, port = dnsPort, serviceAddress } = options;
   const index = new NameIndex();
   const informerOf = <T extends KubeObject>(kind: Kind<T>) => new Informer(client, kind, { clock, log, metrics });
   const [services, slices] = [informerOf(CoreServiceKind), informerOf(EndpointSliceKind)];

@@ -1,12 +1,12 @@
 import { type CoreService, CoreServiceKind } from '../../../api/core/service.ts';
 import { apiVersionOf } from '../../../api/kind.ts';
 import { clusterDomain } from '../../../api/names.ts';
-import { labels, systemNamespace } from '../../../api/serving/names.ts';
+import { gatewayServiceName, labels, systemNamespace } from '../../../api/serving/names.ts';
 import type { Route } from '../../../api/serving/route.ts';
 import { inheritedMetadata } from '../../child-metadata.ts';
 
 /** The name of the gateway inside the cluster. */
-export const gatewayHost = `kittiwake-gateway.${systemNamespace}.${clusterDomain}`;
+export const gatewayHost = `${gatewayServiceName}.${systemNamespace}.${clusterDomain}`;
 
 export const placeholderName = ({ metadata: { name } }: Route, tag: string | undefined): string =>
   tag === undefined ? name : `${tag}-${name}`;
