@@ -11,6 +11,9 @@ const serviceAccountSchema = object({
 
 export interface ServiceAccount extends KubeObject, ValueOf<typeof serviceAccountSchema> {}
 
+/** Where programs in a pod look for their token, the server's CA and their namespace. */
+export const serviceAccountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
+
 export const ServiceAccountKind = defineKind<ServiceAccount>({
   group: '',
   version: 'v1',

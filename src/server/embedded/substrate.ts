@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noConfiguration } from '../../api/kind.ts';
 import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
+import { serviceAccountAdmission } from '../../cluster/admission/service-account.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
@@ -46,10 +47,11 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     },
     usage: { read: () => node.usage.read() },
   });
-  plugins = features.flatMap(({ admission, user }) => {
+  const ofFeatures = features.flatMap(({ admission, user }) => {
     const client = api.clientFor(user);
     return admission?.({ client: () => client, settings }) ?? [];
   });
+  plugins = [serviceAccountAdmission(() => api.client, clock) as unknown as Admission, ...ofFeatures];
   const followed = await followConfiguration(api.client, namespacesOf(features), { clock, log });
   configuration = followed;
   const nodeDir = folder('node');

@@ -1,4 +1,5 @@
 import type { Container } from '../../../../api/core/pod-spec.ts';
+import { serviceAccountPath } from '../../../../api/core/service-account.ts';
 
 /** What a container driver would give and the process driver cannot: for `kittiwake doctor` and the node's events. */
 export const missingIsolation: readonly string[] = [
@@ -20,7 +21,8 @@ export function notesOn(
   if (securityContext?.runAsUser !== undefined || securityContext?.readOnlyRootFilesystem) {
     notes.push(`${name}: securityContext is not applied by the process driver`);
   }
-  const paths = (volumeMounts ?? []).map((mount) => mount.mountPath);
+  // Nobody asked for what every pod has.
+  const paths = (volumeMounts ?? []).map(({ mountPath }) => mountPath).filter((path) => path !== serviceAccountPath);
   if (paths.length > 0) {
     notes.push(
       `${name}: volumes are under $KITTIWAKE_ROOT (${paths.join(', ')}), not at absolute paths: ` +

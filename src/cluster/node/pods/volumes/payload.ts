@@ -2,8 +2,10 @@ import type { Pod } from '../../../../api/core/pod.ts';
 import type { Volume } from '../../../../api/core/pod-spec.ts';
 import type { DownwardFile, KeyToPath, VolumeProjection } from '../../../../api/core/volume.ts';
 import { isConfigKey } from '../../../../api/names.ts';
+import { messageOf } from '../../../../lib/errors.ts';
 import type { ConfigSources, ConfigValues } from '../config-sources.ts';
 import { fieldOf, type Place, resourceOf } from '../environment.ts';
+import type { PodTokens, TokenProjection } from '../service-account-tokens.ts';
 import type { VolumeFile } from './atomic-writer.ts';
 import { contained, refused } from './refused.ts';
 
@@ -11,6 +13,7 @@ export interface PayloadOptions {
   pod: Pod;
   place: Place;
   sources: ConfigSources;
+  tokens?: PodTokens;
 }
 
 /** Whether the content of a volume comes from the API, and changes with what it comes from. */
@@ -37,9 +40,9 @@ async function projectionOf(
   source: VolumeProjection,
   volume: string,
   defaultMode: number | undefined,
-  { pod, place, sources }: PayloadOptions,
+  { pod, place, sources, tokens }: PayloadOptions,
 ): Promise<VolumeFile[]> {
-  const { configMap, secret, downwardAPI } = source;
+  const { configMap, secret, downwardAPI, serviceAccountToken } = source;
   const where = { mode: defaultMode ?? 0o644, volume };
   if (configMap) {
     const { name, optional, items } = configMap;
@@ -52,7 +55,32 @@ async function projectionOf(
     return chosen(values, items, { ...where, optional, missing: 'references non-existent secret key' });
   }
   if (downwardAPI) return described(downwardAPI.items, pod, place, where);
+  if (serviceAccountToken && tokens) return [await tokenFile(serviceAccountToken, pod, tokens, where)];
   throw refused(volume, `${Object.keys(source)[0]} projections are not supported on this node`);
+}
+
+/** Nobody but those whom the pod runs as can read it, where the pod says who that is. */
+async function tokenFile(
+  projection: TokenProjection,
+  pod: Pod,
+  tokens: PodTokens,
+  { mode, volume }: Where,
+): Promise<VolumeFile> {
+  try {
+    const content = Buffer.from(await tokens.token(pod, projection));
+    const uid = onlyUser(pod);
+    const isPrivate = uid !== undefined || pod.spec.securityContext?.fsGroup !== undefined;
+    return { path: projection.path, content, mode: isPrivate ? 0o600 : mode, uid };
+  } catch (error) {
+    throw refused(volume, `failed to fetch token: ${messageOf(error)}`);
+  }
+}
+
+/** The user that all containers run as, where the pod says so (as kubelet's FsUserFrom). */
+function onlyUser({ spec }: Pod): number | undefined {
+  const all = [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])];
+  const users = new Set(all.map((c) => c.securityContext?.runAsUser ?? spec.securityContext?.runAsUser));
+  return users.size === 1 ? [...users][0] : undefined;
 }
 
 interface Where {

@@ -8,6 +8,7 @@ import { type Clock, sleep } from '../../../../lib/clock.ts';
 import { sameJson } from '../../../../lib/same-json.ts';
 import { ConfigSources, type ReadObject } from '../config-sources.ts';
 import type { Place } from '../environment.ts';
+import { PodTokens } from '../service-account-tokens.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { claimedSource, NotBoundYet } from './claimed.ts';
 import { hostPathSource } from './host-path.ts';
@@ -29,10 +30,14 @@ export interface PodVolumesOptions {
 const bindPatienceMs = 5_000;
 const bindPollMs = 50;
 
+/** A token that could not be renewed in time is asked for again no sooner than this. */
+const renewalMsMin = 10_000;
+
 /** The volumes of one pod: made once for all its containers, then kept as the API says until they are closed. */
 export class PodVolumes {
   readonly dir: string;
   readonly #options: PodVolumesOptions;
+  readonly #tokens: PodTokens;
   #made: Promise<void> | undefined;
   #pod: Pod | undefined;
   #isClosed = false;
@@ -45,6 +50,7 @@ export class PodVolumes {
   constructor(options: PodVolumesOptions) {
     this.dir = options.dir;
     this.#options = options;
+    this.#tokens = new PodTokens(options.client, options.clock);
   }
 
   /** Makes them if that has not been done. Throws StartError naming what is missing: it may come. */
@@ -87,7 +93,11 @@ export class PodVolumes {
     await this.#write(volumes, place, (kind, key) => client.get(kind, key));
     const changing = volumes.filter((volume) => isFromApi(volume) && !this.#fixed.has(volume.name));
     if (changing.length === 0 || this.#isClosed) return;
-    refresher.follow(uid, (read) => this.#write(changing, place, read));
+    refresher.follow(uid, async (read) => {
+      await this.#write(changing, place, read);
+      const { renewAtMs } = this.#tokens;
+      return renewAtMs === undefined ? undefined : Math.max(renewalMsMin, renewAtMs - this.#options.clock.now());
+    });
   }
 
   /** One after the other: two at once would take each other's folders away. */
@@ -116,7 +126,8 @@ export class PodVolumes {
     for (const volume of volumes) {
       if (this.#isClosed) return;
       const sources = new ConfigSources(read, pod.metadata.namespace ?? 'default');
-      const options = { pod, place, sources, read, nowMs: this.#options.clock.now() };
+      const nowMs = this.#options.clock.now();
+      const options = { pod, place, sources, read, tokens: this.#tokens, nowMs };
       this.#sources.set(volume.name, await this.#whenBound(() => writeVolume(volume, this.dir, options)));
       if (sources.isFixed && !showsPod(volume)) this.#fixed.add(volume.name);
     }
@@ -128,6 +139,7 @@ export interface WriteVolumeOptions {
   place: Place;
   sources: ConfigSources;
   read: ReadObject;
+  tokens?: PodTokens;
   nowMs: number;
 }
 

@@ -7,13 +7,18 @@ import { messageOf } from '../../../../lib/errors.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { ReadObject } from '../config-sources.ts';
 
-/** Brings a pod's volumes up to date, reading what is in them by `read`; rejects when that cannot be. */
-export type Refresh = (read: ReadObject) => Promise<void>;
+/**
+ * Brings a pod's volumes up to date, reading what is in them by `read`; rejects when that cannot be. Resolves with
+ * after how many milliseconds to do it again though nothing may have changed: what they show comes to its end.
+ */
+export type Refresh = (read: ReadObject) => Promise<number | undefined>;
 
 /** So many pods at once: the others' turn comes. */
 const podsAtOnce = 4;
 /** However often something changes, the volumes of one pod are written no more often than this. */
 const pauseMsDefault = 1_000;
+/** How soon it is tried again when a pod's volumes could not be brought up to date, where no change calls sooner. */
+const retryMs = 60_000;
 
 /**
  * Keeps volumes as the API says: whoever has read an object is called again when it has changed, but no sooner than a
@@ -75,10 +80,11 @@ export class VolumeRefresher {
     pod.isDue = false;
     pod.lastMs = this.#clock.monotonic();
     const round = this.#tracker.begin(uid);
+    let renewalMs: number | undefined = retryMs;
     try {
-      await pod.refresh((kind, key) => round.look(kind, key));
+      renewalMs = await pod.refresh((kind, key) => round.look(kind, key));
     } catch (error) {
-      // What was there stays; it is looked at again when something of it changes.
+      // What was there stays.
       this.#log.warn({ pod: uid, reason: messageOf(error) }, 'the volumes of a pod stay as they are');
     }
     round.end(true);
@@ -87,6 +93,6 @@ export class VolumeRefresher {
     else if (againMs !== undefined && !pod.isDue) {
       pod.isDue = true;
       this.#queue.addAfter(uid, againMs);
-    }
+    } else if (renewalMs !== undefined && !pod.isDue) this.#queue.addAfter(uid, renewalMs);
   }
 }
