@@ -30,4 +30,6 @@ export interface AdmissionRequest<T extends KubeObject = KubeObject> {
   /** The stored object. */
   old: T | undefined;
   isDryRun: boolean;
+  /** What the client is told besides the answer; a plugin adds to it. */
+  warnings: string[];
 }

@@ -25,7 +25,8 @@ export function admissionRequest(
   object: KubeObject,
   old: KubeObject | undefined,
 ): AdmissionRequest {
-  return { operation, user, kind: resource.kind, namespace, name, subresource, object, old, isDryRun: dryRun };
+  const about = { operation, user, kind: resource.kind, namespace, name, subresource };
+  return { ...about, object, old, isDryRun: dryRun, warnings: [] };
 }
 
 /**

@@ -34,7 +34,7 @@ export async function create(
   for (let attempt = 1; ; attempt++) {
     if (!given && object.metadata.generateName) object.metadata.name = generatedName(object.metadata.generateName);
     try {
-      if (attempt === 1) object = await complete(machinery, request, object);
+      if (attempt === 1) object = await complete(machinery, request, object, warnings);
       return { stored: await write(machinery, request, object), warnings };
     } catch (error) {
       const isTaken = error instanceof ApiError && error.reason === 'AlreadyExists';
@@ -62,7 +62,12 @@ function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeO
 }
 
 /** The object with all that it lacks, which nobody has anything against. */
-async function complete(machinery: Machinery, request: RequestInfo, object: KubeObject): Promise<KubeObject> {
+async function complete(
+  machinery: Machinery,
+  request: RequestInfo,
+  object: KubeObject,
+  warnings: string[],
+): Promise<KubeObject> {
   const { resource } = request;
   const context = contextOf(machinery, undefined, request);
   const fill = (made: KubeObject) => {
@@ -83,6 +88,7 @@ async function complete(machinery: Machinery, request: RequestInfo, object: Kube
   }
   requireValid(resource, admission.object, context);
   if (plugins.length > 0) await admit(plugins, admission);
+  warnings.push(...admission.warnings);
   return admission.object;
 }
 

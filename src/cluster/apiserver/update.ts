@@ -131,6 +131,7 @@ async function admitDraft(asked: Asked, draft: Draft): Promise<void> {
   draft.next = admission.object;
   finish(asked, draft);
   await admit(plugins, admission);
+  draft.warnings.push(...admission.warnings);
 }
 
 /** Counts the generation, and checks the rules. */

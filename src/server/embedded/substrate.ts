@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noConfiguration } from '../../api/kind.ts';
 import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
+import { podSecurityAdmission } from '../../cluster/admission/pod-security/pod-security.ts';
+import { podSecuritySettings } from '../../cluster/admission/pod-security/settings.ts';
 import { serviceAccountAdmission } from '../../cluster/admission/service-account.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
@@ -51,8 +53,16 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     const client = api.clientFor(user);
     return admission?.({ client: () => client, settings }) ?? [];
   });
-  plugins = [serviceAccountAdmission(() => api.client, clock) as unknown as Admission, ...ofFeatures];
-  const followed = await followConfiguration(api.client, namespacesOf(features), { clock, log });
+  plugins = [
+    serviceAccountAdmission(() => api.client, clock) as unknown as Admission,
+    ...ofFeatures,
+    podSecurityAdmission({
+      client: () => api.client,
+      settings: () => podSecuritySettings(configuration?.current() ?? noConfiguration),
+      log,
+    }),
+  ];
+  const followed = await followConfiguration(api.client, [...namespacesOf(features), 'kube-system'], { clock, log });
   configuration = followed;
   const nodeDir = folder('node');
   const node = await startNodeAgent({
