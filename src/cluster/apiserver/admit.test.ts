@@ -117,7 +117,7 @@ describe('an admission plugin', () => {
       ...rest,
       replicas: [old?.spec, object.spec].map((s) => s?.replicas),
     }));
-    const always = { user: stamper, namespace: 'default' };
+    const always = { user: stamper, namespace: 'default', warnings: [] };
     assert.deepEqual(told, [
       {
         ...always,

@@ -7,7 +7,7 @@ import { type Pod, PodKind } from '../../../api/core/pod.ts';
 import { ServiceAccountKind } from '../../../api/core/service-account.ts';
 import type { ApiServer } from '../../apiserver/index.ts';
 import { openApi } from '../../apiserver/testing/open-api.ts';
-import { ConfigSources } from './config-sources.ts';
+import { ConfigSources, type ReadObject } from './config-sources.ts';
 import { PodTokens } from './service-account-tokens.ts';
 import { writeVolume } from './volumes/pod-volumes.ts';
 
@@ -61,11 +61,13 @@ test('the file of a token is for those alone whom the pod runs as, where it says
   t.after(() => rmSync(dir, { recursive: true }));
   const modeFor = async (name: string, securityContext: Pod['spec']['securityContext']) => {
     const volume = { name, projected: { sources: [{ serviceAccountToken: { path: 'a/token' } }] } };
-    const sources = new ConfigSources((kind, key) => api.client.get(kind, key), 'default');
+    const read: ReadObject = (kind, key) => api.client.get(kind, key);
+    const sources = new ConfigSources(read, 'default');
     await writeVolume(volume, dir, {
       pod: { ...pod, spec: { ...pod.spec, ...(securityContext && { securityContext }) } },
       place: { host: { address: '', cpus: 1, memoryBytes: 1 }, pod: { ips: ['10.0.0.2'], ports: {} } },
       sources,
+      read,
       tokens: new PodTokens(api.client, clock),
       nowMs: clock.now(),
     });
