@@ -32,6 +32,8 @@ export interface Strategy<T extends KubeObject = KubeObject> {
   requireCreatable?(machinery: Machinery, target: Target, name: string): void;
   /** What the server alone says of a new object: after defaults, before admission. Changes `object`. */
   prepareForCreate?(object: T, request: RequestInfo): void;
+  /** What counts as a new generation when it changes, where that is not the whole spec. */
+  wishOf?(object: T): unknown;
   /** What an update of the whole object cannot change: it is put back as it was. Changes `object`. */
   prepareForUpdate?(object: T, old: T, request: NamedRequest): void;
   /**

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ReplicaSetKind } from '../../api/apps/replica-set.ts';
+import { NodeKind } from '../../api/core/node.ts';
 import { isPodTerminal, type Pod, PodKind } from '../../api/core/pod.ts';
 import type { PodSpec } from '../../api/core/pod-spec.ts';
 import { CoreServiceKind } from '../../api/core/service.ts';
@@ -32,6 +33,9 @@ import { podStreams } from './pods/pod-streams.ts';
 import { watchStorage } from './pods/storage/watch.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { registerRuntimeClasses } from './runtime-classes.ts';
+import { type Room, reasonsAgainst, rejectionOf, unschedulable } from './scheduling/fit.ts';
+import { rejectPod } from './scheduling/reject.ts';
+import { type Amounts, podRequests, sum } from './scheduling/requests.ts';
 import { sampleNode } from './usage/node-sample.ts';
 import { UsageSampler } from './usage/sampler.ts';
 import { WaitingPods } from './waiting-pods.ts';
@@ -73,6 +77,7 @@ export interface NodeAgent {
 }
 
 const killAfterMs = 800;
+const defaultScheduler = 'default-scheduler';
 const housekeepingMs = 600_000;
 
 /**
@@ -116,7 +121,17 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     containers: () => [...runners.values()].flatMap((runner) => runner.running),
     node: () => sampleNode(clock),
   });
-  const waiting = new WaitingPods({ client, clock, log, podsMax });
+  /** What each pod that runs here has asked for. */
+  const requests = new Map<string, Amounts>();
+  const waiting = new WaitingPods({
+    client,
+    clock,
+    log,
+    onTold(pod, { reason, message }) {
+      if (reason === 'Unschedulable') node.events.record(pod, 'Warning', 'FailedScheduling', message);
+    },
+  });
+  const nodes = new Informer(client, NodeKind, { clock, log, fieldSelector: `metadata.name=${nodeName}` });
   /** What an earlier agent left, of pods that have not been seen yet. */
   const recovered = new Map((await driver.recover()).map((sandbox) => [sandbox.podUid, sandbox]));
 
@@ -134,13 +149,14 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       log.error({ err: error, pod: pod.metadata.name }, 'a pod could not be looked at: it stays as it is');
     }
   });
-  node.services.start();
-  pods.start();
+  nodes.onChange(lookAgain);
+  for (const informer of [nodes, node.services, pods]) informer.start();
+  await nodes.settled;
   await pods.synced;
   await endPodsOfNobody();
   const stopping = new AbortController();
   const { signal } = stopping;
-  const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax, signal });
+  const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax, dataDir, signal });
   const registeringClasses = registerRuntimeClasses(client, runtimeClasses, log);
   let cancelHousekeeping = () => {};
   keepHouse();
@@ -168,14 +184,34 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     // It has ended here, and is kept by somebody's finalizer.
     if (isPodTerminal(pod) && pod.metadata.deletionGracePeriodSeconds === 0 && !recovered.has(uid)) return;
     const isRunning = (recovered.get(uid)?.containers.length ?? 0) > 0;
-    if (!isRunning && deletionTimestamp === undefined && !hasRoom()) waiting.put(pod);
-    else run(pod);
+    if (isRunning || deletionTimestamp !== undefined || pod.status?.startTime) run(pod);
+    else admit(pod);
+  }
+
+  /** Runs a pod that has not run yet, if the node can. */
+  function admit(pod: Pod): void {
+    const { nodeName: assigned = '', schedulerName = defaultScheduler, schedulingGates = [] } = pod.spec;
+    const rejection = assigned === '' ? undefined : rejectionOf(pod, room());
+    if (rejection)
+      void rejectPod(node, pod, rejection); // Never rejects.
+    else if (assigned !== '') run(pod);
+    else if (schedulerName !== defaultScheduler)
+      return; // Another's: it will say which node.
+    else if (schedulingGates.length > 0) {
+      const message = 'Scheduling is blocked due to non-empty scheduling gates';
+      waiting.put(pod, { reason: 'SchedulingGated', message });
+    } else {
+      const reasons = reasonsAgainst(pod, room());
+      if (reasons.length === 0) run(pod);
+      else waiting.put(pod, { reason: 'Unschedulable', message: unschedulable(reasons) });
+    }
   }
 
   function run(pod: Pod): void {
     const { uid = '' } = pod.metadata;
     waiting.delete(uid);
     const started = new PodRunner({ node, pod, sandbox: recovered.get(uid), onGone: () => forget(uid) });
+    requests.set(uid, podRequests(pod.spec));
     recovered.delete(uid);
     runners.set(uid, started);
     node.metrics?.running.set(runners.size);
@@ -184,24 +220,39 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
 
   function forget(uid: string): void {
     runners.delete(uid);
+    requests.delete(uid);
     node.metrics?.running.set(runners.size);
     makeUseOfRoom();
   }
 
   /** Pods that have ended take none, though they are kept to be looked at. */
-  function hasRoom(): boolean {
-    if (runners.size < podsMax) return true;
-    let count = 0;
-    for (const { pod } of runners.values()) if (!isPodTerminal(pod)) count++;
-    return count < podsMax;
+  function room(): Room {
+    let used: Amounts = {};
+    let podCount = 0;
+    for (const [uid, { pod }] of runners) {
+      if (isPodTerminal(pod)) continue;
+      podCount++;
+      const own = requests.get(uid) ?? {};
+      if (Object.keys(own).length > 0) used = sum(used, own);
+    }
+    return { node: nodes.get({ name: nodeName }), podsMax, podCount, used };
   }
 
+  /** Whatever waits and fits now is run. */
   function makeUseOfRoom(): void {
-    while (!isStopped && hasRoom()) {
-      const pod = waiting.take();
-      if (!pod) return;
-      run(pod);
+    if (isStopped) return;
+    let now = room();
+    for (const pod of waiting.all()) {
+      if (now.podCount >= podsMax) return;
+      if (reasonsAgainst(pod, now).length > 0) continue;
+      see(pod);
+      now = room();
     }
+  }
+
+  /** The node has changed: those that wait are told what keeps them now, if anything does. */
+  function lookAgain(): void {
+    if (!isStopped) for (const pod of waiting.all()) see(pod);
   }
 
   /** Sandboxes of pods that the API does not know, that are another node's, or that are over. */
@@ -270,6 +321,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       node.refresher.stop(),
       node.services.stop(),
       pods.stop(),
+      nodes.stop(),
       waiting.stop(),
     ]);
     node.logs.close();

@@ -35,7 +35,16 @@ describe('the Node object', () => {
   async function register(client: Client, clock: VirtualClock): Promise<() => void> {
     const stopping = new AbortController();
     const { signal } = stopping;
-    const options = { podsMax: 500, client, clock, log: silentLogger, nodeName: 'local', address: '127.0.0.1', driver };
+    const options = {
+      dataDir: dir,
+      podsMax: 500,
+      client,
+      clock,
+      log: silentLogger,
+      nodeName: 'local',
+      address: '127.0.0.1',
+      driver,
+    };
     await registerNode({ ...options, signal });
     return () => stopping.abort();
   }
@@ -118,7 +127,7 @@ describe('the Node object', () => {
     const stopping = new AbortController();
     const { client, writes } = contested();
     const registering = registerNode({
-      ...{ podsMax: 500, client, clock: new VirtualClock(), log: silentLogger, nodeName: 'local' },
+      ...{ dataDir: dir, podsMax: 500, client, clock: new VirtualClock(), log: silentLogger, nodeName: 'local' },
       ...{ address: '127.0.0.1', driver, signal: stopping.signal },
     });
     await until(() => writes[0] === 1);

@@ -1,3 +1,4 @@
+import { readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, hostname, type as osType, release, totalmem } from 'node:os';
 import { type Lease, LeaseKind } from '../../api/coordination/lease.ts';
 import { NamespaceKind } from '../../api/core/namespace.ts';
@@ -22,6 +23,8 @@ export interface NodeObjectOptions {
   address: string;
   driver: Driver;
   podsMax: number;
+  /** The node's folder, on the disk that its pods use. */
+  dataDir: string;
   /** Ends it. */
   signal: AbortSignal;
 }
@@ -76,13 +79,17 @@ function nodeObject({
   driver,
   clock,
   podsMax,
-}: Pick<NodeObjectOptions, 'nodeName' | 'address' | 'driver' | 'clock' | 'podsMax'>): Node {
+  dataDir,
+}: Pick<NodeObjectOptions, 'nodeName' | 'address' | 'driver' | 'clock' | 'podsMax' | 'dataDir'>): Node {
   const [os = '', architecture = ''] = hostPlatform.split('/');
   const now = timestamp(clock.now());
   const capacity = {
     cpu: String(availableParallelism()),
     memory: `${Math.floor(totalmem() / 1024)}Ki`,
     pods: String(podsMax),
+    ...diskCapacity(dataDir),
+    'hugepages-1Gi': '0',
+    'hugepages-2Mi': '0',
   };
   const fine = (type: string, reason: string, message: string) => ({
     type,
@@ -98,6 +105,8 @@ function nodeObject({
     metadata: {
       name: nodeName,
       labels: {
+        'beta.kubernetes.io/arch': architecture,
+        'beta.kubernetes.io/os': os,
         'kubernetes.io/hostname': nodeName,
         'kubernetes.io/os': os,
         'kubernetes.io/arch': architecture,
@@ -122,16 +131,39 @@ function nodeObject({
         architecture,
         operatingSystem: os,
         kernelVersion: release(),
-        osImage: osType(),
-        machineID: '',
-        systemUUID: '',
-        bootID: '',
+        osImage: osName(),
+        machineID: textOf('/etc/machine-id'),
+        systemUUID: textOf('/sys/class/dmi/id/product_uuid') || textOf('/etc/machine-id'),
+        bootID: textOf('/proc/sys/kernel/random/boot_id'),
         kubeletVersion: kubernetesVersion.text,
         kubeProxyVersion: '',
         containerRuntimeVersion: `${driver.name}://${process.versions.node}`,
       },
     },
   };
+}
+
+/** What the disk of the node's folder has; nothing where the system does not say. */
+function diskCapacity(dataDir: string): { 'ephemeral-storage'?: string } {
+  try {
+    const { blocks, bsize } = statfsSync(dataDir);
+    return { 'ephemeral-storage': `${Math.floor((blocks * bsize) / 1024)}Ki` };
+  } catch {
+    return {}; // It is no folder of a disk.
+  }
+}
+
+/** The name that the system has for itself. */
+function osName(): string {
+  return /^PRETTY_NAME="?([^"\n]+)/m.exec(textOf('/etc/os-release'))?.[1] ?? osType();
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return ''; // Not on this system, or not for us.
+  }
 }
 
 async function putNode(options: NodeObjectOptions): Promise<void> {

@@ -77,6 +77,7 @@ describe('pods over a driver that knows no processes', linux, () => {
       const ip = sandboxOf(pod)?.addresses.ips[0];
       assert.ok(ip?.startsWith('127.77.'));
       const { podIP, podIPs, hostIP } = pod.status ?? {};
+      assert.equal(pod.metadata.generation, 1, 'that a node has it is no new wish');
       assert.deepEqual({ podIP, podIPs, hostIP }, { podIP: ip, podIPs: [{ ip }], hostIP: '127.0.0.1' });
       assert.equal(pod.metadata.annotations?.[portsAnnotation], undefined);
       assert.deepEqual(await environmentOf(pod), { podIP: ip, podIPs: ip, hostIP: '127.0.0.1', PORT: '8080' });
@@ -180,16 +181,17 @@ describe('pods over a driver that knows no processes', linux, () => {
     const { startedAt, exitCode, reason, message } = never.status?.containerStatuses?.[0]?.state?.terminated ?? {};
     assert.deepEqual([exitCode, reason, message], [128, 'StartError', 'exec: "nothing": executable file not found']);
     assert.equal(startedAt, '1970-01-01T00:00:00Z');
-    await node.run('again', web, { command });
-    const again = await node.until('again', 'held back', (pod) =>
+    await node.run('unable', web, { command });
+    const unable = await node.until('unable', 'held back', (pod) =>
       Boolean(pod?.status?.containerStatuses?.[0]?.state?.waiting?.reason === 'CrashLoopBackOff'),
     );
-    const [status] = again.status?.containerStatuses ?? [];
+    const [status] = unable.status?.containerStatuses ?? [];
     assert.deepEqual([status?.restartCount, status?.lastState?.terminated?.reason], [1, 'StartError']);
-    const events = await node.events('again', 'BackOff');
-    const who = `c in pod again_default(${again.metadata.uid})`;
+    const events = await node.events('unable', 'BackOff');
+    const who = `c in pod unable_default(${unable.metadata.uid})`;
     assert.ok(events.includes(`BackOff: Back-off restarting failed container ${who}`), String(events));
-    assert.ok(events.includes('Failed: Error: exec: "nothing": executable file not found'), String(events));
+    const failed = await node.events('unable', 'Failed');
+    assert.ok(failed.includes('Failed: Error: exec: "nothing": executable file not found'), String(failed));
   });
 
   test('a pod is told to stop when its last connection is closed', async () => {

@@ -9,27 +9,39 @@ import type { Logger } from '../../observe/log.ts';
 
 const writesAtOnce = 8;
 
-/** Pods for which the node has no room yet, in the order in which they came; each is told so in its status. */
+/** What keeps a pod from running, as its condition PodScheduled says it. */
+export interface Obstacle {
+  reason: 'Unschedulable' | 'SchedulingGated';
+  message: string;
+}
+
+/** Pods that cannot run on the node yet, in the order in which they came; each is told why in its status. */
 export class WaitingPods {
-  readonly #pods = new Map<string, Pod>();
+  readonly #pods = new Map<string, { pod: Pod; obstacle: Obstacle }>();
   readonly #queue: WorkQueue;
   readonly #client: Client;
   readonly #clock: Clock;
-  readonly #message: string;
+  readonly #onTold: (pod: Pod, obstacle: Obstacle) => void;
 
-  constructor(options: { client: Client; clock: Clock; log: Logger; podsMax: number }) {
-    const { client, clock, log, podsMax } = options;
+  /** `onTold` is called when a pod's status says something new. */
+  constructor(options: {
+    client: Client;
+    clock: Clock;
+    log: Logger;
+    onTold(pod: Pod, obstacle: Obstacle): void;
+  }) {
+    const { client, clock, log, onTold } = options;
     this.#client = client;
     this.#clock = clock;
-    this.#message = `0/1 nodes are available: 1 Too many pods: it runs ${podsMax} at once; the next to end makes room`;
+    this.#onTold = onTold;
     this.#queue = new WorkQueue({ clock, log, concurrency: writesAtOnce, process: (uid) => this.#tell(uid) });
     this.#queue.start();
   }
 
-  /** The pod as it is now; again with each change of it. */
-  put(pod: Pod): void {
+  /** The pod as it is now; again with each change of it, or of what keeps it. */
+  put(pod: Pod, obstacle: Obstacle): void {
     const { uid = '' } = pod.metadata;
-    this.#pods.set(uid, pod);
+    this.#pods.set(uid, { pod, obstacle });
     this.#queue.add(uid);
   }
 
@@ -41,12 +53,9 @@ export class WaitingPods {
     this.#pods.delete(uid);
   }
 
-  /** The pod that has waited longest; it waits no more. */
-  take(): Pod | undefined {
-    const [first] = this.#pods;
-    if (!first) return undefined;
-    this.#pods.delete(first[0]);
-    return first[1];
+  /** Those that wait, the one that has waited longest first. */
+  all(): Pod[] {
+    return [...this.#pods.values()].map(({ pod }) => pod);
   }
 
   stop(): Promise<void> {
@@ -54,17 +63,18 @@ export class WaitingPods {
   }
 
   async #tell(uid: string): Promise<void> {
-    const pod = this.#pods.get(uid);
-    if (!pod || pod.metadata.deletionTimestamp !== undefined) return this.#queue.forget(uid);
+    const { pod, obstacle } = this.#pods.get(uid) ?? {};
+    if (!pod || !obstacle || pod.metadata.deletionTimestamp !== undefined) return this.#queue.forget(uid);
     const { conditions = [] } = pod.status ?? {};
     const told = conditions.find(({ type }) => type === 'PodScheduled');
-    if (told?.status === 'False' && told.message === this.#message) return this.#queue.forget(uid);
-    const wanted = { type: 'PodScheduled', status: 'False' as const, reason: 'Unschedulable', message: this.#message };
+    if (told?.status === 'False' && told.message === obstacle.message) return this.#queue.forget(uid);
+    const wanted = { type: 'PodScheduled', status: 'False' as const, ...obstacle };
     const condition = dated(wanted, conditions, timestamp(this.#clock.now()));
     const others = conditions.filter(({ type }) => type !== 'PodScheduled');
     const status = { ...pod.status, phase: 'Pending' as const, conditions: [...others, condition] };
     try {
       await this.#client.update(PodKind, { ...pod, status }, 'status');
+      this.#onTold(pod, obstacle);
     } catch (error) {
       // What is newer is on its way here.
       if (!isConflict(error) && !isNotFound(error)) throw error;

@@ -18,9 +18,10 @@ export function nextGeneration(resource: ServedResource, next: KubeObject, old: 
   return isSameWish(resource, next, old) ? generation : (generation ?? 0) + 1;
 }
 
-function isSameWish({ isBuiltin, kind }: ServedResource, next: KubeObject, old: KubeObject): boolean {
+function isSameWish({ isBuiltin, kind, strategy }: ServedResource, next: KubeObject, old: KubeObject): boolean {
   const a = next as unknown as JsonObject;
   const b = old as unknown as JsonObject;
+  if (strategy.wishOf) return sameJson(strategy.wishOf(next), strategy.wishOf(old));
   if (isBuiltin) return sameJson(a.spec, b.spec);
   for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
     if (['apiVersion', 'kind', 'metadata'].includes(key) || (key === 'status' && kind.hasStatus)) continue;

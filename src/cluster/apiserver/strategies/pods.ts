@@ -28,6 +28,8 @@ export const pods = (options: PodsOptions): Strategy<Pod> => ({
     'status.nominatedNodeName': '',
   },
   returnsDeleted: true,
+  /** Which node runs it is not its author's wish. */
+  wishOf: ({ spec }) => ({ ...spec, nodeName: undefined }),
   columns: table<Pod>({
     Ready: (pod, nowMs) => summarizePod(pod, nowMs).ready,
     Status: (pod, nowMs) => summarizePod(pod, nowMs).status,
