@@ -31,7 +31,7 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
   const place = { host: node.host, pod: sandbox.addresses };
   try {
     const image = await imageFor(node, pod, container, sandbox.bringsRuntimes);
-    await volumes.make(pod, place);
+    await volumes.make(pod, place, sandbox);
     const imageEnv = image.config.env;
     const environment = await environmentOf({
       pod,

@@ -12,6 +12,7 @@ import { PodTokens } from '../service-account-tokens.ts';
 import { writeAtomically } from './atomic-writer.ts';
 import { claimedSource, NotBoundYet } from './claimed.ts';
 import { hostPathSource } from './host-path.ts';
+import { type MemoryVolumes, makeMemoryVolume } from './memory.ts';
 import { giveToGroup } from './ownership.ts';
 import { isFromApi, payloadOf } from './payload.ts';
 import type { VolumeRefresher } from './refresher.ts';
@@ -54,9 +55,9 @@ export class PodVolumes {
   }
 
   /** Makes them if that has not been done. Throws StartError naming what is missing: it may come. */
-  async make(pod: Pod, place: Place): Promise<void> {
+  async make(pod: Pod, place: Place, sandbox: MemoryVolumes): Promise<void> {
     this.#pod = pod;
-    this.#made ??= this.#make(place);
+    this.#made ??= this.#make(place, sandbox);
     try {
       await this.#made;
     } catch (error) {
@@ -87,9 +88,15 @@ export class PodVolumes {
     await this.#writing.catch(() => {}); // Whoever waits for it is told.
   }
 
-  async #make(place: Place): Promise<void> {
+  async #make(place: Place, sandbox: MemoryVolumes): Promise<void> {
     const { client, refresher, uid } = this.#options;
-    const { volumes = [] } = this.#pod?.spec ?? {};
+    const pod = this.#pod;
+    const { volumes: all = [] } = pod?.spec ?? {};
+    for (const volume of all.filter(({ emptyDir }) => emptyDir?.medium === 'Memory')) {
+      const source = pod && (await makeMemoryVolume(volume, pod, sandbox));
+      if (source !== undefined) this.#sources.set(volume.name, source);
+    }
+    const volumes = all.filter(({ emptyDir, name }) => emptyDir?.medium !== 'Memory' || !this.#sources.has(name));
     await this.#write(volumes, place, (kind, key) => client.get(kind, key));
     const changing = volumes.filter((volume) => isFromApi(volume) && !this.#fixed.has(volume.name));
     if (changing.length === 0 || this.#isClosed) return;

@@ -57,7 +57,7 @@ describe('volumes that follow the API', () => {
     const { client } = api;
     const mine = new PodVolumes({ uid: 'uid', dir, client, clock: systemClock, refresher });
     open.push(mine);
-    await mine.make(pod(volumes), place);
+    await mine.make(pod(volumes), place, {});
     return mine;
   };
   const config = (name: string, data: Record<string, string>, more: object = {}) =>
@@ -178,6 +178,7 @@ describe('volumes that follow the API', () => {
         { name: 'scratch', emptyDir: {} },
       ]),
       place,
+      {},
     );
     assert.equal(read('v/a'), '1');
     assert.equal(follows, 0);

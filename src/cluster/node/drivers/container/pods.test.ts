@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { type Pod, PodKind } from '../../../../api/core/pod.ts';
+import type { Container, PodSpec, Volume } from '../../../../api/core/pod-spec.ts';
+import { openTestRegistry, type TestLayer, type TestRegistry } from '../../testing/test-images.ts';
+import { openTestNode, type TestNode } from '../../testing/test-node.ts';
+import { containerDriver } from './index.ts';
+import { noContainers } from './testing/real-container.ts';
+
+/** Where this machine's programs are: folders to mount, and links to them for the image. */
+const systemFolders = ['usr', 'bin', 'sbin', 'lib', 'lib64'].filter((name) => existsSync(`/${name}`));
+const isLink = (name: string) => lstatSync(`/${name}`).isSymbolicLink();
+const layer: TestLayer = Object.fromEntries([
+  ...systemFolders.filter(isLink).map((name) => [name, { type: 'symlink', linkname: readlinkSync(`/${name}`) }]),
+  ['etc/passwd', 'web:x:33:34:::\n'],
+]);
+const mounted = systemFolders.filter((name) => !isLink(name));
+
+describe('pods in containers', { skip: noContainers }, () => {
+  let registry: TestRegistry;
+  let node: TestNode;
+  let image: string;
+  before(async () => {
+    registry = await openTestRegistry();
+    node = await openTestNode(registry.client, { openDriver: containerDriver, storagePeriodMs: 100 });
+    image = await registry.push([layer], { Entrypoint: ['/bin/sh', '-c'], WorkingDir: '/', Labels: {} });
+  });
+  after(async () => {
+    await node?.stop();
+    await registry?.stop();
+  });
+  afterEach(async () => {
+    for (const { metadata } of (await node.client.list(PodKind, {})).items) await node.remove(metadata.name);
+  });
+
+  function run(name: string, script: string, container: Partial<Container> = {}, spec: Partial<PodSpec> = {}) {
+    const system: Volume[] = mounted.map((each) => ({ name: each, hostPath: { path: `/${each}` } }));
+    const systemMounts = mounted.map((each) => ({ name: each, mountPath: `/${each}`, readOnly: true }));
+    const { volumeMounts = [], ...rest } = container;
+    return node.client.create(PodKind, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: {
+        restartPolicy: 'Never',
+        terminationGracePeriodSeconds: 1,
+        ...spec,
+        containers: [{ name: 'c', image, args: [script], volumeMounts: [...systemMounts, ...volumeMounts], ...rest }],
+        volumes: [...system, ...(spec.volumes ?? [])],
+      },
+    });
+  }
+  const over = (name: string) =>
+    node.until(name, 'over', (pod) => pod?.status?.containerStatuses?.[0]?.state?.terminated !== undefined);
+  const endOf = (pod: Pod) => pod.status?.containerStatuses?.[0]?.state?.terminated;
+
+  test('one that eats its memory is OOMKilled with 137', async () => {
+    const resources = { limits: { memory: '24Mi', cpu: '1' } };
+    await run('hungry', 'exec dd if=/dev/zero of=/dev/shm/full bs=1M count=60', { resources });
+    const pod = await over('hungry');
+    const { reason, exitCode } = endOf(pod) ?? {};
+    assert.deepEqual([reason, exitCode, pod.status?.qosClass], ['OOMKilled', 137, 'Guaranteed']);
+  });
+
+  test("volumes on the disk and in memory may be written by whoever it runs as, and are its fsGroup's", async () => {
+    const volumes = [
+      { name: 'disk', emptyDir: {} },
+      { name: 'memory', emptyDir: { medium: 'Memory', sizeLimit: '2Mi' } },
+    ];
+    const volumeMounts = [
+      { name: 'disk', mountPath: '/disk' },
+      { name: 'disk', mountPath: '/sub', subPath: 'deep/er' },
+      { name: 'memory', mountPath: '/memory' },
+    ];
+    const script = [
+      'for d in /disk /sub /memory; do stat -c "%a %g" $d; echo >$d/file; stat -c "%u %g" $d/file; done',
+      'stat -f -c %T /memory; dd if=/dev/zero of=/memory/full bs=1M count=8 2>/dev/null; stat -c %s /memory/full',
+    ].join('; ');
+    const securityContext = { runAsUser: 1234, runAsGroup: 5, fsGroup: 4321 };
+    await run('writer', script, { volumeMounts }, { volumes, securityContext });
+    const pod = await over('writer');
+    const lines = (await node.logs(pod)).trim().split('\n');
+    const each = ['2777 4321', '1234 4321'];
+    assert.deepEqual(lines.slice(0, 7), [...each, ...each, ...each, 'tmpfs']);
+    assert.ok(Number(lines[7]) <= 2 * 2 ** 20, lines[7]);
+  });
+
+  test('one that fills its own root is evicted', async () => {
+    const resources = { limits: { 'ephemeral-storage': '1Mi' } };
+    await run('greedy', 'dd if=/dev/urandom of=/full bs=1M count=4; exec sleep 1000', { resources });
+    const pod = await node.until('greedy', 'evicted', (found) => found?.status?.phase === 'Failed');
+    const message = 'Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ';
+    assert.deepEqual([pod.status?.reason, pod.status?.message], ['Evicted', message]);
+  });
+
+  test('one that may not be root, and would be, waits with the reason', async () => {
+    await run('root', 'true', { securityContext: { runAsNonRoot: true } });
+    const pod = await node.until('root', 'refused', (found) =>
+      Boolean(found?.status?.containerStatuses?.[0]?.state?.waiting?.reason === 'CreateContainerConfigError'),
+    );
+    const { message } = pod.status?.containerStatuses?.[0]?.state?.waiting ?? {};
+    assert.match(message ?? '', /^container has runAsNonRoot and image will run as root \(pod: "root_default\(/);
+  });
+});
