@@ -34,7 +34,7 @@ import { watchStorage } from './pods/storage/watch.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { registerRuntimeClasses } from './runtime-classes.ts';
 import { type Room, reasonsAgainst, rejectionOf, unschedulable } from './scheduling/fit.ts';
-import { rejectPod } from './scheduling/reject.ts';
+import { forbidden, rejectPod } from './scheduling/reject.ts';
 import { type Amounts, podRequests, sum } from './scheduling/requests.ts';
 import { sampleNode } from './usage/node-sample.ts';
 import { UsageSampler } from './usage/sampler.ts';
@@ -191,7 +191,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   /** Runs a pod that has not run yet, if the node can. */
   function admit(pod: Pod): void {
     const { nodeName: assigned = '', schedulerName = defaultScheduler, schedulingGates = [] } = pod.spec;
-    const rejection = assigned === '' ? undefined : rejectionOf(pod, room());
+    const rejection = forbidden(pod) ?? (assigned === '' ? undefined : rejectionOf(pod, room()));
     if (rejection)
       void rejectPod(node, pod, rejection); // Never rejects.
     else if (assigned !== '') run(pod);

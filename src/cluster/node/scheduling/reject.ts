@@ -3,6 +3,7 @@ import { timestamp } from '../../../api/meta.ts';
 import { isConflict, isNotFound } from '../../../api/status.ts';
 import { messageOf } from '../../../lib/errors.ts';
 import type { NodeContext } from '../pods/node-context.ts';
+import { forbiddenSysctl } from '../sysctls.ts';
 
 /** Says of a pod that the node does not take it: it is over before it has begun. Never rejects. */
 export async function rejectPod(
@@ -20,4 +21,10 @@ export async function rejectPod(
     if (isConflict(error) || isNotFound(error)) return;
     log.warn({ pod: pod.metadata.name, reason: messageOf(error) }, 'a pod could not be rejected: at its next change');
   }
+}
+
+/** Why no node takes the pod, whoever has put it there; undefined of one that asks for nothing of the kind. */
+export function forbidden(pod: Pod): { reason: string; message: string } | undefined {
+  const sysctl = forbiddenSysctl(pod);
+  return sysctl === undefined ? undefined : { reason: 'SysctlForbidden', message: `Pod was rejected: ${sysctl}` };
 }

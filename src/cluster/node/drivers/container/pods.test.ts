@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { type Pod, PodKind } from '../../../../api/core/pod.ts';
 import type { Container, PodSpec, Volume } from '../../../../api/core/pod-spec.ts';
@@ -101,5 +101,18 @@ describe('pods in containers', { skip: noContainers }, () => {
     );
     const { message } = pod.status?.containerStatuses?.[0]?.state?.waiting ?? {};
     assert.match(message ?? '', /^container has runAsNonRoot and image will run as root \(pod: "root_default\(/);
+  });
+
+  test('one that wants the kernel set for all is rejected, and what is safe is set for it alone', async () => {
+    const sysctls = (name: string, value: string) => ({ securityContext: { sysctls: [{ name, value }] } });
+    await run('bold', 'true', {}, sysctls('kernel.msgmax', '10000000000'));
+    const pod = await node.until('bold', 'rejected', (found) => found?.status?.phase === 'Failed');
+    const why = 'forbidden sysctl: "kernel.msgmax" not allowlisted';
+    assert.deepEqual([pod.status?.reason, pod.status?.message], ['SysctlForbidden', `Pod was rejected: ${why}`]);
+    assert.ok((await node.events('bold', 'SysctlForbidden')).includes(`SysctlForbidden: ${why}`));
+    const before = readFileSync('/proc/sys/kernel/shm_rmid_forced', 'utf8');
+    await run('modest', 'cat /proc/sys/kernel/shm_rmid_forced', {}, sysctls('kernel.shm_rmid_forced', '1'));
+    assert.equal(await node.logs(await over('modest')), '1\n');
+    assert.equal(readFileSync('/proc/sys/kernel/shm_rmid_forced', 'utf8'), before);
   });
 });

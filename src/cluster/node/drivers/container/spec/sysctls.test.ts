@@ -43,7 +43,7 @@ describe('sysctlsOf', () => {
   test('a value that is no line of text is forbidden', () => {
     const name = 'net.ipv4.tcp_rmem';
     for (const value of ['1\n2', '1\0', 'x'.repeat(2000)]) {
-      assert.throws(() => settingsOf([{ name, value }]), /the value of "net.ipv4.tcp_rmem" is not a line of text/);
+      assert.throws(() => settingsOf([{ name, value }]), /the value of "net.ipv4.tcp_rmem" is no line of text/);
     }
   });
 });
