@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import { isRunning, type ProcessIdentity, startOf } from '../../../../lib/process-identity.ts';
-import { endProgram, signalGroup } from '../../../../lib/processes.ts';
+import { childrenOf, endProgram, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type {
   ContainerExit,
@@ -14,7 +14,7 @@ import type {
   StreamsWanted,
 } from '../../driver.ts';
 import { nodeErrors } from '../../errors.ts';
-import { resizerOf } from '../terminal.ts';
+import { resizerOf, type TerminalSize } from '../terminal.ts';
 import type { Arrivals } from './arrivals.ts';
 import { follow, inputOf } from './attach.ts';
 import type { Cgroups } from './cgroups/cgroups.ts';
@@ -70,18 +70,17 @@ export class OciContainer implements RunningContainer {
   readonly #ociId: string;
   /** Aborted when it has ended. */
   readonly #life = new AbortController();
-  readonly #resize: (size: { columns: number; rows: number }) => void;
+  #resize: ((size: TerminalSize) => void) | undefined;
   #program: ProcessIdentity | undefined;
 
   constructor(options: OciContainerOptions) {
-    const { record, clock, monitor } = options;
+    const { record } = options;
     this.#options = options;
     this.id = record.id;
     this.#ociId = ociIdOf(record.id);
     this.logPath = record.logPath;
     this.startedAtMs = record.startedAtMs;
     this.writablePath = upperOf(options.place);
-    this.#resize = resizerOf(monitor.pid, clock, this.#life.signal);
     this.exited = this.#end();
   }
 
@@ -130,7 +129,7 @@ export class OciContainer implements RunningContainer {
   }
 
   async attach({ hasStdin }: StreamsWanted, signal: AbortSignal): Promise<Streams> {
-    const { record, place, clock } = this.#options;
+    const { record, place, clock, monitor } = this.#options;
     if (hasStdin && !record.hasInput) {
       const what = `attach to the input of ${this.id.container}: it has none without 'stdin: true'`;
       throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'container', what });
@@ -144,7 +143,10 @@ export class OciContainer implements RunningContainer {
       void this.exited.then(close); // Never rejects.
     }
     const streams = { stdin, stdout, stderr: undefined, exited: this.exited.then(({ exitCode }) => exitCode) };
-    return record.hasTerminal ? { ...streams, resize: this.#resize } : streams;
+    if (!record.hasTerminal) return streams;
+    // The one child of the shell is `script`, which has made the terminal.
+    this.#resize ??= resizerOf(childrenOf(monitor.pid)[0]?.pid ?? 0, clock, this.#life.signal);
+    return { ...streams, resize: this.#resize };
   }
 
   async stats(): Promise<ContainerStats | undefined> {

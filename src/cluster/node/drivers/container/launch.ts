@@ -19,6 +19,8 @@ export interface LaunchOptions {
   command: readonly string[];
   hasInput: boolean;
   hasTerminal: boolean;
+  /** What the program prints needs a pipe that the runtime does not make. */
+  copiesOutput: boolean;
   /** The line of the environment that all of it has, but not what runs in the container. */
   mark: readonly [name: string, value: string];
 }
@@ -27,22 +29,31 @@ export interface LaunchOptions {
  * What watches over a container: a shell in a mount namespace of its own, and the OCI runtime in its foreground. It
  * claims the start, mounts the root where nobody else sees it (so that it is gone with the last of them), and writes
  * down how the container ended, whether there is an agent or not. When the program's process is still there, the
- * runtime was killed before it, and nobody knows: `lost`. In the foreground the runtime also copies what the program
- * prints, from pipes: a program never has the log's own file in its hands, which it could empty.
+ * runtime was killed before it, and nobody knows: `lost`.
  *
- * `$0` the claim, `$1` the options of the mount, `$2` the file that says it has started, `$3` `input` or nothing,
- * `$4` and all others the runtime.
+ * What the program prints goes through a pipe: one that opens `/dev/stdout` by name would empty the log's own file, and
+ * could read and cut it. runc makes one and copies; beside a runtime that does not, `cat` does, without the agent, too.
+ *
+ * `$0` the claim, `$1` the options of the mount, `$2` the file that says it has started, `$3` `input` or nothing, `$4`
+ * `copy` where that takes a `cat`, `$5` and all others the runtime.
  */
 const launcher = `${claim}
 ${mountPins}
 set +C
-options=$1 started=$2 input=$3
-shift 3
+options=$1 started=$2 input=$3 copy=$4
+shift 4
 mount -t overlay -o "$options" overlay rootfs 2>mount.log && mount_pins 2>>mount.log || exit 112
 [ -z "$input" ] || { mkfifo -m 600 stdin && exec <>stdin; } 2>mount.log || exit 112
-"$@"
+if [ -n "$copy" ]; then
+  mkfifo -m 600 output 2>mount.log || exit 112
+  cat output &
+  "$@" >output 2>&1
+else
+  "$@"
+fi
 code=$?
 [ ! -s "$started" ] || { read -r pid <"$started"; [ ! -d "/proc/$pid" ] || code=lost; }
+[ -z "$copy" ] || [ "$code" = lost ] || wait
 echo "$code" >exit`;
 
 /** The exit codes of a start that did not come to the OCI runtime; its words are in `mount.log`. */
@@ -51,18 +62,23 @@ export const unmountedCode = 112;
 
 /** Starts it, on its own: it stays when the agent ends. */
 export async function launch(options: LaunchOptions): Promise<ChildProcess> {
-  const { place, claimPath, startedPath, logPath, overlay, command, hasInput, hasTerminal, mark } = options;
+  const { place, claimPath, startedPath, logPath, overlay, command, hasInput, hasTerminal, copiesOutput, mark } =
+    options;
   const [name, value] = mark;
   const output = openSync(logPath, 'a', 0o600);
   try {
     const run = hasTerminal ? inTerminal(command) : command;
     const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', launcher, claimPath, overlay, startedPath];
-    const child = spawn('unshare', [...args, hasInput ? 'input' : '', ...run], {
-      cwd: place,
-      env: { ...toolEnvironment, [name]: value },
-      detached: true,
-      stdio: ['ignore', output, output],
-    });
+    const child = spawn(
+      'unshare',
+      [...args, hasInput ? 'input' : '', copiesOutput && !hasTerminal ? 'copy' : '', ...run],
+      {
+        cwd: place,
+        env: { ...toolEnvironment, [name]: value },
+        detached: true,
+        stdio: ['ignore', output, output],
+      },
+    );
     if (child.pid === undefined) throw await failureOf(child);
     child.on('error', () => {}); // Of signals that came too late.
     return child;

@@ -24,6 +24,8 @@ export interface OciRuntimeOptions {
 /** How the OCI runtime is called: runc, or one that takes its options. */
 export class OciRuntime {
   readonly path: string;
+  /** What a program prints comes through a pipe that the runtime makes; else its files are the program's own. */
+  readonly makesPipes: boolean;
   readonly #stateDir: string;
   readonly #canKeep: boolean;
 
@@ -31,7 +33,8 @@ export class OciRuntime {
     this.path = path;
     this.#stateDir = stateDir;
     // Without it a container's group is gone before anybody could ask whether its memory was used up (cgroup v1).
-    this.#canKeep = path.endsWith('runc');
+    this.#canKeep = path.endsWith('/runc');
+    this.makesPipes = path.endsWith('/runc');
   }
 
   /** Runs the container in the foreground of whoever calls it. */

@@ -168,6 +168,7 @@ export class ContainerSandbox implements Sandbox {
       command: runtime.run({ id: ociId, bundle: place, startedPath, logPath: runtimeLog }),
       hasInput,
       hasTerminal,
+      copiesOutput: !runtime.makesPipes,
       mark: markOf(place),
     });
     const { pid = 0 } = child;
