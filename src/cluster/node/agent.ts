@@ -325,7 +325,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       waiting.stop(),
     ]);
     node.logs.close();
-    await Promise.all([driver.close(), files.close()]);
+    await Promise.all([driver.close({ leavesNothing: stopPods }), files.close()]);
   }
 }
 

@@ -31,8 +31,11 @@ export interface Driver {
   has(podUid: string): boolean;
   /** What is left of the time before the agent's start, with what still runs in it. Call it once, first. */
   recover(): Promise<Sandbox[]>;
-  /** Ends background work; running containers stay. */
-  close(): Promise<void>;
+  /**
+   * Ends background work. Running containers stay; with `leavesNothing` not even what sandboxes have of the machine
+   * does, such as their networks: then nothing may run any more.
+   */
+  close(options?: { leavesNothing: boolean }): Promise<void>;
 }
 
 /** What a driver may have to know of a pod beyond its own words, to choose how it runs. */

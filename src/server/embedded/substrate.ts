@@ -7,6 +7,7 @@ import { podSecurityAdmission } from '../../cluster/admission/pod-security/pod-s
 import { podSecuritySettings } from '../../cluster/admission/pod-security/settings.ts';
 import { serviceAccountAdmission } from '../../cluster/admission/service-account.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
+import { NetworkOfPods } from '../../cluster/network/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
 import { controllerManagerUser } from '../../cluster/workloads/users.ts';
@@ -65,6 +66,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   const followed = await followConfiguration(api.client, [...namespacesOf(features), 'kube-system'], { clock, log });
   configuration = followed;
   const nodeDir = folder('node');
+  const network = plan && new NetworkOfPods(plan, log);
   const node = await startNodeAgent({
     client: api.clientFor(nodeUser(nodeName)),
     clock,
@@ -73,7 +75,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     dataDir: nodeDir,
     nodeName,
     address: loopback,
-    driver: chooseDriver().open({ dataDir: nodeDir, address: loopback, log, clock }),
+    driver: chooseDriver().open({ dataDir: nodeDir, address: loopback, log, clock, network }),
     registry,
     machineCredentials: (image) => userCredentials(image),
     quarantine,

@@ -39,8 +39,8 @@ export function driversByClass({ process, container }: Drivers): Driver {
       for (const driver of all) found.push(...(await driver.recover()));
       return found;
     },
-    async close() {
-      for (const driver of all) await driver.close();
+    async close(options) {
+      for (const driver of all) await driver.close(options);
     },
   };
 

@@ -75,7 +75,8 @@ export function containerDriver(options: DriverOptions): Driver {
     sandbox,
     has: (podUid) => sandboxes.has(podUid),
     recover,
-    async close() {
+    async close(closing) {
+      if (closing?.leavesNothing) await Promise.all([...sandboxes.values()].map(removeQuietly));
       started.close();
       await files.close();
       await namespaces.close();
@@ -106,6 +107,14 @@ export function containerDriver(options: DriverOptions): Driver {
     const count = [...sandboxes.values()].reduce((sum, each) => sum + each.containers.length, 0);
     log.info({ sandboxes: sandboxes.size, containers: count }, 'containers found again');
     return [...sandboxes.values()];
+  }
+
+  async function removeQuietly(sandbox: Sandbox): Promise<void> {
+    try {
+      await sandbox.remove();
+    } catch (error) {
+      log.warn({ pod: sandbox.podUid, reason: messageOf(error) }, 'something of a pod is left until the next start');
+    }
   }
 
   function add(podUid: string): ContainerSandbox {
