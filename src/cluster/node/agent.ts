@@ -21,6 +21,7 @@ import type { Driver } from './driver.ts';
 import { runtimeClasses } from './drivers/choose.ts';
 import { endContainers } from './end-containers.ts';
 import { EventRecorder } from './events.ts';
+import type { CollectionPolicy } from './images/collection.ts';
 import { Files } from './images/files.ts';
 import { type ImageSource, ImageStore } from './images/store.ts';
 import { LogFiles } from './logs/log-files.ts';
@@ -57,8 +58,8 @@ export interface NodeAgentOptions {
   metrics?: Metrics;
   /** Knows which pods have ended the process twice: their containers are not started. */
   quarantine?: Quarantine;
-  /** What images that nobody uses may take; 5 GiB. */
-  maxImageCacheBytes?: number;
+  /** When images that nobody uses are removed. */
+  imagePolicy?: Partial<CollectionPolicy>;
   /** How many pods run at once; further ones wait. */
   podsMax?: number;
   /** How long after one look at what pods have on the disk the next one is. */
@@ -78,7 +79,8 @@ export interface NodeAgent {
 
 const killAfterMs = 800;
 const defaultScheduler = 'default-scheduler';
-const housekeepingMs = 600_000;
+/** As often as the kubelet looks for images to remove. */
+const housekeepingMs = 300_000;
 
 /**
  * Runs the pods of this machine, which is the only node: claims what is not assigned, runs what is, and finds again
@@ -101,7 +103,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
       files,
       clock,
       log,
-      ...(options.maxImageCacheBytes === undefined ? {} : { maxCacheBytes: options.maxImageCacheBytes }),
+      ...(options.imagePolicy && { policy: options.imagePolicy }),
     }),
     machineCredentials: options.machineCredentials,
     logs: new LogFiles({ dir: folder(dataDir, 'logs'), clock, log }),
@@ -285,7 +287,11 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   async function collect(): Promise<void> {
     const replicaSets = await client.list(ReplicaSetKind, {});
     const specs = [...pods.list().map((pod) => pod.spec), ...replicaSets.items.map((rs) => rs.spec.template.spec)];
-    const used = new Set(specs.flatMap(digestsOf));
+    // Also of pods that are not in the API any more, until their sandboxes are gone; and what runs, whatever its tag
+    // leads to by now.
+    const here = [...pods.list(), ...[...runners.values()].map((runner) => runner.pod)];
+    const used = new Set([...specs, ...here.map((pod) => pod.spec)].flatMap(digestsOf));
+    for (const digest of here.flatMap(runningDigestsOf)) used.add(digest);
     await driver.keepPrepared(used);
     await node.images.collect(used);
     await node.images.sync();
@@ -302,6 +308,12 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
         }
       },
     );
+  }
+
+  function runningDigestsOf({ status = {} }: Pod): string[] {
+    const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = status;
+    const all = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
+    return all.flatMap(({ imageID = '' }) => imageID.split('@')[1] ?? []);
   }
 
   async function stop({ stopPods }: { stopPods: boolean }): Promise<void> {

@@ -28,7 +28,7 @@ const images = await ImageStore.open({
   dir: join(dataDir, 'images'),
   source: registry.client,
   files,
-  maxCacheBytes: 40_000,
+  policy: { maxCacheBytes: 40_000 },
 });
 const driver = processDriver({ ...shared, dataDir, address: '127.0.0.1' });
 for (const sandbox of await driver.recover()) await sandbox.remove();

@@ -71,7 +71,7 @@ describe('the image store', () => {
   });
 
   test('folders that a layer only passes through stay as lower layers have them', async () => {
-    const store = await open({ maxCacheBytes: 0 });
+    const store = await open({ policy: { maxCacheBytes: 0 } });
     const base = {
       'a/': { type: 'directory' as const, mode: 0o711 },
       'a/b/': { type: 'directory' as const, mode: 0o700 },
@@ -99,7 +99,7 @@ describe('the image store', () => {
   });
 
   test('the base of our own images is pulled only for whoever needs it, and stays as long as the image', async () => {
-    const store = await open({ maxCacheBytes: 0 });
+    const store = await open({ policy: { maxCacheBytes: 0 } });
     const Labels = { 'dev.kittiwake.runtime': 'node24', 'dev.kittiwake.base-layers': '1' };
     const reference = await registry.push([{ libc: 'large' }, { app: 'mine' }], { Labels });
     const image = await store.pull(reference);
@@ -149,7 +149,7 @@ describe('the image store', () => {
   });
 
   test('images that nobody uses go when the cache is over its size, the longest unused first', async () => {
-    const store = await open({ maxCacheBytes: 250 });
+    const store = await open({ policy: { maxCacheBytes: 250 } });
     const images = [];
     for (const name of ['a', 'b', 'c', 'd']) {
       images.push(await store.pull(await registry.push([{ [name]: name.repeat(100) }])));
@@ -252,7 +252,7 @@ describe('the image store', () => {
         return registry.client.blob(reference, digest);
       },
     };
-    const store = await open({ source: slow, maxCacheBytes: 0 });
+    const store = await open({ source: slow, policy: { maxCacheBytes: 0 } });
     await store.pull(first);
     const pulling = store.pull(second);
     await reached.promise; // The shared layer is found, the other one under way.
@@ -269,7 +269,7 @@ describe('the image store', () => {
     const first = await registry.push([shared, { a: 'a'.repeat(100) }]);
     const second = await registry.push([shared, { b: '2' }]);
     for (let turns = 0; turns < 40; turns++) {
-      const store = await open({ maxCacheBytes: 0 });
+      const store = await open({ policy: { maxCacheBytes: 0 } });
       await store.pull(first);
       const collecting = store.collect(new Set());
       for (let turn = 0; turn < turns; turn++) {
@@ -343,6 +343,40 @@ describe('the image store', () => {
     rmSync(join(record, '..', syncedMark));
     assert.equal((await open()).find(reference), undefined);
     assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+  });
+
+  test('what a pull that failed has left is collected, and what one under way has is not', async () => {
+    const store = await open();
+    const reference = await registry.push([{ a: 'whole' }, { b: 'x'.repeat(3000) }]);
+    const { layers = [] } = (await registry.client.manifest(reference)).manifest;
+    const source: ImageSource = {
+      ...counting(),
+      async blob(of, digest) {
+        if (digest === layers[1]?.digest) throw new Error('the registry is away');
+        return registry.client.blob(of, digest);
+      },
+    };
+    const failing = await open({ source });
+    await assert.rejects(failing.pull(reference), /the registry is away/);
+    assert.equal(readdirSync(join(dir, 'layers')).length, 1);
+    await failing.collect(new Set());
+    assert.deepEqual(readdirSync(join(dir, 'layers')), []);
+    assert.equal((await store.pull(reference)).layers.length, 2);
+    await store.collect(new Set());
+    assert.equal(readdirSync(join(dir, 'layers')).length, 2);
+  });
+
+  test('a full disk is freed of what nobody uses, but not of what has just come', async () => {
+    const disk = async () => ({ capacityBytes: 10_000, availableBytes: 1_900 });
+    const store = await open({ disk });
+    const first = await store.pull(await registry.push([{ a: 'a'.repeat(100) }]));
+    const second = await store.pull(await registry.push([{ b: 'b'.repeat(100) }]));
+    assert.deepEqual(await store.collect(new Set()), [], '81 % is not 85');
+    const fuller = await open({ disk: async () => ({ capacityBytes: 10_000, availableBytes: 1_450 }) });
+    assert.deepEqual(await fuller.collect(new Set([second.digest])), []);
+    await clock.advance(120_000);
+    assert.deepEqual(await fuller.collect(new Set([second.digest])), [first.digest]);
+    assert.equal(readdirSync(join(dir, 'layers')).length, 1);
   });
 
   test('a layer whose names are no text is synced, too', async () => {

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, renameSync } from 'node:fs';
-import { chmod, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bootId } from '../../../lib/boot-id.ts';
 import type { Clock } from '../../../lib/clock.ts';
@@ -12,6 +12,7 @@ import type { Logger } from '../../../observe/log.ts';
 import type { Credentials } from '../../../registry/auth.ts';
 import { parseDigest } from '../../../registry/digest.ts';
 import { formatReference, parseReference, type Reference } from '../../../registry/reference.ts';
+import { type CollectionPolicy, chooseImages, type Disk, defaultPolicy } from './collection.ts';
 import type { Files } from './files.ts';
 import { type Image, ImagePullError, type LeftOutLayer, type UnpackedLayer } from './image.ts';
 import { type ImageSource, pullManifest } from './puller.ts';
@@ -34,8 +35,10 @@ export interface ImageStoreOptions {
   files: Files;
   clock: Clock;
   log: Logger;
-  /** Images that nobody uses are removed, the longest unused first, while the layers take more than this; 5 GiB. */
-  maxCacheBytes?: number;
+  /** When images that nobody uses go; the kubelet's thresholds unless given. */
+  policy?: Partial<CollectionPolicy>;
+  /** How full the disk is; that of `dir` unless given. */
+  disk?: (() => Promise<Disk>) | undefined;
   /** One layer, unpacked; 4 GiB. */
   maxLayerBytes?: number;
   /** Files and folders of one layer; 500,000. */
@@ -51,8 +54,8 @@ const maxTags = 1_000;
 
 /** The images of this machine, unpacked by layer and each layer once: images that share a base share its files. */
 export class ImageStore {
-  readonly #options: Required<ImageStoreOptions>;
-  readonly #images = new Map<string, { image: Image; lastUsedMs: number }>();
+  readonly #options: Required<ImageStoreOptions> & { policy: CollectionPolicy };
+  readonly #images = new Map<string, { image: Image; lastUsedMs: number; detectedMs: number }>();
   readonly #layers = new Map<string, UnpackedLayer>();
   readonly #pulling = new Map<string, Promise<Image>>();
   readonly #unpacking = new Map<string, Promise<UnpackedLayer>>();
@@ -65,8 +68,8 @@ export class ImageStore {
   readonly #tags = new Map<string, string>();
 
   private constructor(options: ImageStoreOptions) {
-    const gib = 2 ** 30;
-    this.#options = { maxCacheBytes: 5 * gib, maxLayerBytes: 4 * gib, maxLayerEntries: 500_000, ...options };
+    const bounds = { maxLayerBytes: 4 * 2 ** 30, maxLayerEntries: 500_000 };
+    this.#options = { ...bounds, disk: undefined, ...options, policy: { ...defaultPolicy, ...options.policy } };
   }
 
   /** Opens the folder, forgetting what an earlier agent left half done. */
@@ -141,26 +144,39 @@ export class ImageStore {
     }
   }
 
-  /** Removes images that are not in `used` (digests), the longest unused first, until the cache is within its size. */
+  /** Removes images that are not in `used` (digests) as the policy says, and layers that no image has (any more). */
   async collect(used: ReadonlySet<string>): Promise<string[]> {
-    const { maxCacheBytes, dir, clock, log } = this.#options;
+    const { dir, clock, log, policy } = this.#options;
     const begunMs = clock.now();
-    const removed: string[] = [];
-    const unused = [...this.#images.values()]
-      .filter(({ image }) => !used.has(image.digest))
-      .sort((a, b) => a.lastUsedMs - b.lastUsedMs);
-    for (const entry of unused) {
-      const { image } = entry;
-      if (this.sizeBytes() <= maxCacheBytes) break;
-      // Somebody has asked for it meanwhile.
-      if (entry.lastUsedMs > begunMs || this.#isPulling(image.digest)) continue;
-      this.#images.delete(image.digest);
-      await rm(join(dir, `${hexOf(image.digest)}.json`), { force: true });
-      removed.push(image.digest);
-      for (const { digest } of [...image.layers, ...image.base]) await this.#removeLayer(digest);
+    for (const entry of this.#images.values()) if (used.has(entry.image.digest)) entry.lastUsedMs = begunMs;
+    const images = [...this.#images.values()].map(({ image, ...times }) => ({
+      ...{ digest: image.digest, isUsed: used.has(image.digest), ...times },
+      layers: [...image.layers, ...image.base].flatMap(({ digest }) => this.#layers.get(digest) ?? []),
+    }));
+    const { digests, missingBytes } = chooseImages(images, await this.#disk(), policy, begunMs);
+    if (missingBytes > 0) {
+      log.warn({ missingBytes }, 'the disk is fuller than images may leave it, and no other may be removed');
     }
+    const removed: string[] = [];
+    for (const digest of digests) {
+      const entry = this.#images.get(digest);
+      // Somebody has asked for it meanwhile.
+      if (!entry || entry.lastUsedMs > begunMs || this.#isPulling(digest)) continue;
+      this.#images.delete(digest);
+      await rm(join(dir, `${hexOf(digest)}.json`), { force: true });
+      removed.push(digest);
+    }
+    // Also those of pulls that failed, and of images whose removal was cut short.
+    for (const digest of [...this.#layers.keys()]) await this.#removeLayer(digest);
     if (removed.length > 0) log.info({ images: removed }, 'images that nobody uses were removed');
     return removed;
+  }
+
+  async #disk(): Promise<Disk | undefined> {
+    const { disk, dir } = this.#options;
+    if (disk) return disk();
+    const { blocks, bavail, bsize } = await statfs(dir);
+    return { capacityBytes: blocks * bsize, availableBytes: bavail * bsize };
   }
 
   /** Removes the layer unless an image has it, or one that is being pulled will. */
@@ -232,7 +248,7 @@ export class ImageStore {
       const layers = stored?.layers.map((digest) => this.#layers.get(digest)) ?? [undefined];
       if (stored && layers.every((layer) => layer !== undefined)) {
         const { digest, config, base, sizeBytes } = stored;
-        this.#images.set(digest, { image: { digest, config, layers, base, sizeBytes }, lastUsedMs: clock.now() });
+        this.#images.set(digest, { image: { digest, config, layers, base, sizeBytes }, ...now(clock) });
       } else await rm(join(dir, name), { recursive: true, force: true });
     }
   }
@@ -247,7 +263,7 @@ export class ImageStore {
       const image: Image = { digest, config, layers, base, sizeBytes };
       const stored: StoredImage = { digest, config, layers: layers.map((layer) => layer.digest), base, sizeBytes };
       await writeJsonFileAsync(join(dir, `${hexOf(digest)}.json`), stored, { mustLast: false });
-      this.#images.set(digest, { image, lastUsedMs: clock.now() });
+      this.#images.set(digest, { image, ...now(clock) });
       return image;
     } finally {
       for (const release of letGo) release();
@@ -396,3 +412,5 @@ function hexOf(digest: string): string {
 
 /** The whole name: `nginx` and `docker.io/library/nginx:latest` are one. */
 const tagOf = ({ host, name, tag = 'latest' }: Reference) => formatReference({ host, name, tag });
+
+const now = (clock: Clock) => ({ lastUsedMs: clock.now(), detectedMs: clock.now() });
