@@ -147,8 +147,9 @@ function validateUpdate(pod: Pod, old: Pod): FieldError[] {
 /** What is said of any other change of a pod. */
 export const updateForbidden: FieldError = fieldForbidden(
   'spec',
-  'pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, ' +
-    '`spec.activeDeadlineSeconds`, `spec.tolerations`, and `spec.nodeName` once',
+  'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,' +
+    '`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),' +
+    '`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)',
 );
 
 /** Guaranteed when every container limits cpu and memory and requests as much; BestEffort when none asks for any. */

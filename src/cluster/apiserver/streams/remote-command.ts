@@ -46,7 +46,9 @@ export async function serveRemoteCommand(
   const signal = AbortSignal.any([client.gone, ending.signal]);
   let status: RemoteStatus;
   try {
-    status = statusOf(await run(client, await start(signal), clock));
+    const exitCode = await run(client, await start(signal), clock);
+    // Who attached to a program asks the pod how it ended.
+    status = statusOf(verb === 'attach' ? 0 : exitCode);
   } catch (error) {
     status = failureOf(error, verb);
   }

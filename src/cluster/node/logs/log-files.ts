@@ -25,13 +25,15 @@ export interface LogFilesOptions {
   log: Logger;
   /** A log file is rotated when it is larger: 10 MiB. */
   maxFileBytes?: number;
-  /** How many files are kept of one run of a container, the current one included: 3. */
+  /** How many files are kept of one run of a container, the current one included: 5, as kubelet's. */
   maxFiles?: number;
   /** Logs of pods that are gone are removed, the oldest first, beyond this many pods: 50. */
   maxDeadPods?: number;
   /** … and beyond this many bytes: 256 MiB. */
   maxDeadBytes?: number;
 }
+
+export const filesMax = 5;
 
 /** How often the sizes of the logs that are written to are looked at. */
 const lookMs = 500;
@@ -57,7 +59,13 @@ export class LogFiles {
 
   constructor(options: LogFilesOptions) {
     const mib = 2 ** 20;
-    this.#options = { maxFileBytes: 10 * mib, maxFiles: 3, maxDeadPods: 50, maxDeadBytes: 256 * mib, ...options };
+    this.#options = {
+      maxFileBytes: 10 * mib,
+      maxFiles: filesMax,
+      maxDeadPods: 50,
+      maxDeadBytes: 256 * mib,
+      ...options,
+    };
   }
 
   pathOf(pod: PodNames, container: string, restart: number): string {

@@ -1,6 +1,6 @@
 import { open, stat } from 'node:fs/promises';
 import { type Clock, sleep } from '../../../lib/clock.ts';
-import type { LogFiles } from './log-files.ts';
+import { filesMax, type LogFiles } from './log-files.ts';
 
 export interface ReadLogOptions {
   follow?: boolean;
@@ -31,7 +31,7 @@ const lineMax = 1024 * 1024;
 /** Reads the log of one run over its rotated files, in whole lines; with `follow` until the container ends. */
 export async function* readLog(
   path: string,
-  { logs, clock, maxFiles = 3 }: { logs: LogFiles; clock: Clock; maxFiles?: number },
+  { logs, clock, maxFiles = filesMax }: { logs: LogFiles; clock: Clock; maxFiles?: number },
   options: ReadLogOptions,
 ): AsyncGenerator<Buffer> {
   const { follow = false, timestamps = false, signal } = options;

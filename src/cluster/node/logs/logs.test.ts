@@ -36,7 +36,7 @@ describe('logs of containers', () => {
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'kittiwake-logs-'));
     clock = new VirtualClock(Date.UTC(2026, 0, 1));
-    files = new LogFiles({ dir, clock, log: silentLogger, maxFileBytes: 100, maxDeadPods: 2 });
+    files = new LogFiles({ dir, clock, log: silentLogger, maxFileBytes: 100, maxFiles: 3, maxDeadPods: 2 });
     path = openRun(0);
   });
   afterEach(() => {

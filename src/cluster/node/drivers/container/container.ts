@@ -14,9 +14,9 @@ import type {
   StreamsWanted,
 } from '../../driver.ts';
 import { nodeErrors } from '../../errors.ts';
+import { follow, inputOf } from '../attach.ts';
 import { resizerOf, type TerminalSize } from '../terminal.ts';
 import type { Arrivals } from './arrivals.ts';
-import { follow, inputOf } from './attach.ts';
 import type { Cgroups } from './cgroups/cgroups.ts';
 import { execIn } from './exec.ts';
 import type { OciRuntime } from './oci-runtime.ts';

@@ -1,9 +1,10 @@
 import type { ChildProcess } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import { isRunning, type ProcessIdentity } from '../../../../lib/process-identity.ts';
-import { endProgram, signalGroup } from '../../../../lib/processes.ts';
+import { childrenOf, endProgram, signalGroup } from '../../../../lib/processes.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type {
   ContainerExit,
@@ -14,6 +15,8 @@ import type {
   StreamsWanted,
 } from '../../driver.ts';
 import { nodeErrors } from '../../errors.ts';
+import { follow, inputOf } from '../attach.ts';
+import { resizerOf, type TerminalSize } from '../terminal.ts';
 import { runBeside } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
 import { usageOfGroup } from './usage.ts';
@@ -24,6 +27,8 @@ const adoptedPollMs = 250;
 export interface ProcessContainerOptions {
   record: ContainerRecord;
   process: { pid: number; child: ChildProcess } | { pid: number; adopted: ProcessIdentity };
+  /** Of a program whose input ends with the first who attaches: what keeps it open until then. */
+  heldInput?: number | undefined;
   /** The environment line that all processes of this start have. */
   mark: string;
   clock: Clock;
@@ -42,9 +47,14 @@ export class ProcessContainer implements RunningContainer {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #pid: number;
+  readonly #ending = new AbortController();
+  readonly #resize: (size: TerminalSize) => void;
+  #heldInput: number | undefined;
   #hasExited = false;
 
-  constructor({ record, process, mark, clock, log, onEnded }: ProcessContainerOptions) {
+  constructor({ record, process, heldInput, mark, clock, log, onEnded }: ProcessContainerOptions) {
+    this.#heldInput = heldInput;
+    this.#resize = resizerOf(process.pid, clock, this.#ending.signal);
     this.#record = record;
     this.#clock = clock;
     this.#log = log;
@@ -55,6 +65,8 @@ export class ProcessContainer implements RunningContainer {
     const ended = 'child' in process ? endOfChild(process.child, clock) : endOfAdopted(process.adopted, clock);
     this.exited = ended.then(async (exit) => {
       this.#hasExited = true;
+      this.#ending.abort();
+      this.#releaseInput();
       // A container ends with its program: children that it left behind go too, even those with a group of their own.
       await this.#settle('processes may be left of it', () => endProgram({ group: this.#pid, mark }));
       await this.#settle('its working copy could not be used again', onEnded);
@@ -63,7 +75,13 @@ export class ProcessContainer implements RunningContainer {
   }
 
   signal(signal: NodeJS.Signals | number): void {
-    if (!this.#hasExited) signalGroup(this.#pid, signal);
+    if (this.#hasExited) return;
+    // On a terminal the program leads a session of its own, and script waits for it.
+    const leaders = this.#record.hasTerminal ? childrenOf(this.#pid).map(({ pid }) => pid) : [];
+    for (const pid of leaders) signalGroup(pid, signal);
+    if (leaders.length === 0 || signal === 'SIGKILL' || signal === constants.signals.SIGKILL) {
+      signalGroup(this.#pid, signal);
+    }
   }
 
   exec(command: readonly string[], wanted: StreamsWanted, signal: AbortSignal): Promise<Streams> {
@@ -71,13 +89,33 @@ export class ProcessContainer implements RunningContainer {
     return runBeside(command, { ...wanted, environment, cwd, clock: this.#clock, log: this.#log, signal });
   }
 
-  attach(): Promise<Streams> {
-    const what = "attach to a program: it writes straight into its log and has no input; 'kubectl logs -f' shows it";
-    return Promise.reject(nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what }));
+  async attach({ hasStdin }: StreamsWanted, signal: AbortSignal): Promise<Streams> {
+    const { inputPath, hasTerminal } = this.#record;
+    if (hasStdin && inputPath === undefined) {
+      const what = `attach to the input of ${this.id.container}: it has none without 'stdin: true'`;
+      throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what });
+    }
+    signal.throwIfAborted();
+    const stdout = await follow(this.logPath, this.#clock, signal, this.exited);
+    const stdin = hasStdin && inputPath !== undefined ? inputOf(inputPath) : undefined;
+    if (stdin) {
+      const close = () => stdin.destroy();
+      signal.addEventListener('abort', close, { once: true });
+      void this.exited.then(close); // Never rejects.
+      // With stdinOnce its end is the end of the program's input: nobody else holds the FIFO.
+      stdin.once('close', () => this.#releaseInput());
+    }
+    const streams = { stdin, stdout, stderr: undefined, exited: this.exited.then(({ exitCode }) => exitCode) };
+    return hasTerminal ? { ...streams, resize: this.#resize } : streams;
   }
 
   async stats(): Promise<ContainerStats | undefined> {
     return this.#hasExited ? undefined : usageOfGroup(this.#pid);
+  }
+
+  #releaseInput(): void {
+    if (this.#heldInput !== undefined) closeSync(this.#heldInput);
+    this.#heldInput = undefined;
   }
 
   /** Whatever goes wrong after the end is said, and is no reason for the end not to be known. */

@@ -31,7 +31,8 @@ export async function runBeside(command: readonly string[], options: ExecOptions
   const search = { root: options.environment.KITTIWAKE_ROOT ?? cwd, cwd, path: undefined };
   const resolved = resolveCommand(command, search);
   const asked = { ...options.environment, [markName]: id };
-  const { argv, env } = hasTerminal ? withTerminal(resolved, asked) : { argv: resolved, env: asked };
+  const argv = hasTerminal ? onTerminal(resolved, asked) : resolved;
+  const env = hasTerminal ? { ...asked, SHELL: '/bin/sh' } : asked;
   const [program = '', ...args] = argv;
   // Without input a terminal's would be at its end, which is a key that is pressed.
   const input = hasStdin || hasTerminal ? 'pipe' : 'ignore';
@@ -64,17 +65,15 @@ export async function runBeside(command: readonly string[], options: ExecOptions
   return { stdin: hasStdin ? (stdin ?? undefined) : undefined, stdout, stderr: undefined, exited, resize };
 }
 
-/** What runs the command on a terminal of its own: script takes its shell from SHELL, and the command its own. */
-function withTerminal(
-  command: readonly string[],
-  environment: Readonly<Record<string, string>>,
-): { argv: string[]; env: Record<string, string> } {
+/** What runs the command on a terminal of its own, with SHELL as /bin/sh, where script takes its shell from. */
+export function onTerminal(command: readonly string[], environment: Readonly<Record<string, string>>): string[] {
   const script = findTool('script');
   if (script === undefined) {
     const what = 'give a command a terminal: install script (util-linux), or run it without one (-i without -t)';
     throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what });
   }
   const shell = environment.SHELL === undefined ? ['-u', 'SHELL'] : [`SHELL=${environment.SHELL}`];
-  const [, ...args] = inTerminal(['env', ...shell, ...command]);
-  return { argv: [script, ...args], env: { TERM: 'xterm', ...environment, SHELL: '/bin/sh' } };
+  const term = environment.TERM === undefined ? ['TERM=xterm'] : [];
+  const [, ...args] = inTerminal(['env', ...shell, ...term, ...command]);
+  return [script, ...args];
 }

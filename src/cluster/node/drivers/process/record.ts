@@ -23,6 +23,10 @@ export interface ContainerRecord {
   /** The environment and folder of the program, for commands beside it (exec probes). */
   environment: Record<string, string>;
   cwd: string;
+  /** The FIFO that it reads; absent where it has no input. */
+  inputPath?: string;
+  /** It runs on a terminal, which script (util-linux) has made. */
+  hasTerminal?: boolean;
 }
 
 export const recordPath = (podDir: string, container: string) => join(podDir, `${container}.json`);
@@ -45,12 +49,22 @@ export function readRecord(podDir: string, podUid: string, container: string): C
 
 /** Paths are made of what is in it, and processes signalled: each field is what it should be. */
 function isRecord(value: unknown): value is ContainerRecord {
-  const { id, ports, logPath, startedAtMs, imageDigest, temp, bootId, environment, cwd } = (value ??
-    {}) as Partial<ContainerRecord>;
+  const {
+    id,
+    ports,
+    logPath,
+    startedAtMs,
+    imageDigest,
+    temp,
+    bootId,
+    environment,
+    cwd,
+    inputPath = '',
+  } = (value ?? {}) as Partial<ContainerRecord>;
   const areStrings = (values: unknown[]) => values.every((each) => typeof each === 'string');
   const isPort = (each: unknown) => Number.isInteger(each) && Number(each) > 0 && Number(each) <= 65535;
   return (
-    areStrings([id?.podUid, id?.container, logPath, imageDigest, temp, bootId, cwd]) &&
+    areStrings([id?.podUid, id?.container, logPath, imageDigest, temp, bootId, cwd, inputPath]) &&
     Number.isSafeInteger(id?.restart) &&
     Number(id?.restart) >= 0 &&
     Number.isFinite(startedAtMs) &&

@@ -19,9 +19,11 @@ import type { Files } from '../../images/files.ts';
 import { pidPath, readClaim, revoke } from '../claims.ts';
 import { drained, establishedTo } from '../connections.ts';
 import { ProcessContainer, type ProcessContainerOptions } from './container.ts';
+import { onTerminal } from './exec.ts';
 import { resolveCommand, searchPath } from './executable.ts';
 import { folderInside, mountInside } from './inside.ts';
 import { notesOn } from './isolation.ts';
+import { hasInput, makeInput, type ProgramInput } from './program-input.ts';
 import { type ContainerRecord, launcher, readRecord, writeRecord } from './record.ts';
 import { isTempFolder, makeTempFolder, tempFolderPath } from './temp-folder.ts';
 import type { WorkingCopies } from './working-copies.ts';
@@ -69,17 +71,36 @@ export class ProcessSandbox implements Sandbox {
   }
 
   async start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
+    const { dir, copies } = this.#options;
+    const { id, image, spec } = container;
+    const place = join(dir, id.container);
+    await copies.take(image, place);
+    const input = hasInput(spec) ? await makeInput(`${place}.stdin`, spec) : undefined;
+    try {
+      return await this.#start(container, input, signal);
+    } catch (error) {
+      if (input?.heldFd !== undefined) closeSync(input.heldFd);
+      throw error;
+    } finally {
+      if (input) closeSync(input.fd);
+    }
+  }
+
+  async #start(
+    container: ContainerOnNode,
+    input: ProgramInput | undefined,
+    signal: AbortSignal,
+  ): Promise<RunningContainer> {
     const { dir, clock, copies } = this.#options;
     const { id, image, logPath } = container;
     const place = join(dir, id.container);
-    await copies.take(image, place);
     signal.throwIfAborted(); // From here to the spawn nothing waits.
 
     const root = join(place, 'root');
     for (const mount of container.mounts) mountInside(root, mount);
     const cwd = folderInside(root, container.workingDir);
     const search = { root, cwd, path: container.environment.PATH };
-    const command = resolveCommand(container.argv, search);
+    const resolved = resolveCommand(container.argv, search);
     const environment: Record<string, string> = {
       HOME: join(place, 'home'),
       ...container.environment,
@@ -88,6 +109,8 @@ export class ProcessSandbox implements Sandbox {
       KITTIWAKE_ROOT: root,
       KITTIWAKE_CONTAINER: place,
     };
+    const hasTerminal = container.spec.tty === true;
+    const command = hasTerminal ? onTerminal(resolved, environment) : resolved;
     const startedAtMs = clock.now();
     const imageDigest = image.digest;
     const ports = this.ports ?? {};
@@ -95,7 +118,8 @@ export class ProcessSandbox implements Sandbox {
     this.#removeTemp(readRecord(dir, this.podUid, id.container)); // Of the start before this one.
     const record = withTemp(place, (temp) => {
       environment.TMPDIR = temp || join(place, 'tmp');
-      const written = { id, ports, logPath, startedAtMs, imageDigest, environment, cwd, temp, bootId: bootId() };
+      const started = { id, ports, logPath, startedAtMs, imageDigest, environment, cwd, temp, bootId: bootId() };
+      const written = { ...started, ...(input && { inputPath: input.path }), ...(hasTerminal && { hasTerminal }) };
       writeRecord(dir, written);
       return written;
     });
@@ -103,10 +127,12 @@ export class ProcessSandbox implements Sandbox {
     const output = openSync(logPath, 'a', 0o600);
     try {
       const args = ['-c', launcher, pidPath(dir, id), ...throughTheShell(command, environment)];
-      const child = launch(args, { cwd, env: environment, detached: true, stdio: ['ignore', output, output] });
+      // script takes its shell from SHELL.
+      const env = hasTerminal ? { ...environment, SHELL: '/bin/sh' } : environment;
+      const child = launch(args, { cwd, env, detached: true, stdio: [input?.fd ?? 'ignore', output, output] });
       const { pid } = child;
       if (pid === undefined) throw await failureOf(child, command[0] ?? '');
-      return this.#follow(record, { pid, child });
+      return this.#follow(record, { pid, child }, input?.heldFd);
     } finally {
       closeSync(output);
     }
@@ -187,7 +213,7 @@ export class ProcessSandbox implements Sandbox {
     await endProgram({ mark: this.#markOf(container) });
   }
 
-  #follow(record: ContainerRecord, process: ProcessContainerOptions['process']): RunningContainer {
+  #follow(record: ContainerRecord, process: ProcessContainerOptions['process'], heldInput?: number): RunningContainer {
     const { dir, copies, clock, log } = this.#options;
     const { container } = record.id;
     const onEnded = () => {
@@ -195,7 +221,10 @@ export class ProcessSandbox implements Sandbox {
       this.#removeTemp(record);
       copies.harvest(record.imageDigest, join(dir, container));
     };
-    const running = new ProcessContainer({ record, process, mark: this.#markOf(container), clock, log, onEnded });
+    const running = new ProcessContainer({
+      ...{ record, process, heldInput, clock, log, onEnded },
+      mark: this.#markOf(container),
+    });
     this.#running.add(running);
     return running;
   }

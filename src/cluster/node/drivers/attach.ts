@@ -2,7 +2,7 @@ import { closeSync, constants, openSync, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
-import { type Clock, sleep } from '../../../../lib/clock.ts';
+import { type Clock, sleep } from '../../../lib/clock.ts';
 
 const chunkBytes = 64 * 1024;
 /** Should the system not tell that the file has grown. */
