@@ -15,6 +15,7 @@ import { CoreServiceKind } from './core/service.ts';
 import { ServiceAccountKind } from './core/service-account.ts';
 import { EndpointSliceKind } from './discovery/endpoint-slice.ts';
 import type { Kind } from './kind.ts';
+import { NetworkPolicyKind } from './networking/network-policy.ts';
 import { RuntimeClassKind } from './node/runtime-class.ts';
 import { StorageClassKind } from './storage/storage-class.ts';
 
@@ -33,6 +34,7 @@ export const builtinKinds: readonly Kind[] = [
   ReplicaSetKind,
   EndpointSliceKind,
   LeaseKind,
+  NetworkPolicyKind,
   RuntimeClassKind,
   StorageClassKind,
   PersistentVolumeKind,

@@ -8,6 +8,8 @@ import { nft } from './commands.ts';
 import { SteadyDns } from './dns/steady-dns.ts';
 import { removePodNetwork, setUpGateway } from './gateway.ts';
 import type { NetworkPlan } from './plan.ts';
+import { Policies } from './policies/policies.ts';
+import { policyTable } from './policies/policy-table.ts';
 import { serviceTable } from './services/ruleset.ts';
 import { ServiceRules } from './services/service-rules.ts';
 
@@ -30,14 +32,13 @@ export interface NetworkRoleOptions {
 export async function startNetwork(options: NetworkRoleOptions): Promise<{ stop(): Promise<void> }> {
   const { plan, log } = options;
   await setUpGateway(plan);
-  const dns = new SteadyDns(options);
-  const services = new ServiceRules(options);
-  await Promise.all([services.start(), dns.start()]);
+  const [dns, services, policies] = [new SteadyDns(options), new ServiceRules(options), new Policies(options)];
+  await Promise.all([services.start(), policies.start(), dns.start()]);
   return {
     async stop() {
-      await Promise.all([services.stop(), dns.stop()]);
+      await Promise.all([services.stop(), policies.stop(), dns.stop()]);
       try {
-        await removeTables([serviceTable(plan)]);
+        await removeTables([serviceTable(plan), policyTable(plan)]);
         if (!hasLeases(plan)) await removePodNetwork(plan);
       } catch (error) {
         log.error({ reason: messageOf(error) }, 'something of the network was left behind');

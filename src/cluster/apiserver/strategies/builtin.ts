@@ -14,6 +14,7 @@ import { endpointSlices, endpoints } from './endpoints.ts';
 import { events } from './events.ts';
 import { leases } from './leases.ts';
 import { namespaces } from './namespaces.ts';
+import { networkPolicies } from './network-policies.ts';
 import { nodes } from './nodes.ts';
 import { pods } from './pods.ts';
 import { replicaSets } from './replica-sets.ts';
@@ -61,6 +62,7 @@ export const builtinStrategies = ({
   replicaSets,
   endpointSlices,
   leases,
+  networkPolicies,
   runtimeClasses,
   storageClasses,
   persistentVolumes,

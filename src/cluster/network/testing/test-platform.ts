@@ -7,6 +7,8 @@ import { silentLogger } from '../../../observe/log.ts';
 import { NetworkOfPods } from '../network-of-pods.ts';
 import { type NetworkPlan, planNetwork } from '../plan.ts';
 import type { HostPort, PodToAttach } from '../pod-network.ts';
+import { policyTable } from '../policies/policy-table.ts';
+import { serviceTable } from '../services/ruleset.ts';
 import { type TestProgram, testNetns, testProgram } from './test-pod.ts';
 
 /** A platform as far as the network goes. */
@@ -36,6 +38,9 @@ export function testPlatform(t: Scope, options: { dataDir?: string; clusterRange
     const last = new NetworkOfPods(plan, silentLogger);
     await last.recover(new Set());
     await last.close();
+    for (const table of [serviceTable(plan), policyTable(plan)]) {
+      shell(`nft 'table ip ${table} {}; delete table ip ${table}'`);
+    }
   });
   return { plan, network: new NetworkOfPods(plan, silentLogger) };
 }

@@ -36,12 +36,14 @@ export function testProgram(t: Scope, name: string, netns?: string): TestProgram
   afterwards(t, () => endOf(child));
   const waiting = new Map<number, (answer: Answer) => void>();
   child.on('message', (answer: Answer) => waiting.get(answer.id)?.(answer));
+  child.once('exit', () => {
+    for (const [id, answer] of waiting) answer({ id, error: 'the program has ended' });
+  });
   let last = 0;
   const order = async (wanted: Omit<Order, 'id'>): Promise<string> => {
     const id = ++last;
-    const answer = await new Promise<Answer>((resolve, reject) => {
+    const answer = await new Promise<Answer>((resolve) => {
       waiting.set(id, resolve);
-      child.once('exit', () => reject(new Error('the program has ended')));
       child.send({ ...wanted, id });
     });
     waiting.delete(id);
