@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { ReplicaSetKind } from '../../api/apps/replica-set.ts';
@@ -156,6 +157,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   await nodes.settled;
   await pods.synced;
   await endPodsOfNobody();
+  await removeVolumesOfNobody();
   const stopping = new AbortController();
   const { signal } = stopping;
   const registering = registerNode({ client, clock, log, nodeName, address, driver, podsMax, dataDir, signal });
@@ -269,6 +271,19 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
           { pod: uid, reason: messageOf(error) },
           'what is left of a pod could not be removed: at the next start',
         );
+      }
+    }
+  }
+
+  /** Volumes of pods that are gone, or over: an earlier agent did not come to it. */
+  async function removeVolumesOfNobody(): Promise<void> {
+    for (const uid of await readdir(node.volumesDir)) {
+      if (runners.has(uid) || waiting.has(uid)) continue;
+      const dir = join(node.volumesDir, uid);
+      try {
+        await files.remove(dir);
+      } catch (error) {
+        log.warn({ dir, reason: messageOf(error) }, 'volumes of a pod that is gone stay: until the next start');
       }
     }
   }

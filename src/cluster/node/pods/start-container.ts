@@ -50,10 +50,10 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
       argv: commandOf(container, image.config, environment),
       workingDir: container.workingDir ?? image.config.workingDir,
       environment,
-      mounts: [
+      mounts: await volumes.work(async () => [
         ...(await mountsOf(container, pod.spec.volumes, volumes.sources, environment)),
         ...(await messageMount(container, messagePath)),
-      ],
+      ]),
       logPath: logs.pathOf(pod.metadata, container.name, restart),
     };
     const running = await sandbox.start(start, signal);

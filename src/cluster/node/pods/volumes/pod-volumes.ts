@@ -6,6 +6,7 @@ import type { Volume } from '../../../../api/core/pod-spec.ts';
 import type { Client } from '../../../../kube/client.ts';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
 import { sameJson } from '../../../../lib/same-json.ts';
+import { StartError } from '../../driver.ts';
 import { ConfigSources, type ReadObject } from '../config-sources.ts';
 import type { Place } from '../environment.ts';
 import { PodTokens } from '../service-account-tokens.ts';
@@ -42,7 +43,7 @@ export class PodVolumes {
   #made: Promise<void> | undefined;
   #pod: Pod | undefined;
   #isClosed = false;
-  #writing: Promise<void> = Promise.resolve();
+  #working: Promise<void> = Promise.resolve();
   /** Where each is on this machine. */
   readonly #sources = new Map<string, string>();
   /** Those of which nothing will change: what they show is immutable. */
@@ -85,7 +86,7 @@ export class PodVolumes {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#options.refresher.forget(this.#options.uid);
-    await this.#writing.catch(() => {}); // Whoever waits for it is told.
+    await this.#working;
   }
 
   async #make(place: Place, sandbox: MemoryVolumes): Promise<void> {
@@ -93,7 +94,7 @@ export class PodVolumes {
     const pod = this.#pod;
     const { volumes: all = [] } = pod?.spec ?? {};
     for (const volume of all.filter(({ emptyDir }) => emptyDir?.medium === 'Memory')) {
-      const source = pod && (await makeMemoryVolume(volume, pod, sandbox));
+      const source = pod && (await this.work(() => makeMemoryVolume(volume, pod, sandbox)));
       if (source !== undefined) this.#sources.set(volume.name, source);
     }
     const volumes = all.filter(({ emptyDir, name }) => emptyDir?.medium !== 'Memory' || !this.#sources.has(name));
@@ -107,11 +108,25 @@ export class PodVolumes {
     });
   }
 
-  /** One after the other: two at once would take each other's folders away. */
+  /**
+   * Work in the pod's folder: one after the other, as two at once would take each other's folders away; and none once
+   * they are closed, so that nothing is made anew of what is removed then.
+   */
+  work<T>(what: () => Promise<T>): Promise<T> {
+    const next = () => {
+      if (this.#isClosed) throw new StartError('CreateContainerError', 'the pod is being removed');
+      return what();
+    };
+    const done = this.#working.then(next);
+    this.#working = done.then(
+      () => {},
+      () => {}, // Whoever waits for it is told.
+    );
+    return done;
+  }
+
   #write(volumes: readonly Volume[], place: Place, read: ReadObject): Promise<void> {
-    const next = () => this.#writeNow(volumes, place, read);
-    this.#writing = this.#writing.then(next, next);
-    return this.#writing;
+    return this.work(() => this.#writeNow(volumes, place, read));
   }
 
   /** A claim may get its volume only now that there is a pod. */

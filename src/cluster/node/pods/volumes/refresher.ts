@@ -61,6 +61,11 @@ export class VolumeRefresher {
     else this.#queue.add(uid);
   }
 
+  /** How many pods' volumes it keeps. */
+  get size(): number {
+    return this.#pods.size;
+  }
+
   forget(uid: string): void {
     if (!this.#pods.delete(uid)) return;
     this.#queue.cancelTimer(uid);
