@@ -1,6 +1,8 @@
-import { existsSync, type FSWatcher, mkdirSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, mkdirSync, readdirSync, rmSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
+import { startOf } from '../../../../lib/process-identity.ts';
+import { pidIn } from './started.ts';
 
 /** The system tells of a file at once; should it lose one, or have no watches left, it is looked for this often. */
 const pollMs = 100;
@@ -44,6 +46,21 @@ export class Arrivals {
       this.#waiting.delete(name);
     }
     return existsSync(path);
+  }
+
+  /** Removes the file, and what a runtime that was killed has left of writing it. */
+  forget(name: string): void {
+    for (const each of [name, `.${name}`]) rmSync(join(this.dir, each), { force: true });
+  }
+
+  /** Removes what is there of commands that have ended without their agent. */
+  forgetCommands(): void {
+    for (const name of readdirSync(this.dir)) {
+      const pid = pidIn(join(this.dir, name.replace(/^\.|\.log$/g, '')));
+      if (name.includes('exec-') && (pid === undefined || startOf(pid) === undefined)) {
+        rmSync(join(this.dir, name), { force: true });
+      }
+    }
   }
 
   close(): void {

@@ -75,7 +75,8 @@ export async function execIn(options: ExecOptions): Promise<Streams> {
   child.once('close', () => {
     signal.removeEventListener('abort', end);
     ending.abort();
-    for (const path of [startedPath, logPath]) rmSync(path, { force: true });
+    started.forget(name);
+    rmSync(logPath, { force: true });
   });
   const failing = new Promise<never>((_, reject) => child.once('error', reject));
   child.on('error', () => {}); // Of one that has started, it is a signal that came too late.

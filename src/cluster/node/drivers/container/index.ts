@@ -51,8 +51,7 @@ export function containerDriver(options: DriverOptions): Driver {
 
   const path = findRuntime();
   if (path === undefined) throw new Error('there is no OCI runtime: runc, crun or youki');
-  const id = createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 8);
-  const found = openCgroups({ id, clock });
+  const found = openCgroups({ id: nodeId(dir), clock });
   if ('missing' in found) throw new Error(found.missing);
   const { cgroups } = found;
   const runtime = new OciRuntime({ path, stateDir: folders.runtime });
@@ -96,6 +95,7 @@ export function containerDriver(options: DriverOptions): Driver {
   async function recover(): Promise<Sandbox[]> {
     const entries = await readdir(folders.pods, { withFileTypes: true });
     for (const { name } of entries.filter((entry) => entry.isDirectory())) await add(name).adopt();
+    started.forgetCommands();
     const known = new Set(sandboxes.keys());
     await network?.recover(known);
     // What an agent that died while it removed a pod has left.
@@ -140,6 +140,9 @@ export function containerDriver(options: DriverOptions): Driver {
       .catch((error) => log.warn({ folder, reason: messageOf(error) }, 'a folder stays until the next start'));
   }
 }
+
+/** Tells what this node has of the machine from what others have: by the folder `containers/`. */
+export const nodeId = (dir: string): string => createHash('sha256').update(realpathSync(dir)).digest('hex').slice(0, 8);
 
 /** What is only true in one run of the machine is not there in the next. */
 function forgetOtherBoots(dir: string, folders: readonly string[]): void {

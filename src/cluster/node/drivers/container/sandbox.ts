@@ -150,7 +150,7 @@ export class ContainerSandbox implements Sandbox {
     pinned.write();
     const overlay = prepareOverlay(place, stacks.of(image), image);
     writeFileSync(join(place, 'config.json'), JSON.stringify(ociSpec), { mode: 0o600 });
-    rmSync(startedPath, { force: true });
+    started.forget(ociId);
     runtime.forget(ociId);
     mkdirSync(dirname(logPath), { recursive: true });
     const startedAtMs = clock.now();
@@ -179,6 +179,7 @@ export class ContainerSandbox implements Sandbox {
     const failure = failureOf(place, child.exitCode);
     await cgroups.removeContainer(cgroupsPath);
     runtime.forget(ociId);
+    started.forget(ociId);
     rmSync(records.containerRecordPath(dir, id.container), { force: true });
     // What the runtime says is the failure's message, not the program's output.
     if (existsSync(logPath)) truncateSync(logPath, logBytes);
@@ -254,7 +255,7 @@ export class ContainerSandbox implements Sandbox {
       const record = records.readContainerRecord(dir, this.podUid, container);
       if (!record) continue;
       runtime.forget(ociIdOf(record.id));
-      rmSync(join(started.dir, ociIdOf(record.id)), { force: true });
+      started.forget(ociIdOf(record.id));
     }
   }
 
@@ -322,7 +323,7 @@ export class ContainerSandbox implements Sandbox {
   #forget(id: ContainerId): void {
     const { runtime, started } = this.#options;
     runtime.forget(ociIdOf(id));
-    rmSync(join(started.dir, ociIdOf(id)), { force: true });
+    started.forget(ociIdOf(id));
   }
 
   /** The containers that have a record. */

@@ -8,7 +8,7 @@ import { systemClock } from '../../../../../lib/clock.ts';
 import { silentLogger } from '../../../../../observe/log.ts';
 import type { ContainerOnNode, Driver, RunningContainer, Sandbox } from '../../../driver.ts';
 import { findHierarchy } from '../cgroups/hierarchy.ts';
-import { containerDriver } from '../index.ts';
+import { containerDriver, nodeId } from '../index.ts';
 import { missingForContainers } from '../support.ts';
 import { hostImage } from './host-image.ts';
 
@@ -22,7 +22,6 @@ export class TestDriver {
   readonly dir = mkdtempSync(join(tmpdir(), 'kittiwake-containers-'));
   readonly image = hostImage(join(this.dir, 'image'));
   readonly #opened: Driver[] = [];
-  readonly #pods = new Set<string>();
   driver: Driver = this.open();
 
   open(): Driver {
@@ -39,7 +38,6 @@ export class TestDriver {
   }
 
   pod(uid: string, spec: Partial<PodSpec> = {}): Pod {
-    this.#pods.add(uid);
     const metadata = { name: uid, namespace: 'default', uid };
     return { apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers: [{ name: 'c' }], ...spec } };
   }
@@ -75,18 +73,19 @@ export class TestDriver {
 
   /** What of this node's pods the machine has: mounts, control groups, processes, files. */
   leftovers(): string[] {
+    const node = join(this.dir, 'node', 'containers');
     const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
     const found = findHierarchy();
     const trees = 'missing' in found ? [] : found.hierarchy.trees;
-    const groups = trees.flatMap((tree) => foldersBelow(tree, /^kittiwake-/, (name) => name.startsWith('pod')));
+    const id = nodeId(node);
+    const groups = trees.flatMap((tree) => foldersBelow(join(tree, `kittiwake-${id}`)));
     const processes = execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' }).split('\n');
-    const node = join(this.dir, 'node', 'containers');
     const files = ['pods', 'namespaces', 'runtime', 'started'].flatMap((name) =>
       readdirSync(join(node, name)).map((each) => `${name}/${each}`),
     );
     return [
       ...mounts.filter((line) => line.includes(`${node}/namespaces/`)),
-      ...groups.filter((path) => this.#pods.has(path.slice(path.lastIndexOf('/pod') + '/pod'.length))),
+      ...groups,
       ...processes.filter((line) => line.includes(node)),
       ...files,
     ];
@@ -101,17 +100,11 @@ export class TestDriver {
   }
 }
 
-function foldersBelow(tree: string, top: RegExp, isWanted: (name: string) => boolean): string[] {
-  const list = (path: string) => {
-    try {
-      return readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    } catch {
-      return []; // It has gone meanwhile.
-    }
-  };
-  const below = (path: string): string[] =>
-    list(path).flatMap(({ name }) => [...(isWanted(name) ? [join(path, name)] : []), ...below(join(path, name))]);
-  return list(tree)
-    .filter(({ name }) => top.test(name))
-    .flatMap(({ name }) => below(join(tree, name)));
+function foldersBelow(path: string): string[] {
+  try {
+    const folders = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return folders.flatMap(({ name }) => [join(path, name), ...foldersBelow(join(path, name))]);
+  } catch {
+    return []; // There are none, or they have gone meanwhile.
+  }
 }
