@@ -58,7 +58,7 @@ test('a terminal that is closed stops the platform as Ctrl-C does', {
   await eventually('a ready platform', async () => (await kittiwake(dataDir, 'status')).code === 0 || undefined);
   const pid = holderOf(dataDir)?.pid ?? 0;
   const pids = [pid, ...Object.values(roleProcesses(pid))];
-  assert.equal(pids.length, 4);
+  assert.ok(pids.length >= 4, `${pids.length}: a role more where pods have a network of their own`);
   terminal.kill('SIGKILL');
   await eventually('the end', async () => !pids.some(isAlive) || undefined);
   assert.equal(existsSync(pidFileOf(dataDir)), false, 'it has stopped, not died');

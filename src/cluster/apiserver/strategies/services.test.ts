@@ -44,7 +44,8 @@ const small: ServiceNetwork = {
 describe('the address of a Service', () => {
   test('is taken from the larger part of the range, and kept whatever a client leaves out', async (t) => {
     const { api } = await openApi(t);
-    const { spec, metadata } = await make(api, 'a');
+    const { metadata, spec, status } = await make(api, 'a');
+    assert.deepEqual(status, { loadBalancer: {} });
     assert.match(spec.clusterIP ?? '', /^10\.96\.([1-9]|\d\d|1\d\d|2[0-4]\d|25[0-5])\.\d+$/);
     const { clusterIP } = spec;
     assert.deepEqual(
@@ -211,8 +212,14 @@ describe('node ports', () => {
     const taken = `failed to allocate requested HealthCheck NodePort ${healthCheckNodePort}: provided port is already`;
     const same = { type: 'LoadBalancer' as const, externalTrafficPolicy: 'Local', healthCheckNodePort };
     await assert.rejects(make(api, 'b', same), refused(500, taken));
+    const key = { namespace: 'default', name: 'a' };
+    const ingress = [{ ip: '192.0.2.9', ipMode: 'VIP' }];
+    const patch = { status: { loadBalancer: { ingress } } };
+    await api.client.patch(CoreServiceKind, key, { type: 'merge', patch }, 'status');
     assert.equal((await merge(api, 'a', { externalTrafficPolicy: 'Cluster' })).spec.healthCheckNodePort, undefined);
+    assert.deepEqual((await api.client.get(CoreServiceKind, key))?.status, { loadBalancer: { ingress } });
     assert.equal((await make(api, 'b', same)).spec.healthCheckNodePort, healthCheckNodePort);
+    assert.deepEqual((await merge(api, 'a', { type: 'ClusterIP' })).status, { loadBalancer: {} });
     const none = { type: 'LoadBalancer' as const, allocateLoadBalancerNodePorts: false };
     assert.equal((await make(api, 'c', none)).spec.ports?.[0]?.nodePort, undefined);
   });

@@ -31,6 +31,14 @@ export function services(network: ServiceNetwork): Strategy<CoreService> {
       'Port(s)': ({ spec }) => list((spec.ports ?? []).map((p) => `${p.port}${nodePort(p)}/${p.protocol ?? 'TCP'}`)),
       '+Selector': ({ spec }) => selectorOf({ matchLabels: spec.selector ?? {} }),
     }),
+    prepareForCreate(service) {
+      service.status = { loadBalancer: {} };
+    },
+    prepareForUpdate(service, old) {
+      // What a balancer has done for it is of no matter any more.
+      if (old.spec.type === 'LoadBalancer' && service.spec.type !== 'LoadBalancer')
+        service.status = { loadBalancer: {} };
+    },
     allocate: (machinery, service, old) => allocate(service, old, poolOf(machinery).claimsFor(keyOf(service))),
     upkeep(machinery) {
       const given = giveThoseOfBefore(machinery, poolOf(machinery));
