@@ -42,7 +42,7 @@ function listeningPorts(table: string): number[] {
 }
 
 /** Addresses are in the machine's order of bytes: 127.x.y.z ends in 7F, in IPv6 also when it is mapped. */
-function withoutLoopback(table: string): string {
+export function withoutLoopback(table: string): string {
   const loopback = /^\s*\d+: (0{24}01000000|(0{16}FFFF0000)?[0-9A-F]{6}7F):/;
   return table
     .split('\n')

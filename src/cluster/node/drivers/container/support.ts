@@ -45,19 +45,8 @@ export function missingForContainers(): Lack | undefined {
   }
   const family = familyOf(readText('/etc/os-release'));
   const absent = Object.keys(programs).filter((name) => findTool(name) === undefined);
-  const hasRuntime = findRuntime() !== undefined;
-  if (absent.length > 0 || !hasRuntime) {
-    const names = [...(hasRuntime ? [] : ['runc (or crun, or youki)']), ...absent];
-    const packages = [
-      ...(hasRuntime ? [] : [runtimePackage[family]]),
-      ...absent.flatMap((name) => programs[name]?.[family] ?? []),
-    ];
-    const command = `${install[family]} ${[...new Set(packages)].join(' ')}`;
-    return {
-      what: `containers need programs that are not here: ${names.join(', ')}`,
-      remedy: `install them: ${command}`,
-    };
-  }
+  const lack = lackOf(absent, findRuntime() !== undefined, family);
+  if (lack) return lack;
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readText('/proc/self/status'))?.[1] ?? '0'}`);
   if ((effective & capabilitiesNeeded) !== capabilitiesNeeded) {
     const what = 'containers need the capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN, which this root has not';
@@ -71,6 +60,21 @@ export function missingForContainers(): Lack | undefined {
     return { what: `containers need control groups: ${cgroups.missing}`, remedy: 'mount cgroup2 at /sys/fs/cgroup' };
   }
   return undefined;
+}
+
+/** What is said of programs that are absent; undefined when none is. */
+export function lackOf(absent: readonly string[], hasRuntime: boolean, family: Family): Lack | undefined {
+  if (absent.length === 0 && hasRuntime) return undefined;
+  const names = [...(hasRuntime ? [] : ['runc (or crun, or youki)']), ...absent];
+  const packages = [
+    ...(hasRuntime ? [] : [runtimePackage[family]]),
+    ...absent.flatMap((name) => programs[name]?.[family] ?? []),
+  ];
+  const command = `${install[family]} ${[...new Set(packages)].join(' ')}`;
+  return {
+    what: `containers need programs that are not here: ${names.join(', ')}`,
+    remedy: `install them: ${command}`,
+  };
 }
 
 /** By /etc/os-release; what is none of them is told the command of the most common. */
