@@ -173,6 +173,32 @@ describe('pods over a driver that knows no processes', linux, () => {
     assert.equal(await node.logs(over), 'last words');
   });
 
+  test('a pod whose volume is missing waits for it, and an event says so', async () => {
+    const volumes = [{ name: 'v', configMap: { name: 'late' } }];
+    await node.run('mounts', web, { volumeMounts: [{ name: 'v', mountPath: '/v' }] }, { volumes });
+    const events = await node.events('mounts', 'FailedMount');
+    const why = 'MountVolume.SetUp failed for volume "v" : configmap "late" not found';
+    assert.ok(events.includes(`FailedMount: ${why}`), String(events));
+    const pod = await node.until('mounts', 'told', (p) => p?.status?.containerStatuses !== undefined);
+    assert.deepEqual(pod.status?.containerStatuses?.[0]?.state, { waiting: { reason: 'ContainerCreating' } });
+    const meta = { name: 'late', namespace: 'default' };
+    await node.client.create(ConfigMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: meta, data: {} });
+    await node.ready('mounts');
+  });
+
+  test('a deadline may be set while the pod runs, and is told in the words of kubelet', async () => {
+    await node.run('limited', web);
+    const pod = await node.ready('limited');
+    await node.client.update(PodKind, { ...pod, spec: { ...pod.spec, activeDeadlineSeconds: 1 } });
+    const over = await node.until('limited', 'over', (p) => p?.status?.phase === 'Failed');
+    const message = 'Pod was active on the node longer than the specified deadline';
+    assert.deepEqual([over.status?.reason, over.status?.message], ['DeadlineExceeded', message]);
+    const ended = await node.until('limited', 'ended', (p) =>
+      Boolean(p?.status?.containerStatuses?.[0]?.state?.terminated),
+    );
+    assert.equal(ended.status?.conditions?.find(({ type }) => type === 'Ready')?.reason, 'PodFailed');
+  });
+
   test('a program that cannot be run counts as a run that has failed', async () => {
     notRun.add('nothing');
     const command = ['nothing'];

@@ -16,6 +16,7 @@ import { createBackoffMs, goSeconds, pullBackoffMs, RestartBackoff, shouldRestar
 import type { ContainerRole, ContainerView } from './status.ts';
 import { signalNumber } from './stop-signal.ts';
 import { terminatedState } from './terminated.ts';
+import { MountError } from './volumes/refused.ts';
 
 export interface ContainerRunnerOptions {
   pod: Pod;
@@ -355,9 +356,12 @@ export class ContainerRunner {
     }
     const reason = error instanceof StartError ? error.reason : 'CreateContainerError';
     if (!(error instanceof StartError)) node.log.error({ err: error, pod: pod.metadata.name }, 'a start failed');
-    this.#state = waiting(reason, message);
-    const isMount = message.startsWith('MountVolume');
-    node.events.record(pod, 'Warning', isMount ? 'FailedMount' : 'Failed', isMount ? message : `Error: ${message}`);
+    // Volumes come before containers: of those nothing has gone wrong.
+    if (error instanceof MountError) node.events.record(pod, 'Warning', 'FailedMount', message);
+    else {
+      this.#state = waiting(reason, message);
+      node.events.record(pod, 'Warning', 'Failed', `Error: ${message}`);
+    }
     onChange();
     await this.#pause(createBackoffMs(attempt));
   }

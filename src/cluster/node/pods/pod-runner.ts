@@ -9,6 +9,7 @@ import type { RunningContainer, Sandbox } from '../driver.ts';
 import type { Image } from '../images/image.ts';
 import { claimPod, readAgain } from './claim.ts';
 import { ContainerRunner, type Run } from './container-runner.ts';
+import { Deadline } from './deadline.ts';
 import { deletePod } from './delete-pod.ts';
 import { imageIdOf } from './image-for.ts';
 import { makeSandbox } from './make-sandbox.ts';
@@ -71,6 +72,9 @@ export class PodRunner {
   readonly #draining = new AbortController();
   #endingGraceMs = Number.POSITIVE_INFINITY;
   #cancelKill = () => {};
+  readonly #deadline: Deadline;
+  /** Its containers are being run: before, and when it has ended, it has no deadline. */
+  #isActive = false;
   #isDetached = false;
   #isGone = false;
   #isOver = false;
@@ -86,6 +90,9 @@ export class PodRunner {
     this.#volumes = new PodVolumes({ uid: this.uid, dir: join(volumesDir, this.uid), client, clock, refresher });
     this.#mustClaim = (pod.spec.nodeName ?? '') === '';
     this.#sandbox = sandbox;
+    const message = 'Pod was active on the node longer than the specified deadline';
+    const onPassed = () => this.#fail('Normal', 'DeadlineExceeded', message, this.#graceMs());
+    this.#deadline = new Deadline({ clock: node.clock, firstSeenMs: this.#firstSeenMs, onPassed });
   }
 
   get pod(): Pod {
@@ -130,6 +137,7 @@ export class PodRunner {
   update(pod: Pod): void {
     if (Number(pod.metadata.resourceVersion) > Number(this.#pod.metadata.resourceVersion)) this.#pod = pod;
     this.#volumes.update(this.#pod);
+    if (this.#isActive && !this.#abort.signal.aborted) this.#deadline.follow(this.#pod);
     if (this.#pod.metadata.deletionTimestamp !== undefined) this.#terminate();
     else this.#addEphemeral();
   }
@@ -166,7 +174,9 @@ export class PodRunner {
     if (this.#mustClaim || this.#portsText !== this.#pod.metadata.annotations?.[portsAnnotation]) {
       this.#claimed = this.#claim();
     }
-    this.#limitDuration();
+    this.#deadline.follow(this.#pod);
+    this.#abort.signal.addEventListener('abort', () => this.#deadline.cancel(), { once: true });
+    this.#isActive = true;
     for (const runner of this.#ephemeral) void this.#runContainer(runner); // Never rejects.
     const running = this.#runContainers();
     this.#publish();
@@ -379,25 +389,16 @@ export class PodRunner {
     for (const image of this.#images.values()) driver.prepare(image);
   }
 
-  #limitDuration(): void {
-    const { activeDeadlineSeconds } = this.#pod.spec;
-    if (activeDeadlineSeconds === undefined) return;
-    const startedMs = Date.parse(this.#pod.status?.startTime ?? '') || this.#firstSeenMs;
-    const cancel = this.#node.clock.after(startedMs + activeDeadlineSeconds * 1000 - this.#node.clock.now(), () => {
-      const message = 'Pod was active on the node longer than the specified deadline';
-      this.#failure = { reason: 'DeadlineExceeded', message };
-      this.#node.events.record(this.#pod, 'Normal', 'DeadlineExceeded', message);
-      void this.#stopContainers(this.#graceMs()); // Never rejects.
-    });
-    this.#abort.signal.addEventListener('abort', cancel, { once: true });
+  #fail(type: 'Normal' | 'Warning', reason: string, message: string, graceMs: number): void {
+    if (this.#failure || this.#terminating || this.#isDetached) return;
+    this.#failure = { reason, message };
+    this.#node.events.record(this.#pod, type, reason, message);
+    void this.#stopContainers(graceMs); // Never rejects.
   }
 
   /** Ends the pod for good: it has had more than it may, or the machine has too little. */
   evict(message: string): void {
-    if (this.#failure || this.#terminating || this.#isDetached) return;
-    this.#failure = { reason: 'Evicted', message };
-    this.#node.events.record(this.#pod, 'Warning', 'Evicted', message);
-    void this.#stopContainers(evictionGraceMs); // Never rejects.
+    this.#fail('Warning', 'Evicted', message, evictionGraceMs);
   }
 
   #graceMs(): number {

@@ -45,7 +45,7 @@ describe('a path of the machine as a volume', () => {
   ] as const) {
     test(`${name} is refused as ${type}`, async () => {
       const why = `hostPath type check failed: ${join(dir, name)} is not a ${noun}`;
-      await assert.rejects(source(name, type), { message: `MountVolume.SetUp failed for volume "v": ${why}` });
+      await assert.rejects(source(name, type), { message: `MountVolume.SetUp failed for volume "v" : ${why}` });
       assert.equal(existsSync(join(dir, 'none')), false);
     });
   }

@@ -2,7 +2,8 @@ import { lstat, mkdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '../../../../api/core/pod.ts';
 import type { Container } from '../../../../api/core/pod-spec.ts';
-import type { Mount } from '../../driver.ts';
+import { messageOf } from '../../../../lib/errors.ts';
+import { type Mount, StartError } from '../../driver.ts';
 import { LeadsOutError, openWithin } from '../../open-within.ts';
 import { expand } from '../expand.ts';
 import { dataLink } from './atomic-writer.ts';
@@ -26,7 +27,10 @@ export async function mountsOf(
     const isOurs = volume !== undefined && isFromApi(volume);
     const folder = sources.get(name);
     if (folder === undefined) throw refused(name, 'it is not there');
-    const source = await withinVolume(folder, inner, name, isOurs);
+    const source = await withinVolume(folder, inner, isOurs).catch((error: Error) => {
+      const what = `failed to prepare subPath for volumeMount "${name}" of container "${container.name}"`;
+      throw new StartError('CreateContainerConfigError', `${what}: ${messageOf(error)}`, { cause: error });
+    });
     // What comes from the API is never written to by containers (Kubernetes, since 1.9.4).
     const isReadOnly = readOnly === true || isOurs || volume?.persistentVolumeClaim?.readOnly === true;
     mounts.push({ source, path: mountPath, isReadOnly, ...(inner === '' || isOurs ? {} : { within: folder }) });
@@ -34,7 +38,7 @@ export async function mountsOf(
   return mounts;
 }
 
-async function withinVolume(folder: string, inner: string, name: string, isOurs: boolean): Promise<string> {
+async function withinVolume(folder: string, inner: string, isOurs: boolean): Promise<string> {
   const [first = '', ...rest] = inner.split('/').filter(Boolean);
   if (first === '') return folder;
   if (!isOurs && process.platform === 'linux') {
@@ -42,7 +46,7 @@ async function withinVolume(folder: string, inner: string, name: string, isOurs:
       await (await openWithin(folder, inner, { makes: true })).close();
     } catch (error) {
       if (!(error instanceof LeadsOutError)) throw error;
-      throw refused(name, `the subPath ${inner} leads through the link ${error.part}`);
+      throw new Error(`the subPath ${inner} leads through the link ${error.part}`);
     }
     return join(folder, inner);
   }
@@ -53,7 +57,7 @@ async function withinVolume(folder: string, inner: string, name: string, isOurs:
     source = join(source, part);
     const found = await lstat(source).catch(ignoreMissing);
     if (!found) await mkdir(source, { mode: 0o777 });
-    else if (found.isSymbolicLink()) throw refused(name, `the subPath ${inner} leads through the link ${part}`);
+    else if (found.isSymbolicLink()) throw new Error(`the subPath ${inner} leads through the link ${part}`);
   }
   return source;
 }

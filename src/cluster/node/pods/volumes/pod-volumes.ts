@@ -5,6 +5,7 @@ import type { Pod } from '../../../../api/core/pod.ts';
 import type { Volume } from '../../../../api/core/pod-spec.ts';
 import type { Client } from '../../../../kube/client.ts';
 import { type Clock, sleep } from '../../../../lib/clock.ts';
+import { messageOf } from '../../../../lib/errors.ts';
 import { sameJson } from '../../../../lib/same-json.ts';
 import { StartError } from '../../driver.ts';
 import { ConfigSources, type ReadObject } from '../config-sources.ts';
@@ -17,7 +18,7 @@ import { type MemoryVolumes, makeMemoryVolume } from './memory.ts';
 import { giveToGroup } from './ownership.ts';
 import { isFromApi, payloadOf } from './payload.ts';
 import type { VolumeRefresher } from './refresher.ts';
-import { contained, refused } from './refused.ts';
+import { contained, MountError, refused } from './refused.ts';
 
 export interface PodVolumesOptions {
   uid: string;
@@ -150,11 +151,19 @@ export class PodVolumes {
       const sources = new ConfigSources(read, pod.metadata.namespace ?? 'default');
       const nowMs = this.#options.clock.now();
       const options = { pod, place, sources, read, tokens: this.#tokens, nowMs };
-      this.#sources.set(volume.name, await this.#whenBound(() => writeVolume(volume, this.dir, options)));
+      const making = this.#whenBound(() => writeVolume(volume, this.dir, options));
+      this.#sources.set(volume.name, await making.catch(asMountError(volume)));
       if (sources.isFixed && !showsPod(volume)) this.#fixed.add(volume.name);
     }
   }
 }
+
+/** Whatever keeps a volume from being made is told as such. */
+const asMountError =
+  ({ name }: Volume) =>
+  (error: unknown) => {
+    throw error instanceof MountError ? error : refused(name, messageOf(error), { cause: error });
+  };
 
 export interface WriteVolumeOptions {
   pod: Pod;

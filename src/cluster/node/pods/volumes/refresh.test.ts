@@ -188,11 +188,17 @@ describe('volumes that follow the API', () => {
   test('of a missing source say what is missing, in the words of Kubernetes', async () => {
     await config('some', { a: '1' });
     for (const [volume, message] of [
-      [{ name: 'v', configMap: { name: 'none' } }, /^configmap "none" not found$/],
-      [{ name: 'v', secret: { secretName: 'none' } }, /^secret "none" not found$/],
+      [
+        { name: 'v', configMap: { name: 'none' } },
+        /^MountVolume.SetUp failed for volume "v" : configmap "none" not found$/,
+      ],
+      [
+        { name: 'v', secret: { secretName: 'none' } },
+        /^MountVolume.SetUp failed for volume "v" : secret "none" not found$/,
+      ],
       [
         { name: 'v', configMap: { name: 'some', items: [{ key: 'b', path: 'b' }] } },
-        /^MountVolume.SetUp failed for volume "v": configmap references non-existent config key: b$/,
+        /^MountVolume.SetUp failed for volume "v" : configmap references non-existent config key: b$/,
       ],
       [{ name: 'v', nfs: { server: 's', path: '/' } }, /nfs volumes are not supported on this node/],
     ] as const) {

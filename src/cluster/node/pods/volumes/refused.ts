@@ -1,8 +1,14 @@
 import { StartError } from '../../driver.ts';
 
-/** A volume that cannot be made, or not be mounted. */
-export const refused = (volume: string, why: string): StartError =>
-  new StartError('CreateContainerConfigError', `MountVolume.SetUp failed for volume "${volume}": ${why}`);
+/** A volume that cannot be made: none of the pod's containers is begun, and an event says why. */
+export class MountError extends StartError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('CreateContainerConfigError', message, options);
+  }
+}
+
+export const refused = (volume: string, why: string, options?: ErrorOptions): MountError =>
+  new MountError(`MountVolume.SetUp failed for volume "${volume}" : ${why}`, options);
 
 /** The parts of a path within a volume, joined; throws when it leads out of it. */
 export function contained(path: string, volume: string): string {
