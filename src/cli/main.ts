@@ -28,6 +28,7 @@ const up = program
     'of a Kubernetes to run on, instead of the embedded one',
     notEmpty('--kubeconfig', 'file'),
   )
+  .option('--plain-http-registry <host...>', 'HOST[:PORT] of a registry that is asked without TLS')
   .addOption(
     new Option('--log-level <level>', 'of the files in <data-dir>/logs')
       .choices(['debug', 'info', 'warn', 'error'])
@@ -212,6 +213,7 @@ function configOf(options: Record<string, unknown>) {
     config.kubeconfig = resolve(options.kubeconfig);
     config.substrate = 'cluster';
   }
+  if (Array.isArray(options.plainHttpRegistry)) config.plainHttpRegistries = options.plainHttpRegistry.map(String);
   if (typeof options.logLevel === 'string') config.logLevel = options.logLevel as typeof config.logLevel;
   return config;
 }

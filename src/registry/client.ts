@@ -26,8 +26,8 @@ const defaultTimeouts: RegistryTimeouts = { idleMs: 60_000, answerMs: 120_000, t
 export interface RegistryClientOptions {
   /** Where a host of references really is: `{'registry.localhost': 'http://127.0.0.1:8082'}`. */
   mirrors?: Record<string, string>;
-  /** What to answer when the host asks who we are. */
-  auth?: (host: string) => Credentials | undefined;
+  /** What to answer when the host asks who we are, for a repository of it. */
+  auth?: (host: string, name: string) => Credentials | undefined | Promise<Credentials | undefined>;
   /** Hosts, with their ports, that are asked without TLS; those of this machine always are. */
   plainHttpHosts?: readonly string[];
   /** How long registries may take; a minute, two and an hour unless given. */
@@ -232,11 +232,11 @@ export class RegistryClient {
       if (status >= 200 && status < 300) return response;
       if (status === 401 && authorization === undefined && isOrigin) {
         const scope = `repository:${reference.name}:${actions}`;
-        const credentials = this.#options.auth?.(reference.host);
         const challenge = response.headers['www-authenticate'];
-        const answer = await this.#naming(reference, () =>
-          answerChallenge(challenge, credentials, scope, baseUrl, (asked) => this.#send({ ...asked, signal })),
-        ).catch((error: unknown) => {
+        const answer = await this.#naming(reference, async () => {
+          const credentials = await this.#options.auth?.(reference.host, reference.name);
+          return answerChallenge(challenge, credentials, scope, baseUrl, (asked) => this.#send({ ...asked, signal }));
+        }).catch((error: unknown) => {
           discard(response);
           throw error;
         });

@@ -15,6 +15,7 @@ export {
 export {
   embeddedRegistryHost,
   formatReference,
+  isRegistryHost,
   isRepositoryName,
   parseReference,
   type Reference,

@@ -205,6 +205,17 @@ describe('pulling from a registry that is not perfect', () => {
       assert.deepEqual(granted, ['kit-0', 'nobody-1', 'tiwake-2']);
     });
 
+    test('whose it is may be looked up for each repository', async () => {
+      const host = await tokenRegistry();
+      const asked: string[] = [];
+      const auth = async (of: string, name: string) => {
+        asked.push(`${of}/${name}`);
+        return { username: 'found', password: 'x' };
+      };
+      await clientOf({ auth }).resolve(`${host}/a/b:v1`);
+      assert.deepEqual([granted, asked], [['found-0'], [`${host}/a/b`]]);
+    });
+
     test('a token that is taken back is asked for anew', async () => {
       const host = await tokenRegistry();
       const client = clientOf().as({ username: 'kit', password: 'wake' });

@@ -19,6 +19,8 @@ const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 const hostPattern = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/;
 
 export const isRepositoryName = (text: string): boolean => text.length <= 255 && namePattern.test(text);
+/** As the first part of an image's name, with a port where it has one. */
+export const isRegistryHost = (text: string): boolean => /[.:]|^localhost$/.test(text) && hostPattern.test(text);
 export const isTag = (text: string): boolean => tagPattern.test(text);
 
 /**

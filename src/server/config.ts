@@ -4,6 +4,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { dnsSubdomainRule, isDnsSubdomain } from '../api/names.ts';
 import { loopback } from '../observe/listen.ts';
+import { isRegistryHost } from '../registry/reference.ts';
 import { configErrors } from './errors.ts';
 
 /** The platform's listeners. 0 is any free port, chosen at start and kept while it runs. */
@@ -48,6 +49,8 @@ export interface Config {
   substrate: SubstrateName;
   /** Of the cluster, where that is the substrate; the one that this process runs in unless given. */
   kubeconfig?: string;
+  /** Hosts, with their ports, of registries that are asked without TLS; those of this machine always are. */
+  plainHttpRegistries?: readonly string[];
   /** Whether pods can have a network of their own here; found out when the platform starts. */
   hasPodNetwork?: boolean;
   logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -70,6 +73,15 @@ export function defaultConfig(): Config {
 export function checkDomain({ domain }: Pick<Config, 'domain'>): void {
   if (isDnsSubdomain(domain)) return;
   throw new Error(`--domain is ${JSON.stringify(domain)}: ${dnsSubdomainRule}`);
+}
+
+/** Throws that one is none. */
+export function checkPlainHttpRegistries({ plainHttpRegistries = [] }: Pick<Config, 'plainHttpRegistries'>): void {
+  for (const host of plainHttpRegistries) {
+    if (!isRegistryHost(host)) {
+      throw new Error(`--plain-http-registry is ${JSON.stringify(host)}: HOST or HOST:PORT, as image names begin`);
+    }
+  }
 }
 
 /** Throws that there is none. */

@@ -5,10 +5,11 @@ import { serviceAccount } from '../api/user.ts';
 import type { Feature } from '../feature/feature.ts';
 import { startFeatures } from '../feature/start.ts';
 import { systemClock } from '../lib/clock.ts';
+import { messageOf } from '../lib/errors.ts';
 import { serveObservability } from '../observe/http.ts';
 import { urlOf } from '../observe/listen.ts';
 import { Metrics } from '../observe/metrics.ts';
-import { embeddedRegistryHost, RegistryClient } from '../registry/index.ts';
+import { embeddedRegistryHost, RegistryClient, userCredentials } from '../registry/index.ts';
 import { startRegistry } from '../registry/server/registry.ts';
 import { autoscalerSocket } from './autoscaler-socket.ts';
 import type { Config } from './config.ts';
@@ -63,7 +64,20 @@ async function startParts(context: RoleContext, features: readonly Feature[], st
     digestsInUse: () => digestsInUse(substrate.clientFor(registryUser)),
   });
   started.defer(() => distribution.stop());
-  const registry = new RegistryClient({ mirrors: { [embeddedRegistryHost]: distribution.url } });
+  const registry = new RegistryClient({
+    mirrors: { [embeddedRegistryHost]: distribution.url },
+    plainHttpHosts: config.plainHttpRegistries ?? [],
+    auth: async (host, name) => {
+      const found = userCredentials({ host, name }).catch((error) => {
+        log.warn(
+          { reason: messageOf(error) },
+          "the user's Docker configuration cannot be used: registries are asked as nobody",
+        );
+        return [];
+      });
+      return (await found)[0];
+    },
+  });
   const { brokerUrl } = await substrateOf(config).inside(config, log);
   const parts = { clock, metrics, registry, settings: settingsOf(config, brokerUrl), folder };
   const substrate = await substrateOf(config).open({ ...context, ...parts, features });

@@ -49,6 +49,13 @@ test('a domain that no Service could have a host in is refused before anything i
   await assert.rejects(startPlatform(nowhere, unexpected), /--domain is ""/);
 });
 
+test('a registry to ask without TLS must be a host', async () => {
+  for (const host of ['http://reg.example', 'reg.example/team', 'name', '']) {
+    const config = { ...defaultConfig(), dataDir: '/nonexistent', plainHttpRegistries: ['reg.example:5000', host] };
+    await assert.rejects(startPlatform(config, unexpected), /^Error: --plain-http-registry is ".*": HOST or HOST:PORT/);
+  }
+});
+
 test('a kubeconfig that is not there is named before anything is made', async () => {
   const kubeconfig = join(tmpdir(), 'absent', 'kubeconfig');
   const nowhere = { ...defaultConfig(), dataDir: '/nonexistent', substrate: 'cluster' as const, kubeconfig };

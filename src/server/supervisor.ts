@@ -6,6 +6,7 @@ import {
   checkBindAddress,
   checkDomain,
   checkKubeconfig,
+  checkPlainHttpRegistries,
   type PortName,
   portDefinitions,
 } from './config.ts';
@@ -41,6 +42,7 @@ export async function startPlatform(
   checkBindAddress(config);
   checkDomain(config);
   checkKubeconfig(config);
+  checkPlainHttpRegistries(config);
   const dataDir = openDataDir(config.dataDir);
   const sockets: HeldSocket[] = [];
   const running: SupervisedRole[] = [];
