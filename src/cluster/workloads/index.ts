@@ -5,6 +5,7 @@ import { localPathClassController } from './claims/local-path.ts';
 import { volumeController } from './claims/volume-controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
+import { endpointSliceMirroringController } from './endpoint-slice/mirroring.ts';
 import { garbageCollector } from './garbage-collector/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { orphanedPodController } from './orphaned-pods/controller.ts';
@@ -30,6 +31,7 @@ export function workloadControllers({ rootCa = '', claimsDir }: WorkloadOptions 
     deploymentController(),
     replicaSetController(),
     endpointSliceController(),
+    endpointSliceMirroringController(),
     namespaceController(rootCa),
     orphanedPodController(),
     garbageCollector(),

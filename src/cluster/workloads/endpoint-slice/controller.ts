@@ -6,9 +6,9 @@ import { controllerReference, keyOf, siblingKey } from '../../../api/meta.ts';
 import { selects } from '../../../api/selector.ts';
 import { type Controller, owned, type ReconcileContext } from '../../../kube/reconciler.ts';
 import { kubeController } from '../users.ts';
-import { type EndpointGroup, fitSlices, groupsOf } from './slices.ts';
+import { managedByLabel, publish } from './publish.ts';
+import { type EndpointGroup, groupsOf } from './slices.ts';
 
-const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
 const controllerName = 'endpointslice-controller.k8s.io';
 
 /** Publishes the addresses of the pods that a Service selects. */
@@ -40,29 +40,14 @@ async function reconcile(service: CoreService, context: ReconcileContext): Promi
   const { namespace, deletionTimestamp } = service.metadata;
   // Without a selector the slices are somebody else's.
   if (!selector || type === 'ExternalName' || namespace === undefined || deletionTimestamp !== undefined) return;
-  const { cache, client } = context;
+  const { cache } = context;
   const pods: Pod[] = cache.list(PodKind, { namespace, labels: selector });
   const slices = cache
     .ownedBy(EndpointSliceKind, service)
-    .filter((slice) => slice.metadata.labels?.[managedByLabel] === controllerName)
-    .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
-  const { update, create, remove } = fitSlices(groupsOf(service, pods), slices);
-  const taken = new Set(slices.map((slice) => slice.metadata.name));
-  await Promise.all([
-    ...update.map((slice) => client.update(EndpointSliceKind, slice)),
-    ...create.map((group) => client.create(EndpointSliceKind, sliceOf(service, group, freeName(service, taken)))),
-    ...remove.map((slice) => client.delete(EndpointSliceKind, keyOf(slice))),
-  ]);
-}
-
-/** `<service>-1` and so on: creating one twice, from a cache that is behind, then fails instead of publishing twice. */
-function freeName(service: CoreService, taken: Set<string>): string {
-  for (let i = 1; ; i++) {
-    const name = `${service.metadata.name}-${i}`;
-    if (taken.has(name)) continue;
-    taken.add(name);
-    return name;
-  }
+    .filter((slice) => slice.metadata.labels?.[managedByLabel] === controllerName);
+  await publish(context, service.metadata.name, groupsOf(service, pods), slices, (group, name) =>
+    sliceOf(service, group, name),
+  );
 }
 
 function sliceOf(service: CoreService, group: EndpointGroup, name: string): EndpointSlice {
