@@ -75,8 +75,8 @@ test('the embedded Kubernetes names no kind of the platform: features bring thei
   assert.deepEqual(naming, []);
 });
 
-/** Where the API server may know resources by name: what they do, and a Service that it keeps itself. */
-const knowsResources = /^src\/cluster\/apiserver\/(strategies|crds)\/|\/system-services\.ts$/;
+/** Where the API server may know resources by name: what they do, who may do so, and a Service that it keeps itself. */
+const knowsResources = /^src\/cluster\/apiserver\/(strategies|crds|rbac)\/|\/system-services\.ts$/;
 
 test('the generic code of the API server knows no resource by name: strategies do', () => {
   const generic = sources.filter(

@@ -17,6 +17,8 @@ import { EndpointSliceKind } from './discovery/endpoint-slice.ts';
 import type { Kind } from './kind.ts';
 import { NetworkPolicyKind } from './networking/network-policy.ts';
 import { RuntimeClassKind } from './node/runtime-class.ts';
+import { ClusterRoleBindingKind, RoleBindingKind } from './rbac/bindings.ts';
+import { ClusterRoleKind, RoleKind } from './rbac/roles.ts';
 import { StorageClassKind } from './storage/storage-class.ts';
 
 /** The kinds that any Kubernetes has by itself, and that the platform needs. */
@@ -36,6 +38,10 @@ export const builtinKinds: readonly Kind[] = [
   LeaseKind,
   NetworkPolicyKind,
   RuntimeClassKind,
+  RoleKind,
+  ClusterRoleKind,
+  RoleBindingKind,
+  ClusterRoleBindingKind,
   StorageClassKind,
   PersistentVolumeKind,
   PersistentVolumeClaimKind,

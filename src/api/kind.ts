@@ -14,6 +14,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   shortNames: readonly string[];
   categories: readonly string[];
   isNamespaced: boolean;
+  /** Names are any segment of a path, where those of other kinds are DNS subdomains. */
+  isPathNamed?: boolean;
   /** The structural schema of spec, status and other top-level fields; apiVersion, kind and metadata are implied. */
   schema: Schema;
   hasStatus: boolean;

@@ -8,6 +8,10 @@ export const isDnsLabel1035 = (text: string): boolean => text.length <= 63 && /^
 export const isDnsSubdomain = (text: string): boolean => text.length <= 253 && dnsSubdomain.test(text);
 const dnsSubdomain = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
+/** A name that is any one segment of a path (names of roles and their bindings: `system:node`). */
+export const isPathName = (text: string): boolean => text !== '.' && text !== '..' && !/[/%]/.test(text);
+export const pathNameRule = "may not be '.' or '..', and may not contain '/' or '%'";
+
 /** The key of a label, annotation or condition: a DNS subdomain and '/' or not, then up to 63 of A-Z a-z 0-9 - _ . */
 export function isQualifiedName(text: string): boolean {
   const slash = text.indexOf('/');

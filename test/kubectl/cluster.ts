@@ -50,6 +50,8 @@ export interface Following {
 
 export interface KubectlClusterOptions {
   podLogs?: PodLogs;
+  /** Roles say who may do what. */
+  hasRoles?: boolean;
   /** For kubectl, besides its own configuration. */
   environment?: NodeJS.ProcessEnv;
 }
@@ -68,6 +70,7 @@ export function openKubectlCluster(options: KubectlClusterOptions = {}): Kubectl
       log: silentLogger,
       kinds: platformKinds,
       ...(options.podLogs && { podLogs: options.podLogs }),
+      ...(options.hasRoles && { rbac: { platformUsers: [] } }),
     });
     controllers = await runControllers(workloadControllers(), {
       client: api.client,

@@ -6,7 +6,7 @@ import { describe, type SuiteContext, type TestContext } from 'node:test';
 import { kubectlTest, openKubectlCluster } from './cluster.ts';
 
 describe('kubectl and who is who', () => {
-  const { ok, run } = openKubectlCluster();
+  const { ok, run } = openKubectlCluster({ hasRoles: true });
 
   kubectlTest('a token of a ServiceAccount is made, and acts as it', async (t) => {
     await ok('create', 'serviceaccount', 'robot');
@@ -19,6 +19,27 @@ describe('kubectl and who is who', () => {
     assert.equal(code, 1);
     assert.match(stderr, /spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes/);
     assert.match((await run('create', 'token', 'nobody')).stderr, /serviceaccounts "nobody" not found/);
+  });
+
+  kubectlTest('what somebody may do is asked, given and listed', async (t) => {
+    await ok('create', 'serviceaccount', 'reader');
+    const file = await configOf(t, (await ok('create', 'token', 'reader')).trim());
+    const mine = ['--kubeconfig', file];
+    const refused = await run('get', 'pods', ...mine);
+    assert.equal(
+      refused.stderr.trim(),
+      'Error from server (Forbidden): pods is forbidden: User "system:serviceaccount:default:reader" cannot list ' +
+        'resource "pods" in API group "" in the namespace "default"',
+    );
+    assert.deepEqual(await run('auth', 'can-i', 'list', 'pods', ...mine), { code: 1, stdout: 'no\n', stderr: '' });
+    await ok('create', 'role', 'pods', '--verb', 'get,list', '--resource', 'pods,pods/log');
+    await ok('create', 'rolebinding', 'reads', '--role', 'pods', '--serviceaccount', 'default:reader');
+    assert.equal(await ok('auth', 'can-i', 'list', 'pods', ...mine), 'yes\n');
+    assert.equal((await run('auth', 'can-i', 'list', 'pods', '-n', 'kube-system', ...mine)).stdout, 'no\n');
+    assert.match(await ok('auth', 'can-i', '--list', ...mine), /^pods +\[\] +\[\] +\[get list\]$/m);
+    assert.equal((await run('get', 'pods', ...mine)).stderr, 'No resources found in default namespace.\n');
+    assert.match(await ok('get', 'rolebindings', '-o', 'wide'), /^reads +Role\/pods +\S+ +default\/reader$/m);
+    assert.match(await ok('describe', 'clusterrole', 'cluster-admin'), /\*\.\* +\[\] +\[\] +\[\*\]/);
   });
 
   /** A file with nothing but the token to show who asks. */

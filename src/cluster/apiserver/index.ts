@@ -23,6 +23,9 @@ import { type Listener, startListener } from './http/listener.ts';
 import { ServiceAccountTokens } from './identity/service-account-tokens.ts';
 import type { Machinery } from './machinery.ts';
 import { RequestPipeline } from './pipeline.ts';
+import { RbacAuthorizer } from './rbac/authorizer.ts';
+import { escalationCheck } from './rbac/escalation.ts';
+import { installDefaults } from './rbac/install-defaults.ts';
 import { apiServerUser } from './request-info.ts';
 import { ResourceRegistry } from './resource-registry.ts';
 import type { Pipeline } from './resources.ts';
@@ -51,6 +54,8 @@ export interface ApiServerOptions {
   resources?: readonly Strategy[];
   /** Who may do what; everybody who has shown who they are may do everything unless given. */
   policy?: Policy;
+  /** Roles and their bindings say who may do what, instead of `policy`; these users are the platform's own parts. */
+  rbac?: { platformUsers: readonly string[] } | undefined;
   /** For definitions whose versions differ in more than their names. */
   conversionOf?: ConversionOf;
   /** Asked at each write for the plugins that see it, in their order; none unless given. */
@@ -132,13 +137,25 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     find: (plural, key) => store.table(tableName({ group: '', plural })).get(key)?.object,
   });
   const { serviceNetwork = defaultServiceNetwork } = options;
-  const builtin = builtinStrategies({ clock, conversionOf, kinds, podLogs, podStreams, serviceNetwork, tokens, usage });
+  const rbac = options.rbac && new RbacAuthorizer(store);
+  const own = rbac ? [escalationCheck(rbac)] : [];
+  const builtin = builtinStrategies({
+    clock,
+    conversionOf,
+    kinds,
+    podLogs,
+    podStreams,
+    rbac,
+    serviceNetwork,
+    tokens,
+    usage,
+  });
   const resources = [...builtin, ...(options.resources ?? [])];
   const machinery: Machinery = {
     store,
     registry: new ResourceRegistry(resources),
-    policy,
-    admission,
+    policy: rbac?.policy ?? policy,
+    admission: () => [...own, ...admission()],
     config,
     clock,
     log,
@@ -151,12 +168,14 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
   const keepers: (() => void)[] = [];
   const stop = async () => {
     for (const end of keepers) end();
+    rbac?.stop();
     await Promise.all(listeners.map((listener) => listener.stop()));
     await Promise.all(upkeeps.map((upkeep) => upkeep.stop()));
     await store.close();
   };
   try {
     await install(client, kinds, [...defaultNamespaces, ...(options.namespaces ?? [])]);
+    if (options.rbac) await installDefaults(client, { ...options.rbac, kinds });
     await Promise.all(upkeeps.map((upkeep) => upkeep.settled?.()));
   } catch (error) {
     await stop();

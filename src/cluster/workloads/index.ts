@@ -3,6 +3,7 @@ import type { Controller } from '../../kube/reconciler.ts';
 import { claimController } from './claims/claim-controller.ts';
 import { localPathClassController } from './claims/local-path.ts';
 import { volumeController } from './claims/volume-controller.ts';
+import { clusterRoleAggregationController } from './cluster-role/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { endpointSliceController } from './endpoint-slice/controller.ts';
 import { endpointSliceMirroringController } from './endpoint-slice/mirroring.ts';
@@ -35,6 +36,7 @@ export function workloadControllers({ rootCa = '', claimsDir }: WorkloadOptions 
     namespaceController(rootCa),
     orphanedPodController(),
     garbageCollector(),
+    clusterRoleAggregationController() as unknown as Controller,
     ...(claimsDir === undefined ? [] : claimControllers(claimsDir)),
   ];
 }

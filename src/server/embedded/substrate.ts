@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noConfiguration } from '../../api/kind.ts';
-import { authenticatedGroup, type UserInfo } from '../../api/user.ts';
+import { authenticatedGroup, serviceAccount, type UserInfo } from '../../api/user.ts';
 import { podSecurityAdmission } from '../../cluster/admission/pod-security/pod-security.ts';
 import { podSecuritySettings } from '../../cluster/admission/pod-security/settings.ts';
 import { serviceAccountAdmission } from '../../cluster/admission/service-account.ts';
@@ -11,6 +11,7 @@ import { NetworkOfPods } from '../../cluster/network/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
 import { controllerManagerUser } from '../../cluster/workloads/users.ts';
+import type { Feature } from '../../feature/feature.ts';
 import type { Admission } from '../../kube/admission.ts';
 import { type FollowedConfiguration, followConfiguration } from '../../kube/configuration.ts';
 import { loopback } from '../../observe/listen.ts';
@@ -26,6 +27,14 @@ const nodeUser = (name: string): UserInfo => ({
   groups: ['system:nodes', authenticatedGroup],
 });
 
+/** Who is part of the platform: in this process, and in the roles beside it. */
+const platformUsers = (features: readonly Feature[]): string[] => {
+  const users = [nodeUser(nodeName), controllerManagerUser, ...features.map(({ user }) => user)];
+  const controllers = workloadControllers({ claimsDir: '' }).flatMap(({ user }) => user ?? []);
+  const roles = ['gateway', 'broker', 'network', 'registry'].map((role) => serviceAccount('kittiwake-system', role));
+  return [...new Set([...users, ...controllers, ...roles].map(({ name }) => name))].sort();
+};
+
 export async function open(options: SubstrateOptions): Promise<Substrate> {
   const { clock, config, features, folder, log, metrics, quarantine, registry, settings, sockets } = options;
   const { bindAddress, dataDir, ports } = config;
@@ -34,6 +43,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   const plan = podNetworkPlan(config, log);
   const api = await openApiServer({
     dataDir,
+    rbac: { platformUsers: platformUsers(features) },
     clock,
     log,
     metrics,

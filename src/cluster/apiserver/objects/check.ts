@@ -30,7 +30,7 @@ export function setDefaults(resource: ServedResource, object: KubeObject, contex
  */
 export function requireValid(resource: ServedResource, object: KubeObject, context: KindContext): void {
   const { kind } = resource;
-  const errors = [...validateMetadata(object, context.old), ...schemaErrors(resource, object)];
+  const errors = [...validateMetadata(object, context.old, kind.isPathNamed), ...schemaErrors(resource, object)];
   const isJudged = !isOnlyLeaving(object, context.old) && errors.every((e) => e.field.startsWith('metadata'));
   if (isJudged) errors.push(...(kind.validate?.(object, context) ?? []));
   if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', withoutRepeats(errors));

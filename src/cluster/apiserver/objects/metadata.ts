@@ -6,7 +6,9 @@ import {
   generatedAlphabet,
   isDnsSubdomain,
   isLabelValue,
+  isPathName,
   isQualifiedName,
+  pathNameRule,
 } from '../../../api/names.ts';
 
 const annotationsSizeMaxBytes = 256 * 1024;
@@ -28,10 +30,10 @@ export function generatedName(base: string): string {
 }
 
 /** What is wrong with the metadata of any object; `old` is the stored one on update. */
-export function validateMetadata(object: KubeObject, old: KubeObject | undefined): FieldError[] {
+export function validateMetadata(object: KubeObject, old: KubeObject | undefined, isPathNamed = false): FieldError[] {
   const { metadata } = object;
   return [
-    ...validateName(metadata),
+    ...validateName(metadata, isPathNamed),
     ...validateLabels(metadata.labels ?? {}),
     ...validateAnnotations(metadata.annotations ?? {}),
     ...validateOwners(metadata),
@@ -39,10 +41,11 @@ export function validateMetadata(object: KubeObject, old: KubeObject | undefined
   ];
 }
 
-function validateName({ name, generateName }: ObjectMeta): FieldError[] {
+function validateName({ name, generateName }: ObjectMeta, isPathNamed: boolean): FieldError[] {
   if (!name) {
     return generateName ? [] : [fieldRequired('metadata.name', 'name or generateName is required')];
   }
+  if (isPathNamed) return isPathName(name) ? [] : [fieldInvalid('metadata.name', name, pathNameRule)];
   return isDnsSubdomain(name) ? [] : [fieldInvalid('metadata.name', name, dnsSubdomainRule)];
 }
 

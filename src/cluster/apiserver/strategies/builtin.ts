@@ -6,6 +6,7 @@ import type { UsageReader } from '../../pod-usage.ts';
 import { defaultServiceNetwork, type ServiceNetwork } from '../../service-network.ts';
 import type { ConversionOf } from '../crds/custom-resources.ts';
 import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
+import type { RbacAuthorizer } from '../rbac/authorizer.ts';
 import type { Strategy } from '../strategy.ts';
 import { configMaps } from './config-maps.ts';
 import { customResourceDefinitions } from './custom-resource-definitions.ts';
@@ -17,6 +18,7 @@ import { namespaces } from './namespaces.ts';
 import { networkPolicies } from './network-policies.ts';
 import { nodes } from './nodes.ts';
 import { pods } from './pods.ts';
+import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './rbac.ts';
 import { replicaSets } from './replica-sets.ts';
 import { reviews } from './reviews.ts';
 import { runtimeClasses } from './runtime-classes.ts';
@@ -36,6 +38,8 @@ export interface StrategyDeps {
   serviceNetwork?: ServiceNetwork | undefined;
   clock: Clock;
   tokens?: ServiceAccountTokens | undefined;
+  /** Lists what a user may do. */
+  rbac?: Pick<RbacAuthorizer, 'rulesFor'> | undefined;
 }
 
 /** All that Kubernetes has by itself, one line each. */
@@ -47,6 +51,7 @@ export const builtinStrategies = ({
   podStreams,
   usage: usageReader,
   serviceNetwork = defaultServiceNetwork,
+  rbac,
   tokens,
 }: StrategyDeps): readonly Strategy[] => [
   namespaces,
@@ -64,10 +69,14 @@ export const builtinStrategies = ({
   leases,
   networkPolicies,
   runtimeClasses,
+  roles,
+  clusterRoles,
+  roleBindings,
+  clusterRoleBindings,
   storageClasses,
   persistentVolumes,
   persistentVolumeClaims,
   customResourceDefinitions(kinds, conversionOf),
-  ...reviews(clock, tokens),
+  ...reviews(clock, tokens, rbac),
   ...usage(usageReader),
 ];

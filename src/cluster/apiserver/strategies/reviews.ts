@@ -6,20 +6,44 @@ import type { UserInfo } from '../../../api/user.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { Attributes, Policy } from '../authorize.ts';
 import type { ServiceAccountTokens } from '../identity/service-account-tokens.ts';
+import type { RbacAuthorizer } from '../rbac/authorizer.ts';
+import type { NamedRequest } from '../request-info.ts';
 import type { Strategy } from '../strategy.ts';
 
 /** Questions about who asks and what they may do: the policy that guards the door answers them. */
-export const reviews = (clock: Clock, tokens?: ServiceAccountTokens): readonly Strategy[] => [
+export const reviews = (
+  clock: Clock,
+  tokens?: ServiceAccountTokens,
+  rbac?: Pick<RbacAuthorizer, 'rulesFor'>,
+): readonly Strategy[] => [
   review(clock, 'authentication.k8s.io', 'SelfSubjectReview', (_, user) => ({ userInfo: described(user) })),
   review(clock, 'authentication.k8s.io', 'TokenReview', (_, __, spec) => authentication(tokens, spec)),
   review(clock, 'authorization.k8s.io', 'SelfSubjectAccessReview', access),
-  review(clock, 'authorization.k8s.io', 'SelfSubjectRulesReview', rules),
-  review(clock, 'authorization.k8s.io', 'SubjectAccessReview', (policy, _, spec) =>
-    access(policy, { name: text(spec.user), groups: texts(spec.groups) }, spec),
+  review(clock, 'authorization.k8s.io', 'SelfSubjectRulesReview', (policy, user, spec) =>
+    rbac ? rulesOf(rbac, user, spec) : rules(policy, user),
   ),
+  review(clock, 'authorization.k8s.io', 'SubjectAccessReview', accessOfOther),
+  review(clock, 'authorization.k8s.io', 'LocalSubjectAccessReview', accessOfOther, true),
 ];
 
-type StatusFor = (policy: Policy, user: UserInfo, spec: ReviewSpec) => object;
+const accessOfOther: StatusFor = (policy, _, spec, request) => {
+  const { namespace } = spec.resourceAttributes ?? {};
+  if (request.namespace !== undefined && namespace !== request.namespace) {
+    throw badRequest('spec.resourceAttributes.namespace must match the namespace of the review');
+  }
+  return access(policy, { name: text(spec.user), groups: texts(spec.groups) }, spec);
+};
+
+function rulesOf(rbac: Pick<RbacAuthorizer, 'rulesFor'>, user: UserInfo, { namespace }: ReviewSpec): object {
+  const all = rbac.rulesFor(user, text(namespace) || undefined);
+  return {
+    incomplete: false,
+    resourceRules: all.filter(({ resources }) => resources?.length),
+    nonResourceRules: all.filter(({ nonResourceURLs }) => nonResourceURLs?.length),
+  };
+}
+
+type StatusFor = (policy: Policy, user: UserInfo, spec: ReviewSpec, request: NamedRequest) => object;
 
 /** As a client sends it: of any shape. */
 interface ReviewSpec {
@@ -27,6 +51,7 @@ interface ReviewSpec {
   nonResourceAttributes?: Record<string, unknown>;
   user?: unknown;
   groups?: unknown;
+  namespace?: unknown;
   token?: unknown;
   audiences?: unknown;
 }
@@ -85,18 +110,19 @@ function rules(policy: Policy, user: UserInfo): object {
 }
 
 /** Answers with what was sent, and the status. */
-function review(clock: Clock, group: string, kind: string, statusFor: StatusFor): Strategy {
+function review(clock: Clock, group: string, kind: string, statusFor: StatusFor, isNamespaced = false): Strategy {
   const schema = object({ spec: anything(), status: anything() });
   return {
-    kind: defineKind({ group, version: 'v1', kind, isNamespaced: false, hasStatus: false, schema }),
+    kind: defineKind({ group, version: 'v1', kind, isNamespaced, hasStatus: false, schema }),
     action: {
       type: 'action',
       verbs: ['create'],
-      async run(body, { user }, { policy }) {
+      async run(body, request, { policy }) {
         if (typeof body !== 'object' || body === null) throw badRequest('the body must be a review');
         const { spec } = body as { spec?: ReviewSpec };
         const metadata = { creationTimestamp: timestamp(clock.now()) };
-        const answer = { apiVersion: `${group}/v1`, kind, metadata, spec, status: statusFor(policy, user, spec ?? {}) };
+        const status = statusFor(policy, request.user, spec ?? {}, request);
+        const answer = { apiVersion: `${group}/v1`, kind, metadata, spec, status };
         return answer as unknown as KubeObject;
       },
     },
