@@ -2,7 +2,7 @@ import type { Kind } from '../../../api/kind.ts';
 import { ClusterRoleBindingKind, type RoleBinding, type Subject } from '../../../api/rbac/bindings.ts';
 import { type ClusterRole, ClusterRoleKind, type PolicyRule, rbacGroup } from '../../../api/rbac/roles.ts';
 
-/** The roles that any Kubernetes has (its bootstrap policy), for what there is here, and that of the platform itself. */
+/** The roles that any Kubernetes has (its bootstrap policy), for what there is here, and the one of the platform. */
 export const defaultRoles = (): ClusterRole[] => [
   role('cluster-admin', [resources('*', '*', '*'), paths('*', '*')]),
   aggregated('admin'),

@@ -8,7 +8,7 @@ import { silentLogger } from '../../../observe/log.ts';
 import { openApi } from '../../apiserver/testing/open-api.ts';
 import { clusterRoleAggregationController } from './controller.ts';
 
-test('a role gathers the rules of those that are labelled for it, as they come and go, through others too', async (t) => {
+test('a role has the rules of those that are labelled for it, through others too', async (t) => {
   const { api } = await openApi(t, { clock: systemClock, rbac: { platformUsers: [] } });
   const controllers = await runControllers([clusterRoleAggregationController() as never], {
     client: api.client,
