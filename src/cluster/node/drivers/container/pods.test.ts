@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { ConfigMapKind } from '../../../../api/core/config-map.ts';
+import { PersistentVolumeKind } from '../../../../api/core/persistent-volume.ts';
+import { PersistentVolumeClaimKind } from '../../../../api/core/persistent-volume-claim.ts';
 import { type Pod, PodKind } from '../../../../api/core/pod.ts';
 import type { Container, PodSpec, Volume } from '../../../../api/core/pod-spec.ts';
 import { openTestRegistry, type TestLayer, type TestRegistry } from '../../testing/test-images.ts';
@@ -114,5 +119,71 @@ describe('pods in containers', { skip: noContainers }, () => {
     await run('modest', 'cat /proc/sys/kernel/shm_rmid_forced', {}, sysctls('kernel.shm_rmid_forced', '1'));
     assert.equal(await node.logs(await over('modest')), '1\n');
     assert.equal(readFileSync('/proc/sys/kernel/shm_rmid_forced', 'utf8'), before);
+  });
+
+  test('what one leaves as its last words is told, also where it failed and left none', async () => {
+    await run('words', 'printf "all is well" > /dev/termination-log');
+    assert.equal(endOf(await over('words'))?.message, 'all is well');
+    await run('place', 'printf 12345 > /tmp/why; exit 3', { terminationMessagePath: '/tmp/why' });
+    const placed = endOf(await over('place'));
+    assert.deepEqual([placed?.reason, placed?.exitCode, placed?.message], ['Error', 3, '12345']);
+    const policy = { terminationMessagePolicy: 'FallbackToLogsOnError' } as const;
+    await run('silent', 'echo DONE; exit 1', policy);
+    assert.equal(endOf(await over('silent'))?.message, 'DONE');
+    await run('fine', 'echo DONE', policy);
+    assert.equal(endOf(await over('fine'))?.message, undefined);
+  });
+
+  test('a volume from the API changes in one that runs, and what is mounted of it by subPath does not', async () => {
+    const meta = { name: 'live', namespace: 'default' };
+    const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: meta, data: { level: 'low', same: '1' } };
+    await node.client.create(ConfigMapKind, map);
+    const look = 'while [ "$(cat /conf/level)" = low ]; do sleep 0.05; done; cat /conf/level /one; ls /conf; ';
+    const volumeMounts = [
+      { name: 'conf', mountPath: '/conf' },
+      { name: 'conf', mountPath: '/one', subPath: 'level' },
+    ];
+    const volumes = [{ name: 'conf', configMap: { name: 'live' } }];
+    await run('follows', `echo up; ${look} echo x > /conf/level || echo refused`, { volumeMounts }, { volumes });
+    await node.until('follows', 'up', (pod) => pod?.status?.containerStatuses?.[0]?.state?.running !== undefined);
+    const found = await node.client.get(ConfigMapKind, meta);
+    assert.ok(found);
+    await node.client.update(ConfigMapKind, { ...found, data: { level: 'high', more: '1' } });
+    const pod = await over('follows');
+    const said = await node.logs(pod);
+    for (const expected of [/^up\nhighlow/, /level\nmore\n/, /Read-only file system/]) assert.match(said, expected);
+  });
+
+  test('a claim keeps what one wrote for the next', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'kittiwake-claimed-'));
+    try {
+      const [name, namespace] = ['kept', 'default'];
+      const access = { accessModes: ['ReadWriteOnce'] };
+      const claim = await node.client.create(PersistentVolumeClaimKind, {
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: { name, namespace },
+        spec: { ...access, volumeName: name, resources: { requests: { storage: '1Gi' } } },
+      });
+      const claimRef = { name, namespace, uid: claim.metadata.uid ?? '' };
+      await node.client.create(PersistentVolumeKind, {
+        apiVersion: 'v1',
+        kind: 'PersistentVolume',
+        metadata: { name },
+        spec: { ...access, capacity: { storage: '1Gi' }, hostPath: { path: dir }, claimRef },
+      });
+      const status = { phase: 'Bound', ...access };
+      await node.client.update(PersistentVolumeClaimKind, { ...claim, status }, 'status');
+      const volumeMounts = [{ name: 'data', mountPath: '/data', subPath: 'db' }];
+      const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: name } }];
+      await run('writes', 'echo rows > /data/table', { volumeMounts }, { volumes });
+      assert.equal(endOf(await over('writes'))?.exitCode, 0);
+      await node.remove('writes');
+      await run('reads', 'cat /data/table', { volumeMounts }, { volumes });
+      assert.equal(await node.logs(await over('reads')), 'rows\n');
+      await node.remove('reads');
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
   });
 });
