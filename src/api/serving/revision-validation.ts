@@ -153,7 +153,15 @@ function validateContainer(container: Container, path: string, context: Containe
     ...validatePorts(container.ports ?? [], `${path}.ports`),
     ...validateProbes(container, path, context.isServing),
     ...validateMounts(container, path, context.volumes),
+    ...validateUser(container, `${path}.securityContext`),
   ];
+}
+
+/** As far as Kubernetes, too, counts users. */
+function validateUser({ securityContext }: Container, path: string): FieldError[] {
+  const { runAsUser } = securityContext ?? {};
+  if (runAsUser === undefined || (runAsUser >= 0 && runAsUser <= int32Max)) return [];
+  return [fieldInvalid(`${path}.runAsUser`, runAsUser, `expected 0 <= ${runAsUser} <= ${int32Max}`)];
 }
 
 function validateImage(container: Container, path: string, context: ContainerContext): FieldError[] {

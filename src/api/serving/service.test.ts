@@ -121,6 +121,10 @@ test('what is wrong with a spec is said with its field', () => {
       'C.readinessProbe.failureThreshold: Forbidden: failureThreshold is disallowed when periodSeconds is zero',
     ],
     [
+      container('securityContext: {runAsUser: -10}'),
+      'C.securityContext.runAsUser: Invalid value: -10: expected 0 <= -10 <= 2147483647',
+    ],
+    [
       'template: {spec: {containers: [{image: nginx}], timeoutSeconds: 601}}',
       'S.timeoutSeconds: Invalid value: 601: expected 0 <= 601 <= 600',
     ],

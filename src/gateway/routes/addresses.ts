@@ -6,6 +6,9 @@ import { isDnsSubdomain } from '../../api/names.ts';
 import type { EndpointAddress, Problem } from './change.ts';
 import { attempt, each, reportOf } from './problems.ts';
 
+/** As Kubernetes calls HTTP/2 without TLS and without asking first (KEP-3726). */
+const h2c = 'kubernetes.io/h2c';
+
 /**
  * Where requests to the port of a Service go, `port` being its number or its name: to the ready endpoints of its
  * slices, whose ports are called as the Service's; or to the name that an ExternalName stands for, as other ingress
@@ -44,11 +47,12 @@ function addSlice(slice: EndpointSlice, { name }: ServicePort, found: EndpointAd
     const of = slice.ports?.find((one) => (one.name ?? '') === (name ?? ''));
     if (of?.port === undefined) return;
     const port = checkedPort(of.port);
+    const protocol = of.appProtocol === h2c ? { protocol: 'h2c' } : {};
     each(slice.endpoints, report, ({ conditions, addresses: [host] }) => {
       if (conditions?.ready === false || conditions?.terminating === true || host === undefined) return;
       // A name would be looked up, and any text may be one.
       if (isIP(host) === 0) throw new Error(`${JSON.stringify(host)} is no IP address`);
-      found.push({ host, port });
+      found.push({ host, port, ...protocol });
     });
   });
 }

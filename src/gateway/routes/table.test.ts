@@ -132,6 +132,15 @@ describe('the route table', () => {
     assert.deepEqual(world.problems, [{ object: 'Service ns/s', why: 'spec: it has no port 82' }]);
   });
 
+  it('speaks HTTP/2 to ports whose slices say so', () => {
+    const world = new TableWorld(ingress('i', ['h'], [{ splits: [to('s')] }]), service('s'));
+    const [, port] = slice('s', []).ports ?? [];
+    world.putSlices({ ...slice('s', [['10.0.0.1']]), ports: [{ ...port, appProtocol: 'kubernetes.io/h2c' }] });
+    assert.equal(world.targets.get('ns/s:80')?.endpoints[0]?.protocol, 'h2c');
+    world.putSlices({ ...slice('s', [['10.0.0.1']]), ports: [{ ...port, appProtocol: 'http' }] });
+    assert.equal(world.targets.get('ns/s:80')?.endpoints[0]?.protocol, undefined);
+  });
+
   it('has one target for a port, whoever names it how, from when its Service is known, and as that changes', () => {
     const named = (servicePort: number | string) => [{ splits: [{ ...to('s'), servicePort }] }];
     const byNumber = ingress('number', ['n'], named(80));

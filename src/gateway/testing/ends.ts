@@ -1,6 +1,7 @@
 /** Clients and origins of each protocol, all with the same face: what a test says of one pair holds for the others. */
 import { once } from 'node:events';
 import { Agent, createServer as createHttpServer, request as httpRequest, type ServerResponse } from 'node:http';
+import { createServer as createHttp2Server, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { host } from './fixture.ts';
 import { type FrameHandler, type FrameHead, FrameLink, type FrameStream, preface } from './frames/link.ts';
@@ -68,9 +69,8 @@ export interface Origin {
   close(): void;
 }
 
-export type Protocol = 'http1' | 'frames';
 export const connectClient = { http1: http1Client, frames: framesClient };
-export const startOrigin = { http1: http1Origin, frames: framesOrigin };
+export const startOrigin = { http1: http1Origin, frames: framesOrigin, h2c: h2cOrigin };
 
 const lines = (trailers: NodeJS.Dict<string>) =>
   Object.entries(trailers)
@@ -347,6 +347,65 @@ async function framesOrigin(onCall: (call: Call) => void): Promise<Origin> {
     close() {
       server.close();
       for (const { socket } of links) socket.destroy();
+    },
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  origin.port = (server.address() as AddressInfo).port;
+  return origin;
+}
+
+async function h2cOrigin(onCall: (call: Call) => void): Promise<Origin> {
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createHttp2Server();
+  server.on('session', (session) => {
+    origin.accepted++;
+    sessions.add(session);
+    session.on('error', () => {}); // The gateway leaves: the streams tell.
+    session.on('close', () => sessions.delete(session));
+  });
+  server.on('stream', (stream, headers) => {
+    let trailersOut = '';
+    const call: Call = {
+      ...{ method: headers[':method'] ?? '', path: headers[':path'] ?? '', text: '', trailers: '' },
+      ...{ isEnded: false, isAborted: false },
+      pause: () => stream.pause(),
+      read: () => stream.resume(),
+      interim: () => stream.additionalHeaders({ ':status': 103, link: '</a.css>; rel=preload' }),
+      reply(status, bodyBytes) {
+        const length = bodyBytes === -1 ? {} : { 'content-length': bodyBytes };
+        stream.respond({ ':status': status, ...length }, { waitForTrailers: true });
+      },
+      write: (text) => stream.write(text),
+      end(trailers = '') {
+        trailersOut = trailers;
+        stream.end();
+      },
+      cut: () => stream.close(2),
+      hangUp: () => stream.session?.destroy(),
+    };
+    stream.on('wantTrailers', () => stream.sendTrailers(Object.fromEntries(pairs(trailersOut))));
+    stream.on('data', (bytes) => {
+      call.text += bytes;
+    });
+    stream.on('trailers', (trailers) => {
+      call.trailers = lines(trailers as NodeJS.Dict<string>);
+    });
+    stream.on('end', () => {
+      call.isEnded = true;
+    });
+    stream.on('error', () => {}); // `close` tells.
+    stream.on('close', () => {
+      if (!stream.writableFinished || stream.rstCode !== 0) call.isAborted = true;
+    });
+    origin.calls.push(call);
+    onCall(call);
+  });
+  const origin: Origin = {
+    ...{ port: 0, calls: [], accepted: 0 },
+    close() {
+      for (const session of sessions) session.destroy();
+      server.close();
     },
   };
   server.listen(0, '127.0.0.1');
