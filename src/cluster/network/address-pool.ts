@@ -13,11 +13,15 @@ export interface Lease {
   pod: PodToAttach;
 }
 
-/** Whether some pod has an address. */
-export const hasLeases = ({ folder }: Pick<NetworkPlan, 'folder'>): boolean => {
-  const addresses = addressFolder({ folder });
-  return existsSync(addresses) && readdirSync(addresses).length > 0;
-};
+/** Who has an address now, as far as another process can see. */
+export function leasesIn(plan: Pick<NetworkPlan, 'folder'>): Lease[] {
+  const folder = addressFolder(plan);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((address) => {
+    const pod = readPod(join(folder, address));
+    return pod ? [{ address, pod }] : [];
+  });
+}
 
 export const addressFolder = ({ folder }: Pick<NetworkPlan, 'folder'>) => join(folder, 'addresses');
 

@@ -9,6 +9,7 @@ import { AddressPool } from './address-pool.ts';
 import { NetworkOfPods } from './network-of-pods.ts';
 import { planNetwork } from './plan.ts';
 import type { HostPort } from './pod-network.ts';
+import { mendPodTable } from './pod-table-watch.ts';
 import { inOwnNetwork } from './testing/own-network.ts';
 import { never, podOf, shell, testPlatform, testPod, traces } from './testing/test-platform.ts';
 import { testNetns, testProgram } from './testing/test-pod.ts';
@@ -165,6 +166,22 @@ inOwnNetwork(import.meta.url, () => {
     await one.network.detach(a.pod.uid);
     await one.network.close();
     assert.deepEqual(traces(), []);
+  });
+
+  test('rules that somebody has flushed are written again while pods need them', async (t) => {
+    const here = testPlatform(t);
+    assert.equal(await mendPodTable(here.plan), false);
+    const ports: HostPort[] = [{ hostPort: 8088, containerPort: 80, protocol: 'TCP' }];
+    const a = await testPod(t, here, 'a', ports);
+    const host = testProgram(t, 'host');
+    assert.equal(await mendPodTable(here.plan), false);
+    shell('nft flush ruleset');
+    await assert.rejects(host.ask('127.0.0.1', 8088), { message: 'ECONNREFUSED' });
+    assert.equal(await mendPodTable(here.plan), true);
+    assert.match(await host.ask('127.0.0.1', 8088), /^a /);
+    shell('nft flush ruleset');
+    await here.network.detach(a.pod.uid);
+    await assert.rejects(host.ask('127.0.0.1', 8088), { message: 'ECONNREFUSED' });
   });
 
   test('300 pods that come and go leave nothing', async (t) => {

@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { messageOf } from '../../lib/errors.ts';
 import { ipv4Number } from '../../lib/ipv4.ts';
 import type { Logger } from '../../observe/log.ts';
 import { AddressPool, addressFolder, type Lease } from './address-pool.ts';
 import { cidrText } from './cidr.ts';
 import { ip, nft, run } from './commands.ts';
+import { forgetUdp } from './conntrack.ts';
 import { networkErrors } from './errors.ts';
 import { deleteLinks, removePodNetwork, setUpGateway, writeSetting } from './gateway.ts';
 import * as rules from './host-rules.ts';
@@ -83,7 +85,8 @@ export class NetworkOfPods implements PodNetwork {
     await run(['nsenter', `--net=${netnsPath}`, 'ip', '-batch', '-'], this.#insidePod(address), signal);
     if (pod.hostPorts.length > 0) {
       const transaction = pod.hostPorts.map((port) => rules.addHostPort(this.#plan, { address, port })).join('');
-      await nft(transaction, signal);
+      await this.#write(transaction, signal);
+      await this.#forgetUdp(lease);
     }
     return { ips: [address] };
   }
@@ -114,9 +117,35 @@ route add default via ${this.gatewayAddress}
     await deleteLinks(this.#linksHere().filter((each) => each === link));
     if (lease.pod.hostPorts.length > 0 && this.#isSetUp) {
       const of = (port: HostPort) => rules.removeHostPort(this.#plan, { address: lease.address, port });
-      await nft(lease.pod.hostPorts.map(of).join(''));
+      await this.#write(lease.pod.hostPorts.map(of).join(''));
+      await this.#forgetUdp(lease);
     }
     this.#pool.free(podUid);
+  }
+
+  /** Changes the table, or replaces it: somebody may have removed it. */
+  async #write(transaction: string, signal?: AbortSignal): Promise<void> {
+    try {
+      await nft(transaction, signal);
+    } catch {
+      signal?.throwIfAborted();
+      await nft(rules.podTableText(this.#plan, this.#hostPorts()) + transaction, signal); // Says what the first did.
+    }
+  }
+
+  #hostPorts(): rules.HostPortLease[] {
+    return this.#pool.leases.flatMap(({ address, pod }) => pod.hostPorts.map((port) => ({ address, port })));
+  }
+
+  /** Who goes on sending to a host port is led where it leads now. */
+  async #forgetUdp({ address, pod: { hostPorts } }: Lease): Promise<void> {
+    const udp = hostPorts.filter(({ protocol }) => protocol === 'UDP');
+    const endpoints = udp.map(({ containerPort: port }) => ({ address, port }));
+    try {
+      await forgetUdp({ endpoints, nodePorts: udp.map(({ hostPort }) => hostPort) });
+    } catch (error) {
+      this.#log.warn({ reason: messageOf(error) }, 'old UDP connections could not be ended: they end by themselves');
+    }
   }
 
   #checkHostPorts(pod: PodToAttach): void {
@@ -142,8 +171,7 @@ route add default via ${this.gatewayAddress}
   async #setUpOnce(): Promise<{ mtu: number }> {
     const mtu = uplinkMtu();
     await setUpGateway(this.#plan);
-    const ports = this.#pool.leases.flatMap(({ address, pod }) => pod.hostPorts.map((port) => ({ address, port })));
-    await nft(rules.podTableText(this.#plan, ports));
+    await nft(rules.podTableText(this.#plan, this.#hostPorts()));
     this.#log.info({ range: cidrText(this.#plan.podRange), mtu }, 'the network of pods is there');
     return { mtu };
   }

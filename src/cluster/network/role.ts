@@ -3,11 +3,12 @@ import type { Clock } from '../../lib/clock.ts';
 import { messageOf } from '../../lib/errors.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
-import { hasLeases } from './address-pool.ts';
+import { leasesIn } from './address-pool.ts';
 import { nft } from './commands.ts';
 import { SteadyDns } from './dns/steady-dns.ts';
 import { removePodNetwork, setUpGateway } from './gateway.ts';
 import type { NetworkPlan } from './plan.ts';
+import { watchPodTable } from './pod-table-watch.ts';
 import { Policies } from './policies/policies.ts';
 import { policyTable } from './policies/policy-table.ts';
 import { serviceTable } from './services/ruleset.ts';
@@ -34,12 +35,14 @@ export async function startNetwork(options: NetworkRoleOptions): Promise<{ stop(
   await setUpGateway(plan);
   const [dns, services, policies] = [new SteadyDns(options), new ServiceRules(options), new Policies(options)];
   await Promise.all([services.start(), policies.start(), dns.start()]);
+  const endWatch = watchPodTable(plan, options);
   return {
     async stop() {
+      endWatch();
       await Promise.all([services.stop(), policies.stop(), dns.stop()]);
       try {
         await removeTables([serviceTable(plan), policyTable(plan)]);
-        if (!hasLeases(plan)) await removePodNetwork(plan);
+        if (leasesIn(plan).length === 0) await removePodNetwork(plan);
       } catch (error) {
         log.error({ reason: messageOf(error) }, 'something of the network was left behind');
       }

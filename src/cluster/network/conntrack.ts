@@ -1,5 +1,5 @@
-import { run } from '../commands.ts';
-import type { Target } from './service-ports.ts';
+import { run } from './commands.ts';
+import type { Target } from './services/service-ports.ts';
 
 /** More than that at once are ended by asking for all that were led anywhere. */
 const callsMax = 32;
