@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { promisify } from 'node:util';
+import { missingForPodNetwork, obstacleToForwarding } from '../cluster/network/index.ts';
 import { chooseDriver } from '../cluster/node/index.ts';
 import { messageOf } from '../lib/errors.ts';
 import { readAddresses } from '../server/addresses.ts';
@@ -38,8 +39,17 @@ export async function doctor({ dataDir }: CommonOptions): Promise<void> {
   const { summary, lack, missingIsolation } = chooseDriver();
   print(`${lack ? 'note' : green('ok  ')} pods: ${summary}`);
   if (lack) print(`     ${lack.what}\n     ${lack.remedy}`);
+  if (!lack) await printNetwork();
   for (const line of missingIsolation) print(`note ${line}`);
   if (checks.some((check) => !check.isOk)) process.exitCode = 1;
+}
+
+/** What keeps pods from having a network, or from using it. */
+async function printNetwork(): Promise<void> {
+  const lack = await missingForPodNetwork();
+  const obstacle = lack ? undefined : await obstacleToForwarding();
+  if (lack) print(`note pods have no network of their own: ${lack.missing}\n     ${lack.remedy}`);
+  else if (obstacle) print(`note ${obstacle.what}\n     ${obstacle.remedy}`);
 }
 
 function nodeVersion(): Check {

@@ -6,6 +6,7 @@ import type { Metrics } from '../../observe/metrics.ts';
 import { leasesIn } from './address-pool.ts';
 import { nft } from './commands.ts';
 import { SteadyDns } from './dns/steady-dns.ts';
+import { obstacleToForwarding } from './forwarding.ts';
 import { removePodNetwork, setUpGateway } from './gateway.ts';
 import type { NetworkPlan } from './plan.ts';
 import { watchPodTable } from './pod-table-watch.ts';
@@ -33,6 +34,8 @@ export interface NetworkRoleOptions {
 export async function startNetwork(options: NetworkRoleOptions): Promise<{ stop(): Promise<void> }> {
   const { plan, log } = options;
   await setUpGateway(plan);
+  const obstacle = await obstacleToForwarding();
+  if (obstacle) log.warn({ ...obstacle }, 'pods do not reach one another, nor the outside');
   const [dns, services, policies] = [new SteadyDns(options), new ServiceRules(options), new Policies(options)];
   await Promise.all([services.start(), policies.start(), dns.start()]);
   const endWatch = watchPodTable(plan, options);
