@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
+  chownSync,
   createReadStream,
   existsSync,
   lstatSync,
@@ -275,6 +276,34 @@ describe('the form of a layer on the disk', () => {
     assert.equal(stat(layer, 'folder').mode & 0o7777, 0o755);
     const { mode, uid } = stat(layer, 'folder/su');
     assert.deepEqual([mode & 0o7777, uid], [0o511, process.geteuid?.()]);
+  });
+
+  test('who is not root has whiteouts and folders that hide others, too', { skip: skipXattrs }, async (t) => {
+    const blob = join(dir, 'blob');
+    const root = join(dir, 'of-nobody');
+    mkdirSync(root);
+    for (const path of [dir, root]) chownSync(path, 65_534, 65_534);
+    const xattrs = { 'user.note': 'kept', 'security.capability': capability };
+    writeFileSync(
+      blob,
+      rawTar([{ name: 'a/.wh.gone' }, { name: 'b/.wh..wh..opq' }, { name: 'b/file', content: 'x', uid: 5, xattrs }]),
+    );
+    const script = `
+      import { createReadStream } from 'node:fs';
+      import { unpackLayer } from ${JSON.stringify(new URL('./unpack.ts', import.meta.url))};
+      const options = { mediaType: 'layer.tar', target: ${JSON.stringify(root)}, maxBytes: 1e6, maxEntries: 99 };
+      const { lacks } = await unpackLayer(createReadStream(${JSON.stringify(blob)}), options);
+      if (lacks) throw new Error(lacks);`;
+    const asNobody = { uid: 65_534, gid: 65_534 };
+    const ran = spawnSync(process.execPath, ['--input-type=module', '-e', script], { ...asNobody, cwd: dir });
+    if (/EACCES|ERR_MODULE_NOT_FOUND/.test(`${ran.error} ${ran.stderr}`))
+      return t.skip('left out: nobody may read this');
+    assert.equal(ran.status, 0, String(ran.stderr));
+    const layer = { root, digest: '', whiteouts: [], opaques: [], implicit: [], sizeBytes: 0 };
+    const { rdev, uid } = stat(layer, 'a/gone');
+    assert.deepEqual([stat(layer, 'a/gone').isCharacterDevice(), rdev, uid], [true, 0, 65_534]);
+    assert.deepEqual(attributes(layer, 'b'), ['user.overlay.opaque=0x79']);
+    assert.deepEqual([attributes(layer, 'b/file'), stat(layer, 'b/file').uid], [['user.note=0x6b657074'], 65_534]);
   });
 
   test('a working copy holds no setuid programs and no devices', { skip }, async () => {

@@ -130,7 +130,8 @@ export class LayerWriter implements TarSink {
       const { xattrs } = this.#specials.get(name) ?? {};
       const attribute = `${isExact ? 'trusted' : 'user'}.overlay.opaque`;
       const all = new Map([...(xattrs ?? []), [attribute, Buffer.from('y')]]);
-      this.#specials.set(name, { ...plainFolder, name, xattrs: all });
+      const mtime = lstatSync(this.#at(name)).mtimeMs / 1000;
+      this.#specials.set(name, { ...plainFolder, name, mtime, xattrs: all });
     }
     const specials = [...this.#specials.values()].filter((entry) => this.#isStillMeant(entry));
     specials.push(...this.#linksTo(specials.filter((entry) => entry.type === 'file')));
