@@ -45,8 +45,17 @@ export async function serveRemoteCommand(
   const ending = new AbortController();
   const signal = AbortSignal.any([client.gone, ending.signal]);
   let status: RemoteStatus;
+  let streams: Streams | undefined;
+  /** A client says it at once, and a command may take its time to start. */
+  let size: TerminalSize | undefined;
+  client.onResize((wanted) => {
+    size = wanted;
+    streams?.resize?.(wanted);
+  });
   try {
-    const exitCode = await run(client, await start(signal), clock);
+    streams = await start(signal);
+    if (size) streams.resize?.(size);
+    const exitCode = await run(client, streams, clock);
     // Who attached to a program asks the pod how it ended.
     status = statusOf(verb === 'attach' ? 0 : exitCode);
   } catch (error) {
@@ -59,7 +68,6 @@ export async function serveRemoteCommand(
 /** Resolves with the exit code when all output is with the client. */
 async function run(client: RemoteClient, streams: Streams, clock: Clock): Promise<number> {
   const { stdin, stdout, stderr, exited } = streams;
-  client.onResize((size) => streams.resize?.(size));
   feed(client.stdin, stdin);
   const outputs = [
     [stdout, client.stdout],

@@ -158,6 +158,29 @@ describe('a command over a connection of its own', () => {
     await until(() => spdy.command.sizes[0] === '100x50', 'its size');
   });
 
+  test('a size that comes before the command has started is not lost', async () => {
+    const client = new ChannelTestClient('v5.channel.k8s.io');
+    open.push(client);
+    const command = new TestCommand();
+    const starting = Promise.withResolvers<void>();
+    const start = async (signal: AbortSignal) => {
+      await starting.promise;
+      return command.start(signal);
+    };
+    void upgradeToCommand(client.raw.upgrade, all, { verb: 'exec', start }, { clock: systemClock });
+    await client.until('it stands', ({ channels }) => channels.has(1));
+    client.send(4, '{"Width":80,"Height":24}');
+    client.send(4, '{"Width":99,"Height":33}');
+    client.send(0, 'x');
+    await until(() => client.raw.socket.writableLength === 0);
+    await new Promise((resolve) => setImmediate(resolve));
+    starting.resolve();
+    await until(
+      () => command.sizes.at(-1) === '99x33',
+      () => command.sizes.join(),
+    );
+  });
+
   test('what sizes are not is bounded', () => {
     const sizes: unknown[] = [];
     const read = sizeReader((size) => sizes.push(size));

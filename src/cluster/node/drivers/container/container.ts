@@ -1,4 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
@@ -48,6 +49,8 @@ export interface OciContainerOptions extends Machinery {
   monitor: ProcessIdentity;
   /** There when this agent has started it. */
   child?: ChildProcess;
+  /** Of a program whose input ends with the first who attaches: what keeps it open until then. */
+  heldInput?: number | undefined;
   /** The pod's processes see each other: to end this one is not to end what it has started. */
   sharesProcesses: boolean;
   /** Called when nothing of it runs any more, before `exited` resolves. */
@@ -56,6 +59,8 @@ export interface OciContainerOptions extends Machinery {
 
 /** The OCI runtime's name for a start. */
 export const ociIdOf = ({ podUid, container, restart }: ContainerId): string => `${podUid}.${container}.${restart}`;
+/** What a container's program reads, where it has an input: a FIFO. */
+export const inputPathOf = (place: string): string => join(place, 'stdin');
 /** What the shell over a container, the runtime and nothing else have in their environment. */
 export const markOf = (place: string) => ['KITTIWAKE_CONTAINER', place] as const;
 
@@ -72,6 +77,7 @@ export class OciContainer implements RunningContainer {
   readonly #life = new AbortController();
   #resize: ((size: TerminalSize) => void) | undefined;
   #program: ProcessIdentity | undefined;
+  #heldInput: number | undefined;
 
   constructor(options: OciContainerOptions) {
     const { record } = options;
@@ -81,7 +87,8 @@ export class OciContainer implements RunningContainer {
     this.logPath = record.logPath;
     this.startedAtMs = record.startedAtMs;
     this.writablePath = upperOf(options.place);
-    this.exited = this.#end();
+    this.#heldInput = options.heldInput;
+    this.exited = this.#end().finally(() => this.#releaseInput());
   }
 
   /** The process id of its program, in the machine's numbers; undefined while it is starting, and when it has ended. */
@@ -136,11 +143,13 @@ export class OciContainer implements RunningContainer {
     }
     signal.throwIfAborted();
     const stdout = await follow(this.logPath, clock, signal, this.exited);
-    const stdin = hasStdin ? inputOf(join(place, 'stdin')) : undefined;
+    const stdin = hasStdin ? inputOf(inputPathOf(place)) : undefined;
     if (stdin) {
       const close = () => stdin.destroy();
       signal.addEventListener('abort', close, { once: true });
       void this.exited.then(close); // Never rejects.
+      // With stdinOnce its end is the end of the program's input: nobody else holds the FIFO.
+      stdin.once('close', () => this.#releaseInput());
     }
     const streams = { stdin, stdout, stderr: undefined, exited: this.exited.then(({ exitCode }) => exitCode) };
     if (!record.hasTerminal) return streams;
@@ -152,6 +161,11 @@ export class OciContainer implements RunningContainer {
   async stats(): Promise<ContainerStats | undefined> {
     const { cgroups, record } = this.#options;
     return this.#life.signal.aborted ? undefined : cgroups.stats(record.cgroupsPath);
+  }
+
+  #releaseInput(): void {
+    if (this.#heldInput !== undefined) closeSync(this.#heldInput);
+    this.#heldInput = undefined;
   }
 
   async #end(): Promise<ContainerExit> {

@@ -18,6 +18,8 @@ export interface LaunchOptions {
   /** The OCI runtime with its options, to run the container in the foreground. */
   command: readonly string[];
   hasInput: boolean;
+  /** What the program reads instead of a FIFO that the shell makes and holds open. */
+  inputFd?: number | undefined;
   hasTerminal: boolean;
   /** What the program prints needs a pipe that the runtime does not make. */
   copiesOutput: boolean;
@@ -62,8 +64,19 @@ export const unmountedCode = 112;
 
 /** Starts it, on its own: it stays when the agent ends. */
 export async function launch(options: LaunchOptions): Promise<ChildProcess> {
-  const { place, claimPath, startedPath, logPath, overlay, command, hasInput, hasTerminal, copiesOutput, mark } =
-    options;
+  const {
+    place,
+    claimPath,
+    startedPath,
+    logPath,
+    overlay,
+    command,
+    hasInput,
+    inputFd,
+    hasTerminal,
+    copiesOutput,
+    mark,
+  } = options;
   const [name, value] = mark;
   const output = openSync(logPath, 'a', 0o600);
   try {
@@ -71,12 +84,12 @@ export async function launch(options: LaunchOptions): Promise<ChildProcess> {
     const args = ['--mount', '--propagation', 'slave', '/bin/sh', '-c', launcher, claimPath, overlay, startedPath];
     const child = spawn(
       'unshare',
-      [...args, hasInput ? 'input' : '', copiesOutput && !hasTerminal ? 'copy' : '', ...run],
+      [...args, hasInput && inputFd === undefined ? 'input' : '', copiesOutput && !hasTerminal ? 'copy' : '', ...run],
       {
         cwd: place,
         env: { ...toolEnvironment, [name]: value },
         detached: true,
-        stdio: ['ignore', output, output],
+        stdio: [inputFd ?? 'ignore', output, output],
       },
     );
     if (child.pid === undefined) throw await failureOf(child);

@@ -52,7 +52,7 @@ export class OciRuntime {
     hasTerminal: boolean;
   }) {
     const { id, command, startedPath, logPath, hasTerminal } = options;
-    const terminal = hasTerminal ? ['--tty'] : [];
+    const terminal = hasTerminal ? ['--tty', '--env', 'TERM=xterm'] : [];
     return [...this.#global(logPath), 'exec', ...terminal, '--pid-file', startedPath, id, ...command];
   }
 

@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -20,7 +30,8 @@ import type {
 import { StartError } from '../../driver.ts';
 import { pidPath, readClaim, revoke } from '../claims.ts';
 import { drained, establishedIn, establishedTo } from '../connections.ts';
-import { type Machinery, markOf, OciContainer, ociIdOf } from './container.ts';
+import { endsOnce, makeInput, type ProgramInput } from '../program-input.ts';
+import { inputPathOf, type Machinery, markOf, OciContainer, ociIdOf } from './container.ts';
 import { forwardTo } from './forward.ts';
 import { launch, revokedCode, unmountedCode } from './launch.ts';
 import type { Namespaces } from './namespaces.ts';
@@ -122,15 +133,28 @@ export class ContainerSandbox implements Sandbox {
   }
 
   async start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer> {
-    const pinned = await pinMounts(container.mounts, records.placeOf(this.#options.dir, container.id.container));
+    const { spec, id } = container;
+    const place = records.placeOf(this.#options.dir, id.container);
+    const pinned = await pinMounts(container.mounts, place);
+    let input: ProgramInput | undefined;
     try {
-      return await this.#start({ ...container, mounts: pinned.mounts }, pinned, signal);
+      if (endsOnce(spec)) input = await makeInput(`${place}.stdin`, spec);
+      return await this.#start({ ...container, mounts: pinned.mounts }, pinned, input, signal);
+    } catch (error) {
+      if (input?.heldFd !== undefined) closeSync(input.heldFd);
+      throw error;
     } finally {
+      if (input) closeSync(input.fd);
       await pinned.release();
     }
   }
 
-  async #start(container: ContainerOnNode, pinned: PinnedMounts, signal: AbortSignal): Promise<RunningContainer> {
+  async #start(
+    container: ContainerOnNode,
+    pinned: PinnedMounts,
+    input: ProgramInput | undefined,
+    signal: AbortSignal,
+  ): Promise<RunningContainer> {
     const { dir, stacks, specs, runtime, cgroups, started, clock, discard } = this.#options;
     const { id, image, logPath, spec } = container;
     const pod = this.#pod;
@@ -147,6 +171,7 @@ export class ContainerSandbox implements Sandbox {
     if (this.#isRemoved) throw new Error(`the sandbox of the pod ${this.podUid} is not there any more`);
     if (existsSync(place)) discard(place);
     mkdirSync(place, { mode: 0o700 });
+    if (input) renameSync(input.path, inputPathOf(place));
     pinned.write();
     const overlay = prepareOverlay(place, stacks.of(image), image);
     writeFileSync(join(place, 'config.json'), JSON.stringify(ociSpec), { mode: 0o600 });
@@ -167,6 +192,7 @@ export class ContainerSandbox implements Sandbox {
       overlay,
       command: runtime.run({ id: ociId, bundle: place, startedPath, logPath: runtimeLog }),
       hasInput,
+      inputFd: input?.fd,
       hasTerminal,
       copiesOutput: !runtime.makesPipes,
       mark: markOf(place),
@@ -174,7 +200,11 @@ export class ContainerSandbox implements Sandbox {
     const { pid = 0 } = child;
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     if (await started.until(ociId, ended)) {
-      return this.#follow(written, { monitor: { pid, startedAt: startOf(pid) ?? '' }, child });
+      return this.#follow(written, {
+        monitor: { pid, startedAt: startOf(pid) ?? '' },
+        child,
+        heldInput: input?.heldFd,
+      });
     }
     const failure = failureOf(place, child.exitCode);
     await cgroups.removeContainer(cgroupsPath);
@@ -303,7 +333,7 @@ export class ContainerSandbox implements Sandbox {
 
   #follow(
     record: records.ContainerRecord,
-    process: Pick<ConstructorParameters<typeof OciContainer>[0], 'monitor' | 'child'>,
+    process: Pick<ConstructorParameters<typeof OciContainer>[0], 'monitor' | 'child' | 'heldInput'>,
   ): RunningContainer {
     const { runtime, cgroups, started, clock, log, dir } = this.#options;
     const running: OciContainer = new OciContainer({

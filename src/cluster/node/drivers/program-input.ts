@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync, rmSync } from 'node:fs';
-import type { Container } from '../../../../api/core/pod-spec.ts';
-import { runTool } from '../tools.ts';
+import type { Container } from '../../../api/core/pod-spec.ts';
+import { runTool } from './tools.ts';
 
 /**
  * What a program reads that has `stdin: true`: a FIFO, which whoever attaches writes to. The program holds that end
@@ -17,12 +17,16 @@ export interface ProgramInput {
 
 export const hasInput = ({ stdin, tty }: Pick<Container, 'stdin' | 'tty'>): boolean => stdin === true || tty === true;
 
-export async function makeInput(path: string, { stdin, stdinOnce }: Container): Promise<ProgramInput> {
+/** Whether the first who attaches ends it by going. */
+export const endsOnce = ({ stdin, stdinOnce }: Pick<Container, 'stdin' | 'stdinOnce'>): boolean =>
+  stdin === true && stdinOnce === true;
+
+export async function makeInput(path: string, container: Container): Promise<ProgramInput> {
   rmSync(path, { force: true });
   await runTool('mkfifo', ['-m', '600', path]);
   const both = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
   try {
-    const isOnce = stdin === true && stdinOnce === true;
+    const isOnce = endsOnce(container);
     const fd = openSync(path, isOnce ? constants.O_RDONLY : constants.O_RDWR);
     const heldFd = isOnce ? openSync(path, constants.O_WRONLY | constants.O_NONBLOCK) : undefined;
     return { path, fd, heldFd };
