@@ -16,11 +16,15 @@ export const kubectlProgram = process.env.KUBECTL ?? 'kubectl';
 export const isKubectlThere = spawnSync(kubectlProgram, ['version', '--client'], { stdio: 'ignore' }).status === 0;
 
 /** A test that needs kubectl; without one it is reported as left out, not as passed. */
-export function kubectlTest(name: string, body: (t: TestContext | SuiteContext) => Promise<void>): void {
+export function kubectlTest(
+  name: string,
+  body: (t: TestContext | SuiteContext) => Promise<void>,
+  timeout = 60_000,
+): void {
   const skip = isKubectlThere
     ? false
     : `LEFT OUT: "${kubectlProgram}" is not there; put kubectl in PATH or its path in $KUBECTL`;
-  test(name, { skip, timeout: 60_000 }, body);
+  test(name, { skip, timeout }, body);
 }
 
 export interface Run {
