@@ -12,11 +12,16 @@ const jumpsMax = 32;
 export const nameOf = (text: string): Name => text.split('.').filter((label) => label !== '');
 
 /** As it is compared: names that differ in the case of ASCII letters are one (RFC 4343). */
-export const folded = (name: Name): Name => name.map((label) => label.replace(/[A-Z]+/g, (part) => part.toLowerCase()));
+export const folded = (name: Name): Name => name.map(foldedLabel);
+
+const foldedLabel = (label: string): string =>
+  /[A-Z]/.test(label) ? label.replace(/[A-Z]+/g, (part) => part.toLowerCase()) : label;
 
 /** By which names are found in maps; a dot in a label is no dot between two. */
 export const keyOf = (name: Name): string =>
-  folded(name.map((label) => label.replace(/[.\\]/g, (c) => `\\${c}`))).join('.');
+  folded(name)
+    .map((label) => (/[.\\]/.test(label) ? label.replace(/[.\\]/g, (c) => `\\${c}`) : label))
+    .join('.');
 
 export function isName(name: Name): boolean {
   const isLabel = (label: string) => label.length > 0 && label.length <= labelBytesMax;

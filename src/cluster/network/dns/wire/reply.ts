@@ -100,6 +100,9 @@ export function optionsOf(edns: { wantsDnssec: boolean }, rcode: number): Buffer
 class Writer {
   readonly #buffer: Buffer;
   readonly #places = new Map<string, number>();
+  /** Names that were written, and are not among `#places` yet. */
+  readonly #unread: { name: Name; at: number }[] = [];
+  #first: { name: Name; at: number } | undefined;
   #end = headerBytes;
 
   constructor(buffer: Buffer) {
@@ -117,12 +120,22 @@ class Writer {
 
   /** That a name stands at `at`: others can point to it and to what it ends with. */
   remember(name: Name, at: number): void {
-    let place = at;
-    for (let i = 0; i < name.length; i++) {
-      const key = keyOf(name.slice(i));
-      if (place <= pointerMax && !this.#places.has(key)) this.#places.set(key, place);
-      place += 1 + (name[i] as string).length;
+    this.#first ??= { name, at };
+    this.#unread.push({ name, at });
+  }
+
+  /** Where a name stands already. Most replies repeat the question's and no other, which needs no looking. */
+  #placeOf(name: Name): number | undefined {
+    if (name === this.#first?.name) return this.#first.at;
+    for (const written of this.#unread.splice(0)) {
+      let { at } = written;
+      written.name.forEach((label, i) => {
+        const key = keyOf(written.name.slice(i));
+        if (at <= pointerMax && !this.#places.has(key)) this.#places.set(key, at);
+        at += 1 + label.length;
+      });
     }
+    return this.#places.get(keyOf(name));
   }
 
   /** Whether there was room. */
@@ -157,7 +170,7 @@ class Writer {
   #nameBytes(name: Name, mayPoint: boolean): { bytes: Buffer; isNew: boolean } {
     const bytes: Buffer[] = [];
     for (let i = 0; i < name.length; i++) {
-      const place = mayPoint ? this.#places.get(keyOf(name.slice(i))) : undefined;
+      const place = mayPoint ? this.#placeOf(i === 0 ? name : name.slice(i)) : undefined;
       if (place !== undefined) {
         bytes.push(Buffer.of(0xc0 | (place >> 8), place & 0xff));
         return { bytes: Buffer.concat(bytes), isNew: i > 0 };
