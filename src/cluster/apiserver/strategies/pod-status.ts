@@ -14,15 +14,25 @@ export interface PodSummary {
 export function summarizePod(pod: Pod, nowMs: number): PodSummary {
   const statuses = pod.status?.containerStatuses ?? [];
   const inits = pod.status?.initContainerStatuses ?? [];
-  const init = initStatus(pod, inits);
-  const counted = init === undefined ? statuses : inits;
-  const readyCount = statuses.filter((s) => s.ready && s.state?.running).length;
+  const sidecars = (pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name);
+  const ofSidecars = inits.filter(({ name }) => sidecars.includes(name));
+  const found = initStatus(pod, inits, sidecars);
+  // Once it was initialized, what becomes of its sidecars is no initialization.
+  const init = isInitialized(pod) ? undefined : found;
+  const ready = [
+    ...ofSidecars.filter((each) => each.started && each.ready),
+    ...(init === undefined ? statuses.filter((each) => each.ready && each.state?.running) : []),
+  ];
   return {
-    ready: `${readyCount}/${pod.spec.containers.length}`,
+    ready: `${ready.length}/${pod.spec.containers.length + sidecars.length}`,
     status: terminating(pod) ?? init ?? containersStatus(pod, statuses),
-    restarts: restartsText(counted, nowMs),
+    restarts: restartsText(init === undefined ? [...ofSidecars, ...statuses] : inits, nowMs),
   };
 }
+
+const isSidecar = ({ restartPolicy }: { restartPolicy?: string }) => restartPolicy === 'Always';
+const isInitialized = ({ status }: Pod) =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Initialized' && is === 'True') ?? false;
 
 function terminating(pod: Pod): string | undefined {
   if (pod.metadata.deletionTimestamp === undefined || isPodTerminal(pod)) return undefined;
@@ -30,10 +40,10 @@ function terminating(pod: Pod): string | undefined {
 }
 
 /** The first init container that has not done its work says what the pod waits for. */
-function initStatus(pod: Pod, statuses: readonly ContainerStatus[]): string | undefined {
+function initStatus(pod: Pod, statuses: readonly ContainerStatus[], sidecars: readonly string[]): string | undefined {
   const total = pod.spec.initContainers?.length ?? 0;
-  for (const [i, { state }] of statuses.entries()) {
-    if (state?.terminated?.exitCode === 0) continue;
+  for (const [i, { name, started, state }] of statuses.entries()) {
+    if (state?.terminated?.exitCode === 0 || (started && sidecars.includes(name))) continue;
     if (state?.terminated) return `Init:${endText(state.terminated)}`;
     const reason = state?.waiting?.reason;
     return reason && reason !== 'PodInitializing' ? `Init:${reason}` : `Init:${i}/${total}`;
@@ -41,8 +51,12 @@ function initStatus(pod: Pod, statuses: readonly ContainerStatus[]): string | un
   return undefined;
 }
 
+/** What a pod that waits for its gates says of itself. */
+const gatedReason = 'SchedulingGated';
+
 function containersStatus(pod: Pod, statuses: readonly ContainerStatus[]): string {
-  let status = pod.status?.reason ?? pod.status?.phase ?? 'Unknown';
+  const gated = pod.status?.conditions?.find(({ type, reason }) => type === 'PodScheduled' && reason === gatedReason);
+  let status = gated?.reason ?? pod.status?.reason ?? pod.status?.phase ?? 'Unknown';
   let isAnyRunning = false;
   // From the last to the first, so that the first container that has something to say is heard.
   for (const { ready, state } of statuses.toReversed()) {

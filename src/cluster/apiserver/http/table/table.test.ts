@@ -57,9 +57,11 @@ const container = (state: object, ready = false, restartCount = 0, lastState = {
   ...{ name: 'a', image: '', imageID: '', ready, restartCount, state, lastState },
 });
 const up = { running: { startedAt: '2026-01-01T00:00:00Z' } };
+const waits = { waiting: { reason: 'PodInitializing' } };
 const completed = { terminated: { exitCode: 0, reason: 'Completed' } };
 
-const pods: [string, Pod, { ready: string; status: string; restarts: string }][] = [
+type Row = [string, Pod, { ready: string; status: string; restarts: string }];
+const pods: Row[] = [
   ['a pod that waits', pod({ phase: 'Pending' }), { ready: '0/2', status: 'Pending', restarts: '0' }],
   [
     'a pod that runs',
@@ -98,6 +100,47 @@ const pods: [string, Pod, { ready: string; status: string; restarts: string }][]
     'a pod that is being deleted',
     pod({ phase: 'Running' }, { metadata: { name: 'p', deletionTimestamp: '2026-01-01T00:00:00Z' } }),
     { ready: '0/2', status: 'Terminating', restarts: '0' },
+  ],
+  ...(
+    [
+      ['a sidecar that runs counts with the rest', [true, true, up], [up, true], '2/2', 'Running', '2'],
+      ['a sidecar that has not started holds the pod up', [false, false, up], [waits, false], '0/2', 'Init:0/2', '2'],
+      [
+        'a sidecar that runs before another init container',
+        [true, true, up, up],
+        [waits, false],
+        '1/2',
+        'Init:1/2',
+        '2',
+      ],
+    ] as const
+  ).map(
+    ([name, [started, ready, state, second = completed], [main, isReady], wanted, status, restarts]) =>
+      [
+        name,
+        pod(
+          {
+            phase: 'Running',
+            initContainerStatuses: [
+              { ...container(state, ready, 2), name: 'side', started },
+              { ...container(second), name: 'init' },
+            ],
+            containerStatuses: [container(main, isReady)],
+          },
+          {
+            spec: {
+              containers: [{ name: 'a' }],
+              initContainers: [{ name: 'side', restartPolicy: 'Always' }, { name: 'init' }],
+            },
+          },
+        ),
+        { ready: wanted, status, restarts },
+      ] as Row,
+  ),
+  [
+    'a pod that waits for its gates',
+    pod({ phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated' }] }),
+    { ready: '0/2', status: 'SchedulingGated', restarts: '0' },
   ],
   [
     'a reason for the whole pod',
