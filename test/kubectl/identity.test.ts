@@ -38,6 +38,23 @@ describe('kubectl and who is who', () => {
     assert.equal((await run('auth', 'can-i', 'list', 'pods', '-n', 'kube-system', ...mine)).stdout, 'no\n');
     assert.match(await ok('auth', 'can-i', '--list', ...mine), /^pods +\[\] +\[\] +\[get list\]$/m);
     assert.equal((await run('get', 'pods', ...mine)).stderr, 'No resources found in default namespace.\n');
+    await ok('create', 'configmap', 'mine');
+    await ok(
+      'create',
+      'role',
+      'one',
+      '--verb',
+      'get,list,watch',
+      '--resource',
+      'configmaps',
+      '--resource-name',
+      'mine',
+    );
+    await ok('create', 'rolebinding', 'one', '--role', 'one', '--serviceaccount', 'default:reader');
+    const named = ['get', 'configmaps', '-o', 'name', '--field-selector'];
+    assert.equal(await ok(...named, 'metadata.name=mine', ...mine), 'configmap/mine\n');
+    assert.match((await run(...named, 'metadata.name=kube-root-ca.crt', ...mine)).stderr, /cannot list resource/);
+    assert.match((await run('get', 'configmaps', ...mine)).stderr, /cannot list resource "configmaps"/);
     assert.match(await ok('get', 'rolebindings', '-o', 'wide'), /^reads +Role\/pods +\S+ +default\/reader$/m);
     assert.match(await ok('describe', 'clusterrole', 'cluster-admin'), /\*\.\* +\[\] +\[\] +\[\*\]/);
   });

@@ -4,6 +4,7 @@ import type { Logger } from '../../../observe/log.ts';
 import { authorize } from '../authorize.ts';
 import type { RequestInfo, Verb } from '../request-info.ts';
 import type { Pipeline, ServedResource } from '../resources.ts';
+import { nameSelected } from '../selectors/field-selector.ts';
 import { notAllowed, notServed, requireOffered } from '../served-resource.ts';
 import type { Exchange } from './exchange.ts';
 import type { Documents } from './handlers/documents.ts';
@@ -63,7 +64,10 @@ export function enter({ method, path: text, query, user }: Asked, { policy, reso
   const resource = resources.find(group, version, plural);
   const verb = verbOf(method, path, query);
   const asked = { user, verb: verb ?? method.toLowerCase(), resource: resource ?? { kind: path } };
-  authorize(policy, { ...asked, namespace, name, subresource });
+  // A list or watch of one object, as clients follow one, is allowed to whom the object is allowed by its name.
+  const isOfMany = verb === 'list' || verb === 'watch' || verb === 'deletecollection';
+  const one = name ?? (isOfMany ? nameSelected(query.get('fieldSelector') ?? undefined) : undefined);
+  authorize(policy, { ...asked, namespace, name: one, subresource });
   return { path, resource, verb };
 }
 

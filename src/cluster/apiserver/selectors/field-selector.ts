@@ -33,14 +33,26 @@ export function compileFieldSelector(query: string | undefined, resource: Served
   return { matches, name };
 }
 
+/** The one name that a selector lets through, read as it is compiled: what is allowed by it is what is answered. */
+export function nameSelected(query: string | undefined): string | undefined {
+  const terms = splitUnescaped(query ?? '').map(readTerm);
+  return terms.find((term) => term?.isEqual && term.path === 'metadata.name')?.value;
+}
+
 function parseTerm(term: string, resource: ServedResource): Term {
-  const parsed = /^\s*([^=!\s]+)\s*(==|=|!=)(.*)$/s.exec(term);
-  if (!parsed) throw badRequest(`invalid field selector: ${JSON.stringify(term)}`);
-  const [, path = '', operator, value = ''] = parsed;
+  const read = readTerm(term);
+  if (!read) throw badRequest(`invalid field selector: ${JSON.stringify(term)}`);
+  const { isEqual, path, value } = read;
   const zero = zeroOf(path, resource);
   if (zero === undefined) throw badRequest(`field label not supported: ${path}`);
-  const wanted = value.trim().replace(/\\([\\,=])/g, '$1');
-  return { path: path.split('.'), zero, isEqual: operator !== '!=', value: wanted };
+  return { path: path.split('.'), zero, isEqual, value };
+}
+
+function readTerm(term: string): { path: string; isEqual: boolean; value: string } | undefined {
+  const parsed = /^\s*([^=!\s]+)\s*(==|=|!=)(.*)$/s.exec(term);
+  if (!parsed) return undefined;
+  const [, path = '', operator, value = ''] = parsed;
+  return { path, isEqual: operator !== '!=', value: value.trim().replace(/\\([\\,=])/g, '$1') };
 }
 
 /** What the field is compared as when it is absent; undefined when it is not offered. */

@@ -11,7 +11,7 @@ import { ApiError } from '../../../api/status.ts';
 import { systemClock } from '../../../lib/clock.ts';
 import { ResourceRegistry } from '../resource-registry.ts';
 import { builtinStrategies } from '../strategies/builtin.ts';
-import { compileFieldSelector } from './field-selector.ts';
+import { compileFieldSelector, nameSelected } from './field-selector.ts';
 import { compileLabelSelector } from './label-selector.ts';
 
 const isBadRequest = (error: unknown) => error instanceof ApiError && error.code === 400;
@@ -117,3 +117,23 @@ for (const query of ['spec.containers=x', 'metadata.labels=x', 'metadata.name', 
     assert.throws(() => compileFieldSelector(query, pods), isBadRequest);
   });
 }
+
+test('the name that a selector lets through is the one that is asked for, whatever hides in its values', () => {
+  const table: [string, string | undefined][] = [
+    ['', undefined],
+    ['metadata.name=a', 'a'],
+    ['status.phase!=x,metadata.name==a', 'a'],
+    ['metadata.name!=a', undefined],
+    [String.raw`spec.nodeName!=x\,metadata.name=a`, undefined],
+    [String.raw`metadata.name=a\,b`, 'a,b'],
+    ['metadata.names=a', undefined],
+    ['=', undefined],
+  ];
+  for (const [query, name] of table) {
+    assert.equal(nameSelected(query), name, query);
+    if (name !== undefined) {
+      const { matches } = compileFieldSelector(query, pods);
+      assert.equal(matches?.({ ...pod, metadata: { ...pod.metadata, name: `${name}x` } }), false, query);
+    }
+  }
+});
