@@ -159,6 +159,8 @@ export class Cgroups {
     const { hierarchy } = this;
     if (hierarchy.version === 1) {
       for (const tree of new Set(Object.values(hierarchy.mounts))) mkdirSync(join(tree, path), { recursive: true });
+      // In the others only the runtime has something to do: but a parent that is empty could be taken away meanwhile.
+      for (const tree of hierarchy.trees) makeIfAllowed(join(tree, path));
       return;
     }
     const tree = hierarchy.trees[0] ?? '';
@@ -256,6 +258,14 @@ function killAll(folder: string): void {
     } catch {
       // It has ended by itself.
     }
+  }
+}
+
+function makeIfAllowed(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    if (!['EROFS', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 

@@ -65,11 +65,34 @@ describe('limits of a real container', { skip: noContainers }, () => {
   });
 });
 
+describe('pods that come and go', { skip: noContainers }, () => {
+  test('take no group away that a runtime is just making for another', async () => {
+    const [hierarchy] = hierarchiesHere();
+    assert.ok(hierarchy);
+    const cgroups = new Cgroups({ hierarchy, id: randomUUID().slice(0, 8), clock: systemClock });
+    const [stays, goes] = ['a', 'b'].map((uid) => {
+      const { pod } = specInput();
+      return { ...pod, metadata: { ...pod.metadata, uid } };
+    });
+    assert.ok(stays && goes);
+    cgroups.makePod(stays);
+    for (let i = 0; i < 3; i++) {
+      cgroups.makePod(goes);
+      await cgroups.remove('b');
+    }
+    const missing = hierarchy.trees.filter((tree) => !existsSync(join(tree, cgroups.pathOf(stays))));
+    assert.deepEqual(missing, []);
+    await cgroups.remove('a');
+    const left = hierarchy.trees.filter((tree) => existsSync(join(tree, dirname(dirname(cgroups.pathOf(stays))))));
+    assert.deepEqual(left, []);
+  });
+});
+
 /** The tree of version 2, which also a machine with both has, and all of version 1. */
-const trees = noContainers ? [] : hierarchiesHere();
+const hierarchies = noContainers ? [] : hierarchiesHere();
 
 describe('the end of a pod that does not want to', { skip: noContainers }, () => {
-  for (const hierarchy of trees) {
+  for (const hierarchy of hierarchies) {
     test(`under version ${hierarchy.version} all that it starts is ended, and its groups go`, async () => {
       const cgroups = new Cgroups({ hierarchy, id: randomUUID().slice(0, 8), clock: systemClock, podPidsMax: 40 });
       const { pod } = specInput({ pod: {} });
@@ -77,7 +100,8 @@ describe('the end of a pod that does not want to', { skip: noContainers }, () =>
       cgroups.makePod(pod);
       const path = cgroups.pathOf(pod, { container: 'main', restart: 0 });
       // It goes into the groups itself, as the OCI runtime's first process does.
-      const groups = hierarchy.trees.map((tree) => join(tree, path)).filter((group) => existsSync(dirname(group)));
+      const trees = hierarchy.trees.filter((tree) => !existsSync(join(tree, 'cpuset.cpus'))); // Needs more than that.
+      const groups = trees.map((tree) => join(tree, path));
       for (const group of groups) mkdirSync(group);
       const enter = groups.map((group) => `echo $$ >${group}/cgroup.procs`).join(' && ');
       // Each forks as often as this. Where nothing counts processes, that makes 64 of them.
@@ -96,6 +120,7 @@ describe('the end of a pod that does not want to', { skip: noContainers }, () =>
         assert.equal(child.signalCode, 'SIGKILL');
       } finally {
         child.kill('SIGKILL');
+        await cgroups.remove(pod.metadata.uid);
       }
     });
   }

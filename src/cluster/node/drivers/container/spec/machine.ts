@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { release, totalmem } from 'node:os';
 import { capabilitiesOfMask } from './capabilities.ts';
 
@@ -14,6 +14,8 @@ export interface NodeMachine {
   /** Ours: without CAP_SYS_RESOURCE no process of ours can have less. */
   oomScoreAdj: number;
   isRootless: boolean;
+  /** Of each processor, what tells how hot the machine is, and so what others do on it. */
+  thermalPaths: readonly string[];
   /** Undefined where containers cannot be limited. */
   cgroupVersion: 1 | 2 | undefined;
   /** Whether memory and swap can be limited together. */
@@ -30,6 +32,7 @@ export function readMachine(cgroups: Pick<NodeMachine, 'cgroupVersion' | 'hasSwa
     memoryBytes: totalmem(),
     oomScoreAdj: Number(readFileSync('/proc/self/oom_score_adj', 'latin1')),
     isRootless: isInUserNamespace(readFileSync('/proc/self/uid_map', 'latin1')),
+    thermalPaths: thermalPathsIn('/sys/devices/system/cpu'),
     cgroupVersion: cgroups?.cgroupVersion,
     hasSwapLimit: cgroups?.hasSwapLimit ?? false,
   };
@@ -37,3 +40,8 @@ export function readMachine(cgroups: Pick<NodeMachine, 'cgroupVersion' | 'hasSwa
 
 /** Outside of all user namespaces every id is itself. */
 const isInUserNamespace = (uidMap: string) => !/^\s*0\s+0\s+4294967295\s*$/.test(uidMap);
+
+function thermalPathsIn(folder: string): string[] {
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => /^cpu\d+$/.test(name)) : [];
+  return names.map((name) => `${folder}/${name}/thermal_throttle`).filter((path) => existsSync(path));
+}

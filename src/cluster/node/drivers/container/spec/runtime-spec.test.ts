@@ -113,6 +113,12 @@ describe('runtimeSpec', () => {
     assert.deepEqual(withSecurity({ procMount: 'Unmasked' }).linux.maskedPaths, []);
   });
 
+  test('how hot each processor is shows no more than the other paths that are masked', () => {
+    const thermalPaths = ['/sys/devices/system/cpu/cpu0/thermal_throttle'];
+    const { linux } = specOf({ input: { machine: { ...bigMachine, thermalPaths } } });
+    assert.deepEqual(linux.maskedPaths, [...maskedPaths, ...thermalPaths]);
+  });
+
   test("a container's seccomp profile comes before its pod's", () => {
     const pod = { securityContext: { seccompProfile: { type: 'Unconfined' } } };
     assert.equal(specOf({ pod }).linux.seccomp, undefined);

@@ -90,7 +90,7 @@ export function runtimeSpec(input: SpecInput): OciSpec {
       ...(Object.keys(sysctl).length > 0 ? { sysctl } : {}),
       ...(seccomp ? { seccomp } : {}),
       ...(hasSlaves(container) ? { rootfsPropagation: 'rslave' } : {}),
-      maskedPaths: security.isUnmasked ? [] : [...maskedPaths],
+      maskedPaths: security.isUnmasked ? [] : [...maskedPaths, ...machine.thermalPaths],
       readonlyPaths: security.isUnmasked ? [] : [...readonlyPaths],
     },
     // As CRI's runtimes say them: tools that look at a container's state know these names.

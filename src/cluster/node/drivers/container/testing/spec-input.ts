@@ -11,6 +11,7 @@ export const bigMachine: NodeMachine = {
   memoryBytes: 16 * 2 ** 30,
   oomScoreAdj: 0,
   isRootless: false,
+  thermalPaths: [],
   cgroupVersion: 2,
   hasSwapLimit: true,
 };
