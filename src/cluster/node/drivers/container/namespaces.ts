@@ -123,14 +123,17 @@ export class Namespaces {
 
   /** The pods that have anything here. */
   podUids(): string[] {
-    return this.#entries().map((name) => name.slice(0, name.lastIndexOf('.')));
+    return this.#entries().map((name) => name.split('.')[0] ?? '');
   }
 
   /** Unmounts the folder itself when no pod has anything in it. */
   async close(): Promise<void> {
     this.#isShared = false;
-    if (this.#entries().length > 0 || !mountPoints().has(this.#dir)) return;
-    await runTool('umount', [this.#dir]).catch(() => {}); // Somebody has made a pod meanwhile: it is in use.
+    // What was unmounted in it lazily holds it for a moment longer; a pod that somebody makes meanwhile, for good.
+    for (let waitMs = 1; waitMs < 1_000; waitMs *= 2) {
+      if (this.#entries().length > 0 || !mountPoints().has(this.#dir)) return;
+      await runTool('umount', [this.#dir]).catch(() => sleep(this.#clock, waitMs));
+    }
   }
 
   async #share(): Promise<void> {

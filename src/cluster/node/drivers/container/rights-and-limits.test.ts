@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import type { Pod } from '../../../../api/core/pod.ts';
 import type { Container, PodSpec } from '../../../../api/core/pod-spec.ts';
@@ -23,6 +23,7 @@ import type { Driver, Mount, RunningContainer, Sandbox } from '../../driver.ts';
 import type { Image } from '../../images/image.ts';
 import { findHierarchy } from './cgroups/hierarchy.ts';
 import { containerDriver } from './index.ts';
+import { Namespaces } from './namespaces.ts';
 import { hostImage } from './testing/host-image.ts';
 import { noContainers } from './testing/real-container.ts';
 
@@ -122,6 +123,7 @@ describe('rights and limits of containers of the driver', { skip: noContainers }
     const path = await sandbox?.memoryVolume?.('scratch', 1_048_576);
     assert.ok(path);
     assert.equal(await sandbox?.memoryVolume?.('scratch', 1_048_576), path);
+    assert.ok(new Namespaces(dirname(path), systemClock).podUids().includes(pod.metadata.uid ?? ''));
     const { type, blocks, bsize } = statfsSync(path);
     assert.deepEqual([type, blocks * bsize, statSync(path).mode & 0o7777], [0x01021994, 1_048_576, 0o777]);
     running.signal('SIGKILL');
