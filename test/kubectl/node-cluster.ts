@@ -71,7 +71,7 @@ export function openNodeCluster({ hasContainers = false } = {}): NodeCluster {
   after(() => stop());
   return {
     push: (layer) => registry.push([layer], { Entrypoint: [] }),
-    pushBusybox: () => pushBusybox(registry, join(dir, 'busybox')),
+    pushBusybox: () => pushBusybox(registry, mkdtempSync(join(dir, 'busybox-'))),
     kubectl(name) {
       const own = join(dir, name);
       mkdirSync(own, { recursive: true });

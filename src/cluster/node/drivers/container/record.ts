@@ -34,6 +34,8 @@ export interface ContainerRecord {
   /** Its input is the FIFO `stdin` in its folder. */
   hasInput: boolean;
   hasTerminal: boolean;
+  /** It has the processes of another container of its pod. */
+  joinsProcesses?: boolean;
 }
 
 const sandboxPath = (podDir: string) => join(podDir, 'sandbox.json');

@@ -12,6 +12,7 @@ import {
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import type { EphemeralContainer } from '../../../../api/core/ephemeral-containers.ts';
 import type { Pod } from '../../../../api/core/pod.ts';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { sleep } from '../../../../lib/clock.ts';
@@ -166,7 +167,10 @@ export class ContainerSandbox implements Sandbox {
     const hasTerminal = spec.tty === true;
     const cgroupsPath = cgroups.pathOf(pod, id);
 
-    const ociSpec = await specs.of({ pod, container, place, cgroupsPath, sandbox: record, podDir: dir });
+    const joinedPath = this.#joinedBy(spec);
+    const joined =
+      joinedPath === undefined ? record : { ...record, namespaces: { ...record.namespaces, pid: joinedPath } };
+    const ociSpec = await specs.of({ pod, container, place, cgroupsPath, sandbox: joined, podDir: dir });
     signal.throwIfAborted(); // From here to the spawn nothing waits.
     if (this.#isRemoved) throw new Error(`the sandbox of the pod ${this.podUid} is not there any more`);
     if (existsSync(place)) discard(place);
@@ -180,7 +184,16 @@ export class ContainerSandbox implements Sandbox {
     mkdirSync(dirname(logPath), { recursive: true });
     const startedAtMs = clock.now();
     const hasInput = spec.stdin === true || hasTerminal;
-    const written = { id, bootId: bootId(), logPath, startedAtMs, cgroupsPath, hasInput, hasTerminal };
+    const written = {
+      id,
+      bootId: bootId(),
+      logPath,
+      startedAtMs,
+      cgroupsPath,
+      hasInput,
+      hasTerminal,
+      ...(joinedPath !== undefined && { joinsProcesses: true }),
+    };
     records.writeContainerRecord(dir, written);
     const runtimeLog = join(place, 'runtime.log');
     const logBytes = statSync(logPath, { throwIfNoEntry: false })?.size ?? 0;
@@ -214,6 +227,17 @@ export class ContainerSandbox implements Sandbox {
     // What the runtime says is the failure's message, not the program's output.
     if (existsSync(logPath)) truncateSync(logPath, logBytes);
     throw failure;
+  }
+
+  /** An ephemeral container sees the processes of the one that it looks into: their namespace, where it names one. */
+  #joinedBy({ targetContainerName: target }: EphemeralContainer): string | undefined {
+    if (!target) return undefined;
+    const pid = [...this.#running].find(({ id }) => id.container === target)?.pid;
+    if (pid !== undefined) return `/proc/${pid}/ns/pid`;
+    throw new StartError(
+      'CreateContainerError',
+      `unable to find target container ${JSON.stringify(target)}: it does not run`,
+    );
   }
 
   notesOn(): string[] {
@@ -340,7 +364,10 @@ export class ContainerSandbox implements Sandbox {
       ...{ runtime, cgroups, started, clock, log, record },
       ...process,
       place: records.placeOf(dir, record.id.container),
-      sharesProcesses: this.#record?.namespaces.pid !== undefined || this.#pod?.spec.hostPID === true,
+      sharesProcesses:
+        this.#record?.namespaces.pid !== undefined ||
+        this.#pod?.spec.hostPID === true ||
+        record.joinsProcesses === true,
       onEnded: () => {
         this.#running.delete(running);
         this.#forget(record.id);
