@@ -2,12 +2,12 @@ import { execFile } from 'node:child_process';
 import { existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem } from 'node:os';
 import { promisify } from 'node:util';
-import { missingForPodNetwork, obstacleToForwarding } from '../cluster/network/index.ts';
-import { chooseDriver } from '../cluster/node/index.ts';
+import { obstacleToForwarding } from '../cluster/network/index.ts';
 import { messageOf } from '../lib/errors.ts';
 import { readAddresses } from '../server/addresses.ts';
 import { defaultConfig } from '../server/config.ts';
 import { makeDataDir } from '../server/data-dir.ts';
+import { howPodsRun } from '../server/embedded/how-pods-run.ts';
 import { resolvePorts } from '../server/ports.ts';
 import type { CommonOptions } from './platform.ts';
 import { dim, green, print, red } from './terminal.ts';
@@ -36,20 +36,18 @@ export async function doctor({ dataDir }: CommonOptions): Promise<void> {
     if (!isOk && remedy !== undefined) print(`     ${remedy}`);
   }
   print(dim(`     ${availableParallelism()} processors, ${Math.round(freemem() / 1024 ** 2)} MiB of memory free`));
-  const { summary, lack, missingIsolation } = chooseDriver();
-  print(`${lack ? 'note' : green('ok  ')} pods: ${summary}`);
+  const { summary, lack, missingIsolation } = await howPodsRun();
+  print(`${lack ? 'note' : green('ok  ')} ${summary}`);
   if (lack) print(`     ${lack.what}\n     ${lack.remedy}`);
   if (!lack) await printNetwork();
   for (const line of missingIsolation) print(`note ${line}`);
   if (checks.some((check) => !check.isOk)) process.exitCode = 1;
 }
 
-/** What keeps pods from having a network, or from using it. */
+/** What keeps pods from using the network that they have. */
 async function printNetwork(): Promise<void> {
-  const lack = await missingForPodNetwork();
-  const obstacle = lack ? undefined : await obstacleToForwarding();
-  if (lack) print(`note pods have no network of their own: ${lack.missing}\n     ${lack.remedy}`);
-  else if (obstacle) print(`note ${obstacle.what}\n     ${obstacle.remedy}`);
+  const obstacle = await obstacleToForwarding();
+  if (obstacle) print(`note ${obstacle.what}\n     ${obstacle.remedy}`);
 }
 
 function nodeVersion(): Check {

@@ -7,6 +7,7 @@ import { shellWord } from '../lib/shell-word.ts';
 import { type Addresses, readAddresses } from '../server/addresses.ts';
 import { type Config, defaultDataDir } from '../server/config.ts';
 import { checkNotHeld, makeDataDir } from '../server/data-dir.ts';
+import { substrateOf } from '../server/substrate.ts';
 import { type Platform, type SupervisorEvent, startPlatform } from '../server/supervisor.ts';
 import type { CommonOptions } from './platform.ts';
 import { bold, dim, duration, green, print, printError, red, say } from './terminal.ts';
@@ -16,6 +17,7 @@ export async function up(common: CommonOptions, config: Config, detach = false):
   if (detach) return upDetached(common);
   const platform = await startInForeground(config);
   printAddresses(platform.addresses, platform.readyMs);
+  await sayHowPodsRun(config);
   say(dim('Ctrl-C stops everything.'));
 }
 
@@ -64,6 +66,13 @@ export async function startInForeground(config: Config): Promise<Platform & { st
   } finally {
     clearInterval(telling);
   }
+}
+
+/** On a cluster that is its own matter. */
+async function sayHowPodsRun(config: Config): Promise<void> {
+  const { summary, lack } = (await substrateOf(config).howPodsRun()) ?? {};
+  if (summary !== undefined) say(`${summary}${lack ? `: ${lack.what}` : ''}`);
+  if (lack) say(dim(lack.remedy));
 }
 
 export function printAddresses(addresses: Addresses, readyMs?: number): void {

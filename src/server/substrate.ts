@@ -52,6 +52,8 @@ interface SubstrateKind {
   connect(config: Config, role: string, log: Logger): Promise<Client>;
   /** Whether pods can have a network of their own, which is then a role's. */
   hasPodNetwork(config: Config): Promise<boolean>;
+  /** In words, with what is missing for a better way; undefined where that is not ours to say. */
+  howPodsRun(): Promise<{ summary: string; lack: { what: string; remedy: string } | undefined } | undefined>;
   inside(config: Config, log: Logger): Promise<Inside>;
   /** Where people reach its API, and with what. */
   addresses(config: Config): Promise<Pick<Addresses, 'apiUrl' | 'kubeconfig'>>;
@@ -64,6 +66,7 @@ const substrates: Record<SubstrateName, SubstrateKind> = {
     open: async (options) => (await import('./embedded/substrate.ts')).open(options),
     connect: async (config, role, log) => (await import('./connect.ts')).connectToApi(config, role, log),
     hasPodNetwork: async () => (await import('./embedded/pod-network.ts')).canHavePodNetwork(),
+    howPodsRun: async () => (await import('./embedded/how-pods-run.ts')).howPodsRun(),
     inside: async (config, log) => (await import('./embedded/inside.ts')).inside(config, log),
     addresses: async ({ bindAddress, dataDir, ports }) => ({
       apiUrl: urlOf(ports.api, bindAddress, 'https'),
@@ -75,6 +78,7 @@ const substrates: Record<SubstrateName, SubstrateKind> = {
     open: async (options) => (await import('./cluster/substrate.ts')).open(options),
     connect: async (config) => (await import('./cluster/substrate.ts')).connect(config),
     hasPodNetwork: async () => false, // The cluster's own.
+    howPodsRun: async () => undefined,
     inside: async ({ bindAddress, ports }) => ({ brokerUrl: urlOf(ports.broker, bindAddress) }),
     addresses: async (config) => (await import('./cluster/substrate.ts')).addresses(config),
   },

@@ -1,7 +1,7 @@
 import type { DriverKind, DriverOptions } from '../driver.ts';
 import { driversByClass } from './by-class.ts';
 import { containerDriver } from './container/index.ts';
-import { missingForContainers } from './container/support.ts';
+import { type Lack, missingForContainers } from './container/support.ts';
 import { processDriver } from './process/index.ts';
 import { missingIsolation } from './process/isolation.ts';
 
@@ -13,12 +13,12 @@ const withoutNetwork = {
   remedy: "'kittiwake doctor' says what it lacks",
 };
 
-/** The driver of this machine: nothing else knows which there are. */
-export function chooseDriver(): DriverKind {
-  const lack = missingForContainers();
+/** The driver of this machine: nothing else knows which there are. `other` is what else hinders containers. */
+export function chooseDriver(other?: Lack): DriverKind {
+  const lack = missingForContainers() ?? other;
   return {
     lack,
-    summary: lack ? 'pods run as processes' : 'pods run in containers; those of images built here as processes',
+    summary: lack ? 'pods run as processes' : 'pods run in containers, those of images built here as processes',
     missingIsolation: lack ? missingIsolation : [],
     open: (options: DriverOptions) =>
       driversByClass({

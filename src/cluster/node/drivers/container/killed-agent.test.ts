@@ -47,6 +47,8 @@ describe('an agent that is killed', { skip: noContainers }, () => {
   });
 
   test('two hundred sandboxes, made and removed, leave nothing', async () => {
+    await node.driver.close(); // So that even the folder of the namespaces is not mounted.
+    node.driver = node.open();
     const before = mountCount();
     for (let round = 0; round < 20; round++) {
       const uids = Array.from({ length: 10 }, (_, index) => `many-${round}-${index}`);

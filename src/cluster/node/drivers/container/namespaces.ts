@@ -33,6 +33,7 @@ export class Namespaces {
   readonly #dir: string;
   readonly #clock: Clock;
   #isShared = false;
+  #sharing: Promise<void> = Promise.resolve();
 
   constructor(dir: string, clock: Clock) {
     this.#dir = dir;
@@ -136,13 +137,18 @@ export class Namespaces {
     }
   }
 
-  async #share(): Promise<void> {
+  /** One after the other: two mounts at once would lie one upon the other. */
+  #share(): Promise<void> {
+    this.#sharing = this.#sharing.catch(() => {}).then(() => this.#shareNow()); // Each says its own failure.
+    return this.#sharing;
+  }
+
+  async #shareNow(): Promise<void> {
     // Another driver on this folder may have unmounted it while no pod was in it.
     if (this.#isShared && this.#entries().length > 0) return;
-    if (!mountPoints().has(this.#dir)) {
-      await runTool('mount', ['--bind', this.#dir, this.#dir]);
-      await runTool('mount', ['--make-shared', this.#dir]);
-    }
+    if (!mountPoints().has(this.#dir)) await runTool('mount', ['--bind', this.#dir, this.#dir]);
+    // Also when it was there: an agent may have died in between.
+    await runTool('mount', ['--make-shared', this.#dir]);
     this.#isShared = true;
   }
 

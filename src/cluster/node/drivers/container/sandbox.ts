@@ -118,10 +118,12 @@ export class ContainerSandbox implements Sandbox {
     const pid = shareProcessNamespace && !hostPID;
     const own = { network: !hostNetwork, ipc: !hostIPC, uts: !hostNetwork, pid };
     const hasSharedMemory = !hostIPC && containers.length + initContainers.length > 1;
-    const [kept, sharedMemoryPath] = await Promise.all([
+    const making = [
       namespaces.make(podUid, own, signal),
       hasSharedMemory ? namespaces.makeSharedMemory(podUid, signal) : undefined,
-    ]);
+    ] as const;
+    await Promise.allSettled(making); // When one fails, nothing of the other may come after it was cleared away.
+    const [kept, sharedMemoryPath] = await Promise.all(making);
     record.namespaces = kept;
     if (sharedMemoryPath !== undefined) record.sharedMemoryPath = sharedMemoryPath;
     if (kept.network === undefined) record.ips = [hostAddress];
