@@ -50,7 +50,9 @@ export const NetworkPolicyKind = defineKind<NetworkPolicy>({
   hasStatus: false,
   schema: networkPolicySchema,
   columns: [{ name: 'Pod-Selector', type: 'string', jsonPath: '.spec.podSelector' }],
-  setDefaults({ spec }) {
+  setDefaults(policy) {
+    policy.spec ??= { podSelector: {} };
+    const { spec } = policy;
     spec.podSelector ??= {};
     if (!spec.policyTypes?.length) spec.policyTypes = spec.egress?.length ? ['Ingress', 'Egress'] : ['Ingress'];
     for (const rule of [...(spec.ingress ?? []), ...(spec.egress ?? [])]) {
