@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { afterwards } from '../../lib/testing/afterwards.ts';
+import { temporaryFolder } from '../../lib/testing/temporary-folder.ts';
 import { silentLogger as log } from '../../observe/log.ts';
 import { AddressPool } from './address-pool.ts';
 import { NetworkOfPods } from './network-of-pods.ts';
@@ -182,6 +183,19 @@ inOwnNetwork(import.meta.url, () => {
     shell('nft flush ruleset');
     await here.network.detach(a.pod.uid);
     await assert.rejects(host.ask('127.0.0.1', 8088), { message: 'ECONNREFUSED' });
+  });
+
+  test('what a platform has left that was killed, and whose folder is gone, is taken away by the next', async (t) => {
+    const left = temporaryFolder(t);
+    const killed = planNetwork({ dataDir: left });
+    await new NetworkOfPods(killed, log).attach(podOf('a'), testNetns(t), never);
+    rmSync(left, { recursive: true });
+    const here = testPlatform(t);
+    const b = await testPod(t, here, 'b');
+    assert.doesNotMatch(traces().join(), new RegExp(killed.id));
+    assert.match(await testProgram(t, 'host').ask(b.ip, 80), /^b /);
+    assert.equal(readdirSync('/run/kittiwake/ranges').length, 2);
+    assert.equal(shell('ip route show type unreachable').trim().split('\n').length, 1);
   });
 
   test('300 pods that come and go leave nothing', async (t) => {

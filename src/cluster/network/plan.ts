@@ -100,6 +100,17 @@ export function releaseRanges({ id }: Pick<NetworkPlan, 'id'>, claimsDir = defau
   for (const { path, claim } of everyClaim(claimsDir)) if (claim.id === id) rmSync(path, { force: true });
 }
 
+export function releaseRange(range: Cidr, claimsDir = defaultClaimsDir): void {
+  rmSync(join(claimsDir, cidrText(range).replace('/', '-')), { force: true });
+}
+
+/** The ranges of platforms that were killed, whose folders are gone: only others can take away what they have left. */
+export function leftClaims(claimsDir = defaultClaimsDir): { id: string; range: Cidr }[] {
+  return everyClaim(claimsDir)
+    .filter(({ claim }) => /^[0-9a-f]{6}$/.test(claim.id) && !existsSync(networkFolder(claim.dataDir)))
+    .map(({ claim: { id }, range }) => ({ id, range }));
+}
+
 const defaultClaimsDir = '/run/kittiwake/ranges';
 
 interface Claim {
