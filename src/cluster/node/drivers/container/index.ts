@@ -76,6 +76,8 @@ export function containerDriver(options: DriverOptions): Driver {
     recover,
     async close(closing) {
       if (closing?.leavesNothing) await Promise.all([...sandboxes.values()].map(removeQuietly));
+      // What is half removed keeps mounts and groups of the node: the next agent would have to find them.
+      await Promise.all([...sandboxes.values()].map(({ removal }) => removal));
       started.close();
       await files.close();
       await namespaces.close();

@@ -163,4 +163,15 @@ describe('rights and limits of containers of the driver', { skip: noContainers }
     running.signal('SIGKILL');
     await running.exited;
   });
+
+  test('a driver that is closed while a pod is being removed leaves no mount and no group', async () => {
+    const { running } = await start('sleep 1000');
+    const sandbox = sandboxes.pop();
+    running.signal('SIGKILL');
+    const removing = sandbox?.remove();
+    await driver.close();
+    assert.ok(!readFileSync('/proc/self/mountinfo', 'utf8').includes(dir));
+    await removing;
+    driver = containerDriver({ dataDir: dir, address: '127.0.0.1', clock: systemClock, log: silentLogger });
+  });
 });

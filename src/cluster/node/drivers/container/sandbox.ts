@@ -73,6 +73,8 @@ export class ContainerSandbox implements Sandbox {
   /** Undefined until the sandbox is whole. */
   #record: records.SandboxRecord | undefined;
   #isRemoved = false;
+  /** Resolves when nothing of it is being removed. Never rejects. */
+  removal: Promise<void> = Promise.resolve();
 
   constructor(options: ContainerSandboxOptions) {
     this.podUid = options.podUid;
@@ -276,7 +278,13 @@ export class ContainerSandbox implements Sandbox {
     await drained(count, clock, signal);
   }
 
-  async remove(): Promise<void> {
+  remove(): Promise<void> {
+    const removing = this.#remove();
+    this.removal = removing.catch(() => {}); // Whoever asked for it is told.
+    return removing;
+  }
+
+  async #remove(): Promise<void> {
     const { dir, discard, onRemoved } = this.#options;
     if (this.#isRemoved) return; // What is there now is not its own.
     const running = [...this.#running];
