@@ -86,16 +86,14 @@ async function handlerOf({ client, runtimeClasses }: NodeContext, { spec }: Pod)
 }
 
 /**
- * Of the container's image, if it is here. One of our own registry is pulled for it, which is near; any other runs in a
- * container until it is known, so nobody waits for it here. What cannot be had is said when the container starts.
+ * Of the container's image, if it is of our own registry: whoever makes an image says what its labels are, and one from
+ * elsewhere must not choose to run without a container. What cannot be had is said when the container starts.
  */
 async function labelsOf(node: NodeContext, pod: Pod, container: Container) {
   const { image = '' } = container;
   try {
-    const found = node.images.find(image);
-    if (found) return found.config.labels;
     if (parseReference(image).host !== embeddedRegistryHost) return undefined;
-    return (await imageFor(node, pod, container, true)).config.labels;
+    return (node.images.find(image) ?? (await imageFor(node, pod, container, true))).config.labels;
   } catch {
     return undefined; // Its start fails in the same way, and says so.
   }
