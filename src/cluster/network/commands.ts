@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { systemPath } from '../../lib/system-programs.ts';
 import { networkErrors } from './errors.ts';
 
 /** One of the system's commands takes milliseconds; a kernel that is busy with thousands of rules, seconds. */
@@ -47,7 +48,7 @@ export const ip = (lines: readonly string[], signal?: AbortSignal) =>
 export const nft = (transaction: string, signal?: AbortSignal) => run(['nft', '-f', '-'], transaction, signal);
 
 /** Not the platform's: `LANG` would change what the commands say. */
-const plainEnvironment = () => ({ PATH: process.env.PATH ?? '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' });
+const plainEnvironment = () => ({ PATH: systemPath(), LC_ALL: 'C' });
 
 class Bounded {
   readonly #chunks: Buffer[] = [];

@@ -1,6 +1,5 @@
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
 import { messageOf } from '../../lib/errors.ts';
+import { findProgram } from '../../lib/system-programs.ts';
 import { run } from './commands.ts';
 
 /** The programs of the system that a network of pods needs, and the packages that have them in most distributions. */
@@ -26,7 +25,8 @@ export async function missingForPodNetwork(): Promise<{ missing: string; remedy:
   if (process.platform !== 'linux') return { missing: 'it needs Linux', remedy: 'pods run as processes here' };
   if (process.getuid?.() !== 0) return { missing: 'it needs root', remedy: 'start the platform as root' };
   for (const [program, from] of Object.entries(programs)) {
-    if (!isOnPath(program)) return { missing: `there is no ${program}`, remedy: `install the package ${from}` };
+    if (findProgram(program) === undefined)
+      return { missing: `there is no ${program}`, remedy: `install the package ${from}` };
   }
   try {
     await run(['unshare', '--net', 'sh', '-c', trial], '');
@@ -37,15 +37,4 @@ export async function missingForPodNetwork(): Promise<{ missing: string; remedy:
       remedy: 'load its modules for bridges, veth and nftables, or start the platform outside of a container',
     };
   }
-}
-
-function isOnPath(program: string): boolean {
-  return (process.env.PATH ?? '').split(':').some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return folder !== '';
-    } catch {
-      return false; // Not there: another folder may have it.
-    }
-  });
 }

@@ -1,29 +1,9 @@
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
-
-const searched = [...(process.env.PATH ?? '').split(':'), '/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
-
-/** Where the programs of the system are; not the user's own `PATH` alone, which may not have those for root. */
-export const toolsPath = [...new Set(searched.filter((folder) => folder.startsWith('/')))].join(':');
-
-/** The path of a program of the system; undefined when there is none. */
-export function findTool(name: string): string | undefined {
-  for (const folder of toolsPath.split(':')) {
-    const path = join(folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // Not in this one.
-    }
-  }
-  return undefined;
-}
+import { systemPath } from '../../../lib/system-programs.ts';
 
 /** Plain words, and mount(2) as a whole: by parts it takes no options of more than 256 characters (libmount 2.39). */
 export const toolEnvironment: Readonly<Record<string, string>> = {
-  PATH: toolsPath,
+  PATH: systemPath(),
   LC_ALL: 'C',
   SHELL: '/bin/sh',
   LIBMOUNT_FORCE_MOUNT2: 'always',

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { findTool } from '../tools.ts';
+import { findProgram } from '../../../../lib/system-programs.ts';
 
 /** OCI runtimes that do, the first that is there. */
 const known = ['runc', 'crun', 'youki'] as const;
@@ -8,7 +8,7 @@ const known = ['runc', 'crun', 'youki'] as const;
 /** The first OCI runtime that this machine has; undefined when it has none. */
 export function findRuntime(): string | undefined {
   for (const name of known) {
-    const path = findTool(name);
+    const path = findProgram(name);
     if (path !== undefined) return path;
   }
   return undefined;

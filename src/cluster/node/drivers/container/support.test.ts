@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { familyOf, lackOf } from './support.ts';
+import { familyOf, isOfUserNamespace, lackOf } from './support.ts';
 
 test('a system is told the command of its own packages', () => {
   const cases: [text: string, family: string][] = [
@@ -24,4 +24,12 @@ test('what is missing is named together, with one command that installs it all',
   });
   assert.equal(lackOf(['nft'], true, 'alpine')?.remedy, 'install them: apk add nftables');
   assert.equal(lackOf(['ip'], true, 'arch')?.remedy, 'install them: pacman -S --needed iproute2');
+});
+
+test('root of a user namespace is not taken for root of the machine', () => {
+  assert.equal(isOfUserNamespace('         0          0 4294967295\n'), false);
+  assert.equal(isOfUserNamespace(''), false); // A kernel without user namespaces.
+  assert.equal(isOfUserNamespace('         0       1000          1\n'), true);
+  assert.equal(isOfUserNamespace('         0     100000      65536\n'), true);
+  assert.equal(isOfUserNamespace('         0       1000          1\n         1     100000      65536\n'), true);
 });

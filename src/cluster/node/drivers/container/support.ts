@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { findTool } from '../tools.ts';
+import { findProgram } from '../../../../lib/system-programs.ts';
 import { findHierarchy } from './cgroups/hierarchy.ts';
 import { findRuntime } from './oci-runtime.ts';
 
@@ -43,8 +43,12 @@ export function missingForContainers(): Lack | undefined {
   if (process.geteuid?.() !== 0) {
     return { what: 'containers need root', remedy: "start the platform as root, with 'sudo'" };
   }
+  if (isOfUserNamespace(readText('/proc/self/uid_map'))) {
+    const what = 'containers need root of the machine, and this is root of a user namespace';
+    return { what, remedy: 'start the platform outside of it (of a rootless Docker or Podman, for example)' };
+  }
   const family = familyOf(readText('/etc/os-release'));
-  const absent = Object.keys(programs).filter((name) => findTool(name) === undefined);
+  const absent = Object.keys(programs).filter((name) => findProgram(name) === undefined);
   const lack = lackOf(absent, findRuntime() !== undefined, family);
   if (lack) return lack;
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(readText('/proc/self/status'))?.[1] ?? '0'}`);
@@ -53,7 +57,7 @@ export function missingForContainers(): Lack | undefined {
     return { what, remedy: 'start the platform outside of a container, or in a privileged one' };
   }
   // The kernel loads a module that is not there yet when it is first asked for.
-  const hasOverlay = /\boverlay$/m.test(readText('/proc/filesystems')) || findTool('modprobe') !== undefined;
+  const hasOverlay = /\boverlay$/m.test(readText('/proc/filesystems')) || findProgram('modprobe') !== undefined;
   if (!hasOverlay) return { what: 'containers need overlayfs', remedy: 'use a kernel with CONFIG_OVERLAY_FS' };
   const cgroups = findHierarchy();
   if ('missing' in cgroups) {
@@ -76,6 +80,9 @@ export function lackOf(absent: readonly string[], hasRuntime: boolean, family: F
     remedy: `install them: ${command}`,
   };
 }
+
+/** Whether root is another user outside: it has every capability, and still may not do what containers need. */
+export const isOfUserNamespace = (uidMap: string): boolean => !/^(\s*0\s+0\s+4294967295\s*)?$/.test(uidMap);
 
 /** By /etc/os-release; what is none of them is told the command of the most common. */
 export function familyOf(osRelease: string): Family {

@@ -5,11 +5,11 @@ import { constants } from 'node:os';
 import type { Clock } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import { endProgram, signalGroup } from '../../../../lib/processes.ts';
+import { findProgram } from '../../../../lib/system-programs.ts';
 import type { Logger } from '../../../../observe/log.ts';
 import type { Streams, StreamsWanted } from '../../driver.ts';
 import { nodeErrors } from '../../errors.ts';
 import { inTerminal, resizerOf } from '../terminal.ts';
-import { findTool } from '../tools.ts';
 import { resolveCommand } from './executable.ts';
 
 export interface ExecOptions extends StreamsWanted {
@@ -67,7 +67,7 @@ export async function runBeside(command: readonly string[], options: ExecOptions
 
 /** What runs the command on a terminal of its own, with SHELL as /bin/sh, where script takes its shell from. */
 export function onTerminal(command: readonly string[], environment: Readonly<Record<string, string>>): string[] {
-  const script = findTool('script');
+  const script = findProgram('script');
   if (script === undefined) {
     const what = 'give a command a terminal: install script (util-linux), or run it without one (-i without -t)';
     throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what });

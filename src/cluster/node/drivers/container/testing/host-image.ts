@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { constants, copyFileSync, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { findProgram } from '../../../../../lib/system-programs.ts';
 import type { Image, ImageConfig } from '../../../images/image.ts';
-import { findTool } from '../../tools.ts';
 
 const shells = ['sh', 'sleep', 'cat', 'echo', 'stty', 'true', 'ls', 'id', 'kill', 'mkdir', 'rm', 'head', 'dd', 'grep'];
 
@@ -13,7 +13,7 @@ export function hostImage(
 ): Image {
   const root = join(dir, 'root');
   for (const folder of ['bin', 'etc', 'tmp', 'proc', 'sys', 'dev']) mkdirSync(join(root, folder), { recursive: true });
-  const programs = shells.flatMap((name) => findTool(name) ?? []);
+  const programs = shells.flatMap((name) => findProgram(name) ?? []);
   if (node) programs.push(process.execPath);
   const libraries = execFileSync('ldd', programs, { encoding: 'utf8' });
   for (const [, path = ''] of libraries.matchAll(/(\/\S+) \(0x/g)) copy(realpathSync(path), join(root, path));
