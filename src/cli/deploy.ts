@@ -4,7 +4,7 @@ import { NamespaceKind } from '../api/core/namespace.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
 import { applyObject } from '../kube/apply.ts';
-import { embeddedRegistryHost } from '../registry/index.ts';
+import { embeddedRegistryHost, parseReference } from '../registry/index.ts';
 import { buildAgain } from './build-again.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
 import { followService, type Step } from './progress.ts';
@@ -18,6 +18,9 @@ interface EnvVar {
 }
 
 export interface DeployOptions {
+  /** What to run, instead of a folder. */
+  image?: string;
+  port?: string;
   name?: string;
   namespace: string;
   env?: string[];
@@ -29,13 +32,20 @@ export interface DeployOptions {
 const silentMs = 5_000;
 const rule = 'it must listen on the port in the environment variable PORT';
 
-/** `kittiwake deploy FOLDER`: uploads, builds, waits until it serves; prints the URL alone on standard output. */
-export async function deploy(common: CommonOptions, folder: string, options: DeployOptions): Promise<void> {
+/**
+ * `kittiwake deploy FOLDER`, or `--image IMAGE`: uploads and builds a folder, waits until it serves; prints the URL
+ * alone on standard output.
+ */
+export async function deploy(common: CommonOptions, folder: string | undefined, options: DeployOptions): Promise<void> {
   const { addresses, client } = runningPlatform(common);
-  const path = resolve(folder);
-  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
+  const { image } = options;
+  if (image !== undefined && folder !== undefined) throw new Error('deploy takes a folder or --image, not both');
+  if (image !== undefined && options.allowScripts === true)
+    throw new Error('--allow-scripts is for what is built: leave it out with --image');
+  const path = resolve(folder ?? '.');
+  if (image === undefined && !statSync(path, { throwIfNoEntry: false })?.isDirectory())
     throw new Error(`${folder} is not a folder: name the one to deploy`);
-  const name = options.name ?? nameOf(path);
+  const name = options.name ?? (image === undefined ? nameOf(path) : nameOfImage(image));
   if (!/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name))
     throw new Error(
       `--name is ${JSON.stringify(name)}: a name is a-z, 0-9 and -, starts with a letter, at most 63 long`,
@@ -43,22 +53,30 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   const { namespace } = options;
   const timeoutMs = parseSeconds('--timeout', options.timeout) * 1000;
   const env = (options.env ?? []).map(parseEnv);
+  const port = options.port === undefined ? undefined : parsePort(options.port);
   const startedMs = performance.now();
   if (!(await client.get(NamespaceKind, { name: namespace })))
     throw new Error(`there is no namespace ${namespace}: 'kubectl create namespace ${namespace}' makes it`);
 
-  const reference = `${embeddedRegistryHost}/${namespace}/${name}-source`;
-  const source = await uploadFolder({ folder: path, reference, registry: registryOf(addresses) });
-  progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
+  let artifact: string | undefined;
+  if (image === undefined) {
+    const reference = `${embeddedRegistryHost}/${namespace}/${name}-source`;
+    const source = await uploadFolder({ folder: path, reference, registry: registryOf(addresses) });
+    artifact = source.image;
+    progress(startedMs, `source uploaded ${dim(source.digest.slice(0, 19))}`);
+  }
 
-  const { outcome } = await applyObject(client, ServiceKind, serviceOf(name, options, env, source.image));
+  const wanted = serviceOf(name, options, { env, port, artifact });
+  const { outcome } = await applyObject(client, ServiceKind, wanted);
   const deadline = AbortSignal.timeout(timeoutMs);
   if (outcome === 'unchanged') {
     const isAgain = await buildAgain(client, { namespace, name }, deadline);
     const more = isAgain ? ', whose build failed: building again' : '';
     progress(startedMs, `nothing has changed since the last deploy${more}`);
   }
-  const sayWhy = () => progress(startedMs, `still waiting: 'kittiwake logs ${name}' shows what it prints; ${rule}`);
+  const mustListen = image === undefined ? rule : `${rule}, or --port says on which it does`;
+  const sayWhy = () =>
+    progress(startedMs, `still waiting: 'kittiwake logs ${name}' shows what it prints; ${mustListen}`);
   let silence: NodeJS.Timeout | undefined;
   const onStep = (step: Step) => {
     tell(step, startedMs);
@@ -81,17 +99,30 @@ export async function deploy(common: CommonOptions, folder: string, options: Dep
   print(service?.status?.url ?? '');
 }
 
-function serviceOf(name: string, options: DeployOptions, env: EnvVar[], image: string): Service {
+interface What {
+  env: EnvVar[];
+  port: number | undefined;
+  /** The folder as it was uploaded; undefined of an image that is there already. */
+  artifact: string | undefined;
+}
+
+function serviceOf(name: string, options: DeployOptions, { env, port, artifact }: What): Service {
+  const build = {
+    source: { ociArtifact: { image: artifact } },
+    ...(options.allowScripts === true ? { allowScripts: true } : {}),
+  };
+  const container = {
+    image: options.image ?? 'build://output',
+    ...(env.length > 0 ? { env } : {}),
+    ...(port === undefined ? {} : { ports: [{ containerPort: port }] }),
+  };
   return {
     apiVersion: 'serving.knative.dev/v1',
     kind: 'Service',
     metadata: { name, namespace: options.namespace },
     spec: {
-      build: {
-        source: { ociArtifact: { image } },
-        ...(options.allowScripts === true ? { allowScripts: true } : {}),
-      },
-      template: { spec: { containers: [{ image: 'build://output', ...(env.length > 0 ? { env } : {}) }] } },
+      ...(artifact === undefined ? {} : { build }),
+      template: { spec: { containers: [container] } },
     },
   } as Service;
 }
@@ -113,9 +144,25 @@ function parseEnv(text: string): EnvVar {
   return { name: text.slice(0, at), value: text.slice(at + 1) };
 }
 
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port < 1 || port > 65_535)
+    throw new Error(`--port is ${JSON.stringify(text)}: it must be a number from 1 to 65535`);
+  return port;
+}
+
+/** The last part of the repository's: `nginx` of `docker.io/library/nginx:1.27`. */
+function nameOfImage(image: string): string {
+  return asLabel(parseReference(image).name.split('/').at(-1) ?? '');
+}
+
 /** The name in func.yaml, else in package.json, else the folder's, made a DNS label. */
 function nameOf(path: string): string {
   const named = nameInFuncYaml(join(path, 'func.yaml')) ?? nameInPackage(join(path, 'package.json')) ?? basename(path);
+  return asLabel(named);
+}
+
+function asLabel(named: string): string {
   const label = named
     .toLowerCase()
     .replace(/^@[^/]*\//, '')

@@ -84,17 +84,23 @@ program
 
 program
   .command('deploy')
-  .summary('turn a folder into a running URL')
+  .summary('turn a folder, or an image, into a running URL')
   .description(
-    'Uploads a folder, builds it, and waits until it serves. Prints the URL; shows the build log when it fails.',
+    'Uploads a folder, builds it, and waits until it serves. Prints the URL; shows the build log when it fails. ' +
+      'With --image nothing is built.',
   )
-  .argument('[folder]', 'what to deploy: a Node.js or TypeScript app or function', '.')
-  .option('--name <name>', 'of the service; from func.yaml, package.json or the folder unless given')
+  .argument('[folder]', 'what to deploy: a Node.js or TypeScript app or function (default: ".")')
+  .option('--image <image>', 'what to run instead, from any registry')
+  .option('--port <port>', 'on which its program listens; the one in PORT unless given')
+  .option('--name <name>', 'of the service; from func.yaml, package.json, the folder or the image unless given')
   .option('-n, --namespace <namespace>', 'where to put it', 'default')
   .option('-e, --env <NAME=value>', 'environment of the service, the whole of it; may be repeated', collect)
   .option('--allow-scripts', 'let dependencies run their install scripts')
   .option('--timeout <seconds>', 'how long to wait', '300')
-  .addHelpText('after', '\nExample:\n  kittiwake deploy ./my-app --env LOG=debug')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  kittiwake deploy ./my-app --env LOG=debug\n  kittiwake deploy --image nginx --port 80',
+  )
   .action(async (folder, options) => (await import('./deploy.ts')).deploy(common(), folder, options));
 
 program

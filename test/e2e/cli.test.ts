@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { setAside } from '../../src/server/quarantine-files.ts';
 import { eventually, kittiwake, platformOfFile } from '../kit/platform.ts';
@@ -30,6 +31,28 @@ test('a JavaScript server in a folder becomes a URL, which is all that standard 
   const reply = await kw('invoke', 'greeter', '-p', '/a?b=1');
   assert.deepEqual([reply.code, reply.stdout], [0, 'hello fine /a?b=1\n']);
   assert.match(reply.stderr, /^HTTP 200 in \d+ ms\n$/);
+});
+
+test('an image that is there already becomes a URL without a build', async () => {
+  const revision = await platform.client.get(RevisionKind, { namespace: 'default', name: 'greeter-00001' });
+  const image = revision?.spec.containers[0]?.image ?? '';
+  const deployed = await kw('deploy', '--image', image, '--name', 'copy', '--port', '8181', '--env', 'MOOD=same');
+  assert.equal(deployed.code, 0, deployed.stderr);
+  assert.match(deployed.stdout, /^http:\/\/copy\.default\.localhost:\d+\n$/);
+  assert.doesNotMatch(deployed.stderr, /source uploaded|image in the registry/);
+  assert.equal((await kw('invoke', 'copy')).stdout, 'hello same /\n');
+
+  const refused: [args: string[], why: RegExp][] = [
+    [['--image', image, apps], /deploy takes a folder or --image, not both/],
+    [['--image', image, '--allow-scripts'], /--allow-scripts is for what is built: leave it out with --image/],
+    [['--image', image, '--port', '0'], /--port is "0": it must be a number from 1 to 65535/],
+    [['--image', 'No Image'], /No Image/],
+  ];
+  for (const [args, why] of refused) {
+    const { code, stderr } = await kw('deploy', ...args);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, why);
+  }
 });
 
 test('a change that does not start says what the app printed, and the previous revision keeps serving', async () => {
