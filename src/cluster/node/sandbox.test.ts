@@ -6,6 +6,7 @@ import { ConfigMapKind } from '../../api/core/config-map.ts';
 import { type Pod, PodKind, portsAnnotation } from '../../api/core/pod.ts';
 import type { Container } from '../../api/core/pod-spec.ts';
 import { type CoreService, CoreServiceKind } from '../../api/core/service.ts';
+import { until } from '../../lib/testing/until.ts';
 import { groupsOf } from '../workloads/endpoint-slice/slices.ts';
 import { type Driver, StartError } from './driver.ts';
 import { openTestRegistry, type TestRegistry } from './testing/test-images.ts';
@@ -213,11 +214,14 @@ describe('pods over a driver that knows no processes', linux, () => {
     );
     const [status] = unable.status?.containerStatuses ?? [];
     assert.deepEqual([status?.restartCount, status?.lastState?.terminated?.reason], [1, 'StartError']);
-    const events = await node.events('unable', 'BackOff');
     const who = `c in pod unable_default(${unable.metadata.uid})`;
-    assert.ok(events.includes(`BackOff: Back-off restarting failed container ${who}`), String(events));
-    const failed = await node.events('unable', 'Failed');
-    assert.ok(failed.includes('Failed: Error: exec: "nothing": executable file not found'), String(failed));
+    const expected = {
+      BackOff: `BackOff: Back-off restarting failed container ${who}`,
+      Failed: 'Failed: Error: exec: "nothing": executable file not found',
+    };
+    for (const [reason, event] of Object.entries(expected)) {
+      await until(async () => (await node.events('unable', reason)).includes(event), event);
+    }
   });
 
   test('a pod is told to stop when its last connection is closed', async () => {
