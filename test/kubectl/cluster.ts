@@ -48,7 +48,7 @@ export interface KubectlCluster {
 
 export interface Following {
   child: ChildProcess;
-  /** Resolves once what was printed so far matches. */
+  /** Resolves once what was printed so far matches, be it output or errors. */
   until(pattern: RegExp): Promise<string>;
 }
 
@@ -114,7 +114,7 @@ export function openKubectlCluster(options: KubectlClusterOptions = {}): Kubectl
     runWith: (manifest, ...args) => run(...args, '-f', write(manifest)),
     okWith: (manifest, ...args) => ok(...args, '-f', write(manifest)),
     start: (t, ...args) =>
-      follow(t, spawn(kubectlProgram, args, { env: environment, stdio: ['ignore', 'pipe', 'inherit'] })),
+      follow(t, spawn(kubectlProgram, args, { env: environment, stdio: ['ignore', 'pipe', 'pipe'] })),
     get api() {
       return api;
     },
@@ -124,10 +124,12 @@ export function openKubectlCluster(options: KubectlClusterOptions = {}): Kubectl
 function follow(t: TestContext | SuiteContext, child: ReturnType<typeof spawn>): Following {
   let printed = '';
   const waiting = new Set<() => void>();
-  child.stdout?.on('data', (chunk) => {
-    printed += chunk;
-    for (const check of waiting) check();
-  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      printed += chunk;
+      for (const check of waiting) check();
+    });
+  }
   child.on('exit', () => {
     for (const check of waiting) check();
   });

@@ -145,7 +145,8 @@ kubectlTest('a finalizer keeps an object until it is taken off; wait and delete 
   await okWith({ ...configMap('kept', {}), metadata: { name: 'kept', finalizers: ['example.com/keep'] } }, 'apply');
   await ok('delete', 'cm', 'kept', '--wait=false');
   assert.notEqual(await ok('get', 'cm', 'kept', '-o', 'jsonpath={.metadata.deletionTimestamp}'), '');
-  const waiting = cluster.start(t, 'wait', '--for=delete', 'cm/kept', '--timeout=30s');
+  const waiting = cluster.start(t, 'wait', '--for=delete', 'cm/kept', '--timeout=30s', '-v=6');
+  await waiting.until(/watch=true/);
   await ok('patch', 'cm', 'kept', '--type=json', '-p', '[{"op":"remove","path":"/metadata/finalizers"}]');
   await waiting.until(/configmap\/kept condition met/);
 });

@@ -150,10 +150,10 @@ kubectlTest('logs prints, tails, stamps and follows', async (t) => {
   assert.match((await run('logs', 'pair', '-c', 'third')).stderr, /container third is not valid for pod pair/);
 });
 
-kubectlTest('exec says that the node does not offer it', async () => {
+kubectlTest('exec in a pod that no node has says so', async () => {
   await okWith(pod('executing'), 'apply');
   await setStatus('executing', running);
   const { code, stderr } = await run('exec', 'executing', '--', 'ls');
   assert.equal(code, 1);
-  assert.match(stderr, /does not offer exec yet/);
+  assert.match(stderr, /pod executing does not have a host assigned/);
 });

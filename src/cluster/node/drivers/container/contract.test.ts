@@ -12,9 +12,10 @@ import { hostImage } from './testing/host-image.ts';
 const shared = { clock: systemClock, log: silentLogger };
 const echo = `require('net').createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket))
   .listen(process.argv[1], () => console.log('listening'))`;
+/** `stty` sets rows and columns one after the other: both have to be new. */
 const showsSize = `while :; do
   set -- $(stty size)
-  case "$1 $2" in '0 0' | '24 80') sleep 0.02 ;; *) echo "$2x$1"; exec sleep 1000 ;; esac
+  case "$1 $2" in '0 '* | *' 0' | '24 '* | *' 80') sleep 0.02 ;; *) echo "$2x$1"; exec sleep 1000 ;; esac
 done`;
 
 inOwnNetwork(import.meta.url, () => {

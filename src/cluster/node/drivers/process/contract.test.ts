@@ -30,7 +30,7 @@ driverContract('the process driver', async () => {
       waits: ['sleep', '1000'],
       copiesInput: ['cat'],
       echoes: (port) => ['node', '-e', echo, String(port)],
-      printsSize: shell('while :; do set -- $(stty size); [ $1 = 0 ] || echo $2x$1; sleep 0.05; done'),
+      printsSize: shell('while :; do set -- $(stty size); [ $1 = 0 ] || [ $2 = 0 ] || echo $2x$1; sleep 0.05; done'),
     },
     async close() {
       await files.close();
