@@ -14,7 +14,7 @@ import { bold, dim, duration, green, print, printError, red, say } from './termi
 
 /** `kittiwake up`: the platform in the foreground until Ctrl-C, or in the background with `--detach`. */
 export async function up(common: CommonOptions, config: Config, detach = false): Promise<void> {
-  if (detach) return upDetached(common);
+  if (detach) return upDetached(common, config);
   const platform = await startInForeground(config);
   printAddresses(platform.addresses, platform.readyMs);
   await sayHowPodsRun(config);
@@ -103,7 +103,7 @@ function sayEvent(event: SupervisorEvent): void {
 }
 
 /** Starts this same command in the background, and waits until it is ready or has said why it is not. */
-async function upDetached({ dataDir }: CommonOptions): Promise<void> {
+async function upDetached({ dataDir }: CommonOptions, config: Config): Promise<void> {
   checkNotHeld(dataDir); // Else its output would be lost to that of a start that fails.
   makeDataDir(dataDir, ['logs']);
   const logFile = join(dataDir, 'logs', 'supervisor.log');
@@ -135,6 +135,7 @@ async function upDetached({ dataDir }: CommonOptions): Promise<void> {
   }
   child.unref();
   printAddresses(addresses, performance.now() - startedMs);
+  await sayHowPodsRun(config);
   const which = dataDir === defaultDataDir() ? '' : ` --data-dir ${shellWord(dataDir)}`;
   say(dim(`'kittiwake down${which}' stops everything.`));
 }

@@ -8,6 +8,11 @@ import { missingIsolation } from './process/isolation.ts';
 /** The ways in which a node runs pods, whether this machine has them or not: each a RuntimeClass. */
 export const runtimeClasses: readonly string[] = ['process', 'container'];
 
+/** Containers need root: it is the user of all that runs beside them, too. */
+const besideContainers = [
+  'images built here, and pods of the class process, run as root with no isolation at all: deploy only what you trust',
+];
+
 const withoutNetwork = {
   what: 'containers need a network of pods, and the platform was started without one',
   remedy: "'kittiwake doctor' says what it lacks",
@@ -19,7 +24,7 @@ export function chooseDriver(other?: Lack): DriverKind {
   return {
     lack,
     summary: lack ? 'pods run as processes' : 'pods run in containers, those of images built here as processes',
-    missingIsolation: lack ? missingIsolation : [],
+    missingIsolation: lack ? missingIsolation : besideContainers,
     open: (options: DriverOptions) =>
       driversByClass({
         process: processDriver(options),
