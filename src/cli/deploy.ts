@@ -1,9 +1,11 @@
 import { readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { NamespaceKind } from '../api/core/namespace.ts';
+import { NodeKind } from '../api/core/node.ts';
 import { type Service, ServiceKind } from '../api/serving/service.ts';
 import { uploadFolder } from '../build/source/artifact.ts';
 import { applyObject } from '../kube/apply.ts';
+import type { Client } from '../kube/client.ts';
 import { embeddedRegistryHost, parseReference } from '../registry/index.ts';
 import { buildAgain } from './build-again.ts';
 import { type CommonOptions, runningPlatform } from './platform.ts';
@@ -90,6 +92,8 @@ export async function deploy(common: CommonOptions, folder: string | undefined, 
     const service = await client.get(ServiceKind, { namespace, name }).catch(() => undefined);
     const serving = service?.status?.latestReadyRevisionName;
     if (serving !== undefined) say(`revision ${bold(serving)} keeps serving`);
+    if (image !== undefined && (await runsProcesses(client)))
+      say("pods run as processes here, and most images need a container: 'kittiwake doctor' says what that takes");
     throw error;
   } finally {
     clearTimeout(silence);
@@ -97,6 +101,12 @@ export async function deploy(common: CommonOptions, folder: string | undefined, 
   const service = await client.get(ServiceKind, { namespace, name });
   say(`${green('ready')} in ${duration(performance.now() - startedMs)}`);
   print(service?.status?.url ?? '');
+}
+
+/** Whether there is nothing else on the platform's node. */
+async function runsProcesses(client: Client): Promise<boolean> {
+  const nodes = await client.list(NodeKind, {}).catch(() => undefined); // The failure that it is about counts more.
+  return nodes?.items.some(({ status }) => /^process:/.test(status?.nodeInfo?.containerRuntimeVersion ?? '')) ?? false;
 }
 
 interface What {

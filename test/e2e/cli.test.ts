@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { NodeKind } from '../../src/api/core/node.ts';
 import { RevisionKind } from '../../src/api/serving/revision.ts';
 import { ServiceKind } from '../../src/api/serving/service.ts';
 import { setAside } from '../../src/server/quarantine-files.ts';
@@ -41,6 +42,13 @@ test('an image that is there already becomes a URL without a build', async () =>
   assert.match(deployed.stdout, /^http:\/\/copy\.default\.localhost:\d+\n$/);
   assert.doesNotMatch(deployed.stderr, /source uploaded|image in the registry/);
   assert.equal((await kw('invoke', 'copy')).stdout, 'hello same /\n');
+
+  const missing = await kw('deploy', '--image', 'registry.localhost/nothing:1');
+  assert.match(missing.stderr, /error: service nothing is not ready: .*not found/);
+  const [node] = (await platform.client.list(NodeKind, {})).items;
+  const runsProcesses = node?.status?.nodeInfo?.containerRuntimeVersion?.startsWith('process:');
+  assert.equal(/most images need a container/.test(missing.stderr), runsProcesses, missing.stderr);
+  for (const name of ['nothing', 'copy']) assert.equal((await kw('delete', 'ksvc', name)).code, 0);
 
   const refused: [args: string[], why: RegExp][] = [
     [['--image', image, apps], /deploy takes a folder or --image, not both/],
