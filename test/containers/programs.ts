@@ -20,7 +20,7 @@ const shared = { name: 'shared', mountPath: '/shared' };
 const sharedVolume = { volumes: [{ name: 'shared', emptyDir: {} }] };
 const asUser = (runAsUser: number, more: object = {}) => ({ securityContext: { runAsUser, ...more } });
 /** Until the command succeeds: servers take a moment. */
-const until = (command: string) => `for i in $(seq 300); do ${command} && exit 0; sleep 0.1; done; exit 1`;
+export const until = (command: string) => `for i in $(seq 300); do ${command} && exit 0; sleep 0.1; done; exit 1`;
 
 const python = {
   unixServer: `import socket as s

@@ -18,6 +18,8 @@ export interface RealCluster {
   kubectl(args: readonly string[], input?: string): Promise<string>;
   /** Gives an image that the node has another name. */
   nameImage(name: string, other: string): Promise<unknown>;
+  /** Has the node pull an image from a registry of this machine, by plain HTTP. */
+  pull(name: string): Promise<unknown>;
   down(): void;
 }
 
@@ -38,6 +40,7 @@ export function bringUp(): RealCluster {
     kubeconfig,
     kubectl: (args, input) => inCluster(`kubectl ${args.map((arg) => `'${arg}'`).join(' ')}`, input),
     nameImage: (name, other) => inCluster(`ctr images tag --force ${name} ${other}`),
+    pull: (name) => inCluster(`ctr images pull --plain-http ${name}`),
     down() {
       if (!wasUp) execFileSync(join(scripts, 'down.sh'), { stdio: 'inherit' });
     },

@@ -4,6 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { buildImage } from '../../src/build/build-image.ts';
+import { nodePack } from '../../src/build/packs/node/index.ts';
+import { openBuildWorld } from '../../src/build/testing/world.ts';
 import { Quarantine } from '../../src/lib/quarantine.ts';
 import { urlOf } from '../../src/observe/listen.ts';
 import { createLogger } from '../../src/observe/log.ts';
@@ -17,8 +20,9 @@ import { fetchThroughGateway } from '../kit/gateway.ts';
 import { eventually } from '../kit/platform.ts';
 import { bringUp, type RealCluster, whyNot } from './real-cluster.ts';
 
-/** Its host is one that no registry serves: the image is on the node. */
-const image = 'dev.local/web:1';
+/** Their host is one that no registry serves: the images are on the node. */
+const web = 'dev.local/web:1';
+const built = 'dev.local/built:1';
 
 describe('on a real Kubernetes', { skip: whyNot() ?? false }, () => {
   let cluster: RealCluster;
@@ -28,7 +32,7 @@ describe('on a real Kubernetes', { skip: whyNot() ?? false }, () => {
 
   before(async () => {
     cluster = bringUp();
-    await cluster.nameImage('localhost/web:1', image);
+    await cluster.nameImage('localhost/web:1', web);
     dataDir = mkdtempSync(join(tmpdir(), 'kittiwake-seam-'));
     mkdirSync(join(dataDir, 'run'));
     config = {
@@ -61,7 +65,7 @@ describe('on a real Kubernetes', { skip: whyNot() ?? false }, () => {
     (await k('get', 'pods', '--selector', `serving.knative.dev/service=${service}`, '--output', 'name'))
       .split('\n')
       .filter(Boolean);
-  const apply = async (name: string, env: string) => {
+  const apply = async (name: string, env: string, image = web) => {
     const annotations = { 'autoscaling.knative.dev/window': '6s' };
     const container = { image, ports: [{ containerPort: 8080 }], env: [{ name: 'VERSION', value: env }] };
     await cluster.kubectl(
@@ -92,6 +96,24 @@ describe('on a real Kubernetes', { skip: whyNot() ?? false }, () => {
   test('it goes to zero, and a request wakes it', async () => {
     await eventually('no pod is left', async () => (await podsOf('web')).length === 0 || undefined, 90_000);
     assert.equal((await fetched('web')).status, 200);
+  });
+
+  test('an image that is built here runs there, by what it holds', async () => {
+    const world = await openBuildWorld();
+    try {
+      const context = world.context('built');
+      mkdirSync(context.workDir, { recursive: true });
+      const files = { 'index.js': 'exports.handle = () => "user " + process.getuid() + ", " + process.version;' };
+      const { image } = await buildImage({ source: { files } }, [nodePack()], context);
+      const onRegistry = image.replace('registry.localhost', new URL(world.registry.url).host);
+      await cluster.pull(onRegistry);
+      await cluster.nameImage(onRegistry, built);
+    } finally {
+      await world.stop();
+    }
+    await apply('built', 'one', built);
+    assert.equal((await fetched('built')).body, `user 65532, ${process.version}`);
+    await k('delete', 'services.serving.knative.dev', 'built');
   });
 
   test('what a Service owned goes with it', async () => {
