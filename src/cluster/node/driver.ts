@@ -81,6 +81,12 @@ export interface Sandbox {
    * aborted. Throws StartError.
    */
   start(container: ContainerOnNode, signal: AbortSignal): Promise<RunningContainer>;
+  /**
+   * Gets a start ready, all but the program, which waits: `start` of the same container lets it go, if by then nothing
+   * of it has changed, and else makes it anew. False where it cannot be; undefined of a driver that never can.
+   * Throws StartError. What an agent leaves of it has never run, and is gone for the next.
+   */
+  hold?(container: ContainerOnNode, signal: AbortSignal): Promise<boolean>;
   /** What this container asks for and does not get, a sentence each: for the pod's events. */
   notesOn(container: Container): string[];
   /**

@@ -19,6 +19,7 @@ import type { Driver, DriverOptions, Sandbox } from '../../driver.ts';
 import { Files } from '../../images/files.ts';
 import { Arrivals } from './arrivals.ts';
 import { openCgroups } from './cgroups/open.ts';
+import { canHold } from './held.ts';
 import { Namespaces } from './namespaces.ts';
 import { findRuntime, OciRuntime } from './oci-runtime.ts';
 import { Stacks } from './overlay.ts';
@@ -63,6 +64,7 @@ export function containerDriver(options: DriverOptions): Driver {
   const machine = readMachine(cgroups);
   const specs = new Specs(machine, names, join(options.dataDir, 'seccomp'));
   const sandboxes = new Map<string, ContainerSandbox>();
+  let holding: Promise<boolean> | undefined;
   for (const name of readdirSync(folders.trash)) removeLater(join(folders.trash, name));
 
   return {
@@ -124,6 +126,10 @@ export function containerDriver(options: DriverOptions): Driver {
       ...{ podUid, namespaces, stacks, specs, network, cgroups, runtime, started, clock, log },
       dir: join(folders.pods, podUid),
       podFiles: names,
+      canHold() {
+        holding ??= canHold(runtime.path);
+        return holding;
+      },
       hostAddress: address,
       discard(folder) {
         const doomed = join(folders.trash, randomHex(8));

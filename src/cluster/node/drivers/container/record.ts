@@ -36,6 +36,8 @@ export interface ContainerRecord {
   hasTerminal: boolean;
   /** It has the processes of another container of its pod. */
   joinsProcesses?: boolean;
+  /** Its program waits to be let go (held.ts). */
+  isHeld?: boolean;
 }
 
 const sandboxPath = (podDir: string) => join(podDir, 'sandbox.json');
@@ -68,6 +70,11 @@ export function readSandboxRecord(podDir: string, podUid: string): SandboxRecord
 
 export function writeContainerRecord(podDir: string, record: ContainerRecord): void {
   makeClaimable(podDir, record.id);
+  rewriteContainerRecord(podDir, record);
+}
+
+/** Of a start that has been claimed already. */
+export function rewriteContainerRecord(podDir: string, record: ContainerRecord): void {
   writeJsonFile(containerRecordPath(podDir, record.id.container), record, forTheOwner);
 }
 

@@ -1,14 +1,5 @@
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -17,7 +8,7 @@ import type { Pod } from '../../../../api/core/pod.ts';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { sleep } from '../../../../lib/clock.ts';
 import { messageOf } from '../../../../lib/errors.ts';
-import { isRunning, startOf } from '../../../../lib/process-identity.ts';
+import { isRunning, type ProcessIdentity, startOf } from '../../../../lib/process-identity.ts';
 import { endProgram } from '../../../../lib/processes.ts';
 import type { PodNetwork } from '../../../network/index.ts';
 import type {
@@ -34,14 +25,17 @@ import { drained, establishedIn, establishedTo } from '../connections.ts';
 import { endsOnce, makeInput, type ProgramInput } from '../program-input.ts';
 import { inputPathOf, type Machinery, markOf, OciContainer, ociIdOf } from './container.ts';
 import { forwardTo } from './forward.ts';
-import { launch, revokedCode, unmountedCode } from './launch.ts';
+import { holdHook, letGo, revokeHeld, waitingName } from './held.ts';
+import { launch } from './launch.ts';
 import type { Namespaces } from './namespaces.ts';
-import { errorIn } from './oci-runtime.ts';
 import { prepareOverlay, type Stacks } from './overlay.ts';
 import { type PinnedMounts, pinMounts } from './pinned-mounts.ts';
 import { type PodFiles, writePodFiles } from './pod-files.ts';
+import { podToAttach } from './pod-to-attach.ts';
 import * as records from './record.ts';
+import type { OciSpec } from './spec/oci.ts';
 import type { Specs } from './specs.ts';
+import { failureOf } from './start-failure.ts';
 
 export interface ContainerSandboxOptions extends Machinery {
   podUid: string;
@@ -55,9 +49,24 @@ export interface ContainerSandboxOptions extends Machinery {
   podFiles: PodFiles;
   /** Of the machine, for pods that are in its network. */
   hostAddress: string;
+  /** Whether a start can be held (held.ts). */
+  canHold(): Promise<boolean>;
   /** Takes a folder away, and its files in good time. */
   discard(path: string): void;
   onRemoved(): void;
+}
+
+/** A start of which all is there but the program. */
+interface Launched {
+  record: records.ContainerRecord;
+  child: ChildProcess;
+  monitor: ProcessIdentity;
+  /** Resolves when it has ended. */
+  ended: Promise<void>;
+  /** The size of its log before. */
+  logBytes: number;
+  /** All that it is made of: another start is another. */
+  text: string;
 }
 
 /** A claim that is not whole after this long was never finished: its process died over it. */
@@ -69,6 +78,8 @@ export class ContainerSandbox implements Sandbox {
   readonly bringsRuntimes = false;
   readonly #options: ContainerSandboxOptions;
   readonly #running = new Set<OciContainer>();
+  /** Starts that wait, by container. */
+  readonly #held = new Map<string, Launched>();
   #pod: Pod | undefined;
   /** Undefined until the sandbox is whole. */
   #record: records.SandboxRecord | undefined;
@@ -129,7 +140,7 @@ export class ContainerSandbox implements Sandbox {
     record.namespaces = kept;
     if (sharedMemoryPath !== undefined) record.sharedMemoryPath = sharedMemoryPath;
     if (kept.network === undefined) record.ips = [hostAddress];
-    else if (network) record.ips = [...(await network.attach(toAttach(pod), kept.network, signal)).ips];
+    else if (network) record.ips = [...(await network.attach(podToAttach(pod), kept.network, signal)).ips];
     else record.ips = ['127.0.0.1'];
     writePodFiles(dir, pod, record.ips, podFiles);
     signal.throwIfAborted();
@@ -154,52 +165,119 @@ export class ContainerSandbox implements Sandbox {
     }
   }
 
+  async hold(container: ContainerOnNode, signal: AbortSignal): Promise<boolean> {
+    const { id, spec, mounts } = container;
+    const isSimple = !spec.stdin && !spec.tty && mounts.every(({ within }) => within === undefined);
+    if (!isSimple || !(await this.#options.canHold())) return false;
+    const { started } = this.#options;
+    const ociSpec = await this.#specOf(container, undefined);
+    signal.throwIfAborted();
+    const launched = await this.#launch(container, ociSpec, { isHeld: true });
+    const waiting = waitingName(ociIdOf(id));
+    try {
+      if (!(await started.until(waiting, launched.ended))) throw await this.#failed(launched);
+    } finally {
+      started.forget(waiting);
+    }
+    this.#held.set(id.container, launched);
+    return true;
+  }
+
   async #start(
     container: ContainerOnNode,
     pinned: PinnedMounts,
     input: ProgramInput | undefined,
     signal: AbortSignal,
   ): Promise<RunningContainer> {
-    const { dir, stacks, specs, runtime, cgroups, started, clock, discard } = this.#options;
-    const { id, image, logPath, spec } = container;
+    const { id, spec } = container;
+    const joinedPath = this.#joinedBy(spec);
+    const ociSpec = await this.#specOf(container, joinedPath);
+    signal.throwIfAborted(); // From here to the spawn nothing waits, where nothing was held.
+    const held = this.#held.get(id.container);
+    this.#held.delete(id.container);
+    if (held && (await this.#release(held, container, ociSpec))) return this.#arrived(held, undefined);
+    if (held) signal.throwIfAborted();
+    const launched = await this.#launch(container, ociSpec, { pinned, input, joinedPath });
+    return this.#arrived(launched, input?.heldFd);
+  }
+
+  /** Lets a held program go, if it is the one that is wanted now; else ends it, and resolves to false. */
+  async #release(held: Launched, container: ContainerOnNode, ociSpec: OciSpec): Promise<boolean> {
+    const { dir, clock } = this.#options;
+    const { record, monitor } = held;
+    if (held.text === textOf(container, ociSpec) && isRunning(monitor) && !this.#isRemoved) {
+      record.startedAtMs = clock.now();
+      records.rewriteContainerRecord(dir, record);
+      if (letGo(records.placeOf(dir, record.id.container))) return true;
+    }
+    await this.#end(record, monitor.pid);
+    if (existsSync(record.logPath)) truncateSync(record.logPath, held.logBytes); // What its end made the shell say.
+    return false;
+  }
+
+  /** Ends a start whose program has not run. */
+  async #end(record: records.ContainerRecord, group: number | undefined): Promise<void> {
+    const { dir, cgroups } = this.#options;
+    await endProgram({ group, mark: markOf(records.placeOf(dir, record.id.container)).join('=') });
+    await cgroups.removeContainer(record.cgroupsPath);
+    this.#forget(record.id);
+    rmSync(records.containerRecordPath(dir, record.id.container), { force: true });
+  }
+
+  async #specOf(container: ContainerOnNode, joinedPath: string | undefined): Promise<OciSpec> {
+    const { dir, specs, cgroups } = this.#options;
+    const { pod, record } = this.#whole();
+    const { id } = container;
+    const place = records.placeOf(dir, id.container);
+    const joined =
+      joinedPath === undefined ? record : { ...record, namespaces: { ...record.namespaces, pid: joinedPath } };
+    return specs.of({ pod, container, place, cgroupsPath: cgroups.pathOf(pod, id), sandbox: joined, podDir: dir });
+  }
+
+  #whole() {
     const pod = this.#pod;
     const record = this.#record;
-    if (!pod || !record) throw new Error(`the sandbox of the pod ${this.podUid} is not there any more`);
+    if (pod && record && !this.#isRemoved) return { pod, record };
+    throw new Error(`the sandbox of the pod ${this.podUid} is not there any more`);
+  }
+
+  async #launch(
+    container: ContainerOnNode,
+    ociSpec: OciSpec,
+    how: { pinned?: PinnedMounts; input?: ProgramInput | undefined; joinedPath?: string | undefined; isHeld?: boolean },
+  ): Promise<Launched> {
+    const { dir, stacks, runtime, cgroups, started, clock, discard } = this.#options;
+    const { id, image, logPath, spec } = container;
+    const { pinned, input, joinedPath, isHeld = false } = how;
+    const { pod } = this.#whole();
     const ociId = ociIdOf(id);
     const place = records.placeOf(dir, id.container);
     const startedPath = join(started.dir, ociId);
-    const hasTerminal = spec.tty === true;
-    const cgroupsPath = cgroups.pathOf(pod, id);
-
-    const joinedPath = this.#joinedBy(spec);
-    const joined =
-      joinedPath === undefined ? record : { ...record, namespaces: { ...record.namespaces, pid: joinedPath } };
-    const ociSpec = await specs.of({ pod, container, place, cgroupsPath, sandbox: joined, podDir: dir });
-    signal.throwIfAborted(); // From here to the spawn nothing waits.
-    if (this.#isRemoved) throw new Error(`the sandbox of the pod ${this.podUid} is not there any more`);
     if (existsSync(place)) discard(place);
     mkdirSync(place, { mode: 0o700 });
     if (input) renameSync(input.path, inputPathOf(place));
-    pinned.write();
+    pinned?.write();
     const overlay = prepareOverlay(place, stacks.of(image), image);
-    writeFileSync(join(place, 'config.json'), JSON.stringify(ociSpec), { mode: 0o600 });
+    const hook = holdHook(place, join(started.dir, waitingName(ociId)), markOf(place));
+    const written = isHeld ? { ...ociSpec, hooks: { poststart: [hook] } } : ociSpec;
+    writeFileSync(join(place, 'config.json'), JSON.stringify(written), { mode: 0o600 });
     started.forget(ociId);
     runtime.forget(ociId);
     mkdirSync(dirname(logPath), { recursive: true });
-    const startedAtMs = clock.now();
+    const hasTerminal = spec.tty === true;
     const hasInput = spec.stdin === true || hasTerminal;
-    const written = {
+    const record: records.ContainerRecord = {
       id,
       bootId: bootId(),
       logPath,
-      startedAtMs,
-      cgroupsPath,
+      startedAtMs: clock.now(),
+      cgroupsPath: cgroups.pathOf(pod, id),
       hasInput,
       hasTerminal,
       ...(joinedPath !== undefined && { joinsProcesses: true }),
+      ...(isHeld && { isHeld }),
     };
-    records.writeContainerRecord(dir, written);
-    const runtimeLog = join(place, 'runtime.log');
+    records.writeContainerRecord(dir, record);
     const logBytes = statSync(logPath, { throwIfNoEntry: false })?.size ?? 0;
     const child = await launch({
       place,
@@ -207,30 +285,39 @@ export class ContainerSandbox implements Sandbox {
       startedPath,
       logPath,
       overlay,
-      command: runtime.run({ id: ociId, bundle: place, startedPath, logPath: runtimeLog }),
+      command: runtime.run({ id: ociId, bundle: place, startedPath, logPath: join(place, 'runtime.log') }),
       hasInput,
       inputFd: input?.fd,
       hasTerminal,
       copiesOutput: !runtime.makesPipes,
       mark: markOf(place),
     });
-    const { pid = 0 } = child;
     const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    if (await started.until(ociId, ended)) {
-      return this.#follow(written, {
-        monitor: { pid, startedAt: startOf(pid) ?? '' },
-        child,
-        heldInput: input?.heldFd,
-      });
-    }
+    const { pid = 0 } = child;
+    const monitor = { pid, startedAt: startOf(pid) ?? '' };
+    return { record, child, monitor, ended, logBytes, text: textOf(container, ociSpec) };
+  }
+
+  /** Once the program runs. */
+  async #arrived(launched: Launched, heldInput: number | undefined): Promise<RunningContainer> {
+    const { record, child, monitor, ended } = launched;
+    if (!(await this.#options.started.until(ociIdOf(record.id), ended))) throw await this.#failed(launched);
+    return this.#follow(record, { monitor, child, heldInput });
+  }
+
+  async #failed({ record, child, logBytes }: Launched): Promise<StartError> {
+    const { dir, cgroups } = this.#options;
+    const { id, logPath } = record;
+    const place = records.placeOf(dir, id.container);
     const failure = failureOf(place, child.exitCode);
-    await cgroups.removeContainer(cgroupsPath);
-    runtime.forget(ociId);
-    started.forget(ociId);
+    // The shell was killed: the runtime may be left.
+    if (child.signalCode !== null) await endProgram({ mark: markOf(place).join('=') });
+    await cgroups.removeContainer(record.cgroupsPath);
+    this.#forget(id);
     rmSync(records.containerRecordPath(dir, id.container), { force: true });
     // What the runtime says is the failure's message, not the program's output.
     if (existsSync(logPath)) truncateSync(logPath, logBytes);
-    throw failure;
+    return failure;
   }
 
   /** An ephemeral container sees the processes of the one that it looks into: their namespace, where it names one. */
@@ -348,6 +435,13 @@ export class ContainerSandbox implements Sandbox {
       return; // Its sandbox is made anew, or removed, and what runs of it is ended then.
     }
     if (revoke(dir, record.id)) return;
+    if (record.isHeld && revokeHeld(records.placeOf(dir, container))) {
+      // Its program has not run, and will not.
+      const holder = readClaim(dir, record.id);
+      const group = holder !== undefined && holder !== 'revoked' && isRunning(holder) ? holder.pid : undefined;
+      await this.#end(record, group);
+      return;
+    }
     let claim = readClaim(dir, record.id);
     for (let waited = 0; claim === undefined && waited < claimPatienceMs; waited += 10) {
       await sleep(clock, 10);
@@ -403,34 +497,4 @@ export class ContainerSandbox implements Sandbox {
 
 const readExitOf = (dir: string, id: ContainerId) => records.readExit(records.exitPath(dir, id.container));
 
-/** Why a program has not started, in the words that Kubernetes' users know. */
-function failureOf(place: string, code: number | null): StartError {
-  if (code === revokedCode) return new StartError('CreateContainerError', 'the start was revoked');
-  if (code === unmountedCode) {
-    const said = readText(join(place, 'mount.log')).trim();
-    return new StartError('CreateContainerError', `failed to mount the container's root: ${said}`);
-  }
-  const said = errorIn(join(place, 'runtime.log')) ?? `the runtime ended with ${code ?? 'a signal'}`;
-  // runc calls by its command what is always the same failure.
-  const message = said.replace(/^runc run failed/, 'runc create failed');
-  return new StartError('RunContainerError', `OCI runtime create failed: ${message}: unknown`);
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').slice(0, 4096);
-  } catch {
-    return ''; // It has said nothing.
-  }
-}
-
-function toAttach({ metadata, spec }: Pod) {
-  const { uid = '', namespace = 'default', name } = metadata;
-  const containers = [...(spec.initContainers ?? []), ...spec.containers];
-  const hostPorts = containers
-    .flatMap(({ ports = [] }) => ports)
-    .flatMap(({ hostIP, hostPort, containerPort, protocol = 'TCP' }) =>
-      hostPort ? [{ hostIP, hostPort, containerPort, protocol: protocol as 'TCP' | 'UDP' | 'SCTP' }] : [],
-    );
-  return { uid, namespace, name, hostPorts };
-}
+const textOf = ({ image, logPath }: ContainerOnNode, spec: OciSpec) => JSON.stringify([image.digest, logPath, spec]);

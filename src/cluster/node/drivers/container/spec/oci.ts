@@ -6,7 +6,15 @@ export interface OciSpec {
   hostname?: string;
   mounts: OciMount[];
   linux: OciLinux;
+  hooks?: { poststart: OciHook[] };
   annotations: Record<string, string>;
+}
+
+export interface OciHook {
+  path: string;
+  args: string[];
+  /** `NAME=value`. */
+  env: string[];
 }
 
 export interface OciProcess {
