@@ -26,6 +26,8 @@ const busybox = '/bin/busybox';
 const image = 'registry.localhost/httpd:bench';
 const port = 8080;
 const wakes = 30;
+/** How long a service has been at zero before it is woken. */
+const quietMs = 1_000;
 const services = Array.from({ length: 6 }, (_, at) => `bench-${at}`);
 const namespace = 'default';
 const command = ['/busybox', 'httpd', '-f', '-p'];
@@ -72,7 +74,8 @@ const serviceOf = (name: string) => ({
   spec: {
     template: {
       metadata: { annotations: { 'autoscaling.knative.dev/window': '6s' } },
-      spec: { containers: [{ name: '', image, ports: [{ containerPort: port }] }] },
+      // Its grace, too: the first process of a container hears no SIGTERM that it has not asked for.
+      spec: { timeoutSeconds: 1, containers: [{ name: '', image, ports: [{ containerPort: port }] }] },
     },
   },
 });
@@ -91,6 +94,7 @@ async function measureWakes(platform: TestPlatform, bare: BareRuntime) {
   for (let wake = 0; wake < wakes; wake++) {
     const name = services[wake % services.length] ?? '';
     await atZero(platform, name);
+    await new Promise((resolve) => setTimeout(resolve, quietMs));
     cold.push(await firstAnswerMs(hostname, Number(gatewayPort), `${name}.${namespace}.localhost`));
     alone.push(await bare.firstAnswerMs());
   }
@@ -179,7 +183,7 @@ async function measureClusterIp(platform: TestPlatform) {
   const networks = await Promise.all(
     askers.map(async (name) => {
       const uid = (await client.get(PodKind, { namespace, name }))?.metadata.uid;
-      return `${dataDir}/node/containers/${uid}/namespaces/net`;
+      return `${dataDir}/node/containers/namespaces/${uid}.network`;
     }),
   );
   const urls = [`http://${podIp}:${port}/`, `http://${service.spec.clusterIP}/`];
