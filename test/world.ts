@@ -8,6 +8,7 @@ import { keyText } from '../src/api/meta.ts';
 import { platformKinds } from '../src/api/platform.ts';
 import { isAlreadyExists } from '../src/api/status.ts';
 import { openApiServer } from '../src/cluster/apiserver/index.ts';
+import type { ExpectedPods } from '../src/cluster/expected-pods.ts';
 import type { Admission } from '../src/kube/admission.ts';
 import type { Client } from '../src/kube/client.ts';
 import type { Cache, Controller } from '../src/kube/reconciler.ts';
@@ -29,6 +30,8 @@ export interface WorldOptions {
   clock?: Clock;
   quarantine?: Quarantine;
   metrics?: Metrics;
+  /** Known to the API server; to controllers as they were told. */
+  expectedPods?: ExpectedPods;
   /** Of the controllers. */
   log?: Logger;
 }
@@ -61,7 +64,11 @@ export async function openWorld(options: WorldOptions = {}): Promise<World> {
   const { kinds = platformKinds, controllers = [], admission = () => [], clock = systemClock } = options;
   const { namespaces = ['knative-serving', 'knative-eventing'] } = options;
   const dataDir = await mkdtemp(join(tmpdir(), 'kittiwake-world-'));
-  const server = await openApiServer({ dataDir, clock, log: silentLogger, kinds, admission, namespaces });
+  const { expectedPods } = options;
+  const server = await openApiServer({
+    ...{ dataDir, clock, log: silentLogger, kinds, admission, namespaces },
+    ...(expectedPods && { expectedPods }),
+  });
   const { client } = server;
   await ensureNamespace(client, 'default');
   const running = await runControllers(controllers, {

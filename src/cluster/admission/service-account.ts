@@ -1,8 +1,12 @@
-import { randomInt } from 'node:crypto';
 import { type Pod, PodKind } from '../../api/core/pod.ts';
 import type { Volume } from '../../api/core/pod-spec.ts';
-import { type ServiceAccount, ServiceAccountKind, serviceAccountPath } from '../../api/core/service-account.ts';
-import { generatedAlphabet } from '../../api/names.ts';
+import {
+  isTokenVolume,
+  type ServiceAccount,
+  ServiceAccountKind,
+  serviceAccountPath,
+  tokenVolumeName,
+} from '../../api/core/service-account.ts';
 import { forbidden } from '../../api/status.ts';
 import type { Admission } from '../../kube/admission.ts';
 import type { Client } from '../../kube/client.ts';
@@ -60,8 +64,8 @@ function notThere({ metadata }: Pod, namespace: string, account: string) {
 function mountToken(pod: Pod): void {
   const { spec } = pod;
   spec.volumes ??= [];
-  const given = spec.volumes.find(({ name }) => /^kube-api-access-/.test(name));
-  const name = given?.name ?? freeName(spec.volumes);
+  const given = spec.volumes.find(({ name }) => isTokenVolume(name));
+  const name = given?.name ?? tokenVolumeName(pod.metadata.uid ?? '');
   let isUsed = false;
   for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
     container.volumeMounts ??= [];
@@ -70,14 +74,6 @@ function mountToken(pod: Pod): void {
     isUsed = true;
   }
   if (isUsed && !given) spec.volumes.push(tokenVolume(name));
-}
-
-function freeName(volumes: readonly Volume[]): string {
-  for (;;) {
-    const suffix = Array.from({ length: 5 }, () => generatedAlphabet[randomInt(generatedAlphabet.length)]).join('');
-    const name = `kube-api-access-${suffix}`;
-    if (volumes.every((volume) => volume.name !== name)) return name;
-  }
 }
 
 const tokenVolume = (name: string): Volume => ({

@@ -11,7 +11,7 @@ import { decode } from './objects/decode.ts';
 import { hasGeneration } from './objects/generation.ts';
 import { generatedName, keepIdentity } from './objects/metadata.ts';
 import type { RequestInfo } from './request-info.ts';
-import type { Result, ServedResource, WriteOptions } from './resources.ts';
+import type { Result, WriteOptions } from './resources.ts';
 
 /** How often a generated name that is taken is thrown again. */
 const generateAttempts = 8;
@@ -23,12 +23,11 @@ export async function create(
   body: unknown,
   options: WriteOptions,
 ): Promise<Result> {
-  const { resource } = request;
   const { object: sent, warnings } = decode(request, body, options);
   let object = sent;
   if (object.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
   const given = object.metadata.name;
-  beginLife(machinery, resource, object);
+  beginLife(machinery, request, object);
   requireRoom(machinery, request, given ?? object.metadata.generateName ?? '');
 
   for (let attempt = 1; ; attempt++) {
@@ -49,12 +48,13 @@ function requireRoom(machinery: Machinery, request: RequestInfo, name: string): 
 }
 
 /** Metadata and status of a new object are the server's to say. */
-function beginLife({ clock }: Machinery, resource: ServedResource, object: KubeObject): void {
+function beginLife({ clock, claimUid }: Machinery, { resource, dryRun }: RequestInfo, object: KubeObject): void {
   const { metadata } = object;
   for (const key of ['resourceVersion', 'selfLink', 'managedFields'] as const) delete metadata[key as 'managedFields'];
   delete metadata.deletionTimestamp;
   delete metadata.deletionGracePeriodSeconds;
-  metadata.uid = randomUUID();
+  const isSetAside = metadata.uid !== undefined && !dryRun && claimUid(metadata.uid);
+  if (!isSetAside) metadata.uid = randomUUID();
   metadata.creationTimestamp = timestamp(clock.now());
   if (hasGeneration(resource)) metadata.generation = 1;
   else delete metadata.generation;

@@ -10,6 +10,7 @@ import { makeFolder, replaceFile, syncFolder } from '../../lib/durable.ts';
 import type { ListenHandle } from '../../observe/listen.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import type { ExpectedPods } from '../expected-pods.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { PodStreams } from '../pod-streams.ts';
 import type { UsageReader } from '../pod-usage.ts';
@@ -62,6 +63,8 @@ export interface ApiServerOptions {
   admission?: () => readonly Admission[];
   /** Asked at each write for what kinds are configured with; nothing unless given. */
   config?: () => Configuration;
+  /** Pods whose UIDs are known before they are created. */
+  expectedPods?: ExpectedPods;
   metrics?: Metrics;
   /** Of Services; the usual one unless given. */
   serviceNetwork?: ServiceNetwork;
@@ -157,6 +160,7 @@ export async function openApiServer(options: ApiServerOptions): Promise<ApiServe
     policy: rbac?.policy ?? policy,
     admission: () => [...own, ...admission()],
     config,
+    claimUid: (uid) => options.expectedPods?.claim(uid) ?? false,
     clock,
     log,
   };

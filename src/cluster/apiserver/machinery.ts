@@ -23,6 +23,8 @@ export interface Machinery {
   admission: () => readonly Admission[];
   /** What kinds are configured with, at this moment. */
   config: () => Configuration;
+  /** Whether a new pod may have the UID that it came with: once for each that was set aside for one. */
+  claimUid: (uid: string) => boolean;
   clock: Clock;
   log: Logger;
 }

@@ -15,6 +15,7 @@ import { Quarantine } from '../../lib/quarantine.ts';
 import type { Logger } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { parseReference } from '../../registry/reference.ts';
+import { ExpectedPods } from '../expected-pods.ts';
 import type { PodLogs } from '../pod-logs.ts';
 import type { PodStreams } from '../pod-streams.ts';
 import type { UsageReader } from '../pod-usage.ts';
@@ -32,6 +33,7 @@ import { podsMaxDefault, registerNode } from './node-object.ts';
 import type { MachineCredentials, NodeContext } from './pods/node-context.ts';
 import { PodRunner } from './pods/pod-runner.ts';
 import { podStreams } from './pods/pod-streams.ts';
+import { Spares } from './pods/spares.ts';
 import { watchStorage } from './pods/storage/watch.ts';
 import { VolumeRefresher } from './pods/volumes/refresher.ts';
 import { registerRuntimeClasses } from './runtime-classes.ts';
@@ -63,6 +65,12 @@ export interface NodeAgentOptions {
   imagePolicy?: Partial<CollectionPolicy>;
   /** How many pods run at once; further ones wait. */
   podsMax?: number;
+  /** By which the API server and ReplicaSets know what this node has ready; without it nothing is. */
+  expectedPods?: ExpectedPods;
+  /** How often it is looked for images, spares and logs that nobody needs. */
+  housekeepingPeriodMs?: number;
+  /** How many pods to come are ready at once, at most. */
+  sparesMax?: number;
   /** How long after one look at what pods have on the disk the next one is. */
   storagePeriodMs?: number;
 }
@@ -81,7 +89,7 @@ export interface NodeAgent {
 const killAfterMs = 800;
 const defaultScheduler = 'default-scheduler';
 /** As often as the kubelet looks for images to remove. */
-const housekeepingMs = 300_000;
+const housekeepingPeriodDefaultMs = 300_000;
 
 /**
  * Runs the pods of this machine, which is the only node: claims what is not assigned, runs what is, and finds again
@@ -116,7 +124,10 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     volumesDir: folder(dataDir, 'volumes'),
     refresher: new VolumeRefresher({ client, clock, log }),
     services: new Informer(client, CoreServiceKind, { clock, log, metrics }),
+    handOver: (pod) => spares.handOver(pod),
   };
+  const { expectedPods: expected, sparesMax } = options;
+  const spares = new Spares({ node, expected: expected ?? new ExpectedPods(), sparesMax: expected ? sparesMax : 0 });
   const runners = new Map<string, PodRunner>();
   const usage = new UsageSampler({
     clock,
@@ -223,6 +234,8 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   }
 
   function forget(uid: string): void {
+    const ended = runners.get(uid);
+    if (ended?.hasBeenReady && !isStopped) spares.ended(ended.pod, ended.sandbox);
     runners.delete(uid);
     requests.delete(uid);
     node.metrics?.running.set(runners.size);
@@ -289,7 +302,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
   }
 
   function keepHouse(): void {
-    cancelHousekeeping = clock.after(housekeepingMs, () => {
+    cancelHousekeeping = clock.after(options.housekeepingPeriodMs ?? housekeepingPeriodDefaultMs, () => {
       collect()
         .catch((error) => log.warn({ reason: messageOf(error) }, 'housekeeping failed: trying again later'))
         .finally(() => {
@@ -307,10 +320,11 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const here = [...pods.list(), ...[...runners.values()].map((runner) => runner.pod)];
     const used = new Set([...specs, ...here.map((pod) => pod.spec)].flatMap(digestsOf));
     for (const digest of here.flatMap(runningDigestsOf)) used.add(digest);
+    await spares.keep(used, replicaSets.items);
     await driver.keepPrepared(used);
     await node.images.collect(used);
     await node.images.sync();
-    await node.logs.collect(pods.list().map((pod) => pod.metadata));
+    await node.logs.collect([...pods.list(), ...spares.pods].map((pod) => pod.metadata));
   }
 
   function digestsOf(spec: PodSpec): string[] {
@@ -341,6 +355,7 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const ended = endContainers(running, { clock, log, killAfterMs });
     await Promise.all([...runners.values()].map((runner) => runner.detach()));
     await ended;
+    await spares.close();
     await Promise.all([
       registering,
       registeringClasses,

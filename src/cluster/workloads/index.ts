@@ -1,5 +1,6 @@
 /** What Kubernetes' controller manager does, as far as the platform needs it. */
 import type { Controller } from '../../kube/reconciler.ts';
+import type { ExpectedPods } from '../expected-pods.ts';
 import { claimController } from './claims/claim-controller.ts';
 import { localPathClassController } from './claims/local-path.ts';
 import { volumeController } from './claims/volume-controller.ts';
@@ -17,6 +18,8 @@ export interface WorkloadOptions {
   rootCa?: string;
   /** Where the data of claims are kept; without it there is nothing to make volumes from. */
   claimsDir?: string;
+  /** What ReplicaSets may create that the node has ready. */
+  expectedPods?: ExpectedPods;
 }
 
 /** Claims, their volumes, and the class that makes some. */
@@ -27,10 +30,10 @@ const claimControllers = (dir: string): Controller[] => [
 ];
 
 /** Deployment, ReplicaSet, EndpointSlice, garbage collection, pods without a node, and the life of namespaces. */
-export function workloadControllers({ rootCa = '', claimsDir }: WorkloadOptions = {}): Controller[] {
+export function workloadControllers({ rootCa = '', claimsDir, expectedPods }: WorkloadOptions = {}): Controller[] {
   return [
     deploymentController(),
-    replicaSetController(),
+    replicaSetController(expectedPods),
     endpointSliceController(),
     endpointSliceMirroringController(),
     namespaceController(rootCa),

@@ -7,6 +7,7 @@ import { podSecurityAdmission } from '../../cluster/admission/pod-security/pod-s
 import { podSecuritySettings } from '../../cluster/admission/pod-security/settings.ts';
 import { serviceAccountAdmission } from '../../cluster/admission/service-account.ts';
 import { openApiServer } from '../../cluster/apiserver/index.ts';
+import { ExpectedPods } from '../../cluster/expected-pods.ts';
 import { NetworkOfPods } from '../../cluster/network/index.ts';
 import { chooseDriver, startNodeAgent } from '../../cluster/node/index.ts';
 import { workloadControllers } from '../../cluster/workloads/index.ts';
@@ -41,8 +42,10 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
   let plugins: readonly Admission[] = [];
   let configuration: FollowedConfiguration | undefined;
   const plan = podNetworkPlan(config, log);
+  const expectedPods = new ExpectedPods();
   const api = await openApiServer({
     dataDir,
+    expectedPods,
     rbac: { platformUsers: platformUsers(features) },
     clock,
     log,
@@ -87,6 +90,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     address: loopback,
     driver: chooseDriver().open({ dataDir: nodeDir, address: loopback, log, clock, network }),
     registry,
+    expectedPods,
     machineCredentials: (image) => userCredentials(image),
     quarantine,
   });
@@ -99,6 +103,7 @@ export async function open(options: SubstrateOptions): Promise<Substrate> {
     controllers: workloadControllers({
       rootCa: readFileSync(join(dataDir, 'pki', 'ca.crt'), 'utf8'),
       claimsDir: folder('claims'),
+      expectedPods,
     }),
     config: followed.current,
     async stop() {

@@ -28,6 +28,7 @@ export async function makeSandbox({ node, pod, signal, isStopped }: MakeSandboxO
   let told = '';
   for (let attempt = 0; ; attempt++) {
     try {
+      await node.handOver(pod());
       return await driver.sandbox(pod(), signal, requestOf(node, pod()));
     } catch (error) {
       if (signal.aborted || isStopped()) return undefined;
@@ -68,7 +69,7 @@ async function tellWaiting({ client, clock, log }: NodeContext, seen: Pod, messa
 }
 
 /** What the driver may want to know of the pod before it makes the sandbox. */
-function requestOf(node: NodeContext, pod: Pod): SandboxRequest {
+export function requestOf(node: NodeContext, pod: Pod): SandboxRequest {
   const { containers, initContainers = [] } = pod.spec;
   return {
     handler: () => handlerOf(node, pod),

@@ -1,3 +1,4 @@
+import type { Pod } from '../../../api/core/pod.ts';
 import type { CoreService } from '../../../api/core/service.ts';
 import type { Client } from '../../../kube/client.ts';
 import type { Informer } from '../../../kube/informer.ts';
@@ -40,4 +41,6 @@ export interface NodeContext {
   volumesDir: string;
   refresher: VolumeRefresher;
   services: Informer<CoreService>;
+  /** Takes what is ready for a pod that begins now; resolves when it is the pod's, or gone. */
+  handOver(pod: Pod): Promise<void>;
 }

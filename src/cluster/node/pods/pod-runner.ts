@@ -78,7 +78,7 @@ export class PodRunner {
   #isDetached = false;
   #isGone = false;
   #isOver = false;
-  #hasBeenReady = false;
+  hasBeenReady = false;
 
   constructor({ node, pod, sandbox, onGone }: PodRunnerOptions) {
     this.uid = pod.metadata.uid ?? '';
@@ -382,8 +382,8 @@ export class PodRunner {
 
   /** The first time that the pod is ready: then there is time to get ready for the next start. */
   #wasWritten(): void {
-    if (this.#hasBeenReady || !isPodReady(this.#pod)) return;
-    this.#hasBeenReady = true;
+    if (this.hasBeenReady || !isPodReady(this.#pod)) return;
+    this.hasBeenReady = true;
     const { clock, metrics, driver } = this.#node;
     metrics?.startSeconds.observe((clock.now() - this.#firstSeenMs) / 1000);
     for (const image of this.#images.values()) driver.prepare(image);

@@ -27,35 +27,13 @@ export interface StartOptions {
 /** Starts one container of a pod with all that it asks for; throws what the container's status then says. */
 export async function startContainer(options: StartOptions): Promise<Run & { image: Image }> {
   const { node, pod, container, restart, sandbox, volumes, signal } = options;
-  const { client, events, logs, metrics } = node;
+  const { events, metrics } = node;
   const place = { host: node.host, pod: sandbox.addresses };
   try {
     const image = await imageFor(node, pod, container, sandbox.bringsRuntimes);
     await volumes.make(pod, place, sandbox);
-    const imageEnv = image.config.env;
-    const environment = await environmentOf({
-      pod,
-      container,
-      imageEnv,
-      services: await servicesFor(node, pod),
-      client,
-      place,
-    });
-    const id = { podUid: pod.metadata.uid ?? '', container: container.name, restart };
-    const messagePath = messagePathOf(volumes.dir, id);
-    const start: ContainerOnNode = {
-      id,
-      spec: container,
-      image,
-      argv: commandOf(container, image.config, environment),
-      workingDir: container.workingDir ?? image.config.workingDir,
-      environment,
-      mounts: await volumes.work(async () => [
-        ...(await mountsOf(container, pod.spec.volumes, volumes.sources, environment)),
-        ...(await messageMount(container, messagePath)),
-      ]),
-      logPath: logs.pathOf(pod.metadata, container.name, restart),
-    };
+    const start = await containerOnNode({ node, pod, container, restart, sandbox, image, volumes });
+    const messagePath = messagePathOf(volumes.dir, start.id);
     const running = await sandbox.start(start, signal);
     metrics?.starts.inc({ result: 'ok' });
     events.record(pod, 'Normal', 'Created', `Created container: ${container.name}`);
@@ -66,6 +44,40 @@ export async function startContainer(options: StartOptions): Promise<Run & { ima
     metrics?.starts.inc({ result: 'failed' });
     throw error;
   }
+}
+
+export interface ContainerOptions extends Omit<StartOptions, 'signal' | 'volumes'> {
+  image: Image;
+  /** Made already. */
+  volumes: Pick<PodVolumes, 'dir' | 'sources' | 'work'>;
+}
+
+/** All that a driver is told of a start. */
+export async function containerOnNode(options: ContainerOptions): Promise<ContainerOnNode> {
+  const { node, pod, container, restart, sandbox, image, volumes } = options;
+  const { client, logs } = node;
+  const environment = await environmentOf({
+    pod,
+    container,
+    imageEnv: image.config.env,
+    services: await servicesFor(node, pod),
+    client,
+    place: { host: node.host, pod: sandbox.addresses },
+  });
+  const id = { podUid: pod.metadata.uid ?? '', container: container.name, restart };
+  return {
+    id,
+    spec: container,
+    image,
+    argv: commandOf(container, image.config, environment),
+    workingDir: container.workingDir ?? image.config.workingDir,
+    environment,
+    mounts: await volumes.work(async () => [
+      ...(await mountsOf(container, pod.spec.volumes, volumes.sources, environment)),
+      ...(await messageMount(container, messagePathOf(volumes.dir, id))),
+    ]),
+    logPath: logs.pathOf(pod.metadata, container.name, restart),
+  };
 }
 
 async function servicesFor({ services }: NodeContext, { metadata, spec }: Pod): Promise<CoreService[]> {

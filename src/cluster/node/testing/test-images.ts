@@ -9,8 +9,11 @@ import { silentLogger } from '../../../observe/log.ts';
 import { digestOf, mediaTypes, RegistryClient } from '../../../registry/index.ts';
 import { startRegistry } from '../../../registry/server/registry.ts';
 
-/** An entry of a layer: a file's text, or anything that tar can say. */
-export type TestEntry = string | { type: 'directory' | 'symlink' | 'link' | 'fifo'; linkname?: string; mode?: number };
+/** An entry of a layer: a file's text, a program, or anything that tar can say. */
+export type TestEntry =
+  | string
+  | Buffer
+  | { type: 'directory' | 'symlink' | 'link' | 'fifo'; linkname?: string; mode?: number };
 export type TestLayer = Record<string, TestEntry>;
 
 export interface TestRegistry {
@@ -81,6 +84,7 @@ export async function tarOf(layer: TestLayer): Promise<Buffer> {
   for (const [name, entry] of Object.entries(layer)) {
     const mtime = new Date(1_000_000_000_000);
     if (typeof entry === 'string') tar.entry({ name, mtime, mode: 0o644 }, entry);
+    else if (Buffer.isBuffer(entry)) tar.entry({ name, mtime, mode: 0o755 }, entry);
     else tar.entry({ name, mtime, mode: 0o755, ...entry });
   }
   tar.finalize();

@@ -36,7 +36,15 @@ export interface TestNode {
   stop(): Promise<void>;
 }
 
-interface NodeOptions extends Partial<Pick<NodeAgentOptions, 'quarantine' | 'podsMax' | 'storagePeriodMs'>> {
+type OptionsOfTests =
+  | 'quarantine'
+  | 'podsMax'
+  | 'storagePeriodMs'
+  | 'expectedPods'
+  | 'sparesMax'
+  | 'housekeepingPeriodMs';
+
+interface NodeOptions extends Partial<Pick<NodeAgentOptions, OptionsOfTests>> {
   /** The machine's own, unless given. */
   openDriver?: (options: DriverOptions) => Driver;
 }
@@ -46,7 +54,9 @@ const patienceMs = 15_000;
 /** A real API server with a node agent and a driver, in a folder of its own. */
 export async function openTestNode(registry: ImageSource, agentOptions: NodeOptions = {}): Promise<TestNode> {
   const dir = mkdtempSync(join(tmpdir(), 'kittiwake-node-'));
-  const api = await openApiServer({ dataDir: dir, clock: systemClock, log: silentLogger, kinds: [] });
+  const { expectedPods } = agentOptions;
+  const shared = { clock: systemClock, log: silentLogger, kinds: [] };
+  const api = await openApiServer({ ...shared, dataDir: dir, ...(expectedPods && { expectedPods }) });
   await ensureDefaultNamespace(api.client);
   let agent = await startAgent(dir, api, registry, agentOptions);
   const pods = new Informer(api.client, PodKind, { clock: systemClock, log: silentLogger });

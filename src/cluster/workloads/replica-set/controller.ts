@@ -6,6 +6,7 @@ import type { Controller, ReconcileContext, Requeue } from '../../../kube/reconc
 import { owned } from '../../../kube/reconciler.ts';
 import { updateStatus } from '../../../kube/update-status.ts';
 import { messageOf } from '../../../lib/errors.ts';
+import { ExpectedPods } from '../../expected-pods.ts';
 import { adopters, claim } from '../claim.ts';
 import { kubeController } from '../users.ts';
 import { podsToDelete } from './ranking.ts';
@@ -26,8 +27,8 @@ interface Pending {
   deleted: Set<string>;
 }
 
-/** Keeps as many pods of the template running as `spec.replicas` says. */
-export function replicaSetController(): Controller<ReplicaSet> {
+/** Keeps as many pods of the template running as `spec.replicas` says; of `expected` ones, first those. */
+export function replicaSetController(expected = new ExpectedPods()): Controller<ReplicaSet> {
   const pendingByKey = new Map<string, Pending>();
   const ownedPods = owned(PodKind, ReplicaSetKind);
   return {
@@ -51,7 +52,7 @@ export function replicaSetController(): Controller<ReplicaSet> {
     async reconcile(replicaSet, context) {
       const pending = pendingOf(pendingByKey, replicaSet);
       const pods = await activePods(replicaSet, pending, context);
-      const failure = await scale(replicaSet, pods, pending, context);
+      const failure = await scale(replicaSet, pods, pending, context, expected);
       // Having just created or deleted, the pods' own events are about to call again: the status follows then.
       const missing = (replicaSet.spec.replicas ?? 1) - pods.length;
       const isSettled = failure !== undefined || missing === 0 || Math.abs(missing) > burstMax;
@@ -106,10 +107,11 @@ async function scale(
   pods: readonly Pod[],
   pending: Pending,
   context: ReconcileContext,
+  expected: ExpectedPods,
 ): Promise<Failure | undefined> {
   if (replicaSet.metadata.deletionTimestamp !== undefined) return;
   const missing = (replicaSet.spec.replicas ?? 1) - pods.length;
-  if (missing > 0) return await createPods(replicaSet, Math.min(missing, burstMax), pending, context);
+  if (missing > 0) return await createPods(replicaSet, Math.min(missing, burstMax), pending, context, expected);
   if (missing < 0) return await deletePods(podsToDelete(pods, Math.min(-missing, burstMax)), pending, context);
 }
 
@@ -118,12 +120,13 @@ async function createPods(
   count: number,
   pending: Pending,
   { client }: ReconcileContext,
+  expected: ExpectedPods,
 ): Promise<Failure | undefined> {
   for (let left = count, batch = 1; left > 0; batch = Math.min(batch * 2, batchMax)) {
     const size = Math.min(batch, left);
     const results = await Promise.allSettled(
       Array.from({ length: size }, async () => {
-        const pod = await client.create(PodKind, podOf(replicaSet));
+        const pod = await client.create(PodKind, expected.take(podOf(replicaSet), replicaSet));
         pending.created.set(pod.metadata.uid ?? '', pod);
       }),
     );
