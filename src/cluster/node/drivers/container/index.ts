@@ -12,6 +12,7 @@ import {
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '../../../../api/core/pod.ts';
+import { dnsDomain } from '../../../../api/names.ts';
 import { bootId } from '../../../../lib/boot-id.ts';
 import { messageOf } from '../../../../lib/errors.ts';
 import { randomHex } from '../../../../lib/random-hex.ts';
@@ -60,7 +61,7 @@ export function containerDriver(options: DriverOptions): Driver {
   const started = new Arrivals(folders.started, clock);
   const stacks = new Stacks(folders.stacks);
   const files = new Files(clock);
-  const names = { nameservers: network?.nameservers ?? [], domain: 'cluster.local' };
+  const names = { nameservers: network?.nameservers ?? [], domain: dnsDomain };
   const machine = readMachine(cgroups);
   const specs = new Specs(machine, names, join(options.dataDir, 'seccomp'));
   const sandboxes = new Map<string, ContainerSandbox>();
