@@ -40,6 +40,16 @@ function routerOf(change: RouteChange): Router {
 }
 
 describe('the router', () => {
+  it('keeps whether a route is for clients of the cluster alone', () => {
+    const plain = route('/', [split('r')]);
+    const inside = { ...plain, isClusterLocal: true };
+    const router = routerOf(
+      routesOf({ plain: [plain], said: [{ ...plain, isClusterLocal: false }], inside: [inside] }, ['r']),
+    );
+    const found = ['plain', 'said', 'inside'].map((host) => router.routesOf(host)?.[0]?.isClusterLocal);
+    assert.deepEqual(found, [false, false, true]);
+  });
+
   const hosts: [asked: string, isFound: boolean][] = [
     ['a.localhost', true],
     ['A.LocalHost', true],

@@ -177,6 +177,23 @@ describe('a store that is written to', () => {
     assert.equal(store.latest(table, 'x'), undefined);
   });
 
+  it('tells what waits in a table: of each key the newest write, not what is removed or on disk', async () => {
+    const { store, writer } = await open();
+    const table = store.table('/a');
+    const waiting = () => [...store.waiting(table)];
+    assert.deepEqual(waiting(), []);
+    store.put(table, 'x', configMap('x'));
+    const { stored } = store.put(table, 'x', configMap('x', '2'));
+    store.put(store.table('/b'), 'y', configMap('y'));
+    assert.deepEqual(waiting(), [['x', stored.object]]);
+    store.remove(table, 'x');
+    assert.deepEqual(waiting(), []);
+    await writer.commitAll();
+    store.put(table, 'z', configMap('z'));
+    await writer.commitAll();
+    assert.deepEqual(waiting(), []);
+  });
+
   it('keeps the row of an object while it is there or waits, and takes a new one afterwards', async () => {
     const { store, writer } = await open();
     const table = store.table('/a');
