@@ -26,7 +26,7 @@ export interface SparesOptions {
   lifetimeMs?: number;
 }
 
-/** Each costs some 8 MB: the runtime's process, and the container's first, which becomes the program. */
+/** Each costs some 13 MB: the runtime's process, and the container's first, which becomes the program. */
 const sparesMaxDefault = 8;
 const lifetimeMsDefault = 60 * 60_000;
 /** So long after a pod's end it is looked whether its ReplicaSet is at zero. */
