@@ -3,21 +3,53 @@ import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
 import { type Clock, sleep } from '../../../lib/clock.ts';
+import type { RunningContainer, Streams, StreamsWanted } from '../driver.ts';
+import { nodeErrors } from '../errors.ts';
 
 const chunkBytes = 64 * 1024;
 /** Should the system not tell that the file has grown. */
 const pollMs = 250;
 
+export interface AttachOptions {
+  /** For messages. */
+  driver: string;
+  container: Pick<RunningContainer, 'id' | 'logPath' | 'exited'>;
+  /** The FIFO that its program reads from; undefined where it has no input. */
+  inputPath: string | undefined;
+  clock: Clock;
+  /** Whoever was attached writes no more. */
+  onInputClosed(): void;
+}
+
+/** The streams of a container's own program, by its log and its FIFO: see `RunningContainer.attach`. */
+export async function attachTo(
+  { driver, container, inputPath, clock, onInputClosed }: AttachOptions,
+  { hasStdin }: StreamsWanted,
+  signal: AbortSignal,
+): Promise<Streams> {
+  const { id, logPath, exited } = container;
+  if (hasStdin && inputPath === undefined) {
+    const what = `attach to the input of ${id.container}: it has none without 'stdin: true'`;
+    throw nodeErrors.STREAM_UNSUPPORTED({ driver, what });
+  }
+  signal.throwIfAborted();
+  const stdout = await follow(logPath, clock, signal, exited);
+  const stdin = hasStdin && inputPath !== undefined ? inputOf(inputPath) : undefined;
+  if (stdin) {
+    const close = () => stdin.destroy();
+    signal.addEventListener('abort', close, { once: true });
+    void exited.then(close); // Never rejects.
+    // With stdinOnce its end is the end of the program's input: nobody else holds the FIFO.
+    stdin.once('close', onInputClosed);
+  }
+  return { stdin, stdout, stderr: undefined, exited: exited.then(({ exitCode }) => exitCode) };
+}
+
 /**
  * What is appended to the file from now on, until `signal` aborts, or to its end once `ended` has resolved. A file that
  * is emptied, as logs are when they rotate, goes on from its beginning.
  */
-export async function follow(
-  path: string,
-  clock: Clock,
-  signal: AbortSignal,
-  ended: Promise<unknown>,
-): Promise<Readable> {
+async function follow(path: string, clock: Clock, signal: AbortSignal, ended: Promise<unknown>): Promise<Readable> {
   const file = await open(path, 'r');
   const output = new PassThrough();
   let position = (await file.stat()).size;
@@ -66,7 +98,7 @@ export async function follow(
 }
 
 /** The writing end of a FIFO that somebody reads; undefined when nobody does any more. What is full waits. */
-export function inputOf(path: string): Socket | undefined {
+function inputOf(path: string): Socket | undefined {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);

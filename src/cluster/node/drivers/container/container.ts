@@ -14,8 +14,7 @@ import type {
   Streams,
   StreamsWanted,
 } from '../../driver.ts';
-import { nodeErrors } from '../../errors.ts';
-import { follow, inputOf } from '../attach.ts';
+import { attachTo } from '../attach.ts';
 import { resizerOf, type TerminalSize } from '../terminal.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Cgroups } from './cgroups/cgroups.ts';
@@ -135,23 +134,12 @@ export class OciContainer implements RunningContainer {
     return execIn({ ...wanted, id: this.#ociId, command, runtime, started, clock, signal });
   }
 
-  async attach({ hasStdin }: StreamsWanted, signal: AbortSignal): Promise<Streams> {
+  async attach(wanted: StreamsWanted, signal: AbortSignal): Promise<Streams> {
     const { record, place, clock, monitor } = this.#options;
-    if (hasStdin && !record.hasInput) {
-      const what = `attach to the input of ${this.id.container}: it has none without 'stdin: true'`;
-      throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'container', what });
-    }
-    signal.throwIfAborted();
-    const stdout = await follow(this.logPath, clock, signal, this.exited);
-    const stdin = hasStdin ? inputOf(inputPathOf(place)) : undefined;
-    if (stdin) {
-      const close = () => stdin.destroy();
-      signal.addEventListener('abort', close, { once: true });
-      void this.exited.then(close); // Never rejects.
-      // With stdinOnce its end is the end of the program's input: nobody else holds the FIFO.
-      stdin.once('close', () => this.#releaseInput());
-    }
-    const streams = { stdin, stdout, stderr: undefined, exited: this.exited.then(({ exitCode }) => exitCode) };
+    const inputPath = record.hasInput ? inputPathOf(place) : undefined;
+    const onInputClosed = () => this.#releaseInput();
+    const options = { driver: 'container', container: this, inputPath, clock, onInputClosed };
+    const streams = await attachTo(options, wanted, signal);
     if (!record.hasTerminal) return streams;
     // The one child of the shell is `script`, which has made the terminal.
     this.#resize ??= resizerOf(childrenOf(monitor.pid)[0]?.pid ?? 0, clock, this.#life.signal);

@@ -14,8 +14,7 @@ import type {
   Streams,
   StreamsWanted,
 } from '../../driver.ts';
-import { nodeErrors } from '../../errors.ts';
-import { follow, inputOf } from '../attach.ts';
+import { attachTo } from '../attach.ts';
 import { resizerOf, type TerminalSize } from '../terminal.ts';
 import { runBeside } from './exec.ts';
 import type { ContainerRecord } from './record.ts';
@@ -89,23 +88,11 @@ export class ProcessContainer implements RunningContainer {
     return runBeside(command, { ...wanted, environment, cwd, clock: this.#clock, log: this.#log, signal });
   }
 
-  async attach({ hasStdin }: StreamsWanted, signal: AbortSignal): Promise<Streams> {
+  async attach(wanted: StreamsWanted, signal: AbortSignal): Promise<Streams> {
     const { inputPath, hasTerminal } = this.#record;
-    if (hasStdin && inputPath === undefined) {
-      const what = `attach to the input of ${this.id.container}: it has none without 'stdin: true'`;
-      throw nodeErrors.STREAM_UNSUPPORTED({ driver: 'process', what });
-    }
-    signal.throwIfAborted();
-    const stdout = await follow(this.logPath, this.#clock, signal, this.exited);
-    const stdin = hasStdin && inputPath !== undefined ? inputOf(inputPath) : undefined;
-    if (stdin) {
-      const close = () => stdin.destroy();
-      signal.addEventListener('abort', close, { once: true });
-      void this.exited.then(close); // Never rejects.
-      // With stdinOnce its end is the end of the program's input: nobody else holds the FIFO.
-      stdin.once('close', () => this.#releaseInput());
-    }
-    const streams = { stdin, stdout, stderr: undefined, exited: this.exited.then(({ exitCode }) => exitCode) };
+    const onInputClosed = () => this.#releaseInput();
+    const options = { driver: 'process', container: this, inputPath, clock: this.#clock, onInputClosed };
+    const streams = await attachTo(options, wanted, signal);
     return hasTerminal ? { ...streams, resize: this.#resize } : streams;
   }
 
