@@ -80,6 +80,7 @@ async function follow(path: string, clock: Clock, signal: AbortSignal, ended: Pr
       } else if (wasEnded) return;
       else {
         const waiting = new AbortController();
+        // The sleep that lost the race is ended by hand.
         await Promise.race([news, sleep(clock, pollMs, waiting.signal).catch(() => {})]);
         waiting.abort();
       }

@@ -38,6 +38,7 @@ export class Arrivals {
         this.#waiting.set(name, resolve);
         const waiting = new AbortController();
         if (existsSync(path)) break;
+        // The sleep that lost the race is ended by hand.
         const poll = sleep(this.#clock, this.#watcher ? pollMs : pollUnwatchedMs, waiting.signal).catch(() => {});
         await Promise.race([told, over, poll]);
         waiting.abort();
